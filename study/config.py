@@ -1,0 +1,129 @@
+"""The settings of a study as typed, validated, frozen models, and their file `study.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from study.errors import ResultsError, UsageError
+from study.results import write_text
+
+SamplerName = Literal["tpe", "random", "qmc"]
+PrunerName = Literal["asha", "hyperband", "median", "none"]
+
+
+class Frozen(BaseModel):
+    """Base of every settings model: immutable, and an unknown key is an error that names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetSettings(Frozen):
+    """What was compared on. `sha256` are digests of the raw IDX bytes by file role; `mean` and `std` are of the
+    training part's pixels scaled to [0, 1]."""
+
+    name: str
+    data_dir: str | None = None
+    classes: tuple[str, ...]
+    sha256: dict[str, str]
+    n_train: int = Field(gt=0)
+    n_validation: int = Field(gt=0)
+    split_seed: int = Field(ge=0)
+    split_sha256: str
+    mean: float
+    std: float = Field(gt=0)
+
+
+class Ladder(Frozen):
+    """Rungs in examples seen since the beginning of the trial, rising; of the trials that reach a rung about one in
+    `reduction_factor` goes on. Each stretch between rungs is one annealed cycle of the learning rate."""
+
+    examples: tuple[int, ...] = Field(min_length=1)
+    reduction_factor: int = Field(ge=2)
+
+
+class FamilySettings(Frozen):
+    """A family as it takes part in a study: the text of its search space, kept so that the study stands alone."""
+
+    space_file: str
+    space: str
+    ladder: Ladder
+
+
+class RetrainSettings(Frozen):
+    """How many configurations a family hands over and how often each is trained again."""
+
+    candidates: int = Field(default=3, ge=1)
+    candidate_seeds: int = Field(default=1, ge=1)
+    final_seeds: int = Field(default=3, ge=1)
+
+
+class StudySettings(Frozen):
+    """All that is fixed when a study is created; budget, trials and workers are free and live in the ledger."""
+
+    format_version: Literal[1] = 1
+    name: str
+    created: str
+    seed: int = Field(ge=0)
+    sampler: SamplerName
+    pruner: PrunerName
+    warm_starts: int = Field(default=2, ge=0)
+    imported_from: str | None = None
+    dataset: DatasetSettings
+    retrain: RetrainSettings
+    families: dict[str, FamilySettings]
+    versions: dict[str, str]
+
+
+def explain(error: ValidationError) -> str:
+    """The first finding of pydantic in one line: key, rule and value seen."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if first["type"] == "missing":
+        return f"missing key '{key}'"
+    return f"key '{key}': {first['msg'][:1].lower()}{first['msg'][1:]}, seen {first['input']!r:.80}"
+
+
+def save_settings(settings: StudySettings, path: Path) -> None:
+    write_text(path, tomli_w.dumps(settings.model_dump(exclude_none=True), multiline_strings=True))
+
+
+def load_settings(path: Path) -> StudySettings:
+    """Read `study.toml`; ResultsError names the file and the first key that is wrong."""
+    try:
+        return StudySettings.model_validate(tomllib.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing: there is no study here; start one with `study run`") from None
+    except ValidationError as error:
+        raise ResultsError(f"{path}: {explain(error)}; restore the file or start a new study with --name") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not TOML ({error}); restore the file or start a new study") from None
+
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in '90', '90s', '5m', '1h30m'; UsageError for anything else and for zero."""
+    match = _DURATION.fullmatch(text.strip())
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    total = hours * 3600 + minutes * 60 + seconds
+    if not total > 0:
+        raise UsageError(f"duration {text!a} is not usable: expected a time above zero such as 90s, 5m or 1h30m")
+    return total
+
+
+def plain(value: Any) -> Any:
+    """Tuples to lists, recursively: what JSON and TOML files return for what was written to them."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

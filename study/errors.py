@@ -1,0 +1,72 @@
+"""What can go wrong, as one tree.
+
+StudyError                  exit status 1; the message is one line: file, value seen, value expected, what to do
+├── UsageError              exit status 2: a flag or argument that cannot mean anything
+├── SpaceError              a search-space file
+├── DataError               a data set's files
+├── ResultsError            the results folder or a file of a study in it
+│   ├── LockedError         another command holds the study
+│   └── ResumeError         the study cannot continue under these settings
+├── ConfigError             a configuration from which no model or optimizer can be built
+├── TrainingError           a run that cannot go on: a non-finite loss, no memory
+├── ModelFileError          a model folder that cannot be trusted or used
+├── ImageError              a picture that cannot be read
+└── Interrupted             SIGHUP, SIGINT or SIGTERM; exit status 128 + signal number
+"""
+
+import signal
+
+
+class StudyError(Exception):
+    """Root of the errors that a user can cause and mend; its text is one line."""
+
+    exit_status = 1
+
+
+class UsageError(StudyError):
+    exit_status = 2
+
+
+class SpaceError(StudyError):
+    pass
+
+
+class DataError(StudyError):
+    pass
+
+
+class ResultsError(StudyError):
+    pass
+
+
+class LockedError(ResultsError):
+    pass
+
+
+class ResumeError(ResultsError):
+    pass
+
+
+class ConfigError(StudyError):
+    pass
+
+
+class TrainingError(StudyError):
+    pass
+
+
+class ModelFileError(StudyError):
+    pass
+
+
+class ImageError(StudyError):
+    pass
+
+
+class Interrupted(StudyError):
+    """A signal asked the command to end; what was finished stays, what was in flight is tried again."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.signum = signum
+        self.exit_status = 128 + signum

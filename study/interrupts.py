@@ -1,0 +1,61 @@
+"""SIGHUP, SIGINT and SIGTERM as one exception, held back while something is being written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from study.errors import Interrupted
+
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_shields = 0
+_pending: int | None = None
+_raised = False
+
+
+def _handle(signum: int, _frame: FrameType | None) -> None:
+    global _pending, _raised
+    if _raised:
+        # The second signal: the user does not want to wait. Workers end by themselves when their driver is gone.
+        os._exit(128 + signum)
+    if _shields:
+        _pending = signum
+        return
+    _raised = True
+    raise Interrupted(signum)
+
+
+@contextlib.contextmanager
+def catching_signals() -> Iterator[None]:
+    """Within this block a signal raises Interrupted in the main thread; the second one ends the process at once."""
+    global _pending, _raised
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _pending, _raised = None, False
+    previous = {signum: signal.signal(signum, _handle) for signum in _SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Hold signals back until the end of the block, so that a record is written whole. Keep it short."""
+    global _shields, _pending, _raised
+    _shields += 1
+    try:
+        yield
+    finally:
+        _shields -= 1
+        if _shields == 0 and _pending is not None:
+            signum, _pending = _pending, None
+            if not _raised:
+                _raised = True
+                raise Interrupted(signum)

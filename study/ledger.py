@@ -1,0 +1,76 @@
+"""What a study has spent: wall-clock by stage, summed over commands, and what has been completed for it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from study.results import read_json, write_json
+
+_SAVE_EVERY = 5.0  # seconds: what a killed command may forget to have spent
+
+
+class Ledger:
+    """`ledger.json` of a study. The clock is monotonic: stepping the system's clock changes no duration."""
+
+    def __init__(self, path: Path, data: dict[str, Any], started: float) -> None:
+        self.data = data
+        self._path = path
+        self._started = started
+        self._before = self.used_before
+        self._saved = 0.0
+        self._stage_began: float | None = None
+
+    @classmethod
+    def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> Ledger:
+        """Continue or begin a ledger; `started` is when the command began, on the monotonic clock."""
+        data = read_json(path) if path.exists() else {"stages": {}, "commands": [], "families": {}}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        data["commands"].append({"command": command, "start": now, "seconds": 0.0, "versions": dict(versions)})
+        return cls(path, data, started)
+
+    @property
+    def used_before(self) -> float:
+        """Seconds that earlier commands were active."""
+        return float(sum(command["seconds"] for command in self.data["commands"][:-1]))
+
+    @property
+    def used(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    def left(self, budget: float) -> float:
+        return budget - self.used
+
+    def stage_seconds(self, name: str) -> float:
+        return float(self.data["stages"].get(name, 0.0))
+
+    @property
+    def running_seconds(self) -> float:
+        """Seconds of the stage now running, which its total does not hold yet."""
+        return 0.0 if self._stage_began is None else time.monotonic() - self._stage_began
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge the block's wall-clock to a stage."""
+        before = self.stage_seconds(name)
+        self._stage_began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.data["stages"][name] = round(before + self.running_seconds, 3)
+            self._stage_began = None
+            self.save()
+
+    def tick(self) -> None:
+        """Save now and then during a long stage."""
+        if time.monotonic() - self._saved > _SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        self.data["commands"][-1]["seconds"] = round(time.monotonic() - self._started, 3)
+        write_json(self._path, self.data)
+        self._saved = time.monotonic()

@@ -1,0 +1,328 @@
+"""Where everything of a study lives, and how it is written: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+import re
+import socket
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.errors import LockedError, ResultsError, UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED_NAMES = frozenset({"reference"})
+
+
+def check_study_name(name: str) -> str:
+    """Return `name`, or raise UsageError: it becomes a folder, a URL and an Optuna study name."""
+    if not _NAME.fullmatch(name):
+        shown = ascii(name if len(name) <= 70 else name[:67] + "...")
+        raise UsageError(
+            f"study name {shown} is not usable: expected 1 to 64 letters, digits, '.', '_' or '-', "
+            "starting with a letter or digit; choose another with --name"
+        )
+    if name in RESERVED_NAMES:
+        raise UsageError(f"study name '{name}' is reserved for the committed sample; choose another with --name")
+    return name
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """The paths of one study, `results/<name>/`."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "study.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "study.db"
+
+    @property
+    def trials_jsonl(self) -> Path:
+        return self.root / "trials.jsonl"
+
+    @property
+    def trials_csv(self) -> Path:
+        return self.root / "trials.csv"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.json"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples.npz"
+
+    @property
+    def finalists(self) -> Path:
+        return self.root / "finalists.json"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def test(self) -> Path:
+        return self.root / "test"
+
+    @property
+    def seal(self) -> Path:
+        return self.test / "seal.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.test / "predictions.npz"
+
+    @property
+    def candidate_predictions(self) -> Path:
+        return self.test / "candidates.npz"
+
+    @property
+    def report_json(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def report_html(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    def run(self, name: str) -> RunFiles:
+        return RunFiles(self.runs / name)
+
+    def exists(self) -> bool:
+        return self.settings.is_file()
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run, `runs/<run>/`; the run counts only once DONE is there."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.toml"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def validation(self) -> Path:
+        return self.root / "validation.npz"
+
+    @property
+    def weights(self) -> Path:
+        return self.root / "model.safetensors"
+
+    @property
+    def done(self) -> Path:
+        return self.root / "DONE"
+
+    def is_done(self) -> bool:
+        return self.done.is_file()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; on success flush it to the disk and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with replacing(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Strict JSON: a non-finite number is an error of the program, never a token that browsers refuse."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing; run the stage that writes it, or `study run`") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not JSON ({error}); move it away and rerun the stage that writes it") from None
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(record, sort_keys=True, allow_nan=False).encode()):08x}"
+
+
+def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one record with its checksum and force it to the disk before returning."""
+    line = json.dumps({**record, "crc32": _checksum(record)}, ensure_ascii=True, allow_nan=False) + "\n"
+    with path.open("ab") as stream:
+        # A crash can leave a torn last line; the next record must not be glued to it.
+        if stream.tell() > 0 and not _ends_with_newline(path):
+            stream.write(b"\n")
+        stream.write(line.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Read records whose checksum holds. A torn last line (a crash while appending) is left out; any other
+    damage raises ResultsError with its line number."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        record = _parse_line(line)
+        if record is not None:
+            records.append(record)
+        elif not _is_torn(line):
+            raise ResultsError(
+                f"{path} line {number} is damaged: its checksum does not match; "
+                "restore the file, or start a new study with --from"
+            )
+    return records
+
+
+def _parse_line(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    checksum = record.pop("crc32", None)
+    return record if checksum == _checksum(record) else None
+
+
+def _is_torn(line: bytes) -> bool:
+    """True for the beginning of a record: what a crash leaves, as opposed to changed bytes."""
+    return line.startswith(b"{") and not line.rstrip().endswith(b"}")
+
+
+class StudyLock:
+    """Exclusive lock on a study, held by the command that drives it and released by its death.
+
+    The lock file lies in the study's folder and names its holder; it is not removed, because unlinking a locked
+    file would let two commands each hold a lock on a different inode.
+    """
+
+    def __init__(self, files: StudyFiles) -> None:
+        self._path = files.root / ".lock"
+        self._stream: io.TextIOWrapper | None = None
+
+    def __enter__(self) -> StudyLock:
+        stream = self._path.open("a+")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            holder = stream.read().strip() or "another command"
+            stream.close()
+            raise LockedError(
+                f"{self._path.parent} is in use by {holder}; wait for it to end, or stop it, then run this again"
+            ) from None
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        self._stream = stream
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream is not None:
+            self._stream.truncate(0)
+            self._stream.close()
+            self._stream = None
+
+
+def lock_holder(files: StudyFiles) -> str | None:
+    """The holder of a study's lock in words, or None if nobody drives it now."""
+    path = files.root / ".lock"
+    if not path.exists():
+        return None
+    with path.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return stream.read().strip() or "another command"
+    return None
+
+
+def prepare_results_folder(root: Path) -> None:
+    """Create a study's folder and prove that it can be written, before any work is spent."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise ResultsError(
+            f"results folder {root} cannot be written ({error.strerror}); expected a writable folder: "
+            "choose another with --results"
+        ) from None
+
+
+def done_runs(files: StudyFiles) -> list[str]:
+    """Names of the finished runs of a study, sorted."""
+    if not files.runs.is_dir():
+        return []
+    return sorted(path.parent.name for path in files.runs.glob("*/DONE") if path.parent.name != "old")
+
+
+def write_with(path: Path, writer: Callable[[Path], object]) -> None:
+    """Let `writer` fill a file beside `path`, then put it in place whole."""
+    with replacing(path) as part:
+        writer(part)
