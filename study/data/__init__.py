@@ -1,0 +1,1 @@
+"""Data sets: load, verify, split, augment, explore."""
