@@ -1,0 +1,94 @@
+"""Architecture families. A new one is a module with `Config` and a network, one line in FAMILIES, one search space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from study.config import Frozen, explain, plain
+from study.errors import ConfigError
+from study.models.cnn import CNN
+from study.models.layers import IMAGE_SIZE
+from study.models.mixer import Mixer
+from study.models.mlp import MLP
+
+__all__ = ["FAMILIES", "TRAINING_KEYS", "build", "flops_per_image", "model_keys", "parameter_count"]
+
+
+class Family(Protocol):
+    """A network class: its pydantic `Config`, and `Family(config, n_classes)`."""
+
+    @property
+    def Config(self) -> type[Frozen]: ...  # noqa: N802 (a class as an attribute)
+
+    def __call__(self, config: Any, n_classes: int) -> nn.Module: ...
+
+
+FAMILIES: dict[str, Family] = {"mlp": MLP, "cnn": CNN, "mixer": Mixer}
+
+# A flat configuration carries these beside the model's keys; their rules live with the training code.
+TRAINING_KEYS = frozenset(
+    {
+        "optimizer",
+        "learning_rate",
+        "momentum",
+        "nesterov",
+        "weight_decay",
+        "schedule",
+        "warmup",
+        "batch_size",
+        "label_smoothing",
+        "augmentation",
+        "augmentation_strength",
+    }
+)
+
+
+def _family(name: object) -> Family:
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ConfigError(f"family {name!r:.80} is unknown: expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def model_keys(family: str) -> set[str]:
+    """Configuration keys from which a network of `family` is built."""
+    return set(_family(family).Config.model_fields)
+
+
+def build(config: Mapping[str, Any], n_classes: int) -> nn.Module:
+    """A freshly initialised network from a flat configuration with key `family`; training keys are passed over.
+
+    Draws from torch's global generator. ConfigError names the family and the first key that is wrong.
+    """
+    family = _family(config.get("family"))
+    if n_classes < 2:
+        raise ConfigError(f"n_classes is {n_classes}: expected at least 2")
+    own = {key: value for key, value in config.items() if key != "family" and key not in TRAINING_KEYS}
+    try:
+        return family(family.Config.model_validate(plain(own)), n_classes)
+    except ValidationError as error:
+        raise ConfigError(f"configuration of family '{config['family']}': {explain(error)}") from None
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def flops_per_image(model: nn.Module) -> int:
+    """Floating-point operations of one image's forward pass: a multiply-add is two, norms and activations are none."""
+    parameter = next(model.parameters())
+    image = torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE, device=parameter.device, dtype=parameter.dtype)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        model.train(was_training)
+    return int(counter.get_total_flops())

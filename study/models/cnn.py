@@ -1,0 +1,135 @@
+"""Convolutional networks: stages of convolutions, each ending in a halving of the picture."""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from study.config import Frozen
+from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
+
+GROUPS = 4
+MAX_CHANNELS = 1024
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(GROUPS, channels),
+}
+POOLS: dict[str, Callable[[], nn.Module]] = {
+    "max": lambda: nn.MaxPool2d(2),
+    "average": lambda: nn.AvgPool2d(2),
+    "stride": nn.Identity,
+}
+
+
+class CNNConfig(Frozen):
+    """`width` is the first stage's number of channels, `growth` the factor from stage to stage."""
+
+    stages: int = Field(ge=2, le=4)
+    convs_per_stage: int = Field(ge=1, le=4)
+    width: int = Field(ge=4, le=256)
+    growth: float = Field(ge=0.5, le=4)
+    kernel_size: Literal[3, 5]
+    activation: Activation
+    normalisation: Literal["none", "batch", "group"]
+    pooling: Literal["max", "average", "stride"]
+    residual: bool
+    head: Literal["global", "hidden"]
+    head_width: int | None = Field(default=None, ge=1, le=4096)
+    dropout: float = Field(ge=0, le=0.7)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.head == "hidden" and self.head_width is None:
+            raise ValueError("head 'hidden' needs head_width")
+        if max(self.channels) > MAX_CHANNELS:
+            raise ValueError(
+                f"width and growth lead to {max(self.channels)} channels, at most {MAX_CHANNELS} are allowed"
+            )
+        return self
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each stage, multiples of four so that group norm's groups divide them."""
+        return tuple(GROUPS * max(1, round(self.width * self.growth**stage / GROUPS)) for stage in range(self.stages))
+
+
+class Stage(nn.Module):
+    """[B, C_in, H, W] to [B, C, H/2, W/2], halved right after the first convolution, before its norm and activation:
+    all that follows works on a quarter of the pixels."""
+
+    def __init__(self, config: CNNConfig, inputs: int, channels: int) -> None:
+        super().__init__()
+        body = [_conv(config, inputs, channels, stride=_stride(config)), POOLS[config.pooling]()]
+        for _ in range(config.convs_per_stage - 1):
+            body += [*_norm_and_activation(config, channels), _conv(config, channels, channels)]
+        self.body = nn.Sequential(*body)
+        self.shortcut = _shortcut(config, inputs, channels) if config.residual else None
+        self.end = nn.Sequential(*_norm_and_activation(config, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)  # [B, C, H/2, W/2]
+        if self.shortcut is not None:
+            y = y + self.shortcut(x)
+        out: Tensor = self.end(y)
+        return out
+
+
+def _stride(config: CNNConfig) -> int:
+    return 2 if config.pooling == "stride" else 1
+
+
+def _conv(config: CNNConfig, inputs: int, channels: int, stride: int = 1) -> nn.Module:
+    # A norm subtracts any bias again.
+    bias = config.normalisation == "none"
+    return nn.Conv2d(inputs, channels, config.kernel_size, stride, padding=config.kernel_size // 2, bias=bias)
+
+
+def _norm_and_activation(config: CNNConfig, channels: int) -> list[nn.Module]:
+    return [NORMS[config.normalisation](channels), ACTIVATIONS[config.activation]()]
+
+
+def _shortcut(config: CNNConfig, inputs: int, channels: int) -> nn.Module:
+    """Pooling as in the body; a 1 x 1 convolution where channels change or a stride has to do the halving."""
+    if inputs == channels and config.pooling != "stride":
+        return POOLS[config.pooling]()
+    project = nn.Conv2d(inputs, channels, 1, _stride(config), bias=False)
+    return nn.Sequential(POOLS[config.pooling](), project)
+
+
+def _head(config: CNNConfig, n_classes: int) -> nn.Sequential:
+    channels = config.channels[-1]
+    if config.head == "global":
+        pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(config.dropout)]  # [B, C]
+        return nn.Sequential(*pool, nn.Linear(channels, n_classes))
+    assert config.head_width is not None
+    hidden = [nn.Flatten(), nn.Linear(channels * _final_size(config) ** 2, config.head_width)]  # [B, head_width]
+    act = [ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
+    return nn.Sequential(*hidden, *act, nn.Linear(config.head_width, n_classes))
+
+
+def _final_size(config: CNNConfig) -> int:
+    """28, 14, 7, 3, 1 by pooling; a padded strided convolution rounds up: 28, 14, 7, 4, 2."""
+    size = IMAGE_SIZE
+    for _ in range(config.stages):
+        size = (size + 1) // 2 if config.pooling == "stride" else size // 2
+    return size
+
+
+class CNN(nn.Module):
+    """[B, 1, 28, 28] to logits [B, n_classes]."""
+
+    Config: ClassVar[type[CNNConfig]] = CNNConfig
+
+    def __init__(self, config: CNNConfig, n_classes: int) -> None:
+        super().__init__()
+        widths = (1, *config.channels)
+        self.stages = nn.Sequential(*(Stage(config, widths[i], widths[i + 1]) for i in range(config.stages)))
+        self.head = _head(config, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stages(x)  # [B, channels[-1], 7, 7] after two stages, 3 x 3 after three, 1 x 1 after four
+        logits: Tensor = self.head(x)  # [B, n_classes]
+        return logits

@@ -1,0 +1,55 @@
+"""Feed-forward networks: linear, norm, activation, dropout, repeated."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from study.config import Frozen
+from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
+
+NORMS = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+
+
+class MLPConfig(Frozen):
+    """`width` holds the units of each hidden layer, `depth` of them."""
+
+    depth: int = Field(ge=1, le=5)
+    width: tuple[int, ...]
+    activation: Activation
+    normalisation: Literal["none", "batch", "layer"]
+    dropout: float = Field(ge=0, le=0.7)
+
+    @model_validator(mode="after")
+    def _one_width_per_layer(self) -> Self:
+        if len(self.width) != self.depth:
+            raise ValueError(f"width needs one entry per layer, depth is {self.depth}")
+        if not all(1 <= units <= 8192 for units in self.width):
+            raise ValueError("every width must lie between 1 and 8192")
+        return self
+
+
+class MLP(nn.Module):
+    """[B, 1, 28, 28] to logits [B, C]."""
+
+    Config: ClassVar[type[MLPConfig]] = MLPConfig
+
+    def __init__(self, config: MLPConfig, n_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs = IMAGE_SIZE * IMAGE_SIZE
+        for units in config.width:
+            # A batch norm subtracts any bias again.
+            layers.append(nn.Linear(inputs, units, bias=config.normalisation != "batch"))
+            layers.append(NORMS[config.normalisation](units))
+            layers.append(ACTIVATIONS[config.activation]())
+            layers.append(nn.Dropout(config.dropout))
+            inputs = units
+        self.hidden = nn.Sequential(*layers)
+        self.classifier = nn.Linear(inputs, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)  # [B, 784]
+        x = self.hidden(x)  # [B, width[-1]]
+        logits: Tensor = self.classifier(x)  # [B, C]
+        return logits
