@@ -1,0 +1,204 @@
+"""Executors: `submit(job)`, `next_event()`, `answer(job, go)`. One over processes, and its twin inside this process.
+
+Both run the same worker loop over the same kind of pipe; they differ in how a worker is started and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import torch.multiprocessing
+
+from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.worker import Work, serve, worker_process
+from study.training.loop import Precision, TrainingData
+
+_END_SECONDS = 3.0
+
+
+class Executor(Protocol):
+    """What the driver needs of whoever trains. Jobs beyond the number of workers wait and can be withdrawn."""
+
+    n_workers: int
+
+    def submit(self, job: Job) -> None: ...
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        """The next event, or None after `timeout` seconds."""
+
+    def answer(self, job: Job, go: bool) -> None: ...
+
+    def withdraw(self) -> list[Job]:
+        """Take back the jobs that no worker has started."""
+
+    def running(self) -> dict[str, float]:
+        """Seconds that each running job has held its worker, by job id."""
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class _Worker:
+    number: int
+    connection: Connection
+    end: Callable[[], int | None]
+    sentinel: Any = None
+    job: Job | None = None
+    since: float = 0.0
+
+
+class _PipeExecutor:
+    """The common part: hand jobs to idle workers, and turn messages and deaths into events."""
+
+    def __init__(self, n_workers: int, start: Callable[[int], _Worker]) -> None:
+        self.n_workers = n_workers
+        self._start = start
+        self._waiting: deque[Job] = deque()
+        self._workers = [start(number) for number in range(n_workers)]
+
+    def submit(self, job: Job) -> None:
+        self._waiting.append(job)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.job is None and self._waiting:
+                worker.job, worker.since = self._waiting.popleft(), time.monotonic()
+                with contextlib.suppress(OSError):  # its death is reported by next_event
+                    worker.connection.send(worker.job)
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        busy = [worker for worker in self._workers if worker.job is not None]
+        sources = {worker.connection: worker for worker in busy}
+        sources |= {worker.sentinel: worker for worker in busy if worker.sentinel is not None}
+        for source in multiprocessing.connection.wait(list(sources), timeout):
+            return self._event_of(sources[source])  # type: ignore[index]  # the stubs widen what wait() returns
+        return None
+
+    def _event_of(self, worker: _Worker) -> Event:
+        job, held = worker.job, time.monotonic() - worker.since
+        assert job is not None
+        try:
+            # A message sent before a death still counts: look at the pipe first.
+            if not worker.connection.poll():
+                raise EOFError
+            kind, first, rest = worker.connection.recv()
+        except (EOFError, OSError):
+            return self._replace(worker, job, held)
+        if kind == "report":
+            return Report(job, worker.number, first, rest)
+        worker.job = None
+        self._hand_out()
+        return Finished(job, worker.number, held, first, rest)
+
+    def _replace(self, worker: _Worker, job: Job, held: float) -> Died:
+        exit_code = worker.end()
+        self._workers[self._workers.index(worker)] = self._start(worker.number)
+        self._hand_out()
+        return Died(job, worker.number, held, exit_code)
+
+    def answer(self, job: Job, go: bool) -> None:
+        for worker in self._workers:
+            if worker.job is not None and worker.job.id == job.id:
+                with contextlib.suppress(OSError):
+                    worker.connection.send(go)
+
+    def withdraw(self) -> list[Job]:
+        jobs = list(self._waiting)
+        self._waiting.clear()
+        return jobs
+
+    def running(self) -> dict[str, float]:
+        now = time.monotonic()
+        return {worker.job.id: now - worker.since for worker in self._workers if worker.job is not None}
+
+    def close(self) -> None:
+        """End the workers; a job in flight is lost, and its trial is the driver's to mark."""
+        for worker in self._workers:
+            if worker.job is None:
+                with contextlib.suppress(OSError):
+                    worker.connection.send(None)
+        for worker in self._workers:
+            worker.end()
+
+    def __enter__(self) -> _PipeExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ProcessExecutor(_PipeExecutor):
+    """Workers are spawned processes, kept alive between jobs, with `threads` torch threads each."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        data: TrainingData,
+        *,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        threads: int = 1,
+    ) -> None:
+        # Spawned, never forked: a fork would inherit open database connections and torch's thread pools.
+        self._context = torch.multiprocessing.get_context("spawn")
+        self._arguments = (data, device, precision, threads)
+        for tensor in (data.images, data.labels, data.train, data.validation):
+            tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__(n_workers, self._start_process)
+
+    def _start_process(self, number: int) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=worker_process, args=(theirs, *self._arguments), name=f"worker-{number}", daemon=True
+        )
+        process.start()
+        theirs.close()
+
+        def end() -> int | None:
+            # An idle worker has been told and leaves by itself; a busy one is ended.
+            process.join(0.0 if worker.job is not None else _END_SECONDS)
+            if process.is_alive():
+                process.terminate()
+                process.join(_END_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            ours.close()
+            return process.exitcode
+
+        worker = _Worker(number, ours, end, process.sentinel)
+        return worker
+
+
+class InProcessExecutor(_PipeExecutor):
+    """Workers are threads of this process: for tests, debugging and stand-ins for `train`."""
+
+    def __init__(self, n_workers: int, work: Work) -> None:
+        self._work = work
+        super().__init__(n_workers, self._start_thread)
+
+    def _start_thread(self, number: int) -> _Worker:
+        ours, theirs = multiprocessing.Pipe()
+        thread = threading.Thread(target=self._serve, args=(theirs,), name=f"worker-{number}", daemon=True)
+        thread.start()
+
+        def end() -> int | None:
+            ours.close()
+            thread.join(_END_SECONDS)
+            return None
+
+        return _Worker(number, ours, end)
+
+    def _serve(self, connection: Connection) -> None:
+        with connection:
+            serve(connection, self._work)

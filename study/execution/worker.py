@@ -1,0 +1,140 @@
+"""A worker: receives jobs over a pipe, trains, and asks at every mark whether to go on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from study.errors import StudyError
+from study.execution.jobs import Job
+from study.models import build, flops_per_image, parameter_count
+from study.results import RunFiles
+from study.training.checkpoint import save_run
+from study.training.config import training_config
+from study.training.loop import OnRung, Precision, TrainingData, fit
+
+Work = Callable[[Job, OnRung], dict[str, Any]]
+
+
+def serve(connection: Connection, work: Work) -> None:
+    """Run jobs until the driver says None or goes away. Every failure of a job becomes its reason."""
+    while True:
+        try:
+            job = connection.recv()
+        except (EOFError, OSError):
+            return
+        if job is None:
+            return
+        message: tuple[str, str | None, dict[str, Any]]
+        try:
+            message = ("finished", None, work(job, lambda examples, metrics: _ask(connection, examples, metrics)))
+        except (EOFError, BrokenPipeError):
+            return
+        except Exception as error:
+            message = ("finished", _reason(error), {})
+        try:
+            connection.send(message)
+        except OSError:
+            return
+
+
+def _ask(connection: Connection, examples: int, metrics: dict[str, Any]) -> bool:
+    connection.send(("report", examples, metrics))
+    return bool(connection.recv())
+
+
+def _reason(error: Exception) -> str:
+    """One line that a user can act on."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return "out of memory"
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
+
+
+def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision) -> dict[str, Any]:
+    """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
+    started = time.perf_counter()
+    torch.manual_seed(job.seed)
+    model = build(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
+    size = {"n_parameters": parameter_count(model), "flops": flops_per_image(model)}
+    history: list[dict[str, Any]] = []
+    last: dict[str, Any] = {}
+
+    def on_mark(examples: int, metrics: dict[str, Any]) -> bool:
+        last.update(metrics)
+        logits = metrics.pop("logits", None)
+        last["logits"] = logits
+        history.append(_history_row(examples, len(data.part(job.part)), metrics))
+        return on_rung(examples, metrics)
+
+    fit(
+        model,
+        data,
+        training_config(job.config),
+        job.schedule,
+        on_mark,
+        seed=job.seed,
+        part=job.part,
+        precision=precision,
+    )
+    training_seconds = float(last.get("training_seconds", 0.0))
+    if job.run is not None:
+        metrics = (
+            _run_metrics(last) | size | {"training_seconds": training_seconds, "seconds": time.perf_counter() - started}
+        )
+        metrics |= {"examples": history[-1]["examples"], "steps": job.schedule.marks[-1]}
+        logits = last["logits"]
+        save_run(
+            RunFiles(Path(job.run.folder)),
+            model,
+            run=job.run.record,
+            config=job.config,
+            history=history,
+            metrics=metrics,
+            validation=None if logits is None else (logits, data.labels[data.validation].cpu().numpy()),
+            digest=job.run.digest,
+        )
+    return size | {"training_seconds": training_seconds}
+
+
+def _history_row(examples: int, epoch_size: int, metrics: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "examples": examples,
+        "epoch": round(examples / epoch_size, 4),
+        "learning_rate": metrics["learning_rate"],
+        "train_loss": metrics["train_loss"],
+        "validation_loss": metrics.get("nll", ""),
+        "validation_accuracy": metrics.get("accuracy", ""),
+        "seconds": round(metrics["training_seconds"], 3),
+    }
+
+
+def _run_metrics(last: dict[str, Any]) -> dict[str, Any]:
+    keys = ("accuracy", "nll", "nll_scaled", "temperature", "train_loss")
+    return {key: last.get(key) for key in keys}
+
+
+def worker_process(connection: Connection, data: TrainingData, device: str, precision: Precision, threads: int) -> None:
+    """Entry point of a worker process. Ctrl-C reaches the whole process group, so only the driver reacts to it."""
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    torch.set_num_threads(threads)
+    resident = data.to(torch.device(device))
+    serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision))
+
+
+def _end_with_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Training of one configuration; knows nothing of Optuna."""

@@ -1,0 +1,188 @@
+"""The training loop: one function serves search trials, candidates and final runs.
+
+On one core with AVX-512-BF16 or AMX an epoch of a small CNN takes about 5 s, of a two-layer MLP about 1 s
+(benchmarks/README.md has the measured table).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from study.data.augment import augment, to_float
+from study.errors import TrainingError
+from study.training.config import TrainingConfig
+from study.training.metrics import accuracy, fit_temperature, nll
+from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+
+Precision = Literal["bf16", "fp32"]
+DataPart = Literal["train", "train+validation"]
+_CHECK_EVERY = 50  # steps between looks at the loss: a NaN cannot heal, and each look waits for the device
+_EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All labelled images that training may see, resident once and shared by the workers: images uint8 [N, 28, 28],
+    labels int64 [N], the split as int64 indices, and the training part's pixel mean and std in [0, 1]."""
+
+    images: Tensor
+    labels: Tensor
+    train: Tensor
+    validation: Tensor
+    mean: float
+    std: float
+    n_classes: int
+
+    def part(self, name: DataPart) -> Tensor:
+        return self.train if name == "train" else torch.arange(len(self.labels), device=self.labels.device)
+
+    def to(self, device: torch.device) -> TrainingData:
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Cycles of the learning rate and the marks at which the run reports, all in optimizer steps from the start."""
+
+    cycles: tuple[int, ...]
+    marks: tuple[int, ...]
+
+    @classmethod
+    def rungs(cls, examples: tuple[int, ...], batch_size: int) -> Schedule:
+        """One annealed cycle for each stretch between rungs; the run reports at the end of each (warm restarts)."""
+        ends = [max(rung + 1, round(seen / batch_size)) for rung, seen in enumerate(examples)]
+        return cls(tuple(b - a for a, b in zip([0, *ends], ends, strict=False)), tuple(ends))
+
+    @classmethod
+    def whole(cls, steps: int, report_every: int) -> Schedule:
+        """One cycle over the whole run, with a report about every `report_every` steps and at the end."""
+        n_reports = max(1, round(steps / report_every))
+        return cls((steps,), tuple(round(steps * (i + 1) / n_reports) for i in range(n_reports)))
+
+
+OnRung = Callable[[int, dict[str, Any]], bool]
+
+
+def fit(
+    model: nn.Module,
+    data: TrainingData,
+    config: TrainingConfig,
+    schedule: Schedule,
+    on_rung: OnRung,
+    *,
+    seed: int,
+    part: DataPart = "train",
+    precision: Precision = "fp32",
+) -> None:
+    """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False.
+
+    `metrics` holds train_loss (mean since the last mark), learning_rate, training_seconds (since the start, without
+    validation and without waiting for the answer) and, when `part` is "train", the validation figures of `validate`.
+    Raises TrainingError, naming the step, when the loss is not finite.
+    """
+    device = data.images.device
+    generator = torch.Generator(device).manual_seed(seed)
+    optimizer = build_optimizer(model, config)
+    batches = _batches(data.part(part), config.batch_size, generator)
+    step, seconds, marks = 0, 0.0, set(schedule.marks)
+    loss_sum, loss_steps, started = torch.zeros((), device=device), 0, time.perf_counter()
+    model.train()
+    for cycle in schedule.cycles:
+        for position in range(cycle):
+            index = next(batches)
+            x = augment(to_float(data.images[index]), config.augmentation, config.augmentation_strength, generator)
+            x = x.sub_(data.mean).div_(data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
+            factor = learning_rate_factor(config.schedule, config.warmup, position / cycle)
+            set_learning_rate(optimizer, config.learning_rate * factor)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                logits = model(x)  # [B, C]
+            loss = F.cross_entropy(logits.float(), data.labels[index], label_smoothing=config.label_smoothing)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            loss_sum += loss.detach()
+            loss_steps += 1
+            step += 1
+            if (step % _CHECK_EVERY == 0 or step in marks) and not math.isfinite(loss_sum.item()):
+                raise TrainingError(f"the training loss is not finite by step {step}")
+            if step in marks:
+                seconds += time.perf_counter() - started
+                metrics = {
+                    "train_loss": loss_sum.item() / loss_steps,
+                    "learning_rate": config.learning_rate * factor,
+                    "training_seconds": seconds,
+                }
+                if part == "train":
+                    metrics |= validate(model, data, precision)
+                if not on_rung(step * config.batch_size, metrics):
+                    return
+                loss_sum.zero_()
+                loss_steps, started = 0, time.perf_counter()
+                model.train()
+
+
+def _batches(part: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Endless batches of indices [B]: a fresh permutation each epoch, the last images of one joined to the next."""
+    rest = part[:0]
+    while True:
+        order = torch.cat([rest, part[torch.randperm(len(part), generator=generator, device=part.device)]])
+        n_whole = len(order) // batch_size * batch_size
+        yield from torch.split(order[:n_whole], batch_size)
+        rest = order[n_whole:]
+
+
+def predict_logits(model: nn.Module, data: TrainingData, index: Tensor, precision: Precision) -> NDArray[np.float32]:
+    """Logits float32 [len(index), C] of images of the training file, without augmentation."""
+    model.eval()
+    device = data.images.device
+    parts = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for batch in torch.split(index, _EVALUATION_BATCH):
+            x = to_float(data.images[batch]).sub_(data.mean).div_(data.std)
+            parts.append(model(x.contiguous(memory_format=torch.channels_last)).float().cpu())
+    logits: NDArray[np.float32] = torch.cat(parts).numpy()
+    return logits
+
+
+def validate(model: nn.Module, data: TrainingData, precision: Precision) -> dict[str, Any]:
+    """Accuracy (a fraction), plain NLL, fitted temperature and NLL under it, and the logits, on validation.
+
+    Raises TrainingError when a logit is not finite.
+    """
+    logits = predict_logits(model, data, data.validation, precision)
+    if not np.isfinite(logits).all():
+        raise TrainingError("a validation logit is not finite")
+    labels = data.labels[data.validation].cpu().numpy()
+    temperature = fit_temperature(logits, labels)
+    return {
+        "accuracy": accuracy(logits, labels),
+        "nll": nll(logits, labels),
+        "nll_scaled": nll(logits, labels, temperature),
+        "temperature": temperature,
+        "logits": logits,
+    }
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """bf16 where the processor computes in it, as asked of the device; elsewhere it would be emulated, and slow."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type != "cpu":
+        return "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"

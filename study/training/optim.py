@@ -1,0 +1,53 @@
+"""Optimizers in their fastest form on the device at hand, and the shapes of a learning-rate cycle."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from study.training.config import ScheduleName, TrainingConfig
+
+# One-cycle starts at a 25th of its peak, as in Smith's super-convergence (arXiv:1708.07120) and PyTorch's scheduler.
+_ONE_CYCLE_START = 0.04
+
+
+def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Optimizer over the model's parameters; biases and normalisation scales (1-D) are not decayed."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate = config.learning_rate
+    if config.optimizer == "sgd":
+        nesterov = config.nesterov and config.momentum > 0
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=nesterov, fused=True)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate, fused=True)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum)
+    return torch.optim.NAdam(groups, lr=rate, decoupled_weight_decay=True)
+
+
+def learning_rate_factor(schedule: ScheduleName, warmup: float, progress: float) -> float:
+    """Factor on the peak rate at `progress` in [0, 1] of a cycle; every shape ends near zero.
+
+    one_cycle rises linearly over `warmup`, then falls as a half cosine; cosine and linear start at the peak.
+    """
+    if schedule == "linear":
+        return 1.0 - progress
+    if schedule == "one_cycle" and progress < warmup:
+        return _ONE_CYCLE_START + (1.0 - _ONE_CYCLE_START) * progress / warmup
+    rest = (progress - warmup) / (1.0 - warmup) if schedule == "one_cycle" else progress
+    return 0.5 * (1.0 + math.cos(math.pi * rest))
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
