@@ -1,0 +1,339 @@
+"""The search driver: asks, hands out, records and tells. It alone touches the storage."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from study.config import FamilySettings, StudySettings
+from study.errors import StudyError
+from study.execution.executors import Executor
+from study.execution.jobs import Died, Finished, Job, Report
+from study.interrupts import shielded
+from study.results import StudyFiles, append_jsonl
+from study.search.pruners import make_pruner
+from study.search.samplers import fix_parameters, make_sampler
+from study.search.storage import fail_uncounted, open_study, quiet_experimental, reconcile, record_of, sweep
+from study.seeds import derive_seed
+from study.space import SearchSpace, parse_space, sample, warm_start_params
+from study.training.loop import Schedule
+
+MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
+MAX_FAILURES_IN_A_ROW = 5
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search ends. `allowance` is in worker-seconds for each family, `deadline` on the monotonic clock."""
+
+    allowance: float | None = None
+    n_trials: int | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Parameters that are given, not drawn: a warm start, an imported trial, or a repeated one."""
+
+    parameters: dict[str, Any]
+    role: str
+    draw: int | None = None
+    seed: int | None = None
+    attempt: int = 1
+    deaths: int = 0
+
+
+@dataclass
+class _Flight:
+    trial: optuna.Trial
+    proposal: Proposal
+    rungs: list[dict[str, Any]] = field(default_factory=list)
+    stop: str | None = None
+
+
+@dataclass
+class FamilySearch:
+    """One family's search: its Optuna study, what it has spent, and what is in flight."""
+
+    name: str
+    space: SearchSpace
+    settings: FamilySettings
+    study: optuna.Study
+    records: list[dict[str, Any]]
+    proposals: deque[Proposal] = field(default_factory=deque)
+    flights: dict[str, _Flight] = field(default_factory=dict)
+    failures_in_a_row: int = 0
+    next_draw: int = 0
+
+    @property
+    def spent(self) -> float:
+        return float(sum(record["seconds"] for record in self.records))
+
+    @property
+    def counted(self) -> int:
+        return sum(1 for record in self.records if record["counted"])
+
+    @property
+    def stopped(self) -> bool:
+        return self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        complete = [record for record in self.records if record["state"] == "COMPLETE"]
+        return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
+
+
+Observer = Callable[["Search", dict[str, Any] | None], None]
+
+
+class Search:
+    """All families' searches over one executor. `observe(search, record)` is called after each recorded trial, and
+    with None about four times a second while nothing ends."""
+
+    def __init__(
+        self,
+        files: StudyFiles,
+        settings: StudySettings,
+        storage: optuna.storages.BaseStorage,
+        records: list[dict[str, Any]],
+        imports: Mapping[str, list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._files = files
+        self._settings = settings
+        self.families = {
+            name: self._open(name, family, storage, records, list((imports or {}).get(name, [])))
+            for name, family in settings.families.items()
+        }
+        self.limits = Limits()
+
+    def _open(
+        self,
+        name: str,
+        family: FamilySettings,
+        storage: optuna.storages.BaseStorage,
+        records: list[dict[str, Any]],
+        imports: list[dict[str, Any]],
+    ) -> FamilySearch:
+        study = open_study(storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
+        study.pruner = make_pruner(self._settings.pruner, family.ladder)
+        sweep(study)
+        ours = reconcile(study, name, records, self._files)
+        search = FamilySearch(name, parse_space(family.space, family.space_file), family, study, ours)
+        search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
+        search.proposals.extend(self._open_proposals(search, imports))
+        return search
+
+    def _open_proposals(self, search: FamilySearch, imports: list[dict[str, Any]]) -> list[Proposal]:
+        """What is owed: interrupted trials first, then imports and warm starts that never got a draw."""
+        finished = {record["draw"] for record in search.records if record["counted"]}
+        latest = {record["draw"]: record for record in search.records if record["draw"] is not None}
+        repeats = [_repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
+        given = [Proposal(record["parameters"], "imported") for record in imports]
+        n_warm = min(self._settings.warm_starts, len(search.space.warm_starts))
+        given += [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(n_warm)]
+        n_begun = sum(1 for record in latest.values() if record["role"] != "sampled")
+        return repeats + given[n_begun:]
+
+    def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
+        """Search until the limits are reached or no family can go on. StudyError if a family stopped on failures."""
+        self.limits = limits
+        try:
+            self._loop(executor, observe)
+        except BaseException as error:
+            reason = str(error) if isinstance(error, StudyError) else type(error).__name__
+            self._abandon(executor, f"interrupted: {reason}")
+            raise
+        stopped = [family for family in self.families.values() if family.stopped]
+        if stopped:
+            family = stopped[0]
+            raise StudyError(
+                f"family {family.name} stopped after {MAX_FAILURES_IN_A_ROW} failures in a row; the last one: "
+                f"{family.records[-1]['reason']}; change its search space, or start a study without it"
+            )
+
+    def _loop(self, executor: Executor, observe: Observer) -> None:
+        while True:
+            self._fill(executor)
+            if not any(family.flights for family in self.families.values()):
+                return
+            event = executor.next_event(_POLL_SECONDS)
+            record = None
+            if isinstance(event, Report):
+                self._report(executor, event)
+            elif isinstance(event, Finished):
+                record = self._finish(event)
+            elif isinstance(event, Died):
+                record = self._death(event)
+            if self._over():
+                self._withdraw(executor)
+            observe(self, record)
+
+    def _fill(self, executor: Executor) -> None:
+        """Keep every worker busy and one proposal ready, from the family with the most left."""
+        while sum(len(family.flights) for family in self.families.values()) <= executor.n_workers:
+            family = self._next_family(executor.running())
+            if family is None:
+                return
+            with shielded():
+                executor.submit(self._ask(family))
+
+    def _over(self) -> bool:
+        return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
+
+    def _next_family(self, running: dict[str, float]) -> FamilySearch | None:
+        open_families = [family for family in self.families.values() if self._may_ask(family, running)]
+        if self._over() or not open_families:
+            return None
+        if self.limits.allowance is None:
+            # Without a limit of time the turn must not depend on a clock: reruns are identical.
+            return min(open_families, key=lambda family: family.counted + len(family.flights))
+        return min(open_families, key=lambda family: self._committed(family, running))
+
+    def _committed(self, family: FamilySearch, running: dict[str, float]) -> float:
+        """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far."""
+        typical = family.spent / len(family.records) if family.records else 0.0
+        return family.spent + sum(max(running.get(job_id, 0.0), typical) for job_id in family.flights)
+
+    def _may_ask(self, family: FamilySearch, running: dict[str, float]) -> bool:
+        if family.stopped:
+            return False
+        if self.limits.n_trials is not None and family.counted + len(family.flights) >= self.limits.n_trials:
+            return False
+        return self.limits.allowance is None or self._committed(family, running) < self.limits.allowance
+
+    def _ask(self, family: FamilySearch) -> Job:
+        proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
+        draw = proposal.draw if proposal.draw is not None else family.next_draw
+        family.next_draw = max(family.next_draw, draw + 1)
+        with quiet_experimental():
+            sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
+            family.study.sampler = fix_parameters(sampler, proposal.parameters) if proposal.parameters else sampler
+        trial = family.study.ask()
+        config = sample(family.space, trial)
+        seed = derive_seed(self._settings.seed, family.name, draw, "trial") if proposal.seed is None else proposal.seed
+        proposal = Proposal(dict(trial.params), proposal.role, draw, seed, proposal.attempt, proposal.deaths)
+        for key, value in (
+            ("role", proposal.role),
+            ("draw", draw),
+            ("seed", seed),
+            ("attempt", proposal.attempt),
+            ("config", config),
+        ):
+            trial.set_user_attr(key, value)
+        job_id = f"{family.name}/{trial.number}"
+        family.flights[job_id] = _Flight(trial, proposal)
+        schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
+        return Job(job_id, config, seed, schedule)
+
+    def _family_of(self, job: Job) -> FamilySearch:
+        return self.families[job.id.rpartition("/")[0]]
+
+    def _report(self, executor: Executor, event: Report) -> None:
+        family = self._family_of(event.job)
+        flight, ladder = family.flights[event.job.id], family.settings.ladder
+        step = ladder.examples[len(flight.rungs)]
+        with shielded():
+            flight.rungs.append(
+                {
+                    "examples": step,
+                    "accuracy": event.metrics["accuracy"],
+                    "nll": event.metrics["nll_scaled"],
+                    "temperature": event.metrics["temperature"],
+                    "seconds": round(event.metrics["training_seconds"], 3),
+                }
+            )
+            flight.trial.report(event.metrics["accuracy"], step)
+            if step != ladder.examples[-1]:
+                flight.stop = self._reason_to_stop(family, flight, executor.running())
+        executor.answer(event.job, flight.stop is None)
+
+    def _reason_to_stop(self, family: FamilySearch, flight: _Flight, running: dict[str, float]) -> str | None:
+        if flight.trial.should_prune():
+            return f"pruned at {flight.rungs[-1]['examples']} examples"
+        in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
+        allowance = self.limits.allowance
+        if self._over() or (allowance is not None and family.spent + in_flight >= allowance):
+            return "stopped at a rung: the budget of the search was spent"
+        return None
+
+    def _finish(self, event: Finished) -> dict[str, Any]:
+        family = self._family_of(event.job)
+        flight = family.flights[event.job.id]
+        if event.reason is not None:
+            state = TrialState.FAIL
+        else:
+            state = TrialState.PRUNED if flight.stop else TrialState.COMPLETE
+        outcome = {key: value for key, value in event.outcome.items() if value is not None}
+        return self._tell(family, event, state, event.reason or flight.stop, outcome)
+
+    def _death(self, event: Died) -> dict[str, Any]:
+        family = self._family_of(event.job)
+        proposal = family.flights[event.job.id].proposal
+        deaths = proposal.deaths + 1
+        reason = f"its worker died (exit status {event.exit_code})"
+        again = deaths < MAX_ATTEMPTS
+        if again:
+            family.proposals.appendleft(
+                Proposal(proposal.parameters, proposal.role, proposal.draw, proposal.seed, proposal.attempt + 1, deaths)
+            )
+        return self._tell(family, event, TrialState.FAIL, reason, {}, counted=not again)
+
+    def _tell(
+        self,
+        family: FamilySearch,
+        event: Finished | Died,
+        state: TrialState,
+        reason: str | None,
+        outcome: dict[str, Any],
+        counted: bool = True,
+    ) -> dict[str, Any]:
+        """Record a trial's end in the storage, then in trials.jsonl; only then is it shown."""
+        flight = family.flights[event.job.id]
+        attrs = {"seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": flight.rungs, **outcome}
+        if reason:
+            attrs["reason"] = reason
+        if not counted:
+            attrs["counted"] = False
+        with shielded():
+            for key, value in attrs.items():
+                flight.trial.set_user_attr(key, value)
+            value = flight.rungs[-1]["accuracy"] if state == TrialState.COMPLETE else None
+            frozen = family.study.tell(flight.trial, value, state=state)
+            record = record_of(frozen, family.name)
+            append_jsonl(self._files.trials_jsonl, record)
+            del family.flights[event.job.id]
+            family.records.append(record)
+        if counted:
+            family.failures_in_a_row = family.failures_in_a_row + 1 if state == TrialState.FAIL else 0
+        return record
+
+    def _withdraw(self, executor: Executor) -> None:
+        for job in executor.withdraw():
+            self._drop(self._family_of(job), job.id, "withdrawn: the search ended before it began")
+
+    def _drop(self, family: FamilySearch, job_id: str, reason: str) -> None:
+        flight = family.flights.pop(job_id)
+        frozen = fail_uncounted(family.study, flight.trial._trial_id, reason)
+        record = record_of(frozen, family.name)
+        append_jsonl(self._files.trials_jsonl, record)
+        family.records.append(record)
+
+    def _abandon(self, executor: Executor, reason: str) -> None:
+        """The command is ending: mark what is in flight. It is tried again by the next command, uncounted."""
+        running = executor.running()
+        with shielded():
+            for family in self.families.values():
+                for job_id, flight in list(family.flights.items()):
+                    flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
+                    self._drop(family, job_id, reason)
+
+
+def _repeat(record: dict[str, Any]) -> Proposal:
+    return Proposal(record["parameters"], record["role"], record["draw"], record["seed"], record["attempt"] + 1)

@@ -1,0 +1,133 @@
+"""`--from OLD`: a new study that begins with another's trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState, create_trial
+
+from study.config import StudySettings, load_settings
+from study.errors import ResumeError
+from study.results import StudyFiles, append_jsonl, check_study_name, read_jsonl
+from study.search.storage import open_study, record_of
+from study.space import SearchSpace, parse_space, sample
+
+_COPIED = ("seed", "config", "rungs", "seconds", "training_seconds", "worker", "n_parameters", "flops", "reason")
+
+
+class _Misfit(Exception):
+    """A parameter of an old trial that the new space does not have, or not with this value."""
+
+
+class _Replay:
+    """A trial that answers every suggestion with an old trial's value, if the new range holds it."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self._parameters = parameters
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._take(name, FloatDistribution(low, high, log=log, step=step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._take(name, IntDistribution(low, high, log=log, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._take(name, CategoricalDistribution(tuple(choices)))
+
+    def _take(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._parameters:
+            raise _Misfit(name)
+        try:
+            inside = distribution._contains(distribution.to_internal_repr(self._parameters[name]))
+        except (ValueError, TypeError):
+            inside = False
+        if not inside:
+            raise _Misfit(name)
+        self.distributions[name] = distribution
+        return self._parameters[name]
+
+
+def replay(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
+    """(configuration, distributions) of an old trial in `space`, or None if it could not have been drawn there."""
+    trial = _Replay(parameters)
+    try:
+        config = sample(space, trial)
+    except _Misfit:
+        return None
+    return (config, trial.distributions) if trial.distributions.keys() == parameters.keys() else None
+
+
+def load_source(results: Path, name: str, settings: StudySettings) -> StudySettings:
+    """Settings of the study to import from. ResumeError if its trials were not measured on the same ground."""
+    files = StudyFiles(results / check_study_name(name))
+    old = load_settings(files.settings)
+    for what, before, now in (
+        ("dataset", old.dataset.sha256, settings.dataset.sha256),
+        ("validation split", old.dataset.split_sha256, settings.dataset.split_sha256),
+    ):
+        if before != now:
+            raise ResumeError(
+                f"--from {name}: its {what} is not this study's; trials can be imported on the same one only"
+            )
+    return old
+
+
+def import_trials(
+    files: StudyFiles,
+    settings: StudySettings,
+    storage: optuna.storages.BaseStorage,
+    old: StudySettings,
+    families: set[str],
+) -> int:
+    """Add the old study's finished trials that the new spaces could have drawn; returns how many.
+
+    They keep their values and are charged the seconds that they cost.
+    """
+    imported = 0
+    records = read_jsonl(files.root.parent / old.name / "trials.jsonl")
+    for family in sorted(families):
+        space = parse_space(settings.families[family].space, settings.families[family].space_file)
+        study = open_study(storage, f"{settings.name}/{family}", "accuracy", "maximize")
+        for record in records:
+            usable = record["family"] == family and record["counted"] and record["state"] in ("COMPLETE", "PRUNED")
+            found = replay(space, record["parameters"]) if usable else None
+            if found is not None:
+                append_jsonl(files.trials_jsonl, _add(study, family, record, *found))
+                imported += 1
+    return imported
+
+
+def _add(
+    study: optuna.Study,
+    family: str,
+    record: dict[str, Any],
+    config: dict[str, Any],
+    distributions: dict[str, BaseDistribution],
+) -> dict[str, Any]:
+    attrs = {key: record[key] for key in _COPIED if record.get(key) is not None}
+    complete = record["state"] == "COMPLETE"
+    trial = create_trial(
+        state=TrialState[record["state"]],
+        value=record["value"] if complete else None,
+        params=record["parameters"],
+        distributions=distributions,
+        user_attrs={**attrs, "config": config, "role": "imported"},
+        intermediate_values={rung["examples"]: rung["accuracy"] for rung in record["rungs"]},
+    )
+    for attribute, key in (("datetime_start", "start"), ("datetime_complete", "end")):
+        setattr(trial, attribute, datetime.fromisoformat(record[key]).astimezone().replace(tzinfo=None))
+    study.add_trial(trial)
+    return record_of(study.get_trials(deepcopy=False)[-1], family)

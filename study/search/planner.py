@@ -1,0 +1,130 @@
+"""What a budget buys: how much of it is for the search, how long trials and final runs may be."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from study.config import Ladder, RetrainSettings
+
+SEARCH_SHARE = 0.45  # of the budget, at least the 40 % that the protocol promises
+SHORT_BUDGET = 60.0  # seconds; below it there is no room for a verdict
+_FULL_TRIALS = 12  # how many trials to the top rung an allowance would pay for, if none were pruned
+_EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_SMALLEST_RUNG = 0.05  # of an epoch: below, most configurations look alike
+_REDUCTION_FACTOR = 3
+_DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
+_MOST_EPOCHS = 24.0  # of a final run; more gave nothing on validation for either bundled family
+_RETRAIN_MARGIN = 0.88  # speeds were measured in the search; validation and drift take the rest
+
+
+def retrain_settings(budget: float | None) -> RetrainSettings:
+    if budget is not None and budget < SHORT_BUDGET:
+        return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
+    return RetrainSettings()
+
+
+def examine_seconds(budget: float | None) -> float:
+    """Seconds for baselines, ensembles, latency and robustness."""
+    return 60.0 if budget is None else min(60.0, 0.06 * budget) if budget >= SHORT_BUDGET else 0.0
+
+
+def report_seconds(budget: float) -> float:
+    """Seconds kept for evaluation and the report."""
+    return min(18.0, 4.0 + 0.2 * budget)
+
+
+def search_seconds(budget: float) -> float:
+    """Wall-clock of the search out of a total budget, start-up included."""
+    return SEARCH_SHARE * budget
+
+
+def equal_allowance(spent: Mapping[str, float], worker_seconds: float) -> float:
+    """The level up to which every family may spend so that together they spend `worker_seconds` more.
+
+    Families that have spent less (one added later) catch up first; the level is the same for all.
+    """
+    levels = sorted(spent.values())
+    left = worker_seconds
+    for count, level in enumerate(levels, 1):
+        step = (levels[count] - level) * count if count < len(levels) else float("inf")
+        if left <= step:
+            return level + left / count
+        left -= step
+    raise ValueError("no family to plan for")
+
+
+def choose_ladder(n_train: int, examples_per_second: float | None, allowance: float | None) -> Ladder:
+    """A ladder whose top rung costs a twelfth of the allowance at the measured speed, in rounded epochs."""
+    epochs = _DEFAULT_EPOCHS
+    if examples_per_second is not None and allowance is not None:
+        wanted = examples_per_second * allowance / _FULL_TRIALS / n_train
+        epochs = max((e for e in _EPOCHS if e <= wanted), default=_EPOCHS[0])
+    n_rungs = 4 if epochs >= 8 else 3
+    shares = [_REDUCTION_FACTOR ** -(n_rungs - 1 - rung) for rung in range(n_rungs)]
+    examples = [round(share * epochs * n_train) for share in shares if share * epochs >= _SMALLEST_RUNG or share == 1]
+    return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Examples a second of each candidate of a family, and how many seeds each gets and the finalist gets."""
+
+    speeds: Sequence[float]
+    candidate_seeds: int
+    final_seeds: int
+
+    def seconds_per_example(self) -> list[float]:
+        """Per run, candidates first; the finalist is taken to be the slowest candidate."""
+        slowest = 1 / min(self.speeds)
+        return [1 / speed for speed in self.speeds for _ in range(self.candidate_seeds)] + [slowest] * self.final_seeds
+
+
+def plan_retraining(costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int) -> dict[str, int]:
+    """Examples per run for each family, so that all runs end within `seconds` of wall-clock.
+
+    Every family gets the same worker-seconds until its runs reach the longest useful schedule; what it leaves goes to
+    the others. The workers' idle time at the end is found by playing the schedule through.
+    """
+    most = int(_MOST_EPOCHS * n_train)
+    least = max(1, n_train // 10)
+    low, high = 0.0, _RETRAIN_MARGIN * seconds * n_workers
+    for _ in range(30):
+        share = (low + high) / 2
+        examples = _examples_for(costs, share, least, most)
+        low, high = (
+            (share, high) if _makespan(costs, examples, n_workers) <= _RETRAIN_MARGIN * seconds else (low, share)
+        )
+    return _examples_for(costs, low, least, most)
+
+
+def _examples_for(costs: Mapping[str, RunCost], share: float, least: int, most: int) -> dict[str, int]:
+    return {
+        family: max(least, min(most, int(share / sum(cost.seconds_per_example())))) for family, cost in costs.items()
+    }
+
+
+def _makespan(costs: Mapping[str, RunCost], examples: Mapping[str, int], n_workers: int) -> float:
+    """Wall-clock of all runs on `n_workers`, longest first, a family's final runs after its candidates."""
+    waiting: list[tuple[float, str, bool]] = []
+    finals: dict[str, list[float]] = {}
+    left: dict[str, int] = {}
+    for family, cost in costs.items():
+        seconds = [examples[family] * per_example for per_example in cost.seconds_per_example()]
+        n_candidates = len(seconds) - cost.final_seeds
+        waiting += [(run, family, False) for run in seconds[:n_candidates]]
+        finals[family], left[family] = seconds[n_candidates:], n_candidates
+    running: list[tuple[float, str, bool]] = []
+    now = 0.0
+    while waiting or running:
+        waiting.sort(key=lambda run: run[0])
+        while waiting and len(running) < n_workers:
+            run, family, final = waiting.pop()
+            heapq.heappush(running, (now + run, family, final))
+        now, family, final = heapq.heappop(running)
+        if not final:
+            left[family] -= 1
+            if left[family] == 0:
+                waiting += [(run, family, True) for run in finals[family]]
+    return now

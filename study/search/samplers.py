@@ -1,0 +1,33 @@
+"""Samplers by name, made anew for every ask."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+
+from study.config import SamplerName
+from study.seeds import derive_seed
+
+# Random draws before TPE models anything: half of Optuna's default, because a short search has few trials to spend.
+N_STARTUP_TRIALS = 8
+
+
+def make_sampler(name: SamplerName, study_seed: int, family: str, draw: int) -> BaseSampler:
+    """A sampler for one ask. It is made anew, seeded by the draw's number: a reopened study would otherwise repeat
+    the draws that it made before."""
+    seed = derive_seed(study_seed, family, draw, "sampler")
+    if name == "tpe":
+        # group: spaces with branches are sampled jointly within each branch.
+        return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=N_STARTUP_TRIALS)
+    if name == "random":
+        return RandomSampler(seed=seed)
+    # The sequence keeps one scramble; its position is kept in the storage.
+    scramble = derive_seed(study_seed, family, 0, "sequence")
+    return QMCSampler(
+        scramble=True, seed=scramble, independent_sampler=RandomSampler(seed), warn_independent_sampling=False
+    )
+
+
+def fix_parameters(sampler: BaseSampler, parameters: dict[str, object]) -> BaseSampler:
+    """The same sampler with some parameters given: for warm starts, imported and repeated trials."""
+    return optuna.samplers.PartialFixedSampler(parameters, sampler)

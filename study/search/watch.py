@@ -1,0 +1,56 @@
+"""The Optuna study `<name>/retrain`: every candidate and final run as a trial that one can watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+
+from study.execution.jobs import Finished, Job
+from study.interrupts import shielded
+from study.search.storage import open_study, sweep
+
+
+class RetrainWatch:
+    """Mirrors runs into a study of their own. Its value is the training loss, to be minimised: the one figure that a
+    final run, which has no validation images left, shares with a candidate."""
+
+    def __init__(self, name: str, storage: optuna.storages.BaseStorage) -> None:
+        self._study = open_study(storage, f"{name}/retrain", "training loss", "minimize")
+        sweep(self._study)
+        self._trials: dict[str, optuna.Trial] = {}
+
+    def begin(self, job: Job) -> None:
+        with shielded():
+            trial = self._study.ask()
+            record = job.run.record if job.run else {}
+            for key in ("family", "trial", "role", "seed", "data_part"):
+                trial.set_user_attr(key, record[key])
+            trial.set_user_attr("run", job.id)
+            trial.set_user_attr("config", job.config)
+            self._trials[job.id] = trial
+
+    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
+        trial = self._trials[job.id]
+        with shielded():
+            trial.report(metrics["train_loss"], examples)
+            if "accuracy" in metrics:
+                trial.set_user_attr("validation_accuracy", metrics["accuracy"])
+
+    def end(self, event: Finished, train_loss: float | None) -> None:
+        trial = self._trials.pop(event.job.id)
+        with shielded():
+            trial.set_user_attr("seconds", round(event.held_seconds, 3))
+            if event.reason or train_loss is None:
+                trial.set_user_attr("reason", event.reason or "no result")
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(trial, train_loss)
+
+    def abandon(self, reason: str) -> None:
+        """Close what is in flight when the command ends early."""
+        with shielded():
+            for trial in self._trials.values():
+                trial.set_user_attr("reason", reason)
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._trials.clear()
