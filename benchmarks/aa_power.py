@@ -1,0 +1,132 @@
+"""False alarms and power of the comparison of two finalists, by simulation. About half a minute on one core.
+
+    python benchmarks/aa_power.py [--studies 1000] [--seed 0]
+
+A simulated study draws 10,000 images whose chance of being read wrongly is heavily skewed (most are read by every
+network, a few by hardly any), two finalists and S seeds of each. `seed sd` moves all logits of one seed together: it
+is the spread between seeds that image flips alone do not explain. `configuration sd` moves each image's logit for
+each finalist: 0 is the same configuration under other seeds, above 0 two configurations of equal expected accuracy.
+Every test is at 5 %, so under "no difference" a rate of 5 % is right. Compared are three standard errors of D:
+
+    study           var(d)/n + g_A + g_B, as in study.evaluation.stats.compare_finalists
+    images only     var(d)/n
+    plus plain      var(d)/n + s²_A/S + s²_B/S, which counts the flips of single images twice
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from study.evaluation.stats import compare_finalists, mcnemar_exact, wilson
+
+N_IMAGES = 10_000
+METHODS = ("study", "images only", "plus plain")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`gap` is how much less accurate B is, as a fraction; `error` the expected share of errors of A."""
+
+    name: str
+    seeds: int
+    error: float
+    seed_sd: float
+    configuration_sd: float
+    gap: float = 0.0
+
+
+SCENARIOS = (
+    Scenario("same configuration", 3, 0.006, 0.0, 0.0),
+    Scenario("same configuration", 3, 0.006, 0.1, 0.0),
+    Scenario("same configuration", 3, 0.006, 0.3, 0.0),
+    Scenario("same configuration", 5, 0.006, 0.1, 0.0),
+    Scenario("same configuration", 10, 0.006, 0.1, 0.0),
+    Scenario("same configuration", 3, 0.017, 0.1, 0.0),
+    Scenario("equal configurations", 3, 0.006, 0.1, 1.0),
+    Scenario("equal configurations", 3, 0.017, 0.1, 1.0),
+    Scenario("0.1 points apart", 3, 0.006, 0.1, 1.0, 0.001),
+    Scenario("0.2 points apart", 3, 0.006, 0.1, 1.0, 0.002),
+    Scenario("0.3 points apart", 3, 0.006, 0.1, 1.0, 0.003),
+)
+
+
+def difficulties(error: float, sd: float = 4.0, size: int = 400_000) -> float:
+    """Mean of the normal logit-difficulty whose expected error probability is `error`, by bisection on quantiles."""
+    z = special.ndtri((np.arange(size) + 0.5) / size)
+    low, high = -60.0, 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if special.expit(middle + sd * z).mean() < error else (low, middle)
+    return (low + high) / 2
+
+
+def draw_study(
+    scenario: Scenario, centres: tuple[float, float], rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Correctness [S, N] of A and of B on the same newly drawn images."""
+    # The part that both share is narrowed so that a configuration's own part leaves the total spread at 4.
+    shared = np.float32(np.sqrt(16.0 - scenario.configuration_sd**2)) * rng.standard_normal(N_IMAGES, dtype=np.float32)
+    finalists = []
+    for centre in centres:
+        logit = centre + shared + scenario.configuration_sd * rng.standard_normal(N_IMAGES, dtype=np.float32)
+        seeds = scenario.seed_sd * rng.standard_normal((scenario.seeds, 1), dtype=np.float32)
+        wrong = rng.random((scenario.seeds, N_IMAGES), dtype=np.float32) < special.expit(logit + seeds)
+        finalists.append(~wrong)
+    return finalists[0], finalists[1]
+
+
+def p_values(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """p under each of METHODS."""
+    found = compare_finalists(a, b)
+    seeds = len(a)
+    images = found.se**2 - found.g_a - found.g_b
+    spread = [float(one.mean(axis=1).var(ddof=1)) / seeds for one in (a, b)]
+    plain = images + sum(spread)
+    # The same rule for the degrees of freedom as the study's, so that only the variance differs.
+    df = min(N_IMAGES - 1.0, plain**2 * (seeds - 1) / max(sum(part * part for part in spread), 1e-30))
+    only = 2 * special.stdtr(N_IMAGES - 1, -abs(found.difference) / np.sqrt(images))
+    plus = 2 * special.stdtr(df, -abs(found.difference) / np.sqrt(plain))
+    return found.p_value, float(only), float(plus)
+
+
+def simulate(scenario: Scenario, studies: int, seed: int) -> str:
+    """One line of the table: rates of p < 0.05 with the 95 % interval of the study's."""
+    rng = np.random.default_rng([seed, SCENARIOS.index(scenario)])
+    centres = difficulties(scenario.error), difficulties(scenario.error + scenario.gap)
+    alarms, discordant, spreads = np.zeros(3), 0, []
+    for _ in range(studies):
+        a, b = draw_study(scenario, centres, rng)
+        alarms += np.array(p_values(a, b)) < 0.05
+        discordant += mcnemar_exact(a[0], b[0]).discordant
+        spreads.append(a.mean(axis=1).var(ddof=1))
+    low, high = wilson(int(alarms[0]), studies)
+    rates = "  ".join(f"{100 * rate:11.1f}" for rate in alarms / studies)
+    return (
+        f"{scenario.name:<22}{scenario.seeds:>5}{100 * (1 - scenario.error):>9.1f}{scenario.seed_sd:>9.1f}"
+        f"{100 * float(np.sqrt(np.mean(spreads))):>12.3f}{discordant / studies:>12.0f}  {rates}"
+        f"   {100 * low:.1f} to {100 * high:.1f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="False alarms and power of the comparison of two finalists.")
+    parser.add_argument("--studies", type=int, default=1000, help="simulated studies per line")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    print(f"{arguments.studies} simulated studies a line; share with p < 0.05, in %")
+    print(
+        f"{'truth':<22}{'seeds':>5}{'acc. %':>9}{'seed sd':>9}{'sd, points':>12}{'discordant':>12}  "
+        + "  ".join(f"{method:>11}" for method in METHODS)
+        + "   95 % of 'study'"
+    )
+    for scenario in SCENARIOS:
+        print(simulate(scenario, arguments.studies, arguments.seed), flush=True)
+
+
+if __name__ == "__main__":
+    main()

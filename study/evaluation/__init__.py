@@ -1,0 +1,1 @@
+"""What the comparison is worth: finalists, the test split, metrics and statistics."""

@@ -1,0 +1,57 @@
+"""Ensembles of the final runs, from predictions.npz alone: mean probabilities over seeds and over all finalists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.config import StudySettings
+from study.evaluation.result import strict
+from study.evaluation.stats import wilson
+from study.evaluation.test_set import read_logits, read_meta
+from study.results import StudyFiles, write_json
+from study.training.metrics import softmax
+
+ALL = "all finalists"
+
+
+def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
+    """Write and return test/ensemble.json: one entry per family over its seeds, then one over all finalists.
+
+    Every run weighs the same. An ensemble is one named predictor, so its
+    interval is Wilson's; it costs as many forward passes as it has members."""
+    labels, logits = read_logits(files.predictions)
+    families: dict[str, list[str]] = defaultdict(list)
+    for name in logits:
+        families[read_meta(files.run(name)).family].append(name)
+    ordered = {family: families[family] for family in settings.families if family in families}
+    entries = [_entry(family, members, logits, labels) for family, members in ordered.items()]
+    if len(ordered) > 1:
+        entries.append(_entry(ALL, [name for members in ordered.values() for name in members], logits, labels))
+    result: dict[str, Any] = strict({"n": len(labels), "ensembles": entries})
+    write_json(files.test / "ensemble.json", result)
+    return result
+
+
+def mean_probabilities(logits: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """K members' logits [N, C] -> their mean softmax [N, C]."""
+    return np.asarray(np.mean([softmax(one) for one in logits], axis=0))
+
+
+def _entry(
+    name: str, members: Sequence[str], logits: Mapping[str, NDArray[Any]], labels: NDArray[Any]
+) -> dict[str, Any]:
+    right = int((mean_probabilities([logits[member] for member in members]).argmax(axis=1) == labels).sum())
+    single = [float((logits[member].argmax(axis=1) == labels).mean()) for member in members]
+    return {
+        "name": name,
+        "runs": list(members),
+        "correct": right,
+        "accuracy": right / len(labels),
+        "interval95": wilson(right, len(labels)),
+        "mean_member_accuracy": float(np.mean(single)),
+    }

@@ -1,0 +1,293 @@
+"""Retraining: candidates under fresh seeds, then each family's finalist on train + validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from study.config import StudySettings
+from study.errors import StudyError
+from study.execution.executors import Executor
+from study.execution.jobs import Died, Finished, Job, Report, RunTarget
+from study.results import StudyFiles, read_json, write_json
+from study.seeds import derive_seed
+from study.training.checkpoint import is_done, run_hash
+from study.training.loop import DataPart, Precision, Schedule
+
+MAX_ATTEMPTS = 3
+_POLL_SECONDS = 0.25
+
+
+class Watch(Protocol):
+    """Where runs are mirrored for people to watch."""
+
+    def begin(self, job: Job) -> None: ...
+    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None: ...
+    def end(self, event: Finished, train_loss: float | None) -> None: ...
+    def abandon(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """On what the runs are trained, for their records."""
+
+    device: str
+    precision: Precision
+    threads: int
+
+
+def rank_key(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Smaller is better: validation error, ties by temperature-scaled NLL."""
+    return 1.0 - record["value"], record["nll"]
+
+
+def choose_candidates(records: Sequence[Mapping[str, Any]], n: int) -> list[Mapping[str, Any]]:
+    """A family's `n` best trials: completed ones by rank, then, if they are too few, those that got furthest."""
+    complete = sorted((r for r in records if r["state"] == "COMPLETE"), key=rank_key)
+    pruned = sorted(
+        (r for r in records if r["state"] == "PRUNED" and r["rungs"]), key=lambda r: (-r["examples"], *rank_key(r))
+    )
+    return [*complete, *pruned][:n]
+
+
+def best_trial(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The best trial over all families; a family's candidates always include it, since it leads its family."""
+    leaders = [choose_candidates([r for r in records if r["family"] == f], 1) for f in {r["family"] for r in records}]
+    complete = [leader[0] for leader in leaders if leader and leader[0]["state"] == "COMPLETE"]
+    return min(complete or [leader[0] for leader in leaders if leader], key=rank_key, default=None)
+
+
+def fingerprint(candidates: Mapping[str, Sequence[Mapping[str, Any]]], examples: Mapping[str, int]) -> dict[str, Any]:
+    """What a retraining was made of: the same again means that there is nothing to do."""
+    return {
+        family: {"trials": [record["number"] for record in chosen], "examples_per_run": examples[family]}
+        for family, chosen in candidates.items()
+    }
+
+
+@dataclass
+class _Family:
+    name: str
+    candidates: Sequence[Mapping[str, Any]]
+    examples: int
+    runs: dict[int, list[str]] = field(default_factory=dict)  # by trial number
+    waiting: set[str] = field(default_factory=set)
+    finalist: int | None = None
+    final_runs: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Observer = Callable[["Retraining", str | None], None]
+
+
+class Retraining:
+    """All runs of the second stage over one executor. `observe(retraining, run)` is called after each finished run,
+    and with None while waiting."""
+
+    def __init__(
+        self,
+        files: StudyFiles,
+        settings: StudySettings,
+        candidates: Mapping[str, Sequence[Mapping[str, Any]]],
+        examples: Mapping[str, int],
+        engine: Engine,
+        watch: Watch,
+    ) -> None:
+        self._files = files
+        self._settings = settings
+        self._engine = engine
+        self._watch = watch
+        self.families = {name: _Family(name, chosen, examples[name]) for name, chosen in candidates.items()}
+        self.n_runs = sum(
+            len(family.candidates) * settings.retrain.candidate_seeds + settings.retrain.final_seeds
+            for family in self.families.values()
+        )
+        self.n_done = 0
+        self._pending: list[tuple[float, Job]] = []
+        self._attempts: dict[str, int] = {}
+        self._begun: set[str] = set()
+
+    def run(self, executor: Executor, observe: Observer) -> None:
+        for family in self.families.values():
+            self._plan_candidates(family)
+        in_flight = 0
+        try:
+            while True:
+                # A family whose last candidate was already there moves on without an event.
+                for family in self.families.values():
+                    self._advance(family)
+                while self._pending and in_flight < executor.n_workers:
+                    self._submit(executor)
+                    in_flight += 1
+                if in_flight == 0:
+                    return
+                event = executor.next_event(_POLL_SECONDS)
+                ended = self._handle(executor, event)
+                in_flight -= isinstance(event, Finished | Died)
+                observe(self, ended)
+        except BaseException as error:
+            self._watch.abandon(f"interrupted: {error}")
+            raise
+
+    def _plan_candidates(self, family: _Family) -> None:
+        for record in family.candidates:
+            names = []
+            for index in range(self._settings.retrain.candidate_seeds):
+                name = f"{family.name}-t{record['number']}-seed{index}"
+                self._plan(family, name, record, "candidate", index)
+                names.append(name)
+            family.runs[record["number"]] = names
+
+    def _advance(self, family: _Family) -> None:
+        """Once all candidates are there, choose the finalist and plan its final runs."""
+        if family.waiting or family.final_runs:
+            return
+        ranked = self.ranked(family)
+        if not ranked:
+            return
+        family.finalist = ranked[0]["trial"]
+        record = next(record for record in family.candidates if record["number"] == family.finalist)
+        for index in range(self._settings.retrain.final_seeds):
+            name = f"{family.name}-final-seed{index}"
+            family.final_runs.append(name)
+            self._plan(family, name, record, "final", index)
+
+    def _plan(self, family: _Family, name: str, record: Mapping[str, Any], role: str, index: int) -> None:
+        part: DataPart = "train" if role == "candidate" else "train+validation"
+        config = dict(record["config"])
+        seed = derive_seed(self._settings.seed, family.name, index, f"{role} {record['number']}")
+        dataset = self._settings.dataset
+        steps = max(1, round(family.examples / config["batch_size"]))
+        epoch = dataset.n_train + (dataset.n_validation if role == "final" else 0)
+        schedule = Schedule.whole(steps, max(1, round(epoch / config["batch_size"])))
+        identity = {
+            "config": config,
+            "part": part,
+            "seed": seed,
+            "cycles": list(schedule.cycles),
+            "dataset": dataset.sha256,
+            "split": dataset.split_sha256,
+        }
+        digest = run_hash(identity)
+        if is_done(self._files.run(name), digest):
+            self.n_done += 1
+            family.seconds += float(read_json(self._files.run(name).metrics)["seconds"])
+            return
+        about = {
+            "family": family.name,
+            "trial": record["number"],
+            "role": role,
+            "seed": seed,
+            "seed_index": index,
+            "data_part": part,
+            "examples": steps * config["batch_size"],
+            "steps": steps,
+            "n_classes": len(dataset.classes),
+            "mean": dataset.mean,
+            "std": dataset.std,
+            "device": self._engine.device,
+            "precision": self._engine.precision,
+            "threads": self._engine.threads,
+        }
+        target = RunTarget(str(self._files.run(name).root), digest, about)
+        expected = family.examples * record["training_seconds"] / max(1, record["examples"])
+        family.waiting.add(name)
+        self._pending.append((expected, Job(name, config, seed, schedule, part, target)))
+
+    def _submit(self, executor: Executor) -> None:
+        """The longest first: a short run fills the gap at the end, a long one would leave workers idle."""
+        self._pending.sort(key=lambda pending: pending[0])
+        _, job = self._pending.pop()
+        if job.id not in self._begun:
+            self._watch.begin(job)
+            self._begun.add(job.id)
+        executor.submit(job)
+
+    def _handle(self, executor: Executor, event: object) -> str | None:
+        if isinstance(event, Report):
+            executor.answer(event.job, True)
+            self._watch.report(event.job, event.examples, event.metrics)
+        elif isinstance(event, Finished):
+            self._finish(event)
+            return event.job.id
+        elif isinstance(event, Died):
+            self._attempts[event.job.id] = self._attempts.get(event.job.id, 0) + 1
+            if self._attempts[event.job.id] < MAX_ATTEMPTS:
+                self._pending.append((float("inf"), event.job))
+            else:
+                reason = f"its worker died {MAX_ATTEMPTS} times (exit status {event.exit_code})"
+                self._finish(Finished(event.job, event.worker, event.held_seconds, reason))
+                return event.job.id
+        return None
+
+    def _finish(self, event: Finished) -> None:
+        assert event.job.run is not None
+        family = self.families[event.job.run.record["family"]]
+        family.waiting.discard(event.job.id)
+        family.seconds += event.held_seconds
+        self.n_done += 1
+        train_loss = None
+        if event.reason is None:
+            train_loss = read_json(self._files.run(event.job.id).metrics)["train_loss"]
+        else:
+            family.failed[event.job.id] = event.reason
+        self._watch.end(event, train_loss)
+
+    def ranked(self, family: _Family) -> list[dict[str, Any]]:
+        """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""
+        best = best_trial([record for other in self.families.values() for record in other.candidates])
+        rows = []
+        for record in family.candidates:
+            names = [name for name in family.runs[record["number"]] if name not in family.failed]
+            metrics = [read_json(self._files.run(name).metrics) for name in names]
+            if metrics:
+                rows.append(
+                    {
+                        "trial": record["number"],
+                        "search_accuracy": record["value"],
+                        "search_nll": record["nll"],
+                        "runs": names,
+                        "accuracies": [m["accuracy"] for m in metrics],
+                        "mean_accuracy": float(np.mean([m["accuracy"] for m in metrics])),
+                        "mean_nll": float(np.mean([m["nll_scaled"] for m in metrics])),
+                        "best_overall": best is not None
+                        and (best["family"], best["number"]) == (family.name, record["number"]),
+                    }
+                )
+        return sorted(rows, key=lambda row: (-row["mean_accuracy"], row["mean_nll"]))
+
+    def result(self) -> dict[str, Any]:
+        """The content of finalists.json: who was trained, who won on validation, which run is shipped."""
+        rows: dict[str, dict[str, Any]] = {}
+        for name, family in self.families.items():
+            rows[name] = {
+                "candidates": self.ranked(family),
+                "finalist": family.finalist,
+                "final_runs": [run for run in family.final_runs if run not in family.failed],
+                "schedule": {"examples_per_run": family.examples},
+                "seconds": round(family.seconds, 2),
+                "failed": family.failed,
+            }
+        standing = [name for name, row in rows.items() if row["final_runs"]]
+        if not standing:
+            raise StudyError("no run of the retraining ended well; see finalists' reasons with `study status`")
+        winner = max(
+            standing, key=lambda n: (rows[n]["candidates"][0]["mean_accuracy"], -rows[n]["candidates"][0]["mean_nll"])
+        )
+        best = best_trial([record for family in self.families.values() for record in family.candidates])
+        assert best is not None
+        return {
+            "families": rows,
+            "winner": winner,
+            "shipped_run": rows[winner]["final_runs"][0],
+            "best_trial": {"family": best["family"], "number": best["number"], "accuracy": best["value"]},
+        }
+
+    def save(self) -> dict[str, Any]:
+        result = self.result()
+        write_json(self._files.finalists, result)
+        return result

@@ -1,0 +1,118 @@
+"""Comparisons over independent searches and over data sets, and Holm's adjustment. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.evaluation.intervals import Interval, degrees_of_freedom, t_interval, two_sided
+from study.evaluation.result import Result
+
+MIN_DATASETS = 6
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given: max over the smaller ones of (m − rank)·p, at most 1 (Holm 1979)."""
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Welch(Result):
+    """Independent searches of A against those of B: `difference` of the means of their finalists' accuracies."""
+
+    searches_a: int
+    searches_b: int
+    accuracy_a: float
+    accuracy_b: float
+    difference: float
+    se: float
+    df: float
+    t: float
+    p_value: float
+    interval95: Interval
+    interval90: Interval
+
+
+def compare_searches(accuracies_a: Sequence[float], accuracies_b: Sequence[float]) -> Welch:
+    """Welch's t on the mean accuracies of the finalists of R independent searches each (Welch 1947); R >= 2."""
+    a, b = np.asarray(accuracies_a, dtype=np.float64), np.asarray(accuracies_b, dtype=np.float64)
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"{len(a)} and {len(b)} searches; expected at least two of each")
+    v_a, v_b = float(a.var(ddof=1)) / len(a), float(b.var(ddof=1)) / len(b)
+    variance = v_a + v_b
+    df = degrees_of_freedom(variance, [(v_a, len(a)), (v_b, len(b))], len(a) + len(b) - 2)
+    difference, se = float(a.mean() - b.mean()), float(np.sqrt(variance))
+    t, p_value = two_sided(difference, se, df)
+    return Welch(
+        searches_a=len(a),
+        searches_b=len(b),
+        accuracy_a=float(a.mean()),
+        accuracy_b=float(b.mean()),
+        difference=difference,
+        se=se,
+        df=df,
+        t=t,
+        p_value=p_value,
+        interval95=t_interval(difference, se, df, 0.95),
+        interval90=t_interval(difference, se, df, 0.90),
+    )
+
+
+@dataclass(frozen=True)
+class DatasetsComparison(Result):
+    """Two families over several data sets. p-values are None below six data sets: a table then, no test."""
+
+    a: str
+    b: str
+    n: int
+    wins_a: int
+    ties: int
+    median_difference: float
+    p_value: float | None
+    holm_p: float | None
+
+
+def compare_on_datasets(accuracies: Mapping[str, Sequence[float]]) -> list[DatasetsComparison]:
+    """Family -> one accuracy per data set, in the same order. Wilcoxon's signed-rank test of each pair of families,
+    Holm over the pairs (Demšar 2006), from six data sets on."""
+    if len({len(values) for values in accuracies.values()}) > 1:
+        raise ValueError("families have different numbers of data sets; expected one accuracy each per data set")
+    pairs = list(combinations(accuracies, 2))
+    differences = {(a, b): np.subtract(accuracies[a], accuracies[b]) for a, b in pairs}
+    p_values = [_signed_rank(differences[pair]) for pair in pairs]
+    tested = [p for p in p_values if p is not None]
+    adjusted: Sequence[float | None] = holm(tested) if tested else [None] * len(pairs)
+    return [
+        DatasetsComparison(
+            a=a,
+            b=b,
+            n=len(differences[a, b]),
+            wins_a=int((differences[a, b] > 0).sum()),
+            ties=int((differences[a, b] == 0).sum()),
+            median_difference=float(np.median(differences[a, b])),
+            p_value=p,
+            holm_p=p_holm,
+        )
+        for (a, b), p, p_holm in zip(pairs, p_values, adjusted, strict=True)
+    ]
+
+
+def _signed_rank(differences: NDArray[Any]) -> float | None:
+    if len(differences) < MIN_DATASETS:
+        return None
+    if not differences.any():
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    # Zeros keep their ranks, split between the sides (Pratt 1959): dropping them would test a smaller question.
+    return float(wilcoxon(differences, zero_method="zsplit", method="auto").pvalue)

@@ -1,0 +1,33 @@
+"""The base of every computed result: a frozen dataclass that strict JSON can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Subclasses are frozen dataclasses; `to_dict` gives plain lists, numbers and None for what is not finite."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {field.name: strict(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def strict(value: Any) -> Any:
+    """`value` as strict JSON can hold it: arrays and tuples as lists, NaN and infinities as None."""
+    if isinstance(value, Result):
+        return value.to_dict()
+    if isinstance(value, np.ndarray | np.generic):
+        return strict(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

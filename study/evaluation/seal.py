@@ -1,0 +1,92 @@
+"""The seal: `test/seal.json`, every opening of the test split, written before an image is read. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from study.errors import ResultsError
+from study.results import StudyFiles, read_json, write_json
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening: what was decided and sealed. `hashes` maps a run to the sha256 of its weights; `resumed` lists the
+    times at which an opening that ended before its predictions were written was taken up again."""
+
+    time: str
+    command: str
+    winner: str
+    shipped_run: str
+    hypotheses: list[list[str]]
+    hashes: dict[str, str]
+    test_sha256: dict[str, str]
+    resumed: tuple[str, ...] = ()
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise ResultsError(
+            f"{path} is missing; expected the weights of a finished run: rerun `study retrain`"
+        ) from None
+
+
+def run_hashes(files: StudyFiles, runs: Sequence[str]) -> dict[str, str]:
+    """sha256 of the weights of each run; ResultsError names one that is not finished."""
+    for run in runs:
+        if not files.run(run).is_done():
+            raise ResultsError(f"{files.run(run).root} is not finished (no DONE); rerun `study retrain`")
+    return {run: file_sha256(files.run(run).weights) for run in runs}
+
+
+def read_openings(path: Path) -> list[Opening]:
+    """Openings in order; none if there is no seal."""
+    if not path.exists():
+        return []
+    try:
+        return [Opening(**entry) for entry in read_json(path)["openings"]]
+    except (TypeError, KeyError) as error:
+        raise ResultsError(f"{path} is no seal ({error}); restore the file: it counts the test split's use") from None
+
+
+def write_openings(path: Path, openings: Sequence[Opening]) -> None:
+    """Replace the seal and force it, and its place in the folder, to the disk before returning."""
+    write_json(path, {"openings": [_as_entry(opening) for opening in openings]})
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _as_entry(opening: Opening) -> dict[str, Any]:
+    entry = asdict(opening)
+    if not entry["resumed"]:
+        del entry["resumed"]
+    return entry
+
+
+def count_openings(results_root: Path, test_sha256: Mapping[str, str] | None = None) -> int:
+    """Openings by all studies in a results folder; with digests, only those of that test split. A seal that cannot be
+    read counts as one: it was written because somebody was about to look."""
+    return sum(_count(path, test_sha256) for path in sorted(results_root.glob("*/test/seal.json")))
+
+
+def _count(path: Path, test_sha256: Mapping[str, str] | None) -> int:
+    try:
+        openings = read_openings(path)
+    except ResultsError:
+        return 1
+    return sum(test_sha256 is None or opening.test_sha256 == dict(test_sha256) for opening in openings)

@@ -1,0 +1,29 @@
+"""The temperature that a family's finalist carries over from validation. Reads files; no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from study.errors import ResultsError
+from study.results import StudyFiles, read_json
+from study.training.metrics import fit_temperature
+
+
+def carried_temperature(files: StudyFiles, family: str) -> float:
+    """Fitted on the validation logits of the finalist configuration's candidate runs, pooled; ResultsError if the
+    family has no finalist or its candidate runs left no logits."""
+    entry = read_json(files.finalists)["families"].get(family)
+    candidates = entry["candidates"] if entry else []
+    runs = [run for candidate in candidates if candidate["trial"] == entry["finalist"] for run in candidate["runs"]]
+    if not runs:
+        raise ResultsError(f"{files.finalists} names no finalist of family '{family}'; rerun `study retrain`")
+    logits, labels = [], []
+    for run in runs:
+        path = files.run(run).validation
+        try:
+            with np.load(path) as arrays:
+                logits.append(arrays["logits"])
+                labels.append(arrays["labels"])
+        except (OSError, KeyError, ValueError) as error:
+            raise ResultsError(f"{path} holds no validation logits ({error}); rerun `study retrain`") from None
+    return fit_temperature(np.concatenate(logits), np.concatenate(labels))

@@ -1,0 +1,211 @@
+"""The opening of the test split: seal first, then images, then the logits of every run. Nothing else reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from study.config import StudySettings
+from study.data.augment import to_float
+from study.data.datasets import Dataset, load_test
+from study.errors import ResultsError
+from study.evaluation.seal import Opening, count_openings, now, read_openings, run_hashes, write_openings
+from study.models import build
+from study.results import RunFiles, StudyFiles, replacing
+from study.training.metrics import log_softmax
+
+__all__ = [
+    "RunMeta",
+    "count_openings",
+    "hardest_images",
+    "load_run",
+    "load_sealed_test",
+    "logits_of",
+    "named_runs",
+    "open_test",
+    "read_logits",
+    "write_arrays",
+]
+
+BATCH_SIZE = 1000
+HARDEST = 30
+
+
+@dataclass(frozen=True)
+class RunMeta:
+    """What a run's config.toml says about it; `mean` and `std` are of pixels in [0, 1]."""
+
+    name: str
+    family: str
+    trial: int
+    role: str
+    seed_index: int
+    n_classes: int
+    mean: float
+    std: float
+    config: dict[str, Any]
+
+
+def read_meta(run: RunFiles) -> RunMeta:
+    """ResultsError names the file and what it lacks."""
+    try:
+        content = tomllib.loads(run.config.read_text())
+        fields = {field.name for field in dataclasses.fields(RunMeta)} - {"name", "config"}
+        return RunMeta(
+            name=run.root.name, config=content["config"], **{key: content["run"][key] for key in sorted(fields)}
+        )
+    except FileNotFoundError:
+        raise ResultsError(f"{run.config} is missing; rerun `study retrain`") from None
+    except (KeyError, tomllib.TOMLDecodeError) as error:
+        raise ResultsError(f"{run.config} is damaged ({error}); move the run away and rerun `study retrain`") from None
+
+
+def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, RunMeta]:
+    """The model of a run, rebuilt from its configuration and weights, in evaluation mode."""
+    meta = read_meta(run)
+    # The build draws initial weights, which are then replaced: it must not move the caller's generator.
+    with torch.random.fork_rng(devices=[]):
+        model = build({"family": meta.family, **meta.config}, meta.n_classes)
+    try:
+        model.load_state_dict(load_file(run.weights))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        cause = str(error).strip().splitlines()[0]
+        raise ResultsError(
+            f"{run.weights} does not hold the weights of {run.config} ({cause}); move the run away and rerun "
+            "`study retrain`"
+        ) from None
+    return model.to(device).eval(), meta
+
+
+@torch.inference_mode()
+def logits_of(
+    model: nn.Module, images: torch.Tensor, meta: RunMeta, device: str = "cpu", batch_size: int = BATCH_SIZE
+) -> NDArray[np.float32]:
+    """uint8 [N, 28, 28] or float [N, 1, 28, 28] in [0, 1] -> logits [N, C], all in float32."""
+    parts = []
+    for batch in torch.split(images, batch_size):
+        x = batch.to(device)
+        x = to_float(x) if x.dtype == torch.uint8 else x  # [B, 1, 28, 28]
+        parts.append(model((x - meta.mean) / meta.std).float().cpu())
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def open_test(
+    files: StudyFiles,
+    settings: StudySettings,
+    command: str,
+    runs: Sequence[str],
+    winner: str,
+    shipped_run: str,
+    hypotheses: Sequence[Sequence[str]],
+    device: str = "cpu",
+) -> bool:
+    """Seal what was decided, then write the test logits of `runs` (final and candidate runs by name).
+
+    False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If it
+    ended before they were written nobody saw a result: it is taken up again and not counted twice.
+    """
+    hashes = run_hashes(files, runs)
+    metas = {run: read_meta(files.run(run)) for run in runs}
+    finals = [run for run in runs if metas[run].role == "final"]
+    candidates = [run for run in runs if metas[run].role != "final"]
+    if shipped_run not in finals:
+        raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the final runs {finals}")
+    openings = read_openings(files.seal)
+    same = bool(openings) and openings[-1].hashes == hashes
+    if same and _complete(files.predictions, finals) and _complete(files.candidate_predictions, candidates):
+        return False
+    if same:
+        again = dataclasses.replace(openings[-1], resumed=(*openings[-1].resumed, now()))
+        openings = [*openings[:-1], again]
+    else:
+        pairs = [list(pair) for pair in hypotheses]
+        opening = Opening(now(), command, winner, shipped_run, pairs, hashes, _test_digests(settings))
+        openings = [*openings, opening]
+    write_openings(files.seal, openings)
+    _evaluate(files, settings, finals, candidates, device)
+    return True
+
+
+def _test_digests(settings: StudySettings) -> dict[str, str]:
+    return {role: digest for role, digest in settings.dataset.sha256.items() if role.startswith("test")}
+
+
+def _complete(path: Path, runs: Sequence[str]) -> bool:
+    if not path.exists():
+        return False
+    with np.load(path) as arrays:
+        return set(arrays.files) == {"labels", *runs}
+
+
+def _load_test(settings: StudySettings) -> Dataset:
+    dataset = settings.dataset
+    data_dir = None if dataset.data_dir is None else Path(dataset.data_dir)
+    return load_test(dataset.name, data_dir=data_dir, expected_sha256=dataset.sha256)
+
+
+def load_sealed_test(files: StudyFiles, settings: StudySettings) -> Dataset:
+    """The test split for a further look at runs that were evaluated already; ResultsError before the opening."""
+    if not read_openings(files.seal) or not files.predictions.exists():
+        raise ResultsError(f"{files.predictions} is missing: the test split was not opened; run `study evaluate` first")
+    return _load_test(settings)
+
+
+def _evaluate(
+    files: StudyFiles, settings: StudySettings, finals: Sequence[str], candidates: Sequence[str], device: str
+) -> None:
+    """Predictions of the finals are written last: with them the opening is complete."""
+    test = _load_test(settings)
+    labels = test.labels.numpy()
+    logits = {run: _run_logits(files, run, test.images, device) for run in [*candidates, *finals]}
+    write_arrays(files.candidate_predictions, {"labels": labels, **{run: logits[run] for run in candidates}})
+    indices = hardest_images([logits[run] for run in finals], labels)
+    write_arrays(files.test / "images.npz", {"indices": indices, "images": test.images.numpy()[indices]})
+    write_arrays(files.predictions, {"labels": labels, **{run: logits[run] for run in finals}})
+
+
+def _run_logits(files: StudyFiles, run: str, images: torch.Tensor, device: str) -> NDArray[np.float32]:
+    model, meta = load_run(files.run(run), device)
+    return logits_of(model, images, meta, device)
+
+
+def hardest_images(
+    logits: Sequence[NDArray[np.float32]], labels: NDArray[np.int64], largest: int = HARDEST
+) -> NDArray[np.int64]:
+    """Indices of the images with the largest mean loss over runs, hardest first, ties by index."""
+    rows = np.arange(len(labels))
+    loss = -np.mean([log_softmax(one)[rows, labels] for one in logits], axis=0)
+    return np.argsort(-loss, kind="stable")[:largest].astype(np.int64)
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    with replacing(path) as part, part.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+
+
+def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+    """(labels [N], run -> logits [N, C]) of predictions.npz or candidates.npz."""
+    try:
+        with np.load(path) as arrays:
+            return arrays["labels"], {name: arrays[name] for name in arrays.files if name != "labels"}
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing; run `study evaluate` first") from None
+    except (ValueError, KeyError, OSError) as error:
+        raise ResultsError(f"{path} is damaged ({error}); restore it from a copy of the study") from None
+
+
+def named_runs(files: StudyFiles) -> dict[str, str]:
+    """Family -> its one named final run, seed 0, of those that were evaluated."""
+    metas = [read_meta(files.run(run)) for run in read_logits(files.predictions)[1]]
+    return {meta.family: meta.name for meta in sorted(metas, key=lambda meta: -meta.seed_index)}

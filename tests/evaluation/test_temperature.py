@@ -1,0 +1,35 @@
+"""The temperature that a finalist carries over from validation."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study.errors import ResultsError
+from study.evaluation.temperature import carried_temperature
+from study.evaluation.test_set import write_arrays
+from study.results import write_json
+from study.training.metrics import fit_temperature
+
+
+def _candidate(study: Any, run: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(size=(200, 10)).astype(np.float32), rng.integers(0, 10, 200)
+    logits[np.arange(200), labels] += 2
+    write_arrays(study.files.run(run).validation, {"logits": logits, "labels": labels})
+    return logits, labels
+
+
+def test_it_is_fitted_on_the_pooled_runs_of_the_finalist_alone(small_study: Any) -> None:
+    runs = {"cnn-t3-seed0": 0, "cnn-t3-seed1": 1, "cnn-t9-seed0": 2}
+    parts = {run: _candidate(small_study, run, seed) for run, seed in runs.items()}
+    candidates = [{"trial": 9, "runs": ["cnn-t9-seed0"]}, {"trial": 3, "runs": ["cnn-t3-seed0", "cnn-t3-seed1"]}]
+    write_json(small_study.files.finalists, {"families": {"cnn": {"finalist": 3, "candidates": candidates}}})
+    pooled = [np.concatenate(part) for part in zip(parts["cnn-t3-seed0"], parts["cnn-t3-seed1"], strict=True)]
+    assert carried_temperature(small_study.files, "cnn") == pytest.approx(fit_temperature(*pooled))
+
+
+def test_a_family_without_a_finalist_is_refused(small_study: Any) -> None:
+    write_json(small_study.files.finalists, {"families": {}})
+    with pytest.raises(ResultsError, match="no finalist of family 'mlp'"):
+        carried_temperature(small_study.files, "mlp")

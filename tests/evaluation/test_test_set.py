@@ -1,0 +1,164 @@
+"""The opening of the test split: what is sealed, when, and what a second command may do."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from study.errors import DataError, ResultsError
+from study.evaluation import seal, test_set
+from study.models import build
+from study.training.checkpoint import save_run
+
+
+def _open(study: Any, **changes: Any) -> bool:
+    arguments = {
+        "command": "study run",
+        "runs": study.runs,
+        "winner": "cnn",
+        "shipped_run": "cnn-final-seed0",
+        "hypotheses": [("cnn", "mlp")],
+    }
+    return test_set.open_test(study.files, study.settings, **{**arguments, **changes})
+
+
+def _retrain(study: Any, run: str) -> None:
+    """Give a run other weights, as a longer final schedule would."""
+    meta = test_set.read_meta(study.files.run(run))
+    fields = {key: getattr(meta, key) for key in ("family", "trial", "role", "seed_index", "n_classes", "mean", "std")}
+    torch.manual_seed(99)
+    model = build(meta.config, meta.n_classes)
+    save_run(
+        study.files.run(run),
+        model,
+        run=fields,
+        config=meta.config,
+        history=[],
+        metrics={},
+        validation=None,
+        digest="other",
+    )
+
+
+def test_predictions_hold_labels_and_one_key_per_final_run(opened_study: Any) -> None:
+    labels, logits = test_set.read_logits(opened_study.files.predictions)
+    assert labels.dtype == np.int64
+    assert set(logits) == set(opened_study.finals)
+    assert all(one.shape == (60, 10) and one.dtype == np.float32 for one in logits.values())
+    assert set(test_set.read_logits(opened_study.files.candidate_predictions)[1]) == set(opened_study.candidates)
+
+
+def test_logits_are_those_of_the_saved_model(opened_study: Any) -> None:
+    model, meta = test_set.load_run(opened_study.files.run("mlp-final-seed1"))
+    images = test_set.load_sealed_test(opened_study.files, opened_study.settings).images
+    with torch.no_grad():
+        expected = model((images[:, None].float() / 255 - 0.2) / 0.3)
+    written = test_set.read_logits(opened_study.files.predictions)[1]["mlp-final-seed1"]
+    np.testing.assert_allclose(written, expected.numpy(), atol=1e-5)
+    assert (meta.family, meta.seed_index) == ("mlp", 1)
+
+
+def test_the_seal_names_winner_hypotheses_weights_and_data(opened_study: Any) -> None:
+    (entry,) = json.loads(opened_study.files.seal.read_text())["openings"]
+    assert (entry["winner"], entry["shipped_run"], entry["command"]) == ("cnn", "cnn-final-seed0", "study run")
+    assert entry["hypotheses"] == [["cnn", "mlp"]]
+    assert set(entry["hashes"]) == set(opened_study.runs)
+    assert set(entry["test_sha256"]) == {"test-images", "test-labels"}
+
+
+def test_the_seal_is_on_disk_before_an_image_is_read(small_study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed_first = []
+
+    def spy(*args: Any, **kwargs: Any) -> Any:
+        sealed_first.append(len(seal.read_openings(small_study.files.seal)) == 1)
+        raise DataError("stop here")
+
+    monkeypatch.setattr(test_set, "load_test", spy)
+    with pytest.raises(DataError):
+        _open(small_study)
+    assert sealed_first == [True]
+
+
+def test_a_second_command_on_the_same_weights_opens_nothing(opened_study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = opened_study.files.seal.read_bytes()
+    monkeypatch.setattr(test_set, "load_test", None)
+    assert _open(opened_study) is False
+    assert opened_study.files.seal.read_bytes() == before
+
+
+def test_other_weights_are_another_opening(opened_study: Any) -> None:
+    _retrain(opened_study, "cnn-final-seed0")
+    assert _open(opened_study, command="study evaluate") is True
+    first, second = seal.read_openings(opened_study.files.seal)
+    assert first.hashes["cnn-final-seed0"] != second.hashes["cnn-final-seed0"]
+    assert second.command == "study evaluate"
+
+
+def test_an_opening_that_wrote_no_predictions_is_resumed_not_counted_twice(opened_study: Any) -> None:
+    opened_study.files.predictions.unlink()
+    assert _open(opened_study) is True
+    (opening,) = seal.read_openings(opened_study.files.seal)
+    assert len(opening.resumed) == 1
+    assert opened_study.files.predictions.exists()
+
+
+def test_test_files_that_changed_are_refused(small_study: Any) -> None:
+    labels = next(small_study.files.root.parent.parent.glob("data/t10k-labels*"))
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\x03")
+    with pytest.raises(DataError, match="sha256"):
+        _open(small_study)
+
+
+def test_an_unfinished_run_is_refused_before_anything_is_sealed(small_study: Any) -> None:
+    small_study.files.run("mlp-final-seed1").done.unlink()
+    with pytest.raises(ResultsError, match="mlp-final-seed1 is not finished"):
+        _open(small_study)
+    assert not small_study.files.seal.exists()
+
+
+def test_a_shipped_run_that_is_no_final_run_is_refused(small_study: Any) -> None:
+    with pytest.raises(ResultsError, match="cnn-t3-seed0"):
+        _open(small_study, shipped_run="cnn-t3-seed0")
+
+
+def test_damaged_weights_are_named(small_study: Any) -> None:
+    run = small_study.files.run("mlp-final-seed0")
+    run.weights.write_bytes(b"\x00" * 50)
+    with pytest.raises(ResultsError, match=r"mlp-final-seed0/model\.safetensors"):
+        test_set.load_run(run)
+
+
+def test_the_sealed_test_is_closed_before_the_opening(small_study: Any) -> None:
+    with pytest.raises(ResultsError, match="study evaluate"):
+        test_set.load_sealed_test(small_study.files, small_study.settings)
+
+
+def test_openings_are_counted_over_studies_and_by_test_split(opened_study: Any) -> None:
+    root = opened_study.files.root.parent
+    (opening,) = seal.read_openings(opened_study.files.seal)
+    sibling = root / "sibling" / "test" / "seal.json"
+    seal.write_openings(sibling, [opening, opening])
+    unreadable = root / "broken" / "test" / "seal.json"
+    unreadable.parent.mkdir(parents=True)
+    unreadable.write_text("{")
+    assert test_set.count_openings(root) == 4
+    assert test_set.count_openings(root, {"test-images": "another"}) == 1
+
+
+def test_hardest_images_have_the_largest_mean_loss() -> None:
+    labels = np.array([0, 0, 0])
+    sure, unsure = np.array([[5.0, 0], [0, 0], [0, 5]]), np.array([[5.0, 0], [0, 5], [0, 5]])
+    assert test_set.hardest_images([sure, unsure], labels, largest=2).tolist() == [2, 1]
+
+
+def test_images_hold_the_pictures_of_their_indices(opened_study: Any) -> None:
+    images = test_set.load_sealed_test(opened_study.files, opened_study.settings).images.numpy()
+    with np.load(opened_study.files.test / "images.npz") as arrays:
+        assert arrays["indices"].shape == (30,)
+        np.testing.assert_array_equal(arrays["images"], images[arrays["indices"]])
+
+
+def test_the_named_run_of_a_family_is_its_first_seed(opened_study: Any) -> None:
+    assert test_set.named_runs(opened_study.files) == {"cnn": "cnn-final-seed0", "mlp": "mlp-final-seed0"}
