@@ -1,0 +1,176 @@
+"""optuna-dashboard on one study, behind a guard; and the note and the figure that it shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from socketserver import ThreadingMixIn
+from typing import Any
+from urllib.parse import urlsplit
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+import plotly.graph_objects as go
+
+from study.errors import ResultsError, UsageError
+from study.results import StudyFiles, lock_holder
+from study.search.driver import FamilySearch, Search
+from study.search.storage import open_storage, quiet_experimental, storage_url
+
+Start = Callable[..., Any]
+Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADERS = [("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PUBLISH_EVERY = 15.0
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito
+
+
+def guard(app: Application, hosts: frozenset[str], may_write: Callable[[], bool]) -> Application:
+    """The dashboard has no login: refuse requests for another host, from a foreign page, and, unless `may_write()`,
+    every request that could change something."""
+
+    def guarded(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        reason = _refusal(environ, hosts, may_write)
+        if reason is not None:
+            body = f"403: {reason}\n".encode()
+            start_response(
+                "403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(body))), *_HEADERS]
+            )
+            return [body]
+        # Its static files are looked up by this header, which some clients do not send.
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, *_HEADERS], exc_info)
+
+        return app(environ, start)
+
+    return guarded
+
+
+def _refusal(environ: Mapping[str, Any], hosts: frozenset[str], may_write: Callable[[], bool]) -> str | None:
+    if _host(environ.get("HTTP_HOST", "")) not in hosts:
+        return "this dashboard answers under its own address only"
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None and urlsplit(origin).netloc != environ["HTTP_HOST"]:
+        return "a page from elsewhere may not use this dashboard"
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+        return "a page from elsewhere may not use this dashboard"
+    if environ["REQUEST_METHOD"] not in _READING and not may_write():
+        return "read-only: start it with --write while no search holds the study"
+    return None
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write: bool) -> Application:
+    """The guarded WSGI application over the study's storage."""
+    from optuna_dashboard import wsgi
+
+    if url is None and not files.database.exists():
+        raise ResultsError(f"{files.database} is missing: nothing to show yet; start the search with `study run`")
+    app: Application = wsgi(open_storage(storage_url(files, url)))
+    return guard(app, hosts, lambda: write and lock_holder(files) is None)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """A line for each request would bury the address."""
+
+
+def serve(files: StudyFiles, url: str | None, host: str, port: int, *, write: bool) -> None:
+    """Serve until interrupted. UsageError if the address cannot be used."""
+    hosts = _LOOPBACK | {host}
+    app = application(files, url, hosts, write)
+    try:
+        server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
+    except OSError as error:
+        raise UsageError(f"http://{host}:{port} cannot be served ({error.strerror}); choose another --port") from None
+    with server:
+        server.serve_forever()
+
+
+class Publisher:
+    """Keeps the note and the best-so-far figure of each family's Optuna study fresh while a search runs."""
+
+    def __init__(self, files: StudyFiles) -> None:
+        self._files = files
+        self._last = 0.0
+
+    def search(self, search: Search) -> None:
+        now = time.monotonic()
+        if now - self._last >= _PUBLISH_EVERY:
+            self._last = now
+            self.publish(search, "searching")
+
+    def publish(self, search: Search, state: str) -> None:
+        from optuna_dashboard import save_note, save_plotly_graph_object
+
+        figure = best_so_far(list(search.families.values()))
+        for family in search.families.values():
+            with quiet_experimental():
+                save_note(family.study, self._note(search, family, state))
+                save_plotly_graph_object(family.study, figure, graph_object_id="best_so_far")
+
+    def _note(self, search: Search, family: FamilySearch, state: str) -> str:
+        best, allowance = family.best, search.limits.allowance
+        ladder = ", ".join(f"{examples:,}" for examples in family.settings.ladder.examples)
+        lines = [
+            f"# Family {family.name} of study {self._files.name}: {state}",
+            f"- trials: {family.counted} counted"
+            + (f", best #{best['number']} with {100 * best['value']:.2f} % on validation" if best else ""),
+            f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
+            f"- rungs, in examples seen: {ladder}; a trial that did not reach the last one was pruned",
+            "- value: accuracy on the validation split; never a performance of the finalist",
+            f"- retraining of the best: study `{self._files.name}/retrain`",
+            f"- numbers: `{self._files.trials_csv}`; report, when done: `{self._files.report_html}`",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def best_so_far(families: list[FamilySearch]) -> go.Figure:
+    """Best validation accuracy of each family against the worker-seconds that it has spent."""
+    figure = go.Figure()
+    for index, family in enumerate(families):
+        xs, ys, spent, best = [], [], 0.0, None
+        for record in sorted(family.records, key=lambda record: record["end"] or ""):
+            spent += record["seconds"]
+            if record["state"] == "COMPLETE" and (best is None or record["value"] > best):
+                best = record["value"]
+            if best is not None:
+                xs.append(round(spent, 1))
+                ys.append(round(100 * best, 3))
+        line = {"shape": "hv", "color": _COLOURS[index % len(_COLOURS)], "dash": ("solid", "dash", "dot")[index % 3]}
+        figure.add_trace(go.Scatter(x=xs, y=ys, name=family.name, mode="lines", line=line))
+    figure.update_layout(
+        title="Best so far, by family", xaxis_title="worker-seconds of the search", yaxis_title="validation accuracy, %"
+    )
+    return figure
+
+
+def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, found: Mapping[str, Any]) -> None:
+    """The note of `<name>/retrain`: who was trained again and what came of it."""
+    from optuna_dashboard import save_note
+
+    lines = [f"# Retraining of study {files.name}", "Value: training loss, the one figure that all runs share."]
+    for family, row in found["families"].items():
+        lines.append(f"- {family}: finalist #{row['finalist']}, final runs {', '.join(row['final_runs']) or 'none'}")
+        lines += [
+            f"  - candidate #{candidate['trial']}: {100 * candidate['search_accuracy']:.2f} % in the search, "
+            f"{100 * candidate['mean_accuracy']:.2f} % under fresh seeds (validation)"
+            for candidate in row["candidates"]
+        ]
+    lines += [f"- winner by validation: {found['winner']}", f"- report: `{files.report_html}`"]
+    study = optuna.load_study(study_name=f"{files.name}/retrain", storage=storage)
+    with quiet_experimental():
+        save_note(study, "\n".join(lines) + "\n")

@@ -1,0 +1,124 @@
+"""Is this installation, this dataset, this study sound? One row a question, in plain words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from study.errors import StudyError
+from study.results import StudyFiles
+
+Finding = dict[str, Any]
+
+
+def examine(files: StudyFiles, dataset: str | None, data_dir: Path | None, storage: str | None) -> list[Finding]:
+    """All findings; a study is looked at only if there is one."""
+    findings = [_ask("installation", _installation), _ask("device", _device)]
+    findings.append(_ask("search spaces", _spaces))
+    findings.append(_ask("dataset", lambda: _dataset(files, dataset, data_dir)))
+    if files.exists():
+        findings.append(_ask("study files", lambda: _study(files)))
+        findings.append(_ask("database", lambda: _database(files, storage)))
+        findings.append(_ask("runs", lambda: _runs(files)))
+        findings.append(_ask("model", lambda: _model(files)))
+    return findings
+
+
+def _ask(what: str, question: Callable[[], str]) -> Finding:
+    try:
+        return {"what": what, "sound": True, "found": question()}
+    except StudyError as error:
+        return {"what": what, "sound": False, "found": str(error)}
+
+
+def _installation() -> str:
+    from packaging.requirements import Requirement
+
+    checked = 0
+    for line in requires("digit-study") or []:
+        requirement = Requirement(line)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            raise StudyError(f"package {requirement.name} is missing: pip install digit-study") from None
+        if not requirement.specifier.contains(found, prereleases=True):
+            raise StudyError(f"package {requirement.name} is {found}, expected {requirement.specifier}: reinstall")
+        checked += 1
+    return f"Python {sys.version.split()[0]}, {checked} packages in the versions asked for"
+
+
+def _device() -> str:
+    from study.session import available_cores, choose_device
+    from study.training.loop import choose_precision
+
+    device = choose_device("auto")
+    return f"{device}, {choose_precision(device)}, {available_cores()} cores"
+
+
+def _spaces() -> str:
+    from study.search.spaces import check_space
+    from study.space import bundled_spaces, load_space
+
+    for path in bundled_spaces().values():
+        check_space(load_space(path))
+    return ", ".join(sorted(bundled_spaces()))
+
+
+def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> str:
+    from study.config import load_settings
+    from study.data.datasets import load_train, test_counts
+
+    expected = None
+    if files.exists() and dataset is None and data_dir is None:
+        described = load_settings(files.settings).dataset
+        dataset, expected = described.name, described.sha256
+        data_dir = Path(described.data_dir) if described.data_dir else None
+    name = dataset or (data_dir.resolve().name if data_dir else "mnist")
+    train, test = load_train(name, data_dir, expected), test_counts(name, data_dir)
+    return f"{name}: {len(train.labels):,} training and {sum(test.counts):,} test images, checksums as expected"
+
+
+def _study(files: StudyFiles) -> str:
+    from study.config import load_settings
+    from study.results import read_jsonl
+
+    settings = load_settings(files.settings)
+    records = read_jsonl(files.trials_jsonl)
+    return f"{settings.name}: {len(records)} trials, every checksum holds"
+
+
+def _database(files: StudyFiles, storage: str | None) -> str:
+    from study.config import load_settings
+    from study.results import read_jsonl
+    from study.search.storage import compare_all, open_storage, storage_url
+
+    if storage is None and not files.database.exists():
+        raise StudyError(f"{files.database} is missing; was the study made with --storage?")
+    n = compare_all(
+        open_storage(storage_url(files, storage)), load_settings(files.settings), read_jsonl(files.trials_jsonl), files
+    )
+    return f"{n} finished trials agree with trials.jsonl"
+
+
+def _runs(files: StudyFiles) -> str:
+    from study.evaluation.test_set import load_run
+    from study.results import done_runs
+
+    names = done_runs(files)
+    for name in names:
+        load_run(files.run(name))
+    return f"{len(names)} finished runs, all can be rebuilt"
+
+
+def _model(files: StudyFiles) -> str:
+    from study.inference.bundle import load_bundle
+
+    if not files.model.is_dir():
+        return "none yet"
+    load_bundle(files.model)
+    return "loads"

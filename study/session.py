@@ -1,0 +1,278 @@
+"""Opening a study for work: its lock, its settings checked against what is asked now, its data, its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from study.config import (
+    DatasetSettings,
+    FamilySettings,
+    PrunerName,
+    SamplerName,
+    StudySettings,
+    load_settings,
+    save_settings,
+)
+from study.data.datasets import load_train, pixel_statistics, split_sha256, stratified_split, test_counts
+from study.errors import ResumeError, UsageError
+from study.ledger import Ledger
+from study.results import StudyFiles, StudyLock, check_study_name, prepare_results_folder, write_with
+from study.search.planner import retrain_settings
+from study.search.spaces import check_space
+from study.space import SearchSpace, bundled_spaces, load_space, parse_space
+from study.training.loop import Precision, TrainingData, choose_precision
+
+DEFAULT_BUDGET = 300.0
+DEFAULT_FAMILIES = ("mlp", "cnn")
+_VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
+_SAMPLES = 10  # pictures of a class in the report
+_MAJOR_MATTERS = ("torch", "optuna")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; None means not given, so that a flag's default never hides a stored value."""
+
+    command: str
+    started: float
+    name: str | None = None
+    results: Path = Path("results")
+    dataset: str | None = None
+    data_dir: Path | None = None
+    spaces: tuple[Path, ...] = ()
+    budget: float | None = None
+    n_trials: int | None = None
+    seed: int | None = None
+    split_seed: int | None = None
+    sampler: SamplerName | None = None
+    pruner: PrunerName | None = None
+    warm_start: bool = True
+    imported_from: str | None = None
+    workers: int | None = None
+    device: str = "auto"
+    storage: str | None = None
+
+    @property
+    def files(self) -> StudyFiles:
+        name = self.name or self.dataset or ("mnist" if self.data_dir is None else self.data_dir.name)
+        return StudyFiles(self.results / check_study_name(name))
+
+
+@dataclass
+class Session:
+    """A study that this command holds, with everything loaded that its stages need."""
+
+    request: Request
+    files: StudyFiles
+    settings: StudySettings
+    ledger: Ledger
+    data: TrainingData
+    device: torch.device
+    precision: Precision
+    new_spaces: list[SearchSpace]
+    warnings: list[str]
+
+    @property
+    def n_workers(self) -> int:
+        return self.request.workers or available_cores()
+
+    def save_settings(self, families: dict[str, FamilySettings]) -> None:
+        self.settings = self.settings.model_copy(update={"families": {**self.settings.families, **families}})
+        save_settings(self.settings, self.files.settings)
+        self.new_spaces = []
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU if there is one. UsageError for a device that torch does not know or this machine lacks."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        raise UsageError(f"--device {name!r} is not there: expected auto or one of {', '.join(there)}") from None
+    return device
+
+
+@contextlib.contextmanager
+def open_session(request: Request) -> Iterator[Session]:
+    """Create the study or continue it, holding its lock until the end of the block.
+
+    Raises UsageError, DataError, SpaceError, LockedError, ResumeError (with the difference) before any work is spent.
+    """
+    files = request.files
+    device = choose_device(request.device)
+    prepare_results_folder(files.root)
+    with StudyLock(files):
+        stored = load_settings(files.settings) if files.exists() else None
+        training, described = _load_data(request, stored)
+        warnings: list[str] = []
+        if stored is None:
+            settings, spaces = _create(request, files, described), _new_spaces(request, {})
+        else:
+            settings, warnings = stored, _check_resume(request, stored, described)
+            spaces = _new_spaces(request, stored.families)
+        if not files.samples.exists():
+            _write_samples(files, training)
+        precision = choose_precision(device)
+        ledger = Ledger.open(files.ledger, request.command, request.started, versions())
+        ledger.data |= {"device": str(device), "precision": precision, "workers": request.workers or available_cores()}
+        ledger.data["machine"] = {"cpu": _cpu_name(), "cores": available_cores()}
+        yield Session(request, files, settings, ledger, training, device, precision, spaces, warnings)
+
+
+def _load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:
+    recorded = stored.dataset if stored else None
+    name = request.dataset or (recorded.name if recorded else "mnist")
+    folder = request.data_dir or (Path(recorded.data_dir) if recorded and recorded.data_dir else None)
+    if folder is not None and request.dataset is None and recorded is None:
+        name = folder.resolve().name
+    same = recorded is not None and recorded.name == name
+    dataset = load_train(name, folder, recorded.sha256 if same and recorded else None)
+    split_seed = request.split_seed if request.split_seed is not None else recorded.split_seed if recorded else 0
+    train, validation = stratified_split(dataset.labels, split_seed)
+    mean, std = pixel_statistics(dataset.images[torch.from_numpy(train)])
+    digests = dict(recorded.sha256) if same and recorded else {**dataset.sha256, **test_counts(name, folder).sha256}
+    described = DatasetSettings(
+        name=name,
+        data_dir=str(folder.resolve()) if folder else None,
+        classes=dataset.classes,
+        sha256=digests,
+        n_train=len(train),
+        n_validation=len(validation),
+        split_seed=split_seed,
+        split_sha256=split_sha256(validation),
+        mean=mean,
+        std=std,
+    )
+    indices = torch.from_numpy(train), torch.from_numpy(validation)
+    training = TrainingData(dataset.images, dataset.labels, *indices, mean, std, len(dataset.classes))
+    return training, described
+
+
+def _write_samples(files: StudyFiles, data: TrainingData) -> None:
+    """A few training pictures of each class, [C, 10, 28, 28], and the class counts, for the report."""
+    labels = data.labels[data.train].numpy()
+    train = np.bincount(labels, minlength=data.n_classes)
+    validation = np.bincount(data.labels[data.validation].numpy(), minlength=data.n_classes)
+    rows = [data.train[torch.from_numpy(np.flatnonzero(labels == c)[:_SAMPLES])] for c in range(data.n_classes)]
+    shown = min(len(row) for row in rows)
+    images = torch.stack([data.images[row[:shown]] for row in rows]).numpy()
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, images=images, train_counts=train, validation_counts=validation)
+
+    write_with(files.samples, write)
+
+
+def _create(request: Request, files: StudyFiles, dataset: DatasetSettings) -> StudySettings:
+    timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
+    return StudySettings(
+        name=files.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=request.seed or 0,
+        sampler=request.sampler or "tpe",
+        pruner=request.pruner or "asha",
+        warm_starts=2 if request.warm_start else 0,
+        imported_from=request.imported_from,
+        dataset=dataset,
+        retrain=retrain_settings(timed),
+        families={},
+        versions=versions(),
+    )
+
+
+def _new_spaces(request: Request, stored: dict[str, FamilySettings]) -> list[SearchSpace]:
+    """The search spaces that this command adds, each checked; ResumeError for a stored family whose space changed."""
+    paths = list(request.spaces)
+    if not paths and not stored:
+        bundled = bundled_spaces()
+        paths = [bundled[family] for family in DEFAULT_FAMILIES]
+    spaces: dict[str, SearchSpace] = {}
+    for path in paths:
+        space = load_space(path)
+        if space.family in spaces:
+            raise UsageError(f"--space {path}: family '{space.family}' was given twice; expected one file a family")
+        if space.family in stored:
+            _check_same_space(space, stored[space.family])
+            continue
+        check_space(space)
+        spaces[space.family] = space
+    return list(spaces.values())
+
+
+def _check_same_space(space: SearchSpace, stored: FamilySettings) -> None:
+    before = parse_space(stored.space, stored.space_file)
+    if replace(space, source="") != replace(before, source=""):
+        raise ResumeError(
+            f"{space.source}: the space of family '{space.family}' differs from the one this study was created with "
+            f"({stored.space_file}); use that one, or start a new study with --name NEW --from this one"
+        )
+
+
+def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSettings) -> list[str]:
+    """ResumeError with the first difference that would make the comparison another one; warnings for the rest."""
+    compared: list[tuple[str, Any, Any]] = [
+        ("--dataset", stored.dataset.name, dataset.name),
+        ("--split-seed", stored.dataset.split_seed, dataset.split_seed),
+        ("the validation split's hash", stored.dataset.split_sha256, dataset.split_sha256),
+    ]
+    for flag, before, now in (
+        ("--seed", stored.seed, request.seed),
+        ("--sampler", stored.sampler, request.sampler),
+        ("--pruner", stored.pruner, request.pruner),
+        ("--from", stored.imported_from, request.imported_from),
+    ):
+        if now is not None:
+            compared.append((flag, before, now))
+    for what, before, now in compared:
+        if before != now:
+            raise ResumeError(
+                f"study '{stored.name}' was created with {what} {before}, seen {now}: "
+                "continue it with the same, or start another with --name"
+            )
+    return _check_versions(stored)
+
+
+def _check_versions(stored: StudySettings) -> list[str]:
+    warnings = []
+    for package, now in versions().items():
+        before = stored.versions.get(package, now)
+        if before == now:
+            continue
+        if package in _MAJOR_MATTERS and before.split(".")[0] != now.split(".")[0]:
+            raise ResumeError(
+                f"study '{stored.name}' was created with {package} {before}, this is {now}: "
+                "install that major version, or start another with --name"
+            )
+        warnings.append(f"{package} was {before} when this study was created, now {now}")
+    return warnings
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

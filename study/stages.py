@@ -1,0 +1,381 @@
+"""The stages of a study, each of which can run alone: search, retrain, evaluate, examine, report."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import optuna
+
+from study.config import FamilySettings, Ladder, StudySettings
+from study.dashboard import Publisher, note_on_retraining
+from study.errors import Interrupted, StudyError
+from study.evaluation.finalists import Engine, Retraining, choose_candidates, fingerprint
+from study.execution.executors import Executor, ProcessExecutor
+from study.execution.jobs import Finished, Job, Report
+from study.results import read_json, read_jsonl
+from study.search import planner
+from study.search.driver import Limits, Search
+from study.search.imports import import_trials, load_source
+from study.search.storage import open_storage, storage_url, write_trials_csv
+from study.search.watch import RetrainWatch
+from study.session import DEFAULT_BUDGET, Session
+from study.space import SearchSpace, branches
+from study.training.loop import Schedule
+
+_PROBE_SECONDS = 1.0
+_PROBE_BATCHES = 8  # between two looks at the clock
+_TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
+
+
+class Progress(Protocol):
+    """Whoever shows the work; every method returns at once."""
+
+    def say(self, text: str) -> None: ...
+    def stage(self, name: str) -> None: ...
+    def search(self, search: Search, record: dict[str, Any] | None) -> None: ...
+    def retrain(self, retraining: Retraining, run: str | None) -> None: ...
+
+
+class Stages:
+    """One command's stages over one open session. The executor and the storage are opened when first needed."""
+
+    def __init__(self, session: Session, progress: Progress, resources: contextlib.ExitStack) -> None:
+        self.session = session
+        self.progress = progress
+        self._resources = resources
+        self._executor: Executor | None = None
+        self._storage: optuna.storages.BaseStorage | None = None
+        self.goal = self._goal()
+
+    def _goal(self) -> dict[str, Any]:
+        """What this command is to reach. A smaller budget than the one already reached changes nothing."""
+        request, reached = self.session.request, self.session.ledger.data.get("goal", {})
+        budget, n_trials = request.budget, request.n_trials
+        if budget is None and n_trials is None:
+            budget, n_trials = reached.get("budget_s", DEFAULT_BUDGET), reached.get("n_trials")
+        done = self.session.ledger.data.get("done", {}).get("search")
+        if done and n_trials == done["n_trials"] and budget and done["budget_s"] and budget < done["budget_s"]:
+            budget = done["budget_s"]
+        families = sorted({*self.session.settings.families, *(space.family for space in self.session.new_spaces)})
+        goal = {"budget_s": budget, "n_trials": n_trials, "families": families}
+        self.session.ledger.data |= {"goal": goal, "budget_s": budget, "n_trials": n_trials}
+        return goal
+
+    def is_done(self, stage: str) -> bool:
+        done: dict[str, Any] = self.session.ledger.data.get("done", {})
+        return bool(done.get(stage) == self.goal)
+
+    def _mark_done(self, stage: str) -> None:
+        self.session.ledger.data.setdefault("done", {})[stage] = self.goal
+        self.session.ledger.save()
+
+    @property
+    def executor(self) -> Executor:
+        if self._executor is None:
+            session = self.session
+            self._executor = self._resources.enter_context(
+                ProcessExecutor(
+                    session.n_workers, session.data, device=str(session.device), precision=session.precision, threads=1
+                )
+            )
+        return self._executor
+
+    @property
+    def storage(self) -> optuna.storages.BaseStorage:
+        if self._storage is None:
+            self._storage = open_storage(storage_url(self.session.files, self.session.request.storage))
+        return self._storage
+
+    def close_executor(self) -> None:
+        """End the workers before stages that measure or need the cores themselves."""
+        self._resources.close()
+        self._executor = None
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    def search(self) -> None:
+        """Search every family up to the goal. StudyError, once the others are done, if one stopped on failures."""
+        if self.is_done("search"):
+            return
+        session = self.session
+        with session.ledger.stage("search"):
+            _ = self.executor  # workers start while the storage opens
+            records = read_jsonl(session.files.trials_jsonl)
+            allowance = self._allowance(records)
+            self._add_families(allowance)
+            search = Search(session.files, session.settings, self.storage, records)
+            publisher = Publisher(session.files)
+            limits = Limits(allowance, self.goal["n_trials"], self._deadline())
+
+            def observe(search: Search, record: dict[str, Any] | None) -> None:
+                session.ledger.tick()
+                self.progress.search(search, record)
+                publisher.search(search)
+
+            try:
+                search.run(self.executor, limits, observe)
+            finally:
+                self._settle(search, allowance)
+            publisher.publish(search, "searched")
+        self._mark_done("search")
+
+    def _settle(self, search: Search, allowance: float | None) -> None:
+        session = self.session
+        records = [record for family in search.families.values() for record in family.records]
+        write_trials_csv(session.files, records)
+        session.ledger.data["allowance_s"] = allowance
+        session.ledger.data["families"] = {
+            name: {
+                "spent_s": round(family.spent, 2),
+                "training_s": round(sum(record["training_seconds"] for record in family.records), 2),
+            }
+            for name, family in search.families.items()
+        }
+
+    def _deadline(self) -> float | None:
+        """When the search must end on the monotonic clock: its share is used up, start-up included."""
+        budget = self.goal["budget_s"]
+        if budget is None:
+            return None
+        return time.monotonic() + self._search_wall(budget)
+
+    def _search_wall(self, budget: float) -> float:
+        """Seconds of wall-clock that the search may still take."""
+        ledger = self.session.ledger
+        rest = ledger.left(budget) - planner.report_seconds(budget)
+        return max(
+            0.0, min(planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds, rest)
+        )
+
+    def _allowance(self, records: list[dict[str, Any]]) -> float | None:
+        budget = self.goal["budget_s"]
+        if budget is None:
+            return None
+        spent = dict.fromkeys(self.goal["families"], 0.0)
+        for record in records:
+            spent[record["family"]] += record["seconds"]
+        return planner.equal_allowance(spent, self._search_wall(budget) * self.session.n_workers)
+
+    def _add_families(self, allowance: float | None) -> None:
+        """Give each new family its ladder, measured where a budget decides, and keep it for good."""
+        session = self.session
+        if not session.new_spaces:
+            return
+        imported = self._import_source()
+        speeds = {} if allowance is None else self._probe(session.new_spaces)
+        families = {}
+        for space in session.new_spaces:
+            ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
+            if imported is not None and space.family in imported.families:
+                ladder = imported.families[space.family].ladder
+            families[space.family] = FamilySettings(
+                space_file=Path(space.source).name, space=Path(space.source).read_text(encoding="utf-8"), ladder=ladder
+            )
+        session.save_settings(families)
+        if imported is not None:
+            n = import_trials(session.files, session.settings, self.storage, imported, set(families))
+            self.progress.say(f"{n} trials of study '{imported.name}' imported and charged")
+
+    def _import_source(self) -> StudySettings | None:
+        name = self.session.settings.imported_from
+        return load_source(self.session.request.results, name, self.session.settings) if name else None
+
+    def _probe(self, spaces: list[SearchSpace]) -> dict[str, float]:
+        """Examples a second of a typical configuration of each family, all at once as in the search."""
+        for space in spaces:
+            config = next(iter(branches(space)))
+            if space.warm_starts:
+                config |= space.warm_starts[0]
+            marks = tuple(_PROBE_BATCHES * (i + 1) for i in range(500))
+            # Train + validation: a report without the cost of validating.
+            self.executor.submit(Job(space.family, config, 0, Schedule((marks[-1],), marks), "train+validation"))
+        first: dict[str, tuple[int, float]] = {}
+        speeds: dict[str, float] = {}
+        left = len(spaces)
+        while left:
+            event = self.executor.next_event(0.5)
+            if isinstance(event, Report):
+                seconds = event.metrics["training_seconds"]
+                examples, begun = first.setdefault(event.job.id, (event.examples, seconds))
+                if event.examples > examples:
+                    speeds[event.job.id] = (event.examples - examples) / (seconds - begun)
+                self.executor.answer(event.job, seconds - begun < _PROBE_SECONDS)
+            elif event is not None:
+                left -= 1
+                if isinstance(event, Finished) and event.reason:
+                    raise StudyError(f"family {event.job.id} cannot train at all: {event.reason}")
+        return speeds
+
+    # --- retraining --------------------------------------------------------------------------------------------------
+
+    def retrain(self) -> None:
+        """Train candidates and finalists; finalists.json is written whole at the end."""
+        if self.is_done("retrain"):
+            return
+        session = self.session
+        with session.ledger.stage("retrain"):
+            candidates = self._candidates()
+            examples = self._run_lengths(candidates)
+            engine = Engine(str(session.device), session.precision, 1)
+            watch = RetrainWatch(session.settings.name, self.storage)
+            retraining = Retraining(session.files, session.settings, candidates, examples, engine, watch)
+
+            def observe(retraining: Retraining, run: str | None) -> None:
+                session.ledger.tick()
+                self.progress.retrain(retraining, run)
+
+            retraining.run(self.executor, observe)
+            found = retraining.save()
+            self._write_model()
+            note_on_retraining(self.storage, session.files, found)
+        self._mark_done("retrain")
+
+    def _candidates(self) -> dict[str, list[Mapping[str, Any]]]:
+        records = [record for record in read_jsonl(self.session.files.trials_jsonl) if record["counted"]]
+        n = self.session.settings.retrain.candidates
+        chosen = {
+            family: choose_candidates([record for record in records if record["family"] == family], n)
+            for family in self.session.settings.families
+        }
+        chosen = {family: trials for family, trials in chosen.items() if trials}
+        if not chosen:
+            raise StudyError(
+                f"{self.session.files.root}: no trial reached a rung, so there is nothing to retrain; "
+                "search longer with a larger --budget, or see the reasons with `study status`"
+            )
+        return chosen
+
+    def _run_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, int]:
+        """Examples per run of each family. A killed retraining continues with the lengths that it had."""
+        ledger, budget = self.session.ledger, self.goal["budget_s"]
+        plan = ledger.data.get("plan")
+        if plan and plan["goal"] == self.goal and plan["runs"].keys() == candidates.keys():
+            examples = {family: run["examples_per_run"] for family, run in plan["runs"].items()}
+            if fingerprint(candidates, examples) == plan["runs"]:
+                return examples
+        if budget is None:
+            ladders: dict[str, Ladder] = {name: f.ladder for name, f in self.session.settings.families.items()}
+            examples = {family: _TIMELESS_RUN * ladders[family].examples[-1] for family in candidates}
+        else:
+            examples = self._planned_lengths(candidates, budget)
+        ledger.data["plan"] = {"goal": self.goal, "runs": fingerprint(candidates, examples)}
+        ledger.save()
+        return examples
+
+    def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], budget: float) -> dict[str, int]:
+        settings = self.session.settings
+        seconds = self.session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
+        costs = {
+            family: planner.RunCost(
+                [max(1, record["examples"]) / max(1e-3, record["training_seconds"]) for record in chosen],
+                settings.retrain.candidate_seeds,
+                settings.retrain.final_seeds,
+            )
+            for family, chosen in candidates.items()
+        }
+        return planner.plan_retraining(costs, max(1.0, seconds), self.session.n_workers, settings.dataset.n_train)
+
+    def finalists(self) -> dict[str, Any]:
+        found: dict[str, Any] = read_json(self.session.files.finalists)
+        return found
+
+    def _write_model(self) -> None:
+        """Put the winner's first final run into `model/`, ready to use."""
+        from study.shipping import ship
+
+        ship(self.session.files, self.session.settings, self.session.data)
+
+    # --- the test split and after ------------------------------------------------------------------------------------
+
+    def evaluate(self) -> bool:
+        """Open the test split for all runs, once; False if these very runs were evaluated before."""
+        from study.evaluation.test_set import open_test
+
+        self.close_executor()
+        session, found = self.session, self.finalists()
+        finals = [run for row in found["families"].values() for run in row["final_runs"]]
+        candidates = [run for row in found["families"].values() for c in row["candidates"] for run in c["runs"]]
+        standing = [family for family, row in found["families"].items() if row["final_runs"]]
+        with session.ledger.stage("evaluate"):
+            opened = open_test(
+                session.files,
+                session.settings,
+                session.request.command,
+                [*finals, *candidates],
+                found["winner"],
+                found["shipped_run"],
+                list(itertools.combinations(standing, 2)),
+                device=str(session.device),
+            )
+            self._write_model()
+        self._mark_done("evaluate")
+        return opened
+
+    def examine(self, seconds: float | None) -> None:
+        """Baselines, ensembles, latency and robustness within `seconds`; None is as long as they take."""
+        from study.evaluation import baselines, ensemble, latency, robustness
+
+        self.close_executor()
+        session = self.session
+        with session.ledger.stage("examine"):
+            ensemble.run(session.files, session.settings)
+            if seconds is not None and seconds <= 0:
+                return
+            total = seconds if seconds is not None else planner.examine_seconds(None)
+            latency.run(session.files, session.settings, seconds=0.15 * total)
+            baselines.run(session.files, session.settings, seconds=0.35 * total)
+            robustness.run(session.files, session.settings, seconds=0.5 * total, device=str(session.device))
+        self._mark_done("examine")
+
+    def report(self) -> None:
+        from study.report.page import write_report
+
+        with self.session.ledger.stage("report"):
+            write_report(self.session.files)
+        self.session.ledger.save()
+
+    # --- all together ------------------------------------------------------------------------------------------------
+
+    def is_complete(self, *, evaluate: bool) -> bool:
+        stages = ("search", "retrain", "evaluate") if evaluate else ("search", "retrain")
+        return all(self.is_done(stage) for stage in stages) and self.session.files.report_html.exists()
+
+    def run_all(self, *, evaluate: bool) -> None:
+        """Every stage that is not done yet. A family that failed does not keep the others from their report."""
+        failure: StudyError | None = None
+        self.progress.stage("search")
+        try:
+            self.search()
+        except Interrupted:
+            raise
+        except StudyError as error:
+            failure = error
+        self.progress.stage("retrain")
+        self.retrain()
+        if evaluate:
+            self.progress.stage("evaluate")
+            self.evaluate()
+            self.progress.stage("examine")
+            self.examine(self._examine_seconds())
+        self.progress.stage("report")
+        self.report()
+        if failure is not None:
+            raise failure
+
+    def _examine_seconds(self) -> float | None:
+        budget = self.goal["budget_s"]
+        if budget is None:
+            return planner.examine_seconds(None)
+        left = self.session.ledger.left(budget) - 0.5 * planner.report_seconds(budget)
+        return max(0.0, min(left, 2 * planner.examine_seconds(budget)))
+
+
+@contextlib.contextmanager
+def open_stages(session: Session, progress: Progress) -> Iterator[Stages]:
+    with contextlib.ExitStack() as resources:
+        yield Stages(session, progress, resources)

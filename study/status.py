@@ -1,0 +1,68 @@
+"""A study's state from its files alone, so that it can be asked while a search runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from study.config import load_settings
+from study.results import StudyFiles, done_runs, read_json, read_jsonl
+
+
+def study_status(files: StudyFiles) -> dict[str, Any]:
+    """Families with trials by state, best and seconds; stages with seconds; and lines for people."""
+    settings = load_settings(files.settings)
+    records = read_jsonl(files.trials_jsonl)
+    ledger = read_json(files.ledger) if files.ledger.exists() else {}
+    families = {
+        name: _family([record for record in records if record["family"] == name], ledger) for name in settings.families
+    }
+    budget = ledger.get("budget_s")
+    used = sum(command["seconds"] for command in ledger.get("commands", []))
+    found = {
+        "name": settings.name,
+        "families": families,
+        "budget_s": budget,
+        "used_s": round(used, 1),
+        "left_s": None if budget is None else round(max(0.0, budget - used), 1),
+        "stages_s": ledger.get("stages", {}),
+        "runs_done": len(done_runs(files)),
+        "done": sorted(ledger.get("done", {})),
+        "report": str(files.report_html) if files.report_html.exists() else None,
+    }
+    return found | {"lines": _lines(found)}
+
+
+def _family(records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:
+    counted = [record for record in records if record["counted"]]
+    states = Counter(record["state"] for record in counted)
+    complete = [record for record in counted if record["state"] == "COMPLETE"]
+    best = max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
+    failed = [record for record in counted if record["state"] == "FAIL"]
+    allowance = ledger.get("allowance_s")
+    return {
+        "complete": states["COMPLETE"],
+        "pruned": states["PRUNED"],
+        "failed": states["FAIL"],
+        "interrupted": len(records) - len(counted),
+        "best": best["value"] if best else None,
+        "best_percent": f"{100 * best['value']:.2f} %" if best else "–",
+        "best_trial": f"#{best['number']}" if best else "–",
+        "spent_s": round(sum(record["seconds"] for record in records), 1),
+        "allowance": f"{allowance:.0f} s" if allowance else "none",
+        "last_failure": failed[-1]["reason"] if failed else None,
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    budget = (
+        "no limit of time"
+        if found["budget_s"] is None
+        else f"of {found['budget_s']:.0f} s, {found['left_s']:.0f} s left"
+    )
+    done = ", ".join(found["done"]) or "none"
+    lines = [f"used {found['used_s']:.0f} s {budget}; {found['runs_done']} runs done; stages done: {done}"]
+    lines += [
+        f"{name}: last failure: {row['last_failure']}" for name, row in found["families"].items() if row["last_failure"]
+    ]
+    return lines + ([f"report: {found['report']}"] if found["report"] else [])
