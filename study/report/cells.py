@@ -1,0 +1,230 @@
+"""Rows of the page's tables as text: which numbers stand in which column. Functions that the templates call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from study.report import wording
+from study.report.wording import NONE, duration, integer, interval, p_value, percent, plain, point_interval, points
+
+Record = dict[str, Any]
+Rows = list[tuple[str, ...]]
+COST_NAMES = {"n_parameters": "parameters", "flops": "FLOPs", "latency_p50_ms": "latency"}
+
+
+def front_names(row: Record) -> list[str]:
+    return [COST_NAMES[cost] for cost in row.get("front") or []]
+
+
+def rows_budget(protocol: Record) -> Rows:
+    budget = protocol["budget"]
+    return [
+        (
+            family,
+            duration(budget["spent_seconds"][family]),
+            integer(budget["trials"][family]),
+            duration(protocol["retrain_seconds"][family]),
+            integer((protocol["schedules"][family] or {}).get("examples_per_run")),
+        )
+        for family in budget["trials"]
+    ]
+
+
+def rows_families(report: Record) -> Rows:
+    return [
+        (
+            row["family"],
+            *(str(row["states"][state]) for state in ("COMPLETE", "PRUNED", "FAIL")),
+            str(len(row["warm_starts"])),
+            str(row["imported"]),
+            " to ".join(wording.compact(size) for size in row["n_parameters"]) if row["n_parameters"] else NONE,
+            ", ".join(integer(rung) for rung in row["rungs"]),
+        )
+        for row in report["families"]["families"]
+    ]
+
+
+def rows_space(row: Record) -> Rows:
+    return [(entry["name"], entry["rule"], entry["when"]) for entry in row["parameters"]]
+
+
+def rows_halves(board: Record) -> Rows:
+    rows: Rows = []
+    for row in board["rows"]:
+        if row["kind"] == "finalist" and row["test"]:
+            cells = [(percent(half["mean"]), interval(half["interval95"])) for half in row["test"]["halves"]]
+            rows.append((row["title"], *cells[0], *cells[1]))
+    return rows
+
+
+def rows_candidates(board: Record) -> Rows:
+    rows: Rows = []
+    for row in board["candidates"]:
+        notes = ["finalist"] * row["finalist"] + ["led the search over all families"] * row["best_overall"]
+        notes += ["warm start"] * (row["role"] == "warm_start")
+        scores = (percent(row["search_accuracy"]), percent(row["mean_accuracy"]))
+        rows.append((row["family"], f"#{row['trial']}", *scores, str(row["seeds"]), ", ".join(notes)))
+    return rows
+
+
+def rows_pairs(pairwise: Record) -> Rows:
+    return [
+        (
+            _pair(pair),
+            "yes" if pair["planned"] else "no, post hoc",
+            points(pair["comparison"]["difference"], signed=True),
+            point_interval(pair["comparison"]["interval95"]),
+            point_interval(pair["comparison"]["interval90"]),
+            p_value(pair["comparison"]["p_value"]),
+            p_value(pair["holm_p"]),
+            pair["verdict"]["label"],
+            pair["verdict"]["reason"],
+        )
+        for pair in pairwise["pairs"]
+    ]
+
+
+def _pair(pair: Record) -> str:
+    return f"{pair['title_a']} − {pair['title_b']}"
+
+
+def rows_single(pairwise: Record) -> Rows:
+    return [
+        (
+            _pair(pair),
+            *(integer(pair["single"][key]) for key in ("only_a", "only_b", "both", "neither")),
+            points(pair["single"]["difference"], signed=True),
+            point_interval(pair["single"]["interval95"]),
+            p_value(pair["single"]["p_value"]),
+        )
+        for pair in pairwise["pairs"]
+    ]
+
+
+def rows_probability(pairwise: Record) -> Rows:
+    rows: Rows = []
+    for pair in pairwise["pairs"]:
+        found = pair["p_a_better"]
+        bounds = "shown from 10 seeds on" if found["interval95"] is None else interval(found["interval95"], 0)
+        rows.append((_pair(pair), str(found["pairs"]), percent(found["probability"], 0), bounds))
+    return rows
+
+
+def rows_optimism(pairwise: Record) -> Rows:
+    scores = ("search", "fresh_validation", "candidates_test", "finals_test")
+    gaps = ("seed_luck", "selection_and_shift", "more_data")
+    return [
+        (family, *(percent(entry[key]) for key in scores), *(points(entry[key], signed=True) for key in gaps))
+        for family, entry in pairwise["optimism"].items()
+        if entry
+    ]
+
+
+def rows_seeds(seeds: Record) -> Rows:
+    return [
+        (
+            row["title"],
+            str(len(row["accuracies"])),
+            percent(row["mean"], 3),
+            NONE if row["sd"] is None else f"{100 * row['sd']:.3f} points",
+            percent(row["low"], 3),
+            percent(row["high"], 3),
+        )
+        for row in seeds["families"].values()
+    ]
+
+
+def rows_classes(entry: Record, names: list[str]) -> Rows:
+    s = entry["scores"]
+    return [
+        (
+            name,
+            integer(s["support"][k]),
+            percent(s["precision"][k]),
+            interval(s["precision_interval95"][k]),
+            percent(s["recall"][k]),
+            interval(s["recall_interval95"][k]),
+            percent(s["f1"][k]),
+        )
+        for k, name in enumerate(names)
+    ]
+
+
+def rows_calibration(calibration: Record) -> Rows:
+    rows: Rows = []
+    for entry in calibration["families"].values():
+        for kind in ("plain", "scaled"):
+            numbers = entry[kind]
+            if numbers is not None:
+                temperature = "1 (none)" if kind == "plain" else f"{numbers['temperature']:.3f}"
+                floor = numbers["noise_floor"]
+                values = (numbers["nll"], numbers["brier"], numbers["ece"], floor["median"], floor["quantile95"])
+                rows.append((entry["title"], temperature, *(f"{value:.4f}" for value in values)))
+    return rows
+
+
+def rows_blur(measured: Record) -> Rows:
+    rows: Rows = []
+    for family, sigma in measured["half_accuracy_sigma"].items():
+        fallen = [entry for entry in measured["first_to_fall"][family] if entry["sigma"] is not None][:3]
+        words = [f"{measured['classes'][entry['class']]} at {entry['sigma']:.2f}" for entry in fallen]
+        half = "not within the ladder" if sigma is None else f"{sigma:.2f}"
+        rows.append((family, half, ", ".join(words) or NONE, _six_becomes(measured, family)))
+    return rows
+
+
+def _six_becomes(measured: Record, family: str) -> str:
+    readings = (measured["sixes"] or {}).get("families", {}).get(family, [])
+    if not readings:
+        return NONE
+    last = readings[-1]
+    top = max(range(len(last["counts"])), key=lambda k: int(last["counts"][k]))
+    total = sum(last["counts"])
+    share = percent(last["counts"][top] / total, 0) if total else NONE
+    return f"{measured['classes'][top]} ({share} at {plain(last['sigma'])})"
+
+
+def rows_order(measured: Record) -> Rows:
+    return [
+        (
+            row["group"],
+            f"{row['a']} − {row['b']}",
+            points(row["clean"]["mean"], signed=True),
+            point_interval(row["clean"]["interval95"]),
+            points(row["corrupt"]["mean"], signed=True),
+            point_interval(row["corrupt"]["interval95"]),
+            "yes" if row["order_changes"] else "no",
+        )
+        for row in measured["order"]
+    ]
+
+
+def rows_skipped(measured: Record) -> list[str]:
+    return [f"{entry['kind']} {plain(entry['level'])}" for entry in measured["skipped"]]
+
+
+def rows_choices(entry: Record) -> Rows:
+    return [
+        (
+            row["parameter"],
+            row["value"],
+            str(row["trials"]),
+            str(row["completed"]),
+            percent(row["best"]),
+            str(row["random_draws"]),
+            percent(row["random_median"]),
+        )
+        for row in entry["choices"]
+    ]
+
+
+def rows_failures(health: Record) -> Rows:
+    return [(row["family"], row["reason"], str(row["trials"])) for row in health["failures"]]
+
+
+def rows_config(reproduce: Record) -> Rows:
+    return [(key, plain(v) if isinstance(v, float) else json.dumps(v)) for key, v in reproduce["config"].items()]
+
+
+FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_") or name == "front_names"}

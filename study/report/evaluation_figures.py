@@ -1,0 +1,258 @@
+"""Charts of what the test split showed: differences, seeds, costs, confusions, calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from study.report import wording
+from study.report.figures import COLOURS, Chart, Figure, family_style, layout
+from study.report.wording import percent, points
+
+Record = dict[str, Any]
+
+
+def forest(report: Record) -> Chart | None:
+    """Differences of finalists with their 95 % intervals against the ±0.2 points of equality."""
+    pairs = report["pairwise"]["pairs"]
+    if not pairs:
+        return None
+    names = [f"{pair['a']} − {pair['b']}" for pair in pairs]
+    middle = [100 * pair["comparison"]["difference"] for pair in pairs]
+    bars = [[100 * bound for bound in pair["comparison"]["interval95"]] for pair in pairs]
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - m for (_, high), m in zip(bars, middle, strict=True)],
+        "arrayminus": [m - low for (low, _), m in zip(bars, middle, strict=True)],
+        "thickness": 2,
+    }
+    marker = {"size": 11, "color": COLOURS[0], "symbol": "diamond"}
+    trace = {"type": "scatter", "mode": "markers", "x": middle, "y": names, "error_x": error, "marker": marker}
+    band = {"type": "rect", "xref": "x", "yref": "paper", "x0": -0.2, "x1": 0.2, "y0": 0, "y1": 1}
+    band |= {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
+    axis = layout("difference of mean test accuracy, points", "", 170 + 44 * len(pairs), shapes=[band])
+    axis["yaxis"] |= {"type": "category", "autorange": "reversed"}
+    axis["xaxis"]["zeroline"] = True
+    rows = [_forest_row(pair) for pair in pairs]
+    columns = ("pair", "difference", "95 % interval", "p", "Holm p", "verdict")
+    label = f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {report['findings']['pairwise']}"
+    return Chart("forest", label, {"data": [trace], "layout": axis}, columns, rows)
+
+
+def _forest_row(pair: Record) -> tuple[str, ...]:
+    compared = pair["comparison"]
+    return (
+        f"{pair['a']} − {pair['b']}",
+        points(compared["difference"], signed=True),
+        wording.point_interval(compared["interval95"]),
+        wording.p_value(compared["p_value"]),
+        wording.p_value(pair["holm_p"]),
+        pair["verdict"]["label"],
+    )
+
+
+def seeds(report: Record) -> Chart | None:
+    found = report["seeds"]["families"]
+    if not found:
+        return None
+    data = []
+    for name, row in found.items():
+        colour, symbol, _ = family_style(list(found), name)
+        values = [100 * value for value in row["accuracies"]]
+        marker = {"color": colour, "symbol": symbol, "size": 9}
+        box = {"boxpoints": "all", "jitter": 0.3, "pointpos": 0, "fillcolor": "rgba(128,128,128,0.12)"}
+        data.append({"type": "box", "name": name, "y": values, "marker": marker, "line": {"color": colour}, **box})
+    rows = [
+        (name, str(seed), percent(value, 3))
+        for name, row in found.items()
+        for seed, value in enumerate(row["accuracies"])
+    ]
+    axis = layout("", "test accuracy, %", showlegend=False)
+    label = f"Test accuracy of every seed of each finalist. {report['findings']['seeds']}"
+    return Chart("seeds", label, {"data": data, "layout": axis}, ("family", "seed", "test accuracy"), rows)
+
+
+COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_ms": "CPU latency, ms"}
+
+
+def cost(report: Record) -> Chart | None:
+    """Accuracy against each cost, one panel each; the Pareto front joined by a line."""
+    found = report["cost"]["points"]
+    panels = [key for key in COSTS if any(point[key] is not None for point in found)]
+    if not panels:
+        return None
+    families = [row["family"] for row in report["families"]["families"]]
+    data: list[Figure] = []
+    axis: Figure = {"height": 360, "yaxis": {"title": {"text": "test accuracy, %"}}}
+    width, gap = 1 / len(panels), 0.04
+    for place, key in enumerate(panels, 1):
+        tail = "" if place == 1 else str(place)
+        domain = [(place - 1) * width + (gap if place > 1 else 0), place * width]
+        ticks = decade_ticks([float(point[key]) for point in found if point[key]])
+        scale = {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [wording.compact(t) for t in ticks]}
+        axis[f"xaxis{tail}"] = {"title": {"text": COSTS[key]}, "domain": domain, **scale}
+        data += _cost_panel(found, key, f"x{tail}", families, legend=place == 1)
+    rows = [
+        (p["label"], p["kind"], percent(p["accuracy"], 3), *(wording.compact(p[key]) for key in COSTS), _fronts(p))
+        for p in found
+    ]
+    columns = ("network", "role", "test accuracy", *COSTS.values(), "on the front of")
+    label = f"Test accuracy against cost. {report['findings']['cost']}"
+    return Chart("cost", label, {"data": data, "layout": axis}, columns, rows)
+
+
+def decade_ticks(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times the powers of ten that span the positive values, one step beyond at each end."""
+    low, high = min(values), max(values)
+    powers = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
+    steps = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    first = max([step for step in steps if step <= low], default=steps[0])
+    last = min([step for step in steps if step >= high], default=steps[-1])
+    return [step for step in steps if first <= step <= last]
+
+
+def _fronts(point: Record) -> str:
+    return ", ".join(COSTS[key] for key in point["front"]) or wording.NONE
+
+
+def _cost_panel(found: list[Record], key: str, axis: str, families: list[str], *, legend: bool) -> list[Figure]:
+    front = sorted((p for p in found if key in p["front"]), key=lambda p: float(p[key]))
+    line = {"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5, "shape": "hv"}
+    traces: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "Pareto front",
+            "x": [p[key] for p in front],
+            "y": [100 * p["accuracy"] for p in front],
+            "xaxis": axis,
+            "line": line,
+            "showlegend": legend,
+            "hoverinfo": "skip",
+        }
+    ]
+    for family in families:
+        for kind in ("finalist", "candidate"):
+            inside = [p for p in found if p["family"] == family and p["kind"] == kind and p[key] is not None]
+            if inside:
+                traces.append(_cost_trace(inside, key, axis, family_style(families, family), kind, legend=legend))
+    return traces
+
+
+def _cost_trace(
+    inside: list[Record], key: str, axis: str, style: tuple[str, str, str], kind: str, *, legend: bool
+) -> Figure:
+    colour, symbol, _ = style
+    open_symbol = symbol if kind == "finalist" else f"{symbol}-open"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"{inside[0]['family']}, {kind}",
+        "legendgroup": f"{inside[0]['family']}, {kind}",
+        "x": [p[key] for p in inside],
+        "y": [100 * p["accuracy"] for p in inside],
+        "text": [p["label"] for p in inside],
+        "xaxis": axis,
+        "showlegend": legend,
+        "marker": {"color": colour, "symbol": open_symbol, "size": 13 if kind == "finalist" else 8},
+    }
+
+
+def confusion(report: Record, family: str, place: int) -> Chart:
+    """Counts as text, colour by the share of the row with the diagonal left out, so that errors are seen."""
+    entry, classes = report["classes"]["families"][family], report["classes"]["classes"]
+    counts = entry["confusion"]
+    off = [[None if i == j else share for j, share in enumerate(row)] for i, row in enumerate(entry["row_shares"])]
+    hover = [
+        [f"{count} images, {percent(share)} of the row" for count, share in zip(row, shares, strict=True)]
+        for row, shares in zip(counts, entry["row_shares"], strict=True)
+    ]
+    trace = {
+        "type": "heatmap",
+        "z": off,
+        "x": classes,
+        "y": classes,
+        "colorscale": [[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,0.85)"]],
+        "showscale": False,
+        "hovertext": hover,
+        "hoverinfo": "x+y+text",
+        "xgap": 1,
+        "ygap": 1,
+    }
+    notes = [
+        {"x": classes[j], "y": classes[i], "text": f"{n:,}", "showarrow": False, "font": {"size": 11}}
+        for i, row in enumerate(counts)
+        for j, n in enumerate(row)
+        if n and len(classes) <= 20
+    ]
+    axis = layout("answer", "true class", 430, annotations=notes)
+    axis["xaxis"] |= {"type": "category", "showgrid": False}
+    axis["yaxis"] |= {"type": "category", "autorange": "reversed", "showgrid": False}
+    rows = [
+        (name, *(f"{n:,}" for n in row), percent(entry["row_shares"][i][i]))
+        for i, (name, row) in enumerate(zip(classes, counts, strict=True))
+    ]
+    label = f"Confusion counts of {entry['title']}, seed 0, on the test split; rows are true classes"
+    return Chart(
+        f"confusion-{place}", label, {"data": [trace], "layout": axis}, ("true \\ answer", *classes, "recall"), rows
+    )
+
+
+def reliability(report: Record) -> Chart | None:
+    found = report["calibration"]["families"]
+    if not found:
+        return None
+    diagonal = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [0, 100],
+        "y": [0, 100],
+        "name": "perfect",
+        "hoverinfo": "skip",
+    }
+    data: list[Figure] = [{**diagonal, "line": {"color": "rgba(128,128,128,0.8)", "dash": "dot"}}]
+    rows = []
+    for name, entry in found.items():
+        colour, symbol, dash = family_style(list(found), name)
+        bins = (entry["scaled"] or entry["plain"])["reliability"]
+        ys = [100 * b["accuracy"] for b in bins]
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * b["interval95"][1] - y for b, y in zip(bins, ys, strict=True)],
+            "arrayminus": [y - 100 * b["interval95"][0] for b, y in zip(bins, ys, strict=True)],
+        }
+        shape = {"line": {"color": colour, "dash": dash}, "marker": {"symbol": symbol, "size": 7}}
+        xs = [100 * b["confidence"] for b in bins]
+        data.append(
+            {"type": "scatter", "mode": "lines+markers", "name": name, "x": xs, "y": ys, "error_y": error, **shape}
+        )
+        rows += [
+            (name, str(b["count"]), percent(b["confidence"]), percent(b["accuracy"]), wording.interval(b["interval95"]))
+            for b in bins
+        ]
+    least = min(min(trace["x"] + trace["y"]) for trace in data[1:])
+    axis = layout("mean stated probability, %", "share right, %")
+    axis["xaxis"]["range"] = axis["yaxis"]["range"] = [max(0, least - 3), 100.5]
+    label = f"Reliability of the finalists, seed 0. {report['findings']['calibration']}"
+    columns = ("family", "images", "mean probability", "share right", "95 % interval")
+    return Chart("reliability", label, {"data": data, "layout": axis}, columns, rows)
+
+
+def risk(report: Record) -> Chart | None:
+    found = report["calibration"]["families"]
+    if not found:
+        return None
+    data, rows = [], []
+    for name, entry in found.items():
+        colour, _, dash = family_style(list(found), name)
+        curve = entry["risk_coverage"]
+        xs, ys = [100 * p["coverage"] for p in curve], [100 * p["risk"] for p in curve]
+        line = {"color": colour, "dash": dash}
+        data.append({"type": "scatter", "mode": "lines", "name": name, "x": xs, "y": ys, "line": line})
+        rows += [(name, percent(p["coverage"]), percent(p["risk"], 3)) for p in curve[:: max(1, len(curve) // 20)]]
+    figure = {"data": data, "layout": layout("answered, %", "wrong among the answered, %")}
+    label = "Risk against coverage: the share of wrong answers when only the surest are given"
+    return Chart("risk", label, figure, ("family", "answered", "wrong among the answered"), rows)

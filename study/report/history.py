@@ -1,0 +1,120 @@
+"""An in-memory Optuna study rebuilt from the report's own trial rows, for Optuna's figures and PED-ANOVA."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.trial import FrozenTrial, TrialState
+
+Record = dict[str, Any]
+
+IMPORTANCE_FROM = 50  # completed trials; with fewer PED-ANOVA's top tenth is under five trials
+SLICES = 6
+TARGET = "validation accuracy"
+GREY, BLUE = (144, 144, 144), (0, 130, 200)
+SCALE = [[0, f"rgb{GREY}"], [1, f"rgb{BLUE}"]]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna announces every in-memory study on stderr; the report's are no news."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def rebuild(trials: Sequence[Record], distributions: Record) -> optuna.Study:
+    """A study to be maximised that holds the finished trials; rows need number, state, value, parameters."""
+    known = {name: json_to_distribution(json.dumps(text)) for name, text in distributions.items()}
+    with quiet():
+        study = optuna.create_study(direction="maximize")
+        study.add_trials(_frozen(trial, known) for trial in trials)
+    return study
+
+
+def _frozen(trial: Record, known: dict[str, BaseDistribution]) -> FrozenTrial:
+    # A warm start may lie outside the range; Optuna's figures cannot place it.
+    inside = {k: v for k, v in trial["parameters"].items() if k in known and _contains(known[k], v)}
+    value = trial["value"] if trial["state"] == "COMPLETE" else None
+    state = TrialState[trial["state"]] if value is not None or trial["state"] != "COMPLETE" else TrialState.FAIL
+    return optuna.trial.create_trial(
+        state=state, value=value, params=inside, distributions={name: known[name] for name in inside}
+    )
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (ValueError, TypeError):
+        return False
+
+
+def importances(trials: Sequence[Record], distributions: Record) -> dict[str, float]:
+    """PED-ANOVA shares by parameter, summing to 1, most important first; empty when every value is the same."""
+    # Imported late: it brings scikit-learn, a second that a study with too few trials need not wait for.
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    study = rebuild(trials, distributions)
+    with quiet():
+        try:
+            shares = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        except (ValueError, RuntimeError):  # no parameter varies, or all values are equal
+            return {}
+    return {name: float(share) for name, share in shares.items()}
+
+
+def figures(trials: Sequence[Record], distributions: Record, important: Sequence[str]) -> dict[str, Record]:
+    """Optuna's history, parallel coordinates and slices as plotly figures, for families with a completed trial."""
+    study = rebuild(trials, distributions)
+    done = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+    if not done:
+        return {}
+    ordered = [name for name in important if name in distributions] or list(distributions)
+    everywhere = [name for name in ordered if all(name in trial.params for trial in done)]
+    sliced = [name for name in ordered if sum(name in trial.params for trial in done) >= 2][:SLICES]
+    plot = optuna.visualization
+    with quiet():
+        drawn = {"history": plot.plot_optimization_history(study, target_name=TARGET)}
+        if len(everywhere) >= 2:
+            drawn["parallel"] = plot.plot_parallel_coordinate(study, params=everywhere[:8], target_name=TARGET)
+        if sliced:
+            drawn["slice"] = plot.plot_slice(study, params=sliced, target_name=TARGET)
+    return {name: themed(json.loads(figure.to_json())) for name, figure in drawn.items()}
+
+
+def themed(figure: Record) -> Record:
+    """The same figure without Optuna's fixed ground, width and pale ends of scale, legible on white and on black."""
+    layout = figure["layout"]
+    for key in ("template", "title", "width", "plot_bgcolor"):
+        layout.pop(key, None)
+    for note in layout.get("annotations", []):
+        note.get("font", {}).pop("color", None)
+    for name, axis in layout.items():
+        if name.startswith("xaxis") and axis.get("type") == "log":
+            axis["dtick"] = 1  # decades only: slices are narrow
+    for trace in figure["data"]:
+        if "colorscale" in trace.get("marker", {}):
+            trace["marker"] |= {"colorscale": SCALE, "line": {"width": 0}}
+        line = trace.get("line", {})
+        if trace.get("mode") == "lines" and str(line.get("color", "")).startswith("rgb("):
+            _recolour(trace)
+    return figure
+
+
+def _recolour(trace: Record) -> None:
+    """A parallel-coordinate line: from grey and faint for the worst value to blue and full for the best."""
+    share = min(max(float(trace["y"][0]), 0.0), 1.0)
+    mixed = [round(low + share * (high - low)) for low, high in zip(GREY, BLUE, strict=True)]
+    trace["line"]["color"] = f"rgb({mixed[0]},{mixed[1]},{mixed[2]})"
+    trace["opacity"] = 0.25 + 0.6 * share

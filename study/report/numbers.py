@@ -1,0 +1,297 @@
+"""Numbers of the candidates, the finalists and the test split. Pure functions of what `reading` read."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+
+from study.evaluation import metrics, stats
+from study.report.reading import Array, Record, Study
+
+# Labels of MNIST's test set that most of five raters did not give (Northcutt et al. 2021).
+LABEL_ERRORS = frozenset(
+    (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
+)  # fmt: skip
+CURVE_POINTS = 200
+
+
+def correctness(study: Study) -> dict[str, Array]:
+    """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
+    found = {}
+    for family in study.families:
+        logits = study.final_logits(family)
+        if logits and study.test_labels is not None:
+            found[family] = np.stack([seed.argmax(axis=1) == study.test_labels for seed in logits])
+    return found
+
+
+def pairs(study: Study, correct: dict[str, Array]) -> list[Record]:
+    """Every pair of finalists: comparison, Holm p, verdict, the two seed-0 networks, P(A > B)."""
+    if len(correct) < 2:
+        return []
+    planned = [tuple(pair) for pair in study.openings[0].get("hypotheses", [])] if study.openings else None
+    rows = []
+    for pair in stats.compare_pairs(correct, planned):
+        a, b = correct[pair.a], correct[pair.b]
+        single = stats.mcnemar_exact(a[0], b[0])
+        extra = {
+            "single": {**single.to_dict(), "discordant": single.discordant},
+            "p_a_better": stats.p_a_better(a.mean(axis=1).tolist(), b.mean(axis=1).tolist()).to_dict(),
+            "title_a": study.title(pair.a),
+            "title_b": study.title(pair.b),
+        }
+        rows.append({**pair.to_dict(), **extra})
+    return rows
+
+
+def optimism(study: Study, family: str, correct: dict[str, Array]) -> Record | None:
+    """The finalist's way from its search score to the test split, None before retraining."""
+    chosen = study.chosen(family)
+    if not chosen:
+        return None
+    tested = [study.candidate_logits[name] for name in chosen.get("runs", []) if name in study.candidate_logits]
+    labels = study.test_labels
+    on_test = [metrics.accuracy(logits, labels) for logits in tested] if labels is not None else []
+    return stats.optimism(
+        chosen["search_accuracy"],
+        chosen.get("mean_accuracy"),
+        float(np.mean(on_test)) if on_test else None,
+        float(correct[family].mean()) if family in correct else None,
+    ).to_dict()
+
+
+def test_scores(study: Study, family: str, correct: Array) -> Record:
+    """Accuracy with its interval and halves, and macro precision, recall and F1 as means over the seeds."""
+    labels, logits = study.test_labels, study.final_logits(family)
+    assert labels is not None  # the caller has correctness, so there were labels
+    n_classes = logits[0].shape[1]
+    answers = np.stack([seed.argmax(axis=1) for seed in logits])
+    per_seed = [metrics.per_class(metrics.confusion_matrix(labels, seed, n_classes)) for seed in answers]
+    first, second = stats.family_halves(correct)
+    return {
+        "accuracy": stats.family_accuracy(correct).to_dict(),
+        "halves": [first.to_dict(), second.to_dict()],
+        "macro_precision": statistics.fmean(seed.macro_precision for seed in per_seed),
+        "macro_recall": statistics.fmean(seed.macro_recall for seed in per_seed),
+        "macro_f1": stats.bootstrap_macro_f1(labels, answers, n_classes, resamples=1000).to_dict(),
+        "nll": statistics.fmean(metrics.nll(seed, labels) for seed in logits),
+        "images": len(labels),
+    }
+
+
+def finalist_row(study: Study, family: str, correct: dict[str, Array]) -> Record | None:
+    """The leaderboard's row of a family's finalist, None before retraining."""
+    chosen = study.chosen(family)
+    if not chosen:
+        return None
+    accuracies = [float(value) for value in chosen.get("accuracies", [])]
+    runs = study.final_runs(family)
+    costs = runs or [study.runs[name] for name in chosen.get("runs", []) if name in study.runs]
+    latency = _latency(study, family)
+    return {
+        "kind": "finalist",
+        "family": family,
+        "title": study.title(family),
+        "trial": chosen["trial"],
+        "validation_mean": chosen.get("mean_accuracy"),
+        "validation_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "validation_seeds": len(accuracies),
+        "search_accuracy": chosen.get("search_accuracy"),
+        "final_seeds": len(runs),
+        "test": test_scores(study, family, correct[family]) if family in correct else None,
+        "n_parameters": _metric(costs, "n_parameters"),
+        "flops": _metric(costs, "flops"),
+        "training_seconds": _metric(costs, "training_seconds"),
+        "latency_p50_ms": latency.get("median"),
+        "latency_p95_ms": latency.get("p95"),
+    }
+
+
+def _metric(runs: list[Any], name: str) -> float | None:
+    values = [float(run.metrics[name]) for run in runs if run.metrics.get(name) is not None]
+    return statistics.fmean(values) if values else None
+
+
+def _latency(study: Study, family: str) -> Record:
+    """The measurement of one image, the model alone; {} where none was made."""
+    for row in study.examined.get("latency", {}).get("measurements", []):
+        if (row["family"], row["batch_size"], row["order"]) == (family, 1, "alone"):
+            return dict(row)
+    return {}
+
+
+def cost_points(rows: list[Record], study: Study | None = None) -> list[Record]:
+    """Finalists (leaderboard rows) and, with `study`, its candidates, with test accuracy and costs; `front` names the
+    costs on whose Pareto front each is. Candidates saw the training part alone and are drawn with another symbol."""
+    points = [
+        {
+            "family": row["family"],
+            "label": row["title"],
+            "kind": "finalist",
+            "accuracy": row["test"]["accuracy"]["mean"],
+            **{cost: row[cost] for cost in COSTS},
+        }
+        for row in rows
+    ]
+    points += _candidate_points(study) if study else []
+    for point in points:
+        point["front"] = [cost for cost in COSTS if _on_front(point, points, cost)]
+    return points
+
+
+def _candidate_points(study: Study) -> list[Record]:
+    points = []
+    for name, logits in study.candidate_logits.items():
+        run = study.runs.get(name)
+        if run is not None and study.test_labels is not None:
+            accuracy = metrics.accuracy(logits, study.test_labels)
+            costs = {cost: run.metrics.get(cost) for cost in COSTS}
+            points.append({"family": run.family, "label": name, "kind": "candidate", "accuracy": accuracy, **costs})
+    return points
+
+
+def extra_rows(study: Study) -> list[Record]:
+    """Baselines and ensembles beside the finalists, from what `examine` wrote; each is one named predictor."""
+    keys = ("name", "accuracy", "interval95")
+    found = []
+    for row in study.examined.get("baselines", {}).get("baselines", []):
+        note = f"{row['n_train']:,} training images, {row['note']}"
+        about = {
+            "kind": "baseline",
+            "note": note,
+            "n_parameters": row["parameters"],
+            "training_seconds": row["seconds"],
+        }
+        found.append({"test": None, **{key: row[key] for key in keys}, **about})
+    for row in study.examined.get("ensemble", {}).get("ensembles", []):
+        note = f"mean probability of {len(row['runs'])} networks"
+        about = {"kind": "ensemble", "note": note, "n_parameters": None, "training_seconds": None}
+        found.append({"test": None, **{key: row[key] for key in keys}, **about})
+    return found
+
+
+COSTS = ("n_parameters", "flops", "latency_p50_ms")
+
+
+def _on_front(point: Record, points: list[Record], cost: str) -> bool:
+    """No other point is as accurate and as cheap, and better in one of the two."""
+    if point[cost] is None:
+        return False
+    mine = (point["accuracy"], -point[cost])
+    others = [(other["accuracy"], -other[cost]) for other in points if other[cost] is not None]
+    return not any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in others)
+
+
+def per_class(study: Study, family: str) -> Record:
+    """Seed 0 of the finalist, one named network: confusion counts, row shares, scores with Wilson intervals; and the
+    most confused pairs over all its seeds."""
+    labels, logits = study.test_labels, study.final_logits(family)
+    assert labels is not None  # asked only for families with predictions
+    n_classes = logits[0].shape[1]
+    confusions = [metrics.confusion_matrix(labels, seed.argmax(axis=1), n_classes) for seed in logits]
+    first = confusions[0]
+    rows = np.maximum(first.sum(axis=1, keepdims=True), 1)
+    return {
+        "title": study.title(family),
+        "seeds": len(logits),
+        "confusion": first.tolist(),
+        "row_shares": (first / rows).tolist(),
+        "scores": metrics.per_class(first).to_dict(),
+        "confused": [list(pair) for pair in metrics.most_confused(np.sum(confusions, axis=0), 8)],
+    }
+
+
+def hardest(study: Study, limit: int = 40) -> list[Record]:
+    """The stored hard images, highest mean loss over the finalists first, with every seed's answer."""
+    indices = study.hardest.get("indices")
+    labels = study.test_labels
+    if indices is None or labels is None:
+        return []
+    known = LABEL_ERRORS if study.settings.dataset.name == "mnist" else frozenset()
+    inside = [(place, int(index)) for place, index in enumerate(indices) if 0 <= int(index) < len(labels)]
+    rows = [_hard_image(study, place, index, int(labels[index]), index in known) for place, index in inside]
+    return sorted(rows, key=lambda row: -row["loss"])[:limit]
+
+
+def _hard_image(study: Study, place: int, index: int, label: int, flagged: bool) -> Record:
+    answers, losses = {}, []
+    for family in study.families:
+        logits = study.final_logits(family)
+        if logits:
+            answers[family] = [int(seed[index].argmax()) for seed in logits]
+            losses.append(statistics.fmean(-float(metrics.log_softmax(seed[index])[label]) for seed in logits))
+    loss = statistics.fmean(losses) if losses else 0.0
+    wrong = sum(answer != label for seeds in answers.values() for answer in seeds)
+    networks = sum(len(seeds) for seeds in answers.values())
+    return {
+        "place": place,
+        "index": index,
+        "label": label,
+        "loss": loss,
+        "answers": answers,
+        "wrong": wrong,
+        "networks": networks,
+        "label_error": flagged,
+    }
+
+
+def calibration(study: Study, family: str) -> Record:
+    """Seed 0 of the finalist with and without the temperature carried over from validation; risk against coverage."""
+    labels, logits = study.test_labels, study.final_logits(family)[0]
+    assert labels is not None  # asked only for families with predictions
+    fitted = study.temperatures.get(family)
+    confidence, right = metrics.confidence_and_correct(logits, labels, fitted or 1.0)
+    curve = metrics.risk_coverage(confidence, right)
+    kept = np.unique(np.linspace(0, len(curve.coverage) - 1, CURVE_POINTS).round().astype(int))
+    return {
+        "title": study.title(family),
+        "temperature": fitted,
+        "plain": metrics.calibration(logits, labels).to_dict(),
+        "scaled": metrics.calibration(logits, labels, fitted).to_dict() if fitted else None,
+        "risk_area": curve.area,
+        "risk_coverage": [{"coverage": curve.coverage[i], "risk": curve.risk[i]} for i in kept],
+        "risk_at_full": curve.risk[-1],
+        "error_free_coverage": max((c for c, r in zip(curve.coverage, curve.risk, strict=True) if r == 0), default=0),
+    }
+
+
+def seed_spread(correct: Array) -> Record:
+    """Accuracy of each seed, mean, standard deviation (None for one seed) and range."""
+    values = correct.mean(axis=1).tolist()
+    return {
+        "accuracies": values,
+        "mean": statistics.fmean(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else None,
+        "low": min(values),
+        "high": max(values),
+    }
+
+
+def learning_curves(study: Study, family: str) -> list[Record]:
+    """Training loss of the finalist's seeds, and training and validation loss of its candidate runs."""
+    runs = study.final_runs(family)
+    runs += [study.runs[name] for name in study.chosen(family).get("runs", []) if name in study.runs]
+    return [
+        {
+            "run": run.name,
+            "role": run.role,
+            "examples": [row.get("examples") for row in run.history],
+            "train_loss": [row.get("train_loss") for row in run.history],
+            "validation_loss": [row.get("validation_loss") for row in run.history],
+        }
+        for run in runs
+        if run.history
+    ]
+
+
+def validation_images(study: Study) -> int:
+    return study.settings.dataset.n_validation
+
+
+def validation_half_width(study: Study, accuracy: float) -> float:
+    """Wilson half-width of one network's accuracy on the validation split: what two trials must differ by at least."""
+    n = validation_images(study)
+    low, high = stats.wilson(round(accuracy * n), n)
+    return (high - low) / 2

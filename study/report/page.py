@@ -1,0 +1,87 @@
+"""`report.json` and `report.html` of a study: numbers first, then one page drawn from them alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from study.errors import ResultsError
+from study.evaluation.result import strict
+from study.report import advice, limits, numbers, pictures, search_numbers, search_tables, sentences, tables, verdicts
+from study.report.reading import Record, Study, read_study
+from study.results import StudyFiles, write_json, write_text
+
+FORMAT = 1
+
+
+def write_report(files: StudyFiles) -> Path:
+    """Write report.json and report.html beside each other; returns the page's path.
+
+    ResultsError if a file of the study is damaged or of a form that this version does not know."""
+    try:
+        report = build(files)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{files.root} holds a file of an unknown form ({type(error).__name__}: {error}); expected the files of "
+            "this version: run the stage that wrote it again, or report with the version that made the study"
+        ) from error
+    write_json(files.report_json, report)
+    from study.report.rendering import render
+
+    write_text(files.report_html, render(report))
+    return files.report_html
+
+
+def build(files: StudyFiles) -> Record:
+    """Every number, sentence and picture that the page shows, as strict JSON."""
+    study = read_study(files)
+    report = _sections(study)
+    report["limits"] = {"items": limits.limits(report)}
+    report["conclusion"] = {"items": advice.conclusion(report), "future": advice.future_work(report)}
+    report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])
+    report["answer"]["caveats"] = verdicts.caveats(report)
+    report["findings"] = {name: finding(report) for name, finding in sentences.FINDINGS.items()}
+    result: Record = strict(report)
+    return result
+
+
+def _sections(study: Study) -> dict[str, Any]:
+    correct = numbers.correctness(study)
+    trials = {family: study.family_trials(family) for family in study.families}
+    budget = search_numbers.budget(trials, study.ledger)
+    board = tables.leaderboard(study, correct)
+    compared = tables.compared(study, correct)
+    return {
+        "format": FORMAT,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "broken_runs": study.broken_runs,
+        "header": tables.header(study),
+        "answer": tables.answer(study, board, compared),
+        "protocol": tables.protocol(study, budget),
+        "families": search_tables.families(study),
+        "leaderboard": board,
+        "fair": search_tables.fair(study, budget),
+        "pairwise": compared,
+        "seeds": tables.seeds(study, correct),
+        "cost": tables.cost(study, board),
+        "classes": tables.classes(study, correct),
+        "hardest": tables.hardest(study),
+        "calibration": tables.calibrated(study, correct),
+        "robustness": tables.robustness(study),
+        "curves": search_tables.curves(study),
+        "mattered": search_tables.mattered(study),
+        "health": search_tables.health(study),
+        "reproduce": tables.reproduce(study),
+        "pictures": _pictures(study),
+    }
+
+
+def _pictures(study: Study) -> Record:
+    """Data URIs: one strip of samples per class, the blurred six, each hard image by its place in images.npz."""
+    samples, hard = study.samples.get("images"), study.hardest.get("images")
+    return {
+        "samples": pictures.sample_rows(samples) if samples is not None and samples.ndim == 4 else [],
+        "strip": [pictures.data_uri(image, scale=2) for image in study.strip.get("images", [])],
+        "hardest": [pictures.data_uri(image, scale=2) for image in hard] if hard is not None else [],
+    }

@@ -1,0 +1,23 @@
+"""Small pictures as PNG data URIs, so that the page is one file and shows them without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def data_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
+    """Grey levels [H, W] as a data URI, each pixel repeated `scale` times."""
+    enlarged = np.repeat(np.repeat(pixels, scale, axis=0), scale, axis=1)
+    stream = io.BytesIO()
+    Image.fromarray(enlarged.astype(np.uint8)).save(stream, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def sample_rows(images: NDArray[np.uint8]) -> list[str]:
+    """Samples [C, K, H, W] as one strip per class, K pictures side by side."""
+    return [data_uri(np.concatenate(list(row), axis=1)) for row in images]

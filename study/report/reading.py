@@ -1,0 +1,226 @@
+"""Read the files of a study, whatever stage it is in; what is missing is None or empty, never invented."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import tomllib
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.config import StudySettings, load_settings
+from study.errors import ResultsError
+from study.evaluation.temperature import carried_temperature
+from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl
+
+Array = NDArray[Any]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its table `[run]`, its configuration, metrics and history rows (floats, None if empty)."""
+
+    name: str
+    about: Record
+    config: Record
+    metrics: Record
+    history: list[dict[str, float | None]]
+
+    @property
+    def family(self) -> str:
+        return str(self.about["family"])
+
+    @property
+    def role(self) -> str:
+        return str(self.about["role"])
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the report reads. Logits are float64 [N, C] by run name; labels int64 [N]."""
+
+    files: StudyFiles
+    settings: StudySettings
+    trials: list[Record]
+    finalists: Record
+    ledger: Record
+    runs: dict[str, Run]
+    openings: list[Record]
+    openings_elsewhere: list[str]  # times at which other studies of the results folder opened the same split
+    test_labels: Array | None = None
+    test_logits: dict[str, Array] = field(default_factory=dict)
+    candidate_logits: dict[str, Array] = field(default_factory=dict)
+    broken_runs: list[str] = field(default_factory=list)
+    hardest: dict[str, Array] = field(default_factory=dict)
+    samples: dict[str, Array] = field(default_factory=dict)
+    examined: dict[str, Record] = field(default_factory=dict)
+    strip: dict[str, Array] = field(default_factory=dict)
+    temperatures: dict[str, float] = field(default_factory=dict)
+    model: Record = field(default_factory=dict)
+
+    @property
+    def families(self) -> list[str]:
+        return list(self.settings.families)
+
+    @property
+    def evaluated(self) -> bool:
+        return self.test_labels is not None and any(self.final_logits(family) for family in self.families)
+
+    @property
+    def earlier_openings(self) -> int:
+        """Openings of the test split before this study's only one; from one on the report is exploratory."""
+        first = str(self.openings[0].get("time")) if self.openings else ""
+        return max(len(self.openings) - 1, 0) + sum(time < first for time in self.openings_elsewhere)
+
+    def family_trials(self, family: str) -> list[Record]:
+        return [trial for trial in self.trials if trial["family"] == family and trial.get("counted", True)]
+
+    def finalist(self, family: str) -> Record:
+        """The family's entry in finalists.json, {} before retraining."""
+        return dict(self.finalists.get("families", {}).get(family) or {})
+
+    def candidates(self, family: str) -> list[Record]:
+        return list(self.finalist(family).get("candidates", []))
+
+    def final_runs(self, family: str) -> list[Run]:
+        """The finalist's runs in the order of their seeds, those on the disk only."""
+        return [self.runs[name] for name in self.finalist(family).get("final_runs", []) if name in self.runs]
+
+    def final_logits(self, family: str) -> list[Array]:
+        """Test logits [N, C] of the finalist's seeds."""
+        names = self.finalist(family).get("final_runs", [])
+        return [self.test_logits[name] for name in names if name in self.test_logits]
+
+    def chosen(self, family: str) -> Record:
+        """The candidate row that became the finalist, {} before retraining."""
+        number = self.finalist(family).get("finalist")
+        return next((row for row in self.candidates(family) if row["trial"] == number), {})
+
+    def title(self, family: str) -> str:
+        """How sentences name a finalist: family and trial."""
+        return f"finalist {family} #{self.finalist(family).get('finalist')}"
+
+
+def read_study(files: StudyFiles) -> Study:
+    """Read a study; ResultsError names the first file that is damaged."""
+    settings = load_settings(files.settings)
+    labels, logits, broken = _predictions(files.predictions)
+    _, candidates, broken_candidates = _predictions(files.candidate_predictions)
+    seal, finalists = _optional_json(files.seal), _optional_json(files.finalists)
+    return Study(
+        files=files,
+        settings=settings,
+        trials=read_jsonl(files.trials_jsonl),
+        finalists=finalists,
+        ledger=_optional_json(files.ledger),
+        runs={name: _read_run(name, files.run(name)) for name in done_runs(files)},
+        openings=list(seal.get("openings", [])),
+        openings_elsewhere=_openings_elsewhere(files, settings),
+        test_labels=labels,
+        test_logits=logits,
+        candidate_logits=candidates,
+        broken_runs=broken + broken_candidates,
+        hardest=_arrays(files.test / "images.npz"),
+        samples=_arrays(files.samples),
+        strip=_arrays(files.test / "strip.npz"),
+        temperatures=_temperatures(files, finalists),
+        examined=_examined(files),
+        model=_optional_json(files.model / "model.json"),
+    )
+
+
+def _optional_json(path: Path) -> Record:
+    if not path.is_file():
+        return {}
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path} holds a {type(value).__name__}, expected an object; rerun the stage that writes it")
+    return value
+
+
+def _temperatures(files: StudyFiles, finalists: Record) -> dict[str, float]:
+    """Temperature that each finalist carries over from validation, where its candidates left logits."""
+    found = {}
+    for family in finalists.get("families", {}):
+        with contextlib.suppress(ResultsError):
+            found[family] = carried_temperature(files, family)
+    return found
+
+
+def _examined(files: StudyFiles) -> dict[str, Record]:
+    found = {path.stem: _optional_json(path) for path in sorted(files.test.glob("*.json")) if path.name != "seal.json"}
+    for path in sorted(files.root.glob("*.json")):
+        if path.stem in ("audit", "ablation"):
+            found[path.stem] = _optional_json(path)
+    return found
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ResultsError(f"{path} is not a readable .npz ({error}); move it away and run `study evaluate`") from None
+
+
+def _predictions(path: Path) -> tuple[Array | None, dict[str, Array], list[str]]:
+    """Labels, logits by run, and the runs that are left out because a logit is not finite."""
+    arrays = _arrays(path)
+    labels = arrays.pop("labels", None)
+    broken = [name for name, logits in arrays.items() if not np.isfinite(logits).all()]
+    return labels, {name: a.astype(np.float64) for name, a in arrays.items() if name not in broken}, broken
+
+
+def _read_run(name: str, run: RunFiles) -> Run:
+    try:
+        settings = tomllib.loads(run.config.read_text())
+        about, config = dict(settings["run"]), dict(settings["config"])
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise ResultsError(
+            f"{run.config} is damaged ({error!r}), expected the tables [run] and [config]; "
+            f"move {run.root} away and run `study retrain`"
+        ) from None
+    metrics = read_json(run.metrics) if run.metrics.is_file() else {}
+    return Run(name, about, config, metrics, _history(run.history))
+
+
+def _history(path: Path) -> list[dict[str, float | None]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as stream:
+        return [{key: _number(cell) for key, cell in row.items() if key} for row in csv.DictReader(stream)]
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        value = float(cell) if cell else None
+    except ValueError:
+        return None
+    return value if value is None or np.isfinite(value) else None
+
+
+def _openings_elsewhere(files: StudyFiles, settings: StudySettings) -> list[str]:
+    wanted = {key: value for key, value in settings.dataset.sha256.items() if "test" in key}
+    others = [path for path in files.root.parent.glob("*/test/seal.json") if path != files.seal]
+    openings = [opening for path in others for opening in _seal_openings(path)]
+    return sorted(str(opening.get("time")) for opening in openings if _same_split(opening, wanted))
+
+
+def _seal_openings(path: Path) -> list[Record]:
+    try:
+        return list(_optional_json(path).get("openings", []))
+    except ResultsError:
+        return []  # another study's damage is not this report's business
+
+
+def _same_split(opening: Record, wanted: dict[str, str]) -> bool:
+    seen = opening.get("test_sha256") or {}
+    return bool(seen) and (not wanted or set(seen.values()) & set(wanted.values()) != set())

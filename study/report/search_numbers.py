@@ -1,0 +1,254 @@
+"""Numbers of the search: states, tuning curves, budgets, edges, choices, health. Pure functions of trial records."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+Record = dict[str, Any]
+
+DRAWN = 1000  # trials drawn per figure and family
+EDGE = 0.05  # a value in the outer twentieth of its range counts as being at the edge
+STATES = ("COMPLETE", "PRUNED", "FAIL")
+
+
+def states(trials: Sequence[Record]) -> dict[str, int]:
+    counts = Counter(str(trial["state"]) for trial in trials)
+    return {state: counts[state] for state in STATES}
+
+
+def completed(trials: Sequence[Record], *, sampled_only: bool = False) -> list[Record]:
+    """Trials that reached the top rung with a finite value; warm starts and imports only if wanted."""
+    return [
+        trial
+        for trial in trials
+        if trial["state"] == "COMPLETE"
+        and trial.get("value") is not None
+        and math.isfinite(trial["value"])
+        and not (sampled_only and trial.get("role") != "sampled")
+    ]
+
+
+def rank_key(trial: Record) -> tuple[float, float]:
+    """Sorts best first: accuracy, ties by temperature-scaled NLL."""
+    nll = trial.get("nll")
+    return -float(trial["value"]), math.inf if nll is None else float(nll)
+
+
+def best(trials: Sequence[Record], *, sampled_only: bool = False) -> Record | None:
+    return min(completed(trials, sampled_only=sampled_only), key=rank_key, default=None)
+
+
+def summary(trial: Record | None) -> Record | None:
+    """What the report quotes of one trial."""
+    if trial is None:
+        return None
+    keys = ("number", "family", "value", "nll", "role", "n_parameters", "flops", "training_seconds", "config")
+    return {key: trial.get(key) for key in keys}
+
+
+def seconds_of(trials: Iterable[Record]) -> float:
+    """Worker-seconds that the trials held."""
+    return math.fsum(float(trial.get("seconds") or 0.0) for trial in trials)
+
+
+def in_order(trials: Iterable[Record]) -> list[Record]:
+    return sorted(trials, key=lambda trial: (str(trial.get("end") or ""), trial["number"]))
+
+
+def tuning_curve(trials: Sequence[Record]) -> Record:
+    """Best completed value so far as steps over worker-seconds and over trials.
+
+    Warm starts and imports cost their seconds, but set no value and count no trial.
+    """
+    seconds, sampled, top = 0.0, 0, -math.inf
+    steps: list[Record] = []
+    for trial in in_order(trials):
+        seconds += float(trial.get("seconds") or 0.0)
+        sampled += trial.get("role") == "sampled"
+        value = trial["value"] if completed([trial], sampled_only=True) else None
+        if value is not None and value > top:
+            top = value
+            steps.append({"seconds": seconds, "trials": sampled, "value": value, "number": trial["number"]})
+    return {"steps": steps, "seconds": seconds, "trials": sampled, "best": None if not steps else top}
+
+
+def late_gain(curve: Record) -> float | None:
+    """How much of the best value came in the last third of the seconds; None before three improvements' worth of
+    history (fewer than nine sampled trials)."""
+    if curve["best"] is None or curve["trials"] < 9:
+        return None
+    early = [step["value"] for step in curve["steps"] if step["seconds"] <= curve["seconds"] * 2 / 3]
+    return float(curve["best"] - max(early)) if early else None
+
+
+def budget(families: Mapping[str, Sequence[Record]], ledger: Record) -> Record:
+    """What was made equal (seconds or trials), what each family got of it, and whether the gap is more than the one
+    trial that the protocol allows."""
+    by_seconds = ledger.get("budget_s") is not None or ledger.get("n_trials") is None
+    recorded = {name: _recorded_seconds(name, ledger) for name in families}
+    spent = {name: seconds_of(t) if recorded[name] is None else recorded[name] for name, t in families.items()}
+    counts = {name: sum(states(trials).values()) for name, trials in families.items()}
+    got: dict[str, Any] = spent if by_seconds else counts
+    gap = max(got.values(), default=0) - min(got.values(), default=0)
+    longest = max((float(t.get("seconds") or 0) for trials in families.values() for t in trials), default=0.0)
+    tolerated = max(longest, 0.02 * max(got.values(), default=0)) if by_seconds else 1
+    return {
+        "equalised": "seconds" if by_seconds else "trials",
+        "allowance": ledger.get("allowance_s") if by_seconds else ledger.get("n_trials"),
+        "spent_seconds": spent,
+        "trials": counts,
+        "gap": gap,
+        "tolerated_gap": tolerated,
+        "unequal": len(got) > 1 and gap > tolerated + 1e-9,
+    }
+
+
+def _recorded_seconds(family: str, ledger: Record) -> float | None:
+    value = ledger.get("families", {}).get(family, {}).get("spent_s")
+    return None if value is None else float(value)
+
+
+def distributions(trials: Sequence[Record]) -> Record:
+    """Name -> {"name", "attributes"} as Optuna writes a distribution; the last trial's wins."""
+    texts: dict[str, str] = {}
+    for trial in trials:
+        texts.update(trial.get("distributions") or {})
+    return {name: json.loads(text) if isinstance(text, str) else text for name, text in texts.items()}
+
+
+def position(value: float, low: float, high: float, *, log: bool) -> float:
+    """Place of a value in its range, 0 at the low end, 1 at the high end, on the scale it is sampled on."""
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return (value - low) / (high - low)
+
+
+def edges(parameters: Record, known: Record) -> list[Record]:
+    """Parameters of one trial that lie at an end of their range: {parameter, value, low, high, end}."""
+    found = []
+    for name, value in parameters.items():
+        range_ = known.get(name, {}).get("attributes", {})
+        if "low" not in range_ or isinstance(value, bool | str) or value is None or range_["high"] <= range_["low"]:
+            continue
+        at = position(float(value), range_["low"], range_["high"], log=bool(range_.get("log")))
+        whole = known[name]["name"] == "IntDistribution"
+        end = "low" if at <= (0 if whole else EDGE) else "high" if at >= (1 if whole else 1 - EDGE) else None
+        if end:
+            found.append({"parameter": name, "value": value, "low": range_["low"], "high": range_["high"], "end": end})
+    return found
+
+
+def choices(trials: Sequence[Record], known: Record, random_draws: int | None) -> list[Record]:
+    """Per categorical parameter and value: sampled trials, completed, best value, and the median at the first rung
+    of the random draws (all of them reached it, so no selection is in it). `random_draws` is how many first trials
+    were drawn at random, None for all."""
+    sampled = [trial for trial in trials if trial.get("role") == "sampled"]
+    drawn = {trial["number"] for trial in sorted(sampled, key=lambda t: t["number"])[:random_draws]}
+    rows = []
+    for name, distribution in known.items():
+        if distribution["name"] != "CategoricalDistribution":
+            continue
+        for value in distribution["attributes"]["choices"]:
+            having = [t for t in sampled if name in t["parameters"] and _same(t["parameters"][name], value)]
+            rows.append({"parameter": name, "value": _shown(value), **_choice_row(having, drawn)})
+    return rows
+
+
+def _same(seen: object, choice: object) -> bool:
+    return type(seen) is type(choice) and seen == choice
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _choice_row(having: Sequence[Record], drawn: set[int]) -> Record:
+    values = [trial["value"] for trial in completed(having)]
+    first = [t["rungs"][0]["accuracy"] for t in having if t["number"] in drawn and t.get("rungs")]
+    first = [value for value in first if value is not None]
+    return {
+        "trials": len(having),
+        "completed": len(values),
+        "best": max(values, default=None),
+        "random_draws": len(first),
+        "random_median": statistics.median(first) if first else None,
+    }
+
+
+def drawn_trials(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
+    """At most `limit` trials, evenly spread, always with those that set a new best (so that a best-so-far line over
+    them stays true)."""
+    if len(trials) <= limit:
+        return list(trials)
+    record = {step["number"] for step in tuning_curve(trials)["steps"]}
+    room = max(limit - len(record), 1)
+    step = len(trials) / room
+    kept = record | {trials[int(i * step)]["number"] for i in range(room)}
+    return [trial for trial in trials if trial["number"] in kept][:limit]
+
+
+def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, ledger: Record) -> Record:
+    """States, reasons, retries, what pruning saved, and the share of held seconds inside training."""
+    held = seconds_of(trials)
+    training = math.fsum(float(trial.get("training_seconds") or 0.0) for trial in trials)
+    pruned = [trial for trial in trials if trial["state"] == "PRUNED"]
+    saved = sum(max(top_rung.get(t["family"], 0) - int(t.get("examples") or 0), 0) for t in pruned)
+    used = sum(int(trial.get("examples") or 0) for trial in trials)
+    reasons = Counter(
+        (trial["family"], str(trial.get("reason") or "no reason recorded")[:200])
+        for trial in trials
+        if trial["state"] == "FAIL"
+    )
+    return {
+        "failures": [{"family": f, "reason": r, "trials": n} for (f, r), n in reasons.most_common(20)],
+        "retried": [f"{t['family']} #{t['number']}" for t in trials if int(t.get("attempt") or 1) > 1][:50],
+        "held_seconds": held,
+        "training_seconds": training,
+        "training_share": training / held if held > 0 else None,
+        "utilisation": ledger.get("utilisation"),
+        "epochs_used": used / n_train,
+        "epochs_saved": saved / n_train,
+    }
+
+
+def timeline(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
+    """Per trial: worker, family, state, start and length in seconds since the first trial began.
+
+    A trial is asked for before a worker is free, so its bar ends at its end and is as long as the worker held it."""
+    timed = [(_held_from(trial), trial) for trial in trials]
+    known = [(start, trial) for start, trial in timed if start is not None]
+    if not known:
+        return []
+    first = min(start for start, _ in known)
+    rows = [
+        {
+            "worker": int(trial.get("worker") or 0),
+            "family": trial["family"],
+            "number": trial["number"],
+            "state": trial["state"],
+            "start": start - first,
+            "seconds": float(trial.get("seconds") or 0.0),
+        }
+        for start, trial in sorted(known, key=lambda pair: pair[0])
+    ]
+    stride = max(1, math.ceil(len(rows) / limit))
+    return rows[::stride]
+
+
+def _held_from(trial: Record) -> float | None:
+    end = moment(trial.get("end"))
+    return None if end is None else end - float(trial.get("seconds") or 0.0)
+
+
+def moment(text: object) -> float | None:
+    """Seconds since the epoch of an ISO 8601 time, None if it is none."""
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,144 @@
+"""The numbers of the sections on the search and the training: 3, 5, 13, 14 and 15."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+from study.evaluation import stats
+from study.report import history, numbers
+from study.report import search_numbers as search
+from study.report.reading import Record, Study
+
+# TPE's first draws of a study are random; with the random and the quasi-random sampler all are.
+TPE_RANDOM_DRAWS = 8
+
+
+def families(study: Study) -> Record:
+    return {"families": [_family(study, family) for family in study.families]}
+
+
+def _family(study: Study, family: str) -> Record:
+    settings = study.settings.families[family]
+    trials = study.family_trials(family)
+    sizes = [trial["n_parameters"] for trial in trials if trial.get("n_parameters") is not None]
+    return {
+        "family": family,
+        "space_file": settings.space_file,
+        "parameters": space_rows(settings.space),
+        "rungs": list(settings.ladder.examples),
+        "reduction_factor": settings.ladder.reduction_factor,
+        "states": search.states(trials),
+        "warm_starts": [trial["number"] for trial in trials if trial.get("role") == "warm_start"],
+        "imported": sum(trial.get("role") == "imported" for trial in trials),
+        "n_parameters": [min(sizes), max(sizes)] if sizes else None,
+        "best": search.summary(search.best(trials)),
+        "best_sampled": search.summary(search.best(trials, sampled_only=True)),
+    }
+
+
+def space_rows(text: str) -> list[Record]:
+    """A search space's keys as rows {name, rule, when}; empty if the text is not TOML."""
+    try:
+        space = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return []
+    plain = [(name, value) for name, value in space.items() if name not in ("family", "parameter", "warm_start")]
+    listed = [(entry.get("name", "?"), entry) for entry in space.get("parameter", []) if isinstance(entry, dict)]
+    return [_space_row(str(name), value) for name, value in plain + listed]
+
+
+def _space_row(name: str, value: Any) -> Record:
+    if not isinstance(value, dict):
+        return {"name": name, "rule": f"fixed: {_value(value)}", "when": ""}
+    if "choices" in value:
+        rule = "one of " + ", ".join(_value(choice) for choice in value["choices"])
+    elif "low" in value and "high" in value:
+        extra = [", log" if value.get("log") else "", f", step {value['step']}" if "step" in value else ""]
+        rule = f"{value['low']} to {value['high']}" + "".join(extra)
+    else:
+        rule = f"fixed: {value['value']}" if "value" in value else str({k: v for k, v in value.items() if k != "name"})
+    if "repeat" in value:
+        rule += f", once per {value['repeat']}"
+    conditions = value.get("when", {})
+    known = conditions.items() if isinstance(conditions, dict) else ()
+    when = ", ".join(f"{key} is {' or '.join(_value(v) for v in _several(value))}" for key, value in known)
+    return {"name": name, "rule": rule, "when": when}
+
+
+def _value(value: Any) -> str:
+    """As it stands in the file: text bare, everything else as TOML and JSON write it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def fair(study: Study, budget: Record) -> Record:
+    curves = {}
+    for family in study.families:
+        trials = study.family_trials(family)
+        curve = search.tuning_curve(trials)
+        curve["late_gain"] = search.late_gain(curve)
+        curve["expected_max"] = _expected_max(study, trials)
+        curves[family] = curve
+    return {"curves": curves, "budget": budget}
+
+
+def _expected_max(study: Study, trials: list[Record]) -> list[float] | None:
+    """E[max of m]: only where the draws are independent and complete."""
+    if study.settings.sampler != "random" or study.settings.pruner != "none":
+        return None
+    values = [trial["value"] for trial in search.completed(trials, sampled_only=True)]
+    return stats.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
+
+
+def curves(study: Study) -> Record:
+    found = {name: numbers.learning_curves(study, name) for name in study.families}
+    return {"families": {name: runs for name, runs in found.items() if runs}}
+
+
+def mattered(study: Study) -> Record:
+    return {"families": {name: _mattered(study, name) for name in study.families}}
+
+
+def _mattered(study: Study, family: str) -> Record:
+    trials = study.family_trials(family)
+    known = search.distributions(trials)
+    sampled = search.completed(trials, sampled_only=True)
+    enough = len(sampled) >= history.IMPORTANCE_FROM
+    best = search.best(trials, sampled_only=True)
+    drawn = search.drawn_trials([trial for trial in trials if trial.get("role") == "sampled"])
+    draws = TPE_RANDOM_DRAWS if study.settings.sampler == "tpe" else None
+    return {
+        "completed_sampled": len(sampled),
+        "needed": history.IMPORTANCE_FROM,
+        "importances": history.importances(sampled, known) if enough else None,
+        "best_sampled": search.summary(best),
+        "edges": search.edges(best["parameters"], known) if best else [],
+        "choices": search.choices(trials, known, draws),
+        "distributions": known,
+        "trials": [_drawn(trial) for trial in drawn],
+        "total": len(trials),
+        "sampled": sum(trial.get("role") == "sampled" for trial in trials),
+    }
+
+
+def _drawn(trial: Record) -> Record:
+    return {key: trial.get(key) for key in ("number", "state", "value", "parameters", "examples", "seconds")}
+
+
+def health(study: Study) -> Record:
+    trials = [trial for family in study.families for trial in study.family_trials(family)]
+    tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
+    rows = search.timeline(trials)
+    return {
+        "states": {name: search.states(study.family_trials(name)) for name in study.families},
+        "uncounted": len(study.trials) - len(trials),
+        "timeline": rows,
+        "timeline_total": len(trials),
+        "audit": study.examined.get("audit"),
+        **search.health(trials, tops, study.settings.dataset.n_train, study.ledger),
+    }

@@ -1,0 +1,252 @@
+"""The numbers of each section, by section: plain dictionaries that strict JSON can hold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from study.report import numbers
+from study.report import search_numbers as search
+from study.report.reading import Array, Record, Study
+from study.report.verdicts import turned
+
+
+def stage(study: Study) -> str:
+    """How far the study got: empty, searching, retrained or evaluated."""
+    if study.evaluated:
+        return "evaluated"
+    if study.finalists.get("families"):
+        return "retrained"
+    return "searching" if study.trials else "empty"
+
+
+def header(study: Study) -> Record:
+    settings = study.settings
+    return {
+        "name": settings.name,
+        "created": settings.created,
+        "dataset": settings.dataset.name,
+        "sha256": settings.dataset.sha256,
+        "split_sha256": settings.dataset.split_sha256,
+        "seed": settings.seed,
+        "split_seed": settings.dataset.split_seed,
+        "sampler": settings.sampler,
+        "pruner": settings.pruner,
+        "imported_from": settings.imported_from,
+        "versions": settings.versions,
+        "openings": [
+            {key: opening.get(key) for key in ("time", "command", "winner", "shipped_run", "hypotheses")}
+            for opening in study.openings
+        ],
+        "openings_elsewhere": len(study.openings_elsewhere),
+        "exploratory": study.earlier_openings > 0,
+        **{key: study.ledger.get(key) for key in ("workers", "device", "precision", "machine")},
+    }
+
+
+def answer(study: Study, leaderboard: Record, compared: Record) -> Record:
+    winner = study.finalists.get("winner")
+    rows = [row for row in leaderboard["rows"] if row["kind"] == "finalist" and row["test"]]
+    mine = next((row for row in rows if row["family"] == winner), None)
+    others = sorted((row for row in rows if row["family"] != winner), key=_test_mean, reverse=True)
+    second = others[0] if others and mine else None
+    pair = _pair_of(compared["pairs"], winner, second["family"]) if second else None
+    return {
+        "stage": stage(study),
+        "winner": winner,
+        "winner_row": mine,
+        "runner_up": second,
+        "pair": pair,
+        "contradicted": bool(mine and second and _test_mean(second) > _test_mean(mine)),
+        "best_trial": best_trial(study),
+        "seconds": math.fsum(study.ledger.get("stages", {}).values()) or None,
+        "search_seconds": search.seconds_of(study.trials),
+        "trials": len([trial for trial in study.trials if trial.get("counted", True)]),
+    }
+
+
+def _test_mean(row: Record) -> float:
+    return float(row["test"]["accuracy"]["mean"])
+
+
+def _pair_of(pairs: list[Record], winner: str | None, other: str) -> Record | None:
+    """The pair seen from the winner's side: difference and intervals are winner minus other."""
+    for pair in pairs:
+        if {pair["a"], pair["b"]} == {winner, other}:
+            return turned(pair, str(winner))
+    return None
+
+
+def best_trial(study: Study) -> Record | None:
+    """The trial that led the search over all families, and what became of it."""
+    everyone = [trial for family in study.families for trial in study.family_trials(family)]
+    top = search.best(everyone)
+    if top is None:
+        return None
+    family = top["family"]
+    row = next((row for row in study.candidates(family) if row["trial"] == top["number"]), None)
+    sampled = search.best(everyone, sampled_only=True)
+    chosen = study.chosen(family)
+    return {
+        "number": top["number"],
+        "family": family,
+        "accuracy": top["value"],
+        "role": top.get("role"),
+        "fresh_accuracy": row["mean_accuracy"] if row else None,
+        "fresh_seeds": len(row.get("runs", [])) if row else 0,
+        "finalist": chosen.get("trial"),
+        "finalist_accuracy": chosen.get("mean_accuracy"),
+        "best_sampled": search.summary(sampled),
+    }
+
+
+def protocol(study: Study, budget: Record) -> Record:
+    settings = study.settings
+    return {
+        "n_train": settings.dataset.n_train,
+        "n_validation": settings.dataset.n_validation,
+        "n_test": None if study.test_labels is None else len(study.test_labels),
+        "classes": list(settings.dataset.classes),
+        "counts": class_counts(study),
+        "mean": settings.dataset.mean,
+        "std": settings.dataset.std,
+        "split_seed": settings.dataset.split_seed,
+        "retrain": settings.retrain.model_dump(),
+        "budget": budget,
+        "budget_s": study.ledger.get("budget_s"),
+        "n_trials": study.ledger.get("n_trials"),
+        "stages": study.ledger.get("stages", {}),
+        "retrain_seconds": {name: study.finalist(name).get("seconds") for name in study.families},
+        "schedules": {name: study.finalist(name).get("schedule") for name in study.families},
+        "planned": study.openings[0].get("hypotheses", []) if study.openings else _planned(study.families),
+        "samples_shown": "images" in study.samples,
+    }
+
+
+def _planned(families: list[str]) -> list[list[str]]:
+    return [[a, b] for place, a in enumerate(families) for b in families[place + 1 :]]
+
+
+def class_counts(study: Study) -> dict[str, list[int]]:
+    """Images per class by part, as far as the study's files tell them."""
+    n_classes = len(study.settings.dataset.classes)
+    found = {part: study.samples[f"{part}_counts"].tolist() for part in PARTS if f"{part}_counts" in study.samples}
+    if study.test_labels is not None:
+        found["test"] = np.bincount(study.test_labels, minlength=n_classes).tolist()
+    return found
+
+
+PARTS = ("train", "validation")
+
+
+def leaderboard(study: Study, correct: dict[str, Array]) -> Record:
+    found = [numbers.finalist_row(study, family, correct) for family in study.families]
+    rows = [row for row in found if row is not None]
+    costs = numbers.cost_points([row for row in rows if row["test"]])
+    for row, point in zip([row for row in rows if row["test"]], costs, strict=True):
+        row["front"] = point["front"]
+    rows.sort(key=lambda row: (-_test_mean(row) if row["test"] else 0.0, -(row["validation_mean"] or 0.0)))
+    return {
+        "rows": rows + numbers.extra_rows(study),
+        "candidates": candidate_rows(study),
+        "validation_half_width": numbers.validation_half_width(study, _best_validation(rows)),
+        "missing": [name for name in ("baselines", "ensemble", "latency") if name not in study.examined],
+    }
+
+
+def _best_validation(rows: list[Record]) -> float:
+    return max((float(row["validation_mean"]) for row in rows if row["validation_mean"] is not None), default=0.0)
+
+
+def candidate_rows(study: Study) -> list[Record]:
+    roles = {(trial["family"], trial["number"]): trial.get("role") for trial in study.trials}
+    return [
+        {
+            "family": family,
+            "trial": row["trial"],
+            "search_accuracy": row["search_accuracy"],
+            "mean_accuracy": row["mean_accuracy"],
+            "mean_nll": row.get("mean_nll"),
+            "seeds": len(row.get("runs", [])),
+            "role": roles.get((family, row["trial"])),
+            "finalist": row["trial"] == study.finalist(family).get("finalist"),
+            "best_overall": bool(row.get("best_overall")),
+        }
+        for family in study.families
+        for row in study.candidates(family)
+    ]
+
+
+def compared(study: Study, correct: dict[str, Array]) -> Record:
+    return {
+        "pairs": numbers.pairs(study, correct),
+        "optimism": {name: numbers.optimism(study, name, correct) for name in study.families},
+        "exploratory": study.earlier_openings > 0,
+        "tested": list(correct),
+        "families": len(study.families),
+    }
+
+
+def seeds(study: Study, correct: dict[str, Array]) -> Record:
+    spread = {name: {**numbers.seed_spread(c), "title": study.title(name)} for name, c in correct.items()}
+    return {"families": spread}
+
+
+def cost(study: Study, board: Record) -> Record:
+    return {"points": numbers.cost_points([row for row in board["rows"] if row["test"]], study)}
+
+
+def classes(study: Study, correct: dict[str, Array]) -> Record:
+    return {
+        "classes": list(study.settings.dataset.classes),
+        "families": {name: numbers.per_class(study, name) for name in correct},
+    }
+
+
+def hardest(study: Study) -> Record:
+    rows = numbers.hardest(study)
+    return {"images": rows, "classes": list(study.settings.dataset.classes), "known_errors": _flagged(study, rows)}
+
+
+def _flagged(study: Study, rows: list[Record]) -> int | None:
+    return sum(row["label_error"] for row in rows) if study.settings.dataset.name == "mnist" else None
+
+
+def calibrated(study: Study, correct: dict[str, Array]) -> Record:
+    return {
+        "families": {name: numbers.calibration(study, name) for name in correct},
+        "threshold": study.model.get("threshold"),
+    }
+
+
+def robustness(study: Study) -> Record:
+    """What `examine` measured on corrupted test images, and nothing on validation images, which it does not read."""
+    return {"measured": study.examined.get("robustness") or None, "validation": {}}
+
+
+def reproduce(study: Study) -> Record:
+    winner = study.finalists.get("winner")
+    shipped = study.finalists.get("shipped_run")
+    run = study.runs.get(str(shipped))
+    return {
+        "commands": [
+            {key: entry.get(key) for key in ("command", "start", "seconds")}
+            for entry in study.ledger.get("commands", [])
+        ],
+        "versions": study.settings.versions,
+        "winner": winner,
+        "shipped_run": shipped,
+        "config": run.config if run else None,
+        "weights_sha256": _shipped_hash(study, str(shipped)),
+        "sha256": study.settings.dataset.sha256,
+        "split_sha256": study.settings.dataset.split_sha256,
+        "name": study.settings.name,
+        "model_ready": bool(study.model),
+    }
+
+
+def _shipped_hash(study: Study, run: str) -> str | None:
+    sealed = study.openings[-1].get("hashes", {}).get(run) if study.openings else None
+    found = study.model.get("weights_sha256") or sealed
+    return None if found is None else str(found)

@@ -1,0 +1,97 @@
+"""The sentences of synthetic studies, word for word. `golden.json` was read by a person; a change of wording is made
+by editing it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cases import CASES
+
+from study.report.page import build
+from study.results import StudyFiles
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+Files = Callable[[str], StudyFiles]
+Reports = Callable[[str], dict[str, Any]]
+
+
+def texts(report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "answer": report["findings"]["answer"],
+        "best trial": report["answer"]["best_trial_sentence"],
+        "caveats": report["answer"]["caveats"],
+        "pairwise": report["findings"]["pairwise"],
+        "budget": report["findings"]["protocol"],
+        "limits": [item["flag"] for item in report["limits"]["items"]],
+        "conclusion": [item["text"] for item in report["conclusion"]["items"]],
+        "future work": [item["text"] for item in report["conclusion"]["future"]],
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_sentences_are_the_golden_ones(name: str, case_report: Reports) -> None:
+    assert texts(case_report(name)) == GOLDEN[name]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_report_is_strict_json_with_a_finding_for_every_section(name: str, case_report: Reports) -> None:
+    report = case_report(name)
+    json.dumps(report, allow_nan=False)
+    assert len(report["findings"]) == 19
+    assert all(text and text.endswith((".", "m", "E", name.replace(" ", "-"))) for text in report["findings"].values())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_sentence_says_more_than_the_study_allows(name: str, case_report: Reports) -> None:
+    report = case_report(name)
+    everything = json.dumps([texts(report), report["findings"], report["limits"]]).lower()
+    assert "significant" not in everything
+    assert "the family is" not in everything
+    assert re.search(r"\bnan\b(?! at step)", everything) is None
+    assert "none" not in json.dumps(texts(report)["future work"]).lower()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_advice_cites_its_section_and_a_number(name: str, case_report: Reports) -> None:
+    for item in case_report(name)["conclusion"]["future"]:
+        assert re.search(rf"\(section {item['section']}, [^)]*\d|\d[^()]*\(section {item['section']}\)", item["text"])
+
+
+def test_a_verdict_needs_three_seeds(case_report: Reports) -> None:
+    assert case_report("two seeds")["pairwise"]["pairs"][0]["verdict"]["label"] == "no verdict"
+
+
+def test_the_winner_is_validations_even_when_the_test_disagrees(case_report: Reports) -> None:
+    report = case_report("contradicted")
+    assert report["answer"]["winner"] == "mlp"
+    assert report["answer"]["contradicted"]
+    assert report["answer"]["pair"]["difference"] < 0
+
+
+def test_an_opening_by_another_study_before_makes_the_report_exploratory(tmp_path: Path) -> None:
+    from synthetic import Wanted, write_study
+
+    files = write_study(tmp_path / "second", Wanted())
+    write_study(tmp_path / "first", Wanted())
+    seal = tmp_path / "first" / "test" / "seal.json"
+    seal.write_text(seal.read_text().replace("2026-03-01", "2026-02-01"))
+    report = build(files)
+    assert report["header"]["openings_elsewhere"] == 1
+    assert report["findings"]["answer"].startswith("Exploratory")
+
+
+def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
+    from synthetic import Wanted, write_study
+
+    one = write_study(tmp_path / "a" / "same", Wanted())
+    other = write_study(
+        tmp_path / "b" / "same",
+        Wanted(accuracy={"cnn": 0.9, "mlp": 0.983}, validation={"cnn": 0.994, "mlp": 0.983}),
+    )
+    assert build(one)["answer"]["winner_row"]["test"] != build(other)["answer"]["winner_row"]["test"]
+    assert build(one)["conclusion"] == build(other)["conclusion"]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
+
+from study.report import history
+
+KNOWN = {
+    "rate": json.loads(distribution_to_json(FloatDistribution(0.1, 1.0, log=True))),
+    "act": json.loads(distribution_to_json(CategoricalDistribution(("relu", "gelu")))),
+}
+
+
+def rows(n: int, value: float | None = None) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": k,
+            "state": "COMPLETE",
+            "value": value if value is not None else 0.9 + (k % 10) / 200,
+            "parameters": {"rate": 0.1 + (k % 10) / 12, "act": "relu" if k % 2 else "gelu"},
+        }
+        for k in range(n)
+    ]
+
+
+def test_the_rebuilt_study_holds_the_same_trials() -> None:
+    study = history.rebuild(rows(5), KNOWN)
+    assert [trial.value for trial in study.trials] == [0.9, 0.905, 0.91, 0.915, 0.92]
+    assert study.trials[1].params == {"rate": 0.1 + 1 / 12, "act": "relu"}
+
+
+def test_a_value_outside_its_range_is_left_out_and_the_trial_kept() -> None:
+    trial = rows(1)[0] | {"parameters": {"rate": 7.0, "act": "swish", "unknown": 1}}
+    assert history.rebuild([trial], KNOWN).trials[0].params == {}
+
+
+def test_a_pruned_trial_keeps_its_state_and_has_no_value() -> None:
+    study = history.rebuild([rows(1)[0] | {"state": "PRUNED"}], KNOWN)
+    assert (study.trials[0].state.name, study.trials[0].value) == ("PRUNED", None)
+
+
+def test_importance_finds_the_parameter_that_the_value_follows() -> None:
+    shares = history.importances(rows(100), KNOWN)
+    assert next(iter(shares)) == "rate"
+
+
+def test_equal_values_rank_nothing() -> None:
+    assert sum(history.importances(rows(60, 0.9), KNOWN).values()) in (0.0, 1.0)
+
+
+def test_without_a_completed_trial_there_is_no_figure() -> None:
+    assert history.figures([rows(1)[0] | {"state": "FAIL"}], KNOWN, []) == {}
+
+
+def test_optunas_figures_keep_no_ground_of_their_own() -> None:
+    for figure in history.figures(rows(20), KNOWN, ["rate", "act"]).values():
+        assert not {"template", "width", "plot_bgcolor", "title"} & set(figure["layout"])
+
+
+def test_building_a_study_says_nothing_on_stderr(capfd: Any) -> None:
+    history.figures(rows(20), KNOWN, [])
+    assert capfd.readouterr().err == ""

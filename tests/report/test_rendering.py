@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+from cases import CASES, HOSTILE, HOSTILE_STUDY
+from synthetic import write_study
+
+from study.report.page import build, write_report
+from study.report.rendering import TITLES, all_charts, escaped, render
+from study.results import StudyFiles
+
+Reports = Callable[[str], dict[str, Any]]
+
+
+class Page(HTMLParser):
+    """Text, tags with attributes, and ids of a page; complains about tags that close out of order."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def packed(html: str, name: str) -> str:
+    found = re.search(rf'id="{name}">([A-Za-z0-9+/=]*)</script>', html)
+    assert found is not None
+    return gzip.decompress(base64.b64decode(found[1])).decode()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_gives_a_well_formed_page_with_all_sections(name: str, case_report: Reports) -> None:
+    page = Page(render(case_report(name)))
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == [title[0] for title in TITLES]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert case_report(name)["findings"]["answer"] in page.text
+
+
+def test_the_named_sections_stand_open(case_report: Reports) -> None:
+    html = render(case_report("clear win"))
+    opened = re.findall(r'<section id="(\w+)"[^>]*>\s*<details open>', html)
+    assert opened == ["answer", "leaderboard", "pairwise", "classes", "robustness", "conclusion"]
+
+
+def test_the_page_asks_nobody_for_anything(case_report: Reports) -> None:
+    page = Page(render(case_report("examined")))
+    for tag, attributes in page.tags:
+        for key in ("src", "href", "action", "data", "srcset", "poster"):
+            target = attributes.get(key)
+            assert target is None or target.startswith(("data:", "#")), (tag, target)
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert "connect-src" not in policy
+
+
+def test_every_chart_has_a_name_a_hint_without_javascript_and_a_table(case_report: Reports) -> None:
+    report = case_report("examined")
+    html = render(report)
+    charts = [chart for group in all_charts(report).values() for chart in group]
+    assert len(charts) >= 15
+    for chart in charts:
+        assert f'data-figure="{chart.id}"><noscript>' in html
+    plots = re.findall(r'class="plot" role="img" aria-label="[^"]+"', html)
+    assert len(plots) == len(charts)
+    assert html.count("Data of this chart") == sum(bool(chart.rows) for chart in charts)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_plotly_accepts_every_figure(name: str, case_report: Reports) -> None:
+    for group in all_charts(case_report(name)).values():
+        for chart in group:
+            go.Figure(chart.figure)
+            assert all(len(row) == len(chart.columns) for row in chart.rows), chart.id
+
+
+def test_plotly_is_inlined_once_and_the_page_stays_small(case_report: Reports) -> None:
+    html = render(case_report("examined"))
+    assert "plotly.js" in packed(html, "plotly-gz")[:400]
+    assert html.count('id="plotly-gz"') == 1
+    assert len(html.encode()) < 4_000_000
+    assert set(json.loads(packed(html, "figures-gz"))) == {
+        chart.id for group in all_charts(case_report("examined")).values() for chart in group
+    }
+
+
+def test_a_page_without_charts_carries_no_plotly(case_report: Reports) -> None:
+    assert len(render(case_report("empty")).encode()) < 100_000
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return render(build(write_study(tmp_path_factory.mktemp("hostile") / "study", HOSTILE_STUDY)))
+
+
+def test_hostile_names_are_text(hostile: str) -> None:
+    page = Page(hostile)
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert images
+    assert all("onerror" not in attributes for attributes in images)
+    assert not any(tag == "b" and "bold" in str(attributes) for tag, attributes in page.tags)
+    assert HOSTILE in page.text
+    assert "{{7*7}}" in page.text
+    assert hostile.count("<script") == 3
+
+
+def test_hostile_names_are_text_in_the_figures_too(hostile: str) -> None:
+    figures = packed(hostile, "figures-gz")
+    assert "<img" not in figures
+    assert "&lt;img" in figures
+    assert "<b>" not in figures
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("<a href='x'>y</a>", "&lt;a href='x'&gt;y&lt;/a&gt;"),
+        ("one<br>two", "one<br>two"),
+        ("%{x}<extra></extra>", "%{x}<extra></extra>"),
+        ("R&D", "R&amp;D"),
+    ],
+)
+def test_labels_keep_only_plotlys_own_tags(text: str, shown: str) -> None:
+    assert escaped({"a": [text]}) == {"a": [shown]}
+
+
+def test_both_files_are_written_and_tell_the_same(case_files: Callable[[str], StudyFiles]) -> None:
+    files = case_files("clear win")
+    page = write_report(files)
+    report = json.loads(files.report_json.read_text())
+    assert page == files.report_html
+    assert page.read_text() == render(report)
+
+
+def test_the_report_loads_neither_torch_nor_a_database() -> None:
+    code = "import sys, study.report.page, study.report.rendering; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert {"torch", "sqlalchemy"} & set(done.stdout.split()) == set()

@@ -1,0 +1,115 @@
+"""The report's numbers against values computed here by other means from the same files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from synthetic import Wanted, write_study
+
+from study.errors import ResultsError
+from study.report.page import build, write_report
+from study.results import StudyFiles
+
+Files = Callable[[str], StudyFiles]
+Reports = Callable[[str], dict[str, Any]]
+
+
+def test_test_accuracy_is_the_mean_over_seeds_and_images(case_files: Files) -> None:
+    files = case_files("clear win")
+    report = build(files)
+    with np.load(files.predictions) as arrays:
+        right = [
+            (arrays[name].argmax(axis=1) == arrays["labels"]).mean() for name in arrays.files if name.startswith("cnn")
+        ]
+    assert report["answer"]["winner_row"]["test"]["accuracy"]["mean"] == pytest.approx(np.mean(right))
+    assert report["seeds"]["families"]["cnn"]["sd"] == pytest.approx(np.std(right, ddof=1))
+
+
+def test_classes_agree_with_scikit_learn(case_files: Files) -> None:
+    files = case_files("clear win")
+    entry = build(files)["classes"]["families"]["mlp"]
+    with np.load(files.predictions) as arrays:
+        labels, answers = arrays["labels"], arrays["mlp-final-seed0"].argmax(axis=1)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, answers, zero_division=0)
+    assert entry["confusion"] == confusion_matrix(labels, answers).tolist()
+    assert entry["scores"]["precision"] == pytest.approx(precision.tolist())
+    assert entry["scores"]["recall"] == pytest.approx(recall.tolist())
+    assert entry["scores"]["f1"] == pytest.approx(f1.tolist())
+
+
+def test_optimism_is_taken_apart_from_the_files_of_each_step(case_files: Files) -> None:
+    files = case_files("clear win")
+    numbers = build(files)["pairwise"]["optimism"]["cnn"]
+    chosen = json.loads(files.finalists.read_text())["families"]["cnn"]["candidates"][0]
+    assert numbers["seed_luck"] == pytest.approx(chosen["search_accuracy"] - chosen["mean_accuracy"])
+    assert numbers["more_data"] == pytest.approx(numbers["finals_test"] - numbers["candidates_test"])
+
+
+def test_a_run_with_a_non_finite_logit_is_left_out_and_named(tmp_path: Path) -> None:
+    report = build(write_study(tmp_path / "broken", Wanted(non_finite=True)))
+    assert report["broken_runs"] == ["cnn-final-seed0"]
+    assert report["answer"]["winner_row"]["test"]["accuracy"]["seeds"] == 2
+
+
+def test_the_hardest_images_come_by_falling_loss_with_every_seeds_answer(case_report: Reports) -> None:
+    images = case_report("clear win")["hardest"]["images"]
+    losses = [image["loss"] for image in images]
+    assert losses == sorted(losses, reverse=True)
+    assert all(len(answers) == 3 for answers in images[0]["answers"].values())
+
+
+def test_known_label_errors_are_marked_for_mnist_alone(tmp_path: Path) -> None:
+    for dataset, flagged in (("mnist", 1), ("other", None)):
+        files = write_study(tmp_path / dataset, Wanted(dataset=dataset))
+        np.savez(files.test / "images.npz", indices=np.array([947, 3]), images=np.zeros((2, 28, 28), np.uint8))
+        assert build(files)["hardest"]["known_errors"] == flagged
+
+
+def test_the_pareto_front_holds_no_dominated_point(case_report: Reports) -> None:
+    points = case_report("clear win")["cost"]["points"]
+    for point in points:
+        better = [p for p in points if p["accuracy"] > point["accuracy"] and p["flops"] < point["flops"]]
+        assert not ("flops" in point["front"] and better)
+    assert any("flops" in point["front"] for point in points)
+
+
+def test_importance_waits_for_fifty_completed_sampled_trials(case_report: Reports) -> None:
+    few = case_report("clear win")["mattered"]["families"]["cnn"]
+    many = case_report("examined")["mattered"]["families"]["cnn"]
+    assert few["importances"] is None
+    assert next(iter(many["importances"])) == "learning_rate[adamw]"
+    assert sum(many["importances"].values()) == pytest.approx(1)
+
+
+def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "later", Wanted(accuracy={"cnn": 0.994, "mlp": 0.983, "mixer": 0.99}, trials=6))
+    seal = json.loads(files.seal.read_text())
+    seal["openings"][0]["hypotheses"] = [["cnn", "mlp"]]
+    files.seal.write_text(json.dumps(seal))
+    assert [pair["planned"] for pair in build(files)["pairwise"]["pairs"]] == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["finalists.json", "ledger.json", "test/seal.json", "test/predictions.npz"])
+def test_a_damaged_file_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    files = write_study(tmp_path / "damaged", Wanted(trials=4))
+    (files.root / name).write_text("{not json")
+    with pytest.raises(ResultsError, match=name):
+        build(files)
+
+
+def test_a_file_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "older", Wanted(trials=4))
+    files.finalists.write_text('{"families": {"cnn": {"best": 3, "candidates": [{"n": 1}], "finalist": 1}}}')
+    with pytest.raises(ResultsError, match="unknown form"):
+        write_report(files)
+
+
+def test_a_missing_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"study\.toml is missing"):
+        build(StudyFiles(tmp_path / "nothing"))
