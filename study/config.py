@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -115,7 +116,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip())
     hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
     total = hours * 3600 + minutes * 60 + seconds
-    if not total > 0:
+    if not 0 < total < math.inf:
         raise UsageError(f"duration {text!a} is not usable: expected a time above zero such as 90s, 5m or 1h30m")
     return total
 

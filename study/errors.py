@@ -8,6 +8,7 @@ StudyError                  exit status 1; the message is one line: file, value 
 │   ├── LockedError         another command holds the study
 │   └── ResumeError         the study cannot continue under these settings
 ├── ConfigError             a configuration from which no model or optimizer can be built
+├── FamilyStoppedError      a family's search gave up; the other families went on
 ├── TrainingError           a run that cannot go on: a non-finite loss, no memory
 ├── ModelFileError          a model folder that cannot be trusted or used
 ├── ImageError              a picture that cannot be read
@@ -48,6 +49,10 @@ class ResumeError(ResultsError):
 
 
 class ConfigError(StudyError):
+    pass
+
+
+class FamilyStoppedError(StudyError):
     pass
 
 

@@ -37,7 +37,9 @@ def catching_signals() -> Iterator[None]:
         yield
         return
     _pending, _raised = None, False
-    previous = {signum: signal.signal(signum, _handle) for signum in _SIGNALS}
+    # Under nohup a hang-up is ignored from the start, and stays so.
+    taken = [s for s in _SIGNALS if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
+    previous = {signum: signal.signal(signum, _handle) for signum in taken}
     try:
         yield
     finally:

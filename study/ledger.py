@@ -23,7 +23,8 @@ class Ledger:
         self._started = started
         self._before = self.used_before
         self._saved = 0.0
-        self._stage_began: float | None = None
+        self._stage: str | None = None
+        self._stage_began = 0.0
 
     @classmethod
     def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> Ledger:
@@ -51,19 +52,25 @@ class Ledger:
     @property
     def running_seconds(self) -> float:
         """Seconds of the stage now running, which its total does not hold yet."""
-        return 0.0 if self._stage_began is None else time.monotonic() - self._stage_began
+        return 0.0 if self._stage is None else time.monotonic() - self._stage_began
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Charge the block's wall-clock to a stage."""
-        before = self.stage_seconds(name)
-        self._stage_began = time.monotonic()
+        self._stage, self._stage_began = name, time.monotonic()
         try:
             yield
         finally:
-            self.data["stages"][name] = round(before + self.running_seconds, 3)
-            self._stage_began = None
+            self.data["stages"] = self._stages_now()
+            self._stage = None
             self.save()
+
+    def _stages_now(self) -> dict[str, float]:
+        """Seconds by stage, with those of the one now running."""
+        stages = dict(self.data["stages"])
+        if self._stage is not None:
+            stages[self._stage] = round(self.stage_seconds(self._stage) + self.running_seconds, 3)
+        return stages
 
     def tick(self) -> None:
         """Save now and then during a long stage."""
@@ -72,5 +79,6 @@ class Ledger:
 
     def save(self) -> None:
         self.data["commands"][-1]["seconds"] = round(time.monotonic() - self._started, 3)
-        write_json(self._path, self.data)
+        # A command that is killed in a long stage must not forget what the stage took.
+        write_json(self._path, {**self.data, "stages": self._stages_now()})
         self._saved = time.monotonic()

@@ -203,38 +203,39 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
     """Append one record with its checksum and force it to the disk before returning."""
     line = json.dumps({**record, "crc32": _checksum(record)}, ensure_ascii=True, allow_nan=False) + "\n"
     with path.open("ab") as stream:
-        # A crash can leave a torn last line; the next record must not be glued to it.
-        if stream.tell() > 0 and not _ends_with_newline(path):
-            stream.write(b"\n")
+        # A crash can leave a torn last line, which never counted; the next record must not be glued to it.
+        stream.truncate(_whole_lines(path))
         stream.write(line.encode())
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _ends_with_newline(path: Path) -> bool:
+def _whole_lines(path: Path) -> int:
+    """Bytes up to and with the last newline."""
     with path.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 1))
+        if stream.read(1) in (b"", b"\n"):
+            return size
+        stream.seek(0)
+        return stream.read().rfind(b"\n") + 1
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Read records whose checksum holds. A torn last line (a crash while appending) is left out; any other
-    damage raises ResultsError with its line number."""
+    """Read records whose checksum holds. A record counts once its newline is written: a torn last line (a crash while
+    appending) is left out; any other damage raises ResultsError with its line number."""
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
+    *lines, _torn = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
         record = _parse_line(line)
-        if record is not None:
-            records.append(record)
-        elif not _is_torn(line):
+        if record is None:
             raise ResultsError(
                 f"{path} line {number} is damaged: its checksum does not match; "
                 "restore the file, or start a new study with --from"
             )
+        records.append(record)
     return records
 
 
@@ -247,11 +248,6 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
         return None
     checksum = record.pop("crc32", None)
     return record if checksum == _checksum(record) else None
-
-
-def _is_torn(line: bytes) -> bool:
-    """True for the beginning of a record: what a crash leaves, as opposed to changed bytes."""
-    return line.startswith(b"{") and not line.rstrip().endswith(b"}")
 
 
 class StudyLock:

@@ -122,16 +122,13 @@ def open_session(request: Request) -> Iterator[Session]:
     """
     files = request.files
     device = choose_device(request.device)
+    known = files.exists()
+    resolved = _resolve(request, files)  # what is wrong with the request is said before anything is written
     prepare_results_folder(files.root)
     with StudyLock(files):
-        stored = load_settings(files.settings) if files.exists() else None
-        training, described = _load_data(request, stored)
-        warnings: list[str] = []
-        if stored is None:
-            settings, spaces = _create(request, files, described), _new_spaces(request, {})
-        else:
-            settings, warnings = stored, _check_resume(request, stored, described)
-            spaces = _new_spaces(request, stored.families)
+        if files.exists() and not known:  # another command created it meanwhile
+            resolved = _resolve(request, files)
+        settings, training, spaces, warnings = resolved
         if not files.samples.exists():
             _write_samples(files, training)
         precision = choose_precision(device)
@@ -139,6 +136,16 @@ def open_session(request: Request) -> Iterator[Session]:
         ledger.data |= {"device": str(device), "precision": precision, "workers": request.workers or available_cores()}
         ledger.data["machine"] = {"cpu": _cpu_name(), "cores": available_cores()}
         yield Session(request, files, settings, ledger, training, device, precision, spaces, warnings)
+
+
+def _resolve(request: Request, files: StudyFiles) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
+    """Settings, data, spaces to add and warnings of a study to create or to continue."""
+    stored = load_settings(files.settings) if files.exists() else None
+    training, described = _load_data(request, stored)
+    if stored is None:
+        return _create(request, files, described), training, _new_spaces(request, {}), []
+    warnings = _check_resume(request, stored, described)
+    return stored, training, _new_spaces(request, stored.families), warnings
 
 
 def _load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:

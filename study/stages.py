@@ -13,7 +13,7 @@ import optuna
 
 from study.config import FamilySettings, Ladder, StudySettings
 from study.dashboard import Publisher, note_on_retraining
-from study.errors import Interrupted, StudyError
+from study.errors import FamilyStoppedError, StudyError
 from study.evaluation.finalists import Engine, Retraining, choose_candidates, fingerprint
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
@@ -99,7 +99,7 @@ class Stages:
     # --- search ------------------------------------------------------------------------------------------------------
 
     def search(self) -> None:
-        """Search every family up to the goal. StudyError, once the others are done, if one stopped on failures."""
+        """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
         if self.is_done("search"):
             return
         session = self.session
@@ -129,6 +129,9 @@ class Stages:
         records = [record for family in search.families.values() for record in family.records]
         write_trials_csv(session.files, records)
         session.ledger.data["allowance_s"] = allowance
+        held = sum(record["seconds"] for record in records if record["role"] != "imported")
+        wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
+        session.ledger.data["utilisation"] = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
         session.ledger.data["families"] = {
             name: {
                 "spent_s": round(family.spent, 2),
@@ -347,13 +350,11 @@ class Stages:
 
     def run_all(self, *, evaluate: bool) -> None:
         """Every stage that is not done yet. A family that failed does not keep the others from their report."""
-        failure: StudyError | None = None
+        failure: FamilyStoppedError | None = None
         self.progress.stage("search")
         try:
             self.search()
-        except Interrupted:
-            raise
-        except StudyError as error:
+        except FamilyStoppedError as error:
             failure = error
         self.progress.stage("retrain")
         self.retrain()

@@ -200,8 +200,8 @@ class Retraining:
 
     def _submit(self, executor: Executor) -> None:
         """The longest first: a short run fills the gap at the end, a long one would leave workers idle."""
-        self._pending.sort(key=lambda pending: pending[0])
-        _, job = self._pending.pop()
+        self._pending.sort(key=lambda pending: -pending[0])
+        _, job = self._pending.pop(0)
         if job.id not in self._begun:
             self._watch.begin(job)
             self._begun.add(job.id)

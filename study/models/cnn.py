@@ -10,6 +10,7 @@ from study.config import Frozen
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
 
 GROUPS = 4
+STEM_KERNEL = 5
 MAX_CHANNELS = 1024
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -21,11 +22,13 @@ POOLS: dict[str, Callable[[], nn.Module]] = {
     "max": lambda: nn.MaxPool2d(2),
     "average": lambda: nn.AvgPool2d(2),
     "stride": nn.Identity,
+    "stem": nn.Identity,
 }
 
 
 class CNNConfig(Frozen):
-    """`width` is the first stage's number of channels, `growth` the factor from stage to stage."""
+    """`width` is the first stage's number of channels, `growth` the factor from stage to stage. A strided `stem` halves
+    the picture in its very first convolution, 5 x 5, whatever `pooling` says: no layer works on 28 x 28 maps."""
 
     stages: int = Field(ge=2, le=4)
     convs_per_stage: int = Field(ge=1, le=4)
@@ -35,6 +38,7 @@ class CNNConfig(Frozen):
     activation: Activation
     normalisation: Literal["none", "batch", "group"]
     pooling: Literal["max", "average", "stride"]
+    stem: Literal["plain", "strided"] = "plain"
     residual: bool
     head: Literal["global", "hidden"]
     head_width: int | None = Field(default=None, ge=1, le=4096)
@@ -60,13 +64,14 @@ class Stage(nn.Module):
     """[B, C_in, H, W] to [B, C, H/2, W/2], halved right after the first convolution, before its norm and activation:
     all that follows works on a quarter of the pixels."""
 
-    def __init__(self, config: CNNConfig, inputs: int, channels: int) -> None:
+    def __init__(self, config: CNNConfig, inputs: int, channels: int, pooling: str) -> None:
         super().__init__()
-        body = [_conv(config, inputs, channels, stride=_stride(config)), POOLS[config.pooling]()]
+        kernel = max(STEM_KERNEL, config.kernel_size) if pooling == "stem" else config.kernel_size
+        body = [_conv(config, inputs, channels, kernel, _stride(pooling)), POOLS[pooling]()]
         for _ in range(config.convs_per_stage - 1):
-            body += [*_norm_and_activation(config, channels), _conv(config, channels, channels)]
+            body += [*_norm_and_activation(config, channels), _conv(config, channels, channels, config.kernel_size)]
         self.body = nn.Sequential(*body)
-        self.shortcut = _shortcut(config, inputs, channels) if config.residual else None
+        self.shortcut = _shortcut(inputs, channels, pooling) if config.residual else None
         self.end = nn.Sequential(*_norm_and_activation(config, channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,26 +82,31 @@ class Stage(nn.Module):
         return out
 
 
-def _stride(config: CNNConfig) -> int:
-    return 2 if config.pooling == "stride" else 1
+def _poolings(config: CNNConfig) -> list[str]:
+    """How each stage halves its picture."""
+    first = "stem" if config.stem == "strided" else config.pooling
+    return [first, *[config.pooling] * (config.stages - 1)]
 
 
-def _conv(config: CNNConfig, inputs: int, channels: int, stride: int = 1) -> nn.Module:
+def _stride(pooling: str) -> int:
+    return 2 if pooling in ("stride", "stem") else 1
+
+
+def _conv(config: CNNConfig, inputs: int, channels: int, kernel: int, stride: int = 1) -> nn.Module:
     # A norm subtracts any bias again.
     bias = config.normalisation == "none"
-    return nn.Conv2d(inputs, channels, config.kernel_size, stride, padding=config.kernel_size // 2, bias=bias)
+    return nn.Conv2d(inputs, channels, kernel, stride, padding=kernel // 2, bias=bias)
 
 
 def _norm_and_activation(config: CNNConfig, channels: int) -> list[nn.Module]:
     return [NORMS[config.normalisation](channels), ACTIVATIONS[config.activation]()]
 
 
-def _shortcut(config: CNNConfig, inputs: int, channels: int) -> nn.Module:
+def _shortcut(inputs: int, channels: int, pooling: str) -> nn.Module:
     """Pooling as in the body; a 1 x 1 convolution where channels change or a stride has to do the halving."""
-    if inputs == channels and config.pooling != "stride":
-        return POOLS[config.pooling]()
-    project = nn.Conv2d(inputs, channels, 1, _stride(config), bias=False)
-    return nn.Sequential(POOLS[config.pooling](), project)
+    if inputs == channels and _stride(pooling) == 1:
+        return POOLS[pooling]()
+    return nn.Sequential(POOLS[pooling](), nn.Conv2d(inputs, channels, 1, _stride(pooling), bias=False))
 
 
 def _head(config: CNNConfig, n_classes: int) -> nn.Sequential:
@@ -111,10 +121,10 @@ def _head(config: CNNConfig, n_classes: int) -> nn.Sequential:
 
 
 def _final_size(config: CNNConfig) -> int:
-    """28, 14, 7, 3, 1 by pooling; a padded strided convolution rounds up: 28, 14, 7, 4, 2."""
+    """28, 14, 7, 3, 1 by pooling; a padded strided convolution rounds up: 28, 14, 7, 4, 2. A strided stem alone changes nothing: 28 to 14."""
     size = IMAGE_SIZE
-    for _ in range(config.stages):
-        size = (size + 1) // 2 if config.pooling == "stride" else size // 2
+    for pooling in _poolings(config):
+        size = (size + 1) // 2 if _stride(pooling) == 2 else size // 2
     return size
 
 
@@ -126,7 +136,10 @@ class CNN(nn.Module):
     def __init__(self, config: CNNConfig, n_classes: int) -> None:
         super().__init__()
         widths = (1, *config.channels)
-        self.stages = nn.Sequential(*(Stage(config, widths[i], widths[i + 1]) for i in range(config.stages)))
+        poolings = _poolings(config)
+        self.stages = nn.Sequential(
+            *(Stage(config, widths[i], widths[i + 1], poolings[i]) for i in range(config.stages))
+        )
         self.head = _head(config, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from study.config import FamilySettings, StudySettings
-from study.errors import StudyError
+from study.errors import FamilyStoppedError, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
@@ -85,6 +85,12 @@ class FamilySearch:
         return self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
 
     @property
+    def last_failure(self) -> str | None:
+        """Why the family's last trial that failed by its own cause did so."""
+        failed = [record for record in self.records if record["counted"] and record["state"] == "FAIL"]
+        return failed[-1]["reason"] if failed else None
+
+    @property
     def best(self) -> dict[str, Any] | None:
         complete = [record for record in self.records if record["state"] == "COMPLETE"]
         return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
@@ -107,25 +113,29 @@ class Search:
     ) -> None:
         self._files = files
         self._settings = settings
+        spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
+        # The same number for every family: the one whose space offers fewest decides.
+        self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
         self.families = {
-            name: self._open(name, family, storage, records, list((imports or {}).get(name, [])))
-            for name, family in settings.families.items()
+            name: self._open(name, space, storage, records, list((imports or {}).get(name, [])))
+            for name, space in spaces.items()
         }
         self.limits = Limits()
 
     def _open(
         self,
         name: str,
-        family: FamilySettings,
+        space: SearchSpace,
         storage: optuna.storages.BaseStorage,
         records: list[dict[str, Any]],
         imports: list[dict[str, Any]],
     ) -> FamilySearch:
+        family = self._settings.families[name]
         study = open_study(storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
         sweep(study)
         ours = reconcile(study, name, records, self._files)
-        search = FamilySearch(name, parse_space(family.space, family.space_file), family, study, ours)
+        search = FamilySearch(name, space, family, study, ours)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
         search.proposals.extend(self._open_proposals(search, imports))
         return search
@@ -136,13 +146,12 @@ class Search:
         latest = {record["draw"]: record for record in search.records if record["draw"] is not None}
         repeats = [_repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
         given = [Proposal(record["parameters"], "imported") for record in imports]
-        n_warm = min(self._settings.warm_starts, len(search.space.warm_starts))
-        given += [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(n_warm)]
+        given += [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
         n_begun = sum(1 for record in latest.values() if record["role"] != "sampled")
         return repeats + given[n_begun:]
 
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
-        """Search until the limits are reached or no family can go on. StudyError if a family stopped on failures."""
+        """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up."""
         self.limits = limits
         try:
             self._loop(executor, observe)
@@ -153,9 +162,9 @@ class Search:
         stopped = [family for family in self.families.values() if family.stopped]
         if stopped:
             family = stopped[0]
-            raise StudyError(
+            raise FamilyStoppedError(
                 f"family {family.name} stopped after {MAX_FAILURES_IN_A_ROW} failures in a row; the last one: "
-                f"{family.records[-1]['reason']}; change its search space, or start a study without it"
+                f"{family.last_failure}; change its search space, or start a study without it"
             )
 
     def _loop(self, executor: Executor, observe: Observer) -> None:
@@ -315,8 +324,9 @@ class Search:
         return record
 
     def _withdraw(self, executor: Executor) -> None:
-        for job in executor.withdraw():
-            self._drop(self._family_of(job), job.id, "withdrawn: the search ended before it began")
+        with shielded():
+            for job in executor.withdraw():
+                self._drop(self._family_of(job), job.id, "withdrawn: the search ended before it began")
 
     def _drop(self, family: FamilySearch, job_id: str, reason: str) -> None:
         flight = family.flights.pop(job_id)

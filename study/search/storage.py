@@ -28,14 +28,16 @@ def storage_url(files: StudyFiles, url: str | None) -> str:
 
 
 def hide_password(url: str) -> str:
-    return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    parsed = sqlalchemy.make_url(url)
+    secrets = {key: "hidden" for key in parsed.query if "pass" in key.lower()}
+    return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
 
 
 def open_storage(url: str) -> BaseStorage:
     """Open or create the storage. ResultsError, without a password in it, when that cannot be done."""
     try:
         parsed = sqlalchemy.make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise UsageError("storage URL cannot be read: expected sqlite:///FILE or postgresql+psycopg://...") from None
     arguments = {"connect_args": {"timeout": _SQLITE_TIMEOUT}} if parsed.get_backend_name() == "sqlite" else {}
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -44,9 +46,10 @@ def open_storage(url: str) -> BaseStorage:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
         cause = " ".join(str(error.__cause__ or error).split())[:200]
         raise ResultsError(f"storage {hide_password(url)} cannot be opened: {cause}") from None
-    except ModuleNotFoundError as error:
+    except ImportError:
         raise UsageError(
-            f"storage {hide_password(url)} needs the package {error.name}: pip install 'digit-study[postgres]'"
+            f"storage {hide_password(url)} needs the driver {parsed.get_driver_name()}, which is not installed; "
+            "expected sqlite:///FILE, or postgresql+psycopg://... with pip install 'digit-study[postgres]'"
         ) from None
 
 

@@ -19,13 +19,15 @@ class RetrainWatch:
         self._study = open_study(storage, f"{name}/retrain", "training loss", "minimize")
         sweep(self._study)
         self._trials: dict[str, optuna.Trial] = {}
+        self._seen: dict[str, int] = {}
 
     def begin(self, job: Job) -> None:
         with shielded():
             trial = self._study.ask()
             record = job.run.record if job.run else {}
-            for key in ("family", "trial", "role", "seed", "data_part"):
+            for key in ("family", "role", "seed", "data_part"):
                 trial.set_user_attr(key, record[key])
+            trial.set_user_attr("origin", f"{record['family']} #{record['trial']}")
             trial.set_user_attr("run", job.id)
             trial.set_user_attr("config", job.config)
             self._trials[job.id] = trial
@@ -33,7 +35,9 @@ class RetrainWatch:
     def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
         trial = self._trials[job.id]
         with shielded():
-            trial.report(metrics["train_loss"], examples)
+            if examples > self._seen.get(job.id, 0):  # a run repeated after its worker's death passes its marks again
+                self._seen[job.id] = examples
+                trial.report(metrics["train_loss"], examples)
             if "accuracy" in metrics:
                 trial.set_user_attr("validation_accuracy", metrics["accuracy"])
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ Precision = Literal["bf16", "fp32"]
 DataPart = Literal["train", "train+validation"]
 _CHECK_EVERY = 50  # steps between looks at the loss: a NaN cannot heal, and each look waits for the device
 _EVALUATION_BATCH = 1000
+_MOST_STRIDE = 9  # 1,111 of 10,000 validation images: a standard error of 0.7 points at 95 %, enough to prune by
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,24 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Cycles of the learning rate and the marks at which the run reports, all in optimizer steps from the start."""
+    """Cycles of the learning rate and the marks at which the run reports, all in optimizer steps from the start.
+    At the i-th mark every `strides[i]`-th validation image is read, all of them where `strides` is empty."""
 
     cycles: tuple[int, ...]
     marks: tuple[int, ...]
+    strides: tuple[int, ...] = ()
 
     @classmethod
     def rungs(cls, examples: tuple[int, ...], batch_size: int) -> Schedule:
-        """One annealed cycle for each stretch between rungs; the run reports at the end of each (warm restarts)."""
-        ends = [max(rung + 1, round(seen / batch_size)) for rung, seen in enumerate(examples)]
-        return cls(tuple(b - a for a, b in zip([0, *ends], ends, strict=False)), tuple(ends))
+        """One annealed cycle for each stretch between rungs; the run reports at the end of each (warm restarts).
+
+        A lower rung reads fewer validation images, in proportion: reading all of them after a twentieth of an epoch
+        would cost more than the training that it judges.
+        """
+        # At least a step between rungs, however large the batch: every rung reports.
+        ends = list(accumulate(examples, lambda end, seen: max(end + 1, round(seen / batch_size)), initial=0))[1:]
+        strides = tuple(min(_MOST_STRIDE, examples[-1] // seen) for seen in examples)
+        return cls(tuple(b - a for a, b in zip([0, *ends], ends, strict=False)), tuple(ends), strides)
 
     @classmethod
     def whole(cls, steps: int, report_every: int) -> Schedule:
@@ -129,7 +139,8 @@ def fit(
                     "training_seconds": seconds,
                 }
                 if part == "train":
-                    metrics |= validate(model, data, precision)
+                    mark = schedule.marks.index(step)
+                    metrics |= validate(model, data, precision, schedule.strides[mark] if schedule.strides else 1)
                 if not on_rung(step * config.batch_size, metrics):
                     return
                 loss_sum.zero_()
@@ -143,7 +154,9 @@ def _batches(part: Tensor, batch_size: int, generator: torch.Generator) -> Itera
     while True:
         order = torch.cat([rest, part[torch.randperm(len(part), generator=generator, device=part.device)]])
         n_whole = len(order) // batch_size * batch_size
-        yield from torch.split(order[:n_whole], batch_size)
+        # A split of nothing is one empty tensor; a batch larger than the part takes several epochs to fill.
+        if n_whole:
+            yield from torch.split(order[:n_whole], batch_size)
         rest = order[n_whole:]
 
 
@@ -160,15 +173,17 @@ def predict_logits(model: nn.Module, data: TrainingData, index: Tensor, precisio
     return logits
 
 
-def validate(model: nn.Module, data: TrainingData, precision: Precision) -> dict[str, Any]:
-    """Accuracy (a fraction), plain NLL, fitted temperature and NLL under it, and the logits, on validation.
+def validate(model: nn.Module, data: TrainingData, precision: Precision, stride: int = 1) -> dict[str, Any]:
+    """Accuracy (a fraction), plain NLL, fitted temperature and NLL under it, and the logits, on every `stride`-th
+    validation image: always the same ones, so that trials compare.
 
     Raises TrainingError when a logit is not finite.
     """
-    logits = predict_logits(model, data, data.validation, precision)
+    index = data.validation[::stride]
+    logits = predict_logits(model, data, index, precision)
     if not np.isfinite(logits).all():
         raise TrainingError("a validation logit is not finite")
-    labels = data.labels[data.validation].cpu().numpy()
+    labels = data.labels[index].cpu().numpy()
     temperature = fit_temperature(logits, labels)
     return {
         "accuracy": accuracy(logits, labels),

@@ -1,0 +1,33 @@
+# Wraps the commands of README.md; nothing here that a shell could not say.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: study test test-all lint clean
+
+study: .venv/study
+	$(BIN)/study run
+
+test: .venv/dev lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict study
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/study: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[dev,onnx]"
+	touch $@ .venv/study
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

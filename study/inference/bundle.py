@@ -1,0 +1,206 @@
+"""The folder `model/`: model.safetensors, model.json, MODEL_CARD.md; copied anywhere, and trusted nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+from pydantic import ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from study.config import Frozen, explain
+from study.errors import ConfigError, ModelFileError, StudyError
+from study.inference.abstain import is_foreign, prediction_set, probabilities
+from study.inference.card import model_card
+from study.models import build
+from study.results import write_bytes, write_json, write_text
+
+__all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "MODEL_CARD.md"
+MAX_DESCRIPTION_BYTES = 4_000_000
+MAX_HEADER_BYTES = 1_000_000
+MAX_WEIGHTS_BYTES = 1_000_000_000
+
+
+class Description(Frozen):
+    """`model.json`. Keys beyond these are kept and not looked at, so that studies can say more about their model."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    format: Literal[1]
+    family: str
+    config: dict[str, Any]
+    n_classes: int = Field(ge=2, le=100_000)
+    classes: tuple[str, ...]
+    input_shape: tuple[Literal[1], Literal[28], Literal[28]] = (1, 28, 28)
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    preprocessing: Literal[1] = 1
+    abstention: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model ready for use, in evaluation mode on the CPU, and what is known about it."""
+
+    model: nn.Module
+    description: Description
+
+
+def write_bundle(
+    folder: Path, model_state: Mapping[str, Tensor], model_json: Mapping[str, Any], card_text: str
+) -> None:
+    """Write the three files, each whole or not at all; `format` and `weights_sha256` are filled in here."""
+    weights = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()})
+    described = {**model_json, "format": FORMAT, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    _checked(described, folder / DESCRIPTION)
+    write_bytes(folder / WEIGHTS, weights)
+    write_json(folder / DESCRIPTION, described)
+    write_text(folder / CARD, card_text)
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Rebuild the model of a folder; ModelFileError for anything that is missing, damaged or not what it says it is.
+
+    Nothing in the folder is executed: JSON and safetensors carry data alone.
+    """
+    root = Path(folder)
+    description = _read_description(root / DESCRIPTION)
+    path = root / WEIGHTS
+    state = _read_weights(path, description.weights_sha256)
+    try:
+        model = _filled(description, state, path)
+        with torch.no_grad():
+            logits = model((_probe(description) - description.mean) / description.std)
+        _try_abstention(logits, description)
+    except ModelFileError:
+        raise
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        raise ModelFileError(f"{root}: the model cannot run ({_line(error)}); {_AGAIN}") from None
+    if tuple(logits.shape) != (2, description.n_classes) or not torch.isfinite(logits).all():
+        raise ModelFileError(f"{path}: a black and a white image give {_shown(logits)}, not finite logits; {_AGAIN}")
+    return Bundle(model, description)
+
+
+def _probe(description: Description) -> Tensor:
+    """A black and a white image, [2, 1, 28, 28]."""
+    black = torch.zeros(1, *description.input_shape)
+    return torch.cat([black, black + 1])
+
+
+def _try_abstention(logits: Tensor, description: Description) -> None:
+    """Use the fitted numbers once: they come from the same file as everything else that may be damaged."""
+    values = logits.numpy()
+    is_foreign(values, np.zeros((len(values), 28, 28), np.uint8), description.abstention)
+    prediction_set(probabilities(values, description.temperature)[0], description.abstention)
+    float(description.abstention.get("threshold", 0))
+
+
+_AGAIN = "copy the folder again, or rerun `study retrain`"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _shown(logits: Tensor) -> str:
+    return f"values of shape {list(logits.shape)}"
+
+
+def _read_limited(path: Path, limit: int) -> bytes:
+    try:
+        if not path.is_file():
+            raise ModelFileError(f"{path} is missing; expected a study's model/ folder: check --model or --name")
+        size = path.stat().st_size
+        if size > limit:
+            raise ModelFileError(f"{path} has {size} bytes; expected at most {limit}: {_AGAIN}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _read_description(path: Path) -> Description:
+    data = _read_limited(path, MAX_DESCRIPTION_BYTES)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not JSON ({_line(error)}); {_AGAIN}") from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{path} holds a {type(value).__name__}; expected an object: {_AGAIN}")
+    return _checked(value, path)
+
+
+def _checked(value: Mapping[str, Any], path: Path) -> Description:
+    try:
+        description = Description.model_validate(value)
+    except ValidationError as error:
+        raise ModelFileError(f"{path}: {explain(error)}; {_AGAIN}") from None
+    if len(description.classes) != description.n_classes:
+        raise ModelFileError(
+            f"{path}: {len(description.classes)} class names for {description.n_classes} classes; {_AGAIN}"
+        )
+    if description.config.get("family") != description.family:
+        raise ModelFileError(
+            f"{path}: family {description.family!r:.40}, but its configuration says "
+            f"{description.config.get('family')!r:.40}; {_AGAIN}"
+        )
+    return description
+
+
+def _read_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
+    data = _read_limited(path, MAX_WEIGHTS_BYTES)
+    header = int.from_bytes(data[:8], "little") if len(data) >= 8 else 0
+    if not 2 <= header <= min(MAX_HEADER_BYTES, len(data) - 8) or data[8:9] != b"{":
+        raise ModelFileError(f"{path} is not a safetensors file of this program; {_AGAIN}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected_sha256:
+        raise ModelFileError(
+            f"{path} has sha256 {found[:16]}…; {DESCRIPTION} expects {expected_sha256[:16]}…: {_AGAIN}"
+        )
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, KeyError, ValueError, RuntimeError, MemoryError) as error:
+        raise ModelFileError(f"{path} is damaged ({_line(error)}); {_AGAIN}") from None
+
+
+def _filled(description: Description, state: dict[str, Tensor], path: Path) -> nn.Module:
+    """Names and shapes are checked on a model without memory first: a boast in the configuration costs none."""
+    config = description.config
+    try:
+        with torch.device("meta"):
+            expected = build(config, description.n_classes).state_dict()
+    except StudyError as error:
+        kind = "configuration" if isinstance(error, ConfigError) else "model"
+        raise ModelFileError(f"{path.parent / DESCRIPTION}: {kind} is not usable ({_line(error)}); {_AGAIN}") from None
+    if expected.keys() != state.keys():
+        odd = sorted(expected.keys() ^ state.keys())[0]
+        where = "lacks" if odd in expected else "has the unknown"
+        raise ModelFileError(f"{path} {where} tensor {odd!r:.80}; {_AGAIN}")
+    for name, tensor in state.items():
+        _check_tensor(path, name, tensor, expected[name])
+    model = build(config, description.n_classes)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _check_tensor(path: Path, name: str, tensor: Tensor, expected: Tensor) -> None:
+    if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
+        raise ModelFileError(
+            f"{path}: tensor {name!r:.80} is {tensor.dtype} {list(tensor.shape)}, "
+            f"expected {expected.dtype} {list(expected.shape)}; {_AGAIN}"
+        )
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        raise ModelFileError(f"{path}: tensor {name!r:.80} holds values that are not finite; {_AGAIN}")

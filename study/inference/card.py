@@ -1,0 +1,161 @@
+"""MODEL_CARD.md in the form of the Hugging Face hub: YAML front matter, then plain sections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_CARD = """---
+license: mit
+library_name: pytorch
+pipeline_tag: image-classification
+tags:
+- digits
+- {family_yaml}
+datasets:
+- {dataset_yaml}
+{results_yaml}---
+
+# {name}
+
+A network of the family {family} that reads single {dataset} images into {n_classes} classes, found by `digit-study`:
+searched, trained again under fresh seeds, and chosen on validation images.
+
+## How to use
+
+```python
+from study import Predictor
+
+predictor = Predictor.load("model")
+for row in predictor.predict(["photo.png"]):
+    print(row.status, row.digit, row.probability)
+```
+
+From a shell: `study predict --model model photo.png`.
+
+## Input
+
+A picture with one digit: photo, scan, screenshot or drawing, dark on bright or bright on dark. It is brought into
+MNIST's form first: ground flattened, box fitted into 20 x 20, centre of mass in the middle of 28 x 28. The network
+itself takes float [B, 1, 28, 28], ink bright: (pixel / 255 - mean) / std, mean {mean}, standard deviation {std}.
+
+## Results on the test split
+
+{results}
+## Abstention
+
+{abstention}
+## Limits
+
+Trained on {dataset} alone. Letters that look like digits are read as digits. Strong blur, digits that touch one another
+and digits turned by more than about 15 degrees are read badly. A probability is calibrated for pictures like the
+validation images, not for others.
+
+## Origin
+
+{origin}"""
+
+_INDEX = """model-index:
+- name: {name}
+  results:
+  - task:
+      type: image-classification
+    dataset:
+      name: {dataset}
+      type: {dataset}
+      split: test
+    metrics:
+    - type: accuracy
+      value: {accuracy:.6f}
+"""
+
+
+def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> str:
+    """The card of a model from its `model.json` and, once the test split was read, its test metrics.
+
+    `metrics` may hold accuracy, nll, f1_macro or any other number of the test split, with or without "test_" before the
+    name; None before it was opened. Names that begin with "validation" are left out.
+    """
+    dataset = dict(meta.get("dataset") or {}).get("name", "unknown")
+    return _CARD.format(
+        family_yaml=_yaml(meta.get("family", "unknown")),
+        dataset_yaml=_yaml(dataset),
+        results_yaml=_model_index(meta, dataset, metrics),
+        name=_text(_name(meta)),
+        family=_text(meta.get("family", "unknown")),
+        dataset=_text(dataset),
+        n_classes=_text(meta.get("n_classes", "?")),
+        mean=_rounded(meta.get("mean")),
+        std=_rounded(meta.get("std")),
+        results=_results(metrics),
+        abstention=_abstention(meta),
+        origin=_origin(meta),
+    )
+
+
+def _yaml(value: object) -> str:
+    """A scalar that YAML reads back as the same text: JSON strings are YAML."""
+    return json.dumps(str(value), ensure_ascii=True)
+
+
+def _text(value: object) -> str:
+    """A value from outside inside Markdown: one line, its markup switched off."""
+    line = " ".join(str(value).split())
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in line)
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) else "unknown"
+
+
+def _name(meta: Mapping[str, Any]) -> str:
+    return f"{meta.get('study', 'study')} {meta.get('run', 'model')}"
+
+
+def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float]:
+    """Test metrics by their plain names; validation has chosen the model and is no performance."""
+    found = {k: v for k, v in (metrics or {}).items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {k.removeprefix("test_"): v for k, v in found.items() if not k.startswith("validation")}
+
+
+def _model_index(meta: Mapping[str, Any], dataset: object, metrics: Mapping[str, Any] | None) -> str:
+    numbers = _numbers(metrics)
+    if "accuracy" not in numbers:
+        return ""
+    return _INDEX.format(name=_yaml(_name(meta)), dataset=_yaml(dataset), accuracy=numbers["accuracy"])
+
+
+def _results(metrics: Mapping[str, Any] | None) -> str:
+    numbers = _numbers(metrics)
+    if not numbers:
+        return "The test split was not opened for this model; there is no performance to quote.\n"
+    return _table("measure", "value", {name: f"{value:.6g}" for name, value in numbers.items()})
+
+
+def _table(left: str, right: str, rows: Mapping[str, str]) -> str:
+    lines = "".join(f"| {_text(key)} | {_text(value)} |\n" for key, value in rows.items())
+    return f"| {left} | {right} |\n|---|---|\n{lines}"
+
+
+def _abstention(meta: Mapping[str, Any]) -> str:
+    fitted = dict(meta.get("abstention") or {})
+    threshold = meta.get("threshold", fitted.get("threshold"))
+    if threshold is None:
+        return "No threshold was fitted for this model.\n"
+    text = f"It abstains under a calibrated probability of {threshold:.4f}"
+    if "error_bound" in fitted and "answered" in fitted:
+        text += (
+            f". On validation it then answers {100 * fitted['answered']:.1f} % of the images, and the upper\n"
+            f"95 % bound of the error among them is {100 * fitted['error_bound']:.2f} %"
+        )
+    text += ". It also abstains on blank pictures, several digits and what looks like no digit.\n"
+    refused = {kind: f"{100 * share:.1f} %" for kind, share in dict(fitted.get("refused") or {}).items()}
+    return text + ("\n" + _table("picture", "abstained", refused) if refused else "")
+
+
+def _origin(meta: Mapping[str, Any]) -> str:
+    keys = ("study", "trial", "run", "created", "weights_sha256")
+    lines = [f"- {key}: {_text(meta[key])}" for key in keys if meta.get(key) is not None]
+    versions = ", ".join(f"{_text(k)} {_text(v)}" for k, v in dict(meta.get("versions") or {}).items())
+    return "\n".join(lines + ([f"- versions: {versions}"] if versions else [])) + "\n"

@@ -1,0 +1,264 @@
+"""The verbs as a user meets them, on a small slice of real digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from study.cli import main
+from study.data.datasets import load_train
+from study.results import StudyFiles, done_runs, read_json, read_jsonl
+
+MLP = """
+family = "mlp"
+depth = 1
+width = [32]
+activation = { choices = ["relu", "tanh"] }
+normalisation = "batch"
+dropout = 0.0
+optimizer = "adamw"
+learning_rate = { low = 1e-3, high = 1e-2, log = true }
+batch_size = 64
+"""
+CNN = """
+family = "cnn"
+stages = 2
+convs_per_stage = 1
+width = 8
+growth = 1.0
+kernel_size = 3
+activation = "relu"
+normalisation = "batch"
+pooling = "stride"
+residual = false
+head = "global"
+dropout = 0.0
+optimizer = { choices = ["adam", "sgd"] }
+learning_rate = 1e-2
+batch_size = 64
+"""
+
+
+def study(*words: str | Path) -> int:
+    return main([str(word) for word in words])
+
+
+def start(*words: str | Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "study", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[[Path], Path]) -> dict[str, Path]:
+    """Two small search spaces, a slice of digits, and a results folder with one finished study."""
+    root = tmp_path_factory.mktemp("work")
+    (root / "mlp.toml").write_text(MLP)
+    (root / "cnn.toml").write_text(CNN)
+    paths = {"root": root, "results": root / "results", "data": write_idx(root / "digits")}
+    assert study("run", *_flags(paths), "--n-trials", "2", "--name", "done", "--quiet") == 0
+    return paths
+
+
+def _flags(work: dict[str, Path]) -> list[str]:
+    flags = ["--results", work["results"], "--data-dir", work["data"], "--workers", "2"]
+    return [str(flag) for flag in [*flags, "--space", work["root"] / "mlp.toml", "--space", work["root"] / "cnn.toml"]]
+
+
+def test_a_finished_study_has_every_file(work: dict[str, Path]) -> None:
+    files = StudyFiles(work["results"] / "done")
+    records = read_jsonl(files.trials_jsonl)
+    assert {family: sum(r["family"] == family for r in records) for family in ("mlp", "cnn")} == {"mlp": 2, "cnn": 2}
+    assert len(done_runs(files)) == 2 * (2 + 3)
+    assert len(read_json(files.seal)["openings"]) == 1
+    with np.load(files.predictions) as predictions:
+        assert set(predictions.files) == {"labels"} | {f"{f}-final-seed{s}" for f in ("mlp", "cnn") for s in range(3)}
+    assert "<html" in files.report_html.read_text()
+    assert {path.name for path in files.model.iterdir()} == {"model.safetensors", "model.json", "MODEL_CARD.md"}
+
+
+def test_the_same_command_again_says_complete_and_opens_nothing(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = StudyFiles(work["results"] / "done")
+    before = files.seal.read_bytes(), files.trials_jsonl.read_bytes()
+    assert study("run", *_flags(work), "--n-trials", "2", "--name", "done") == 0
+    assert "complete" in capsys.readouterr().err
+    assert (files.seal.read_bytes(), files.trials_jsonl.read_bytes()) == before
+
+
+def test_more_trials_continue_and_the_total_is_exact(work: dict[str, Path]) -> None:
+    assert study("search", *_flags(work), "--n-trials", "1", "--name", "grown", "--quiet") == 0
+    assert study("search", *_flags(work), "--n-trials", "3", "--name", "grown", "--quiet") == 0
+    records = read_jsonl(work["results"] / "grown" / "trials.jsonl")
+    assert [sum(r["family"] == family for r in records) for family in ("mlp", "cnn")] == [3, 3]
+
+
+def test_another_study_begins_with_the_trials_of_an_old_one(work: dict[str, Path]) -> None:
+    flags = [*_flags(work), "--name", "heir", "--quiet"]
+    assert study("search", *flags, "--n-trials", "3", "--from", "done") == 0
+    records = read_jsonl(work["results"] / "heir" / "trials.jsonl")
+    roles = [r["role"] for r in records if r["family"] == "mlp"]
+    assert roles.count("imported") == 2
+    assert len(roles) == 3
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_status(work: dict[str, Path], form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study("status", "--results", work["results"], "--name", "done", "--format", form) == 0
+    out = capsys.readouterr().out
+    assert "mlp" in out
+    if form == "json":
+        assert json.loads(out)["families"]["mlp"]["complete"] + json.loads(out)["families"]["mlp"]["pruned"] == 2
+
+
+def test_predict_reads_digits_and_reports_a_bad_file(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = load_train("mnist")
+    for i in range(5):
+        Image.fromarray(train.images[i].numpy()).save(tmp_path / f"{i}.png")
+    (tmp_path / "5.png").write_text("no picture")
+    model = work["results"] / "done" / "model"
+    assert study("predict", tmp_path, "--model", model, "--format", "json") == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [Path(row["path"]).name for row in rows] == [f"{i}.png" for i in range(6)]
+    assert [row["status"] == "error" for row in rows] == [False] * 5 + [True]
+    assert sum(row["digit"] == int(train.labels[i]) for i, row in enumerate(rows[:5])) >= 3
+
+
+def test_doctor_finds_a_sound_study_and_a_changed_trial(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study("doctor", "--results", work["results"], "--name", "done") == 0
+    assert study("search", *_flags(work), "--n-trials", "1", "--name", "hurt", "--quiet") == 0
+    trials = work["results"] / "hurt" / "trials.jsonl"
+    trials.write_text(trials.read_text().replace('"attempt": 1', '"attempt": 2', 1))
+    capsys.readouterr()
+    assert study("doctor", "--results", work["results"], "--name", "hurt", "--format", "json") == 1
+    wrong = [row for row in json.loads(capsys.readouterr().out) if not row["sound"]]
+    assert "line 1 is damaged" in wrong[0]["found"]
+
+
+def test_spaces_check_trains_every_branch(work: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert study("spaces", "check", work["root"] / "mlp.toml", "--format", "json") == 0
+    row = json.loads(capsys.readouterr().out)[0]
+    assert row["branches"] >= 2
+    assert row["parameters"] == "25,514 to 25,514"  # 784·32 + 32 + 2·32 (norm) + 32·10 + 10
+
+
+def test_data_as_json_counts_every_class(capsys: pytest.CaptureFixture[str]) -> None:
+    assert study("data", "--format", "json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (sum(summary["counts"]["train"]), sum(summary["counts"]["test"])) == (60_000, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["run", "--dataset", "nope"], 2, "'nope' is unknown"),
+        (["run", "--name", "../x"], 2, "study name '../x'"),
+        (["run", "--name", "reference"], 2, "reserved"),
+        (["run", "--device", "cuda:99"], 2, "--device 'cuda:99' is not there"),
+        (["run", "--space", "missing.toml"], 1, "missing.toml: cannot read"),
+        (["run", "--data-dir", "missing"], 1, "missing"),
+        (["report", "--name", "absent"], 1, "holds no study"),
+        (["predict", "x.png", "--name", "absent"], 1, "holds no study"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    words: list[str], status: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study(*words, "--results", tmp_path / "results") == status
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert said in err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("words", [["run", "--budget", "0"], ["run", "--n-trials", "0"], ["fly"], ["run", "--seed", "-1"]])
+def test_wrong_usage_is_one_line_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        study(*words)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_results_folder_that_is_a_file_is_refused_before_any_work(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert study("run", "--results", tmp_path / "file", "--data-dir", work["data"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--seed", "7"], "--seed 0, seen 7"),
+        (["--sampler", "random"], "--sampler tpe, seen random"),
+        (["--split-seed", "3"], "--split-seed 0, seen 3"),
+    ],
+)
+def test_resume_refuses_what_would_make_it_another_comparison(
+    work: dict[str, Path], flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study("run", *_flags(work), "--name", "done", *flags) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_resume_refuses_another_space(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlp.toml").write_text(MLP.replace("high = 1e-2", "high = 2e-2"))
+    flags = ["--results", work["results"], "--data-dir", work["data"], "--name", "done"]
+    assert study("run", *flags, "--space", tmp_path / "mlp.toml") == 1
+    assert "differs from the one this study was created with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_soon_and_the_same_command_finishes_the_study(
+    work: dict[str, Path], signum: signal.Signals
+) -> None:
+    name = signum.name.lower()
+    words = ["search", *_flags(work), "--n-trials", "4", "--name", name]
+    process = start(*words)
+    trials = work["results"] / name / "trials.jsonl"
+    deadline = time.monotonic() + 60
+    while not (trials.exists() and trials.read_bytes().count(b"\n") >= 2):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signum)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 128 + signum
+    assert "continue with: study search" in err
+    assert study(*words, "--quiet") == 0
+    counted = [r for r in read_jsonl(trials) if r["counted"]]
+    assert [sum(r["family"] == family for r in counted) for family in ("mlp", "cnn")] == [4, 4]
+
+
+def test_a_second_command_on_the_same_study_is_refused(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from study.results import StudyLock
+
+    with StudyLock(StudyFiles(work["results"] / "done")):
+        assert study("run", *_flags(work), "--name", "done") == 1
+    assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_a_budget_gives_every_family_the_same_allowance(work: dict[str, Path]) -> None:
+    assert study("run", *_flags(work), "--budget", "16s", "--name", "timed", "--quiet") == 0
+    ledger = read_json(work["results"] / "timed" / "ledger.json")
+    spent = [family["spent_s"] for family in ledger["families"].values()]
+    longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))
+    assert max(spent) - min(spent) <= 2 * longest
+    assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == ["mlp-final-seed0"]

@@ -1,0 +1,90 @@
+"""The guard in front of optuna-dashboard, route by route, without a port."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from study.dashboard import application
+from study.results import StudyFiles, StudyLock
+from study.search.storage import open_storage, storage_url
+
+HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+ROUTES = [
+    ("GET", "/api/studies"),
+    ("GET", "/api/studies/1"),
+    ("GET", "/dashboard"),
+    ("DELETE", "/api/studies/1"),
+    ("POST", "/api/studies"),
+    ("PUT", "/api/studies/1/note"),
+    ("POST", "/api/trials/1/tell"),
+]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> StudyFiles:
+    files = StudyFiles(tmp_path)
+    optuna.create_study(study_name="s/mlp", storage=open_storage(storage_url(files, None)))
+    return files
+
+
+def call(files: StudyFiles, method: str, path: str, *, write: bool = False, **headers: str) -> int:
+    """Status of one request through the guarded application."""
+    seen: list[str] = []
+
+    def start_response(status: str, _headers: list[tuple[str, str]], _exc: Any = None) -> None:
+        seen.append(status)
+
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "HTTP_HOST": "localhost:8080",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8080",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": __import__("io").BytesIO(b"{}"),
+        "wsgi.errors": __import__("sys").stderr,
+        **headers,
+    }
+    list(application(files, None, HOSTS, write)(environ, start_response))
+    return int(seen[-1].split()[0])
+
+
+def names(files: StudyFiles) -> list[str]:
+    return optuna.get_all_study_names(open_storage(storage_url(files, None)))
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"HTTP_HOST": "evil.example"},
+        {"HTTP_HOST": "evil.example:8080"},
+        {"HTTP_ORIGIN": "http://evil.example"},
+        {"HTTP_ORIGIN": "null"},
+        {"HTTP_SEC_FETCH_SITE": "cross-site"},
+    ],
+)
+def test_a_foreign_page_is_refused_on_every_route(
+    files: StudyFiles, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert call(files, method, path, write=True, **headers) == 403
+    assert names(files) == ["s/mlp"]
+
+
+def test_reading_on_loopback_works(files: StudyFiles) -> None:
+    assert call(files, "GET", "/api/studies") == 200
+    assert call(files, "GET", "/api/studies", HTTP_ORIGIN="http://localhost:8080") == 200
+
+
+def test_it_is_read_only_by_default(files: StudyFiles) -> None:
+    assert call(files, "DELETE", "/api/studies/1") == 403
+    assert names(files) == ["s/mlp"]
+
+
+def test_writing_waits_for_the_search_to_let_go_of_the_study(files: StudyFiles) -> None:
+    with StudyLock(files):
+        assert call(files, "DELETE", "/api/studies/1", write=True) == 403
+    assert call(files, "DELETE", "/api/studies/1", write=True) == 204
+    assert names(files) == []

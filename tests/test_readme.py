@@ -1,0 +1,93 @@
+"""Every command of the README is run: on a slice of the digits, and with tiny budgets in place of minutes."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from study.cli import build_parser
+from study.data.datasets import load_train
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+TINY = {"10m": "24s", "15m": "38s"}  # a study continues only when its budget grows
+
+
+def commands() -> list[list[str]]:
+    """The words of every line that begins with `study` in a shell block."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("study ")]
+
+
+def shrunk(words: list[str], data: Path) -> list[str]:
+    if words[0] != "run":
+        return words
+    words = [TINY.get(word, word) for word in words]
+    budget = [] if "--budget" in words else ["--budget", "12s"]
+    return [*words, *budget, "--data-dir", str(data), "--quiet", *([] if "--name" in words else ["--name", "mnist"])]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_verb_is_explained() -> None:
+    verbs = build_parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    assert [verb for verb in verbs if f"`{verb}`" not in README] == []
+
+
+def test_paths_named_in_the_layout_exist() -> None:
+    for path in re.findall(r"^\| `([a-z_/]+)`", README, re.MULTILINE):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, write_idx: Callable[[Path], Path]) -> Path:
+    """A folder as a reader has it: the search spaces, a photo, and a slice of digits in place of the whole set."""
+    (tmp_path / "search_spaces").symlink_to(ROOT / "search_spaces")
+    Image.fromarray(load_train("mnist").images[0].numpy()).resize((140, 140)).save(tmp_path / "photo.png")
+    write_idx(tmp_path / "digits")
+    return tmp_path
+
+
+def test_the_commands_work_in_the_order_of_the_readme(desk: Path) -> None:
+    found = commands()
+    assert len(found) >= 8
+    for words in found:
+        line = [sys.executable, "-m", "study", *shrunk(words, desk / "digits")]
+        if words[0] == "dashboard":
+            _serve_and_stop(line, desk)
+            continue
+        done = subprocess.run(line, cwd=desk, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    assert (desk / "results/mnist/report.html").stat().st_size > 1_000_000
+    assert (desk / "results/second/report.html").exists()
+    assert (desk / "mnist.html").exists()
+
+
+def _serve_and_stop(line: list[str], desk: Path) -> None:
+    process = subprocess.Popen([*line, "--port", "8765"], cwd=desk, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        assert "http://127.0.0.1:8765" in process.stderr.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_the_python_example_works(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    flags = ["--budget", "12s", "--data-dir", "digits", "--name", "mnist", "--quiet"]
+    subprocess.run([sys.executable, "-m", "study", "run", *flags], check=True, capture_output=True)
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in {"ok", "abstain"}
