@@ -1,0 +1,50 @@
+import sys
+
+import numpy as np
+import pytest
+
+from study.errors import StudyError
+from study.inference import export
+from study.inference.bundle import load_bundle
+
+
+def test_without_the_extra_it_names_the_command(make_bundle, tmp_path, digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(StudyError, match=r"pip install 'digit-study\[onnx\]'"):
+        export.export_onnx(load_bundle(make_bundle()), tmp_path / "model.onnx", digits[0])
+
+
+@pytest.fixture(scope="module")
+def installed():
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+
+
+@pytest.mark.usefixtures("installed")
+def test_one_file_of_raw_pixels_and_any_batch_agrees_with_torch(make_bundle, tmp_path, digits, capfd):
+    path = tmp_path / "out" / "model.onnx"
+    parity = export.export_onnx(load_bundle(make_bundle()), path, digits[0])
+    assert parity.images == 1000
+    assert parity.changed == 0
+    assert parity.gap <= 1e-4
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.onnx"]
+    assert capfd.readouterr().out == ""
+    session = export._session(path)
+    for batch in (1, 7):
+        assert session.run(["logits"], {"images": digits[0][:batch, None]})[0].shape == (batch, 10)
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_export_that_disagrees_is_refused_and_removed(make_bundle, tmp_path, digits, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"an older one")
+    monkeypatch.setattr(export, "compare", lambda *_: export.Parity(1000, 3, 0.5))
+    with pytest.raises(StudyError, match="differ on 3 of 1000 images"):
+        export.export_onnx(load_bundle(make_bundle()), path, digits[0])
+    assert not list(tmp_path.glob("*onnx*"))
+
+
+def test_parity_fails_for_a_gap_or_a_changed_answer():
+    assert export.Parity(10, 0, 9e-5).holds
+    assert not export.Parity(10, 1, 0.0).holds
+    assert not export.Parity(10, 0, float(np.inf)).holds

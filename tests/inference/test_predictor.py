@@ -1,0 +1,181 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import study
+from study.errors import ModelFileError, UsageError
+from study.inference.predictor import BATCH, Predictor, as_text, collect_inputs
+
+KEYS = {"path", "status", "digit", "probability", "top_k", "set", "flags", "reason"}
+
+
+@pytest.fixture
+def predictor(make_bundle):
+    return Predictor.load(make_bundle())
+
+
+@pytest.fixture
+def folder(tmp_path, digits):
+    root = tmp_path / "pictures"
+    (root / "deep").mkdir(parents=True)
+    for i in range(3):
+        Image.fromarray(digits[0][i]).save(root / f"{i}.png")
+    Image.fromarray(digits[0][3]).save(root / "deep" / "3.PNG")
+    (root / "notes.txt").write_text("no picture")
+    return root
+
+
+def test_it_is_the_packages_own_name():
+    assert study.Predictor is Predictor
+
+
+def test_it_loads_a_studys_folder_too(make_bundle):
+    assert Predictor.load(make_bundle().parent).classes[3] == "3"
+
+
+def test_a_folder_without_a_model_is_an_error(tmp_path):
+    with pytest.raises(ModelFileError):
+        Predictor.load(tmp_path)
+
+
+def test_a_device_that_is_not_there_is_wrong_usage(make_bundle):
+    with pytest.raises(UsageError, match="device 'abacus'"):
+        Predictor.load(make_bundle(), device="abacus")
+
+
+def test_paths_pictures_and_arrays_give_the_same_answer(predictor, folder, digits):
+    path = folder / "0.png"
+    answers = predictor.predict([path, str(path), Image.open(path), digits[0][0]])
+    assert len({(a.digit, round(a.probability, 6)) for a in answers}) == 1
+    assert [a.path for a in answers] == [str(path), str(path), "input 2", "input 3"]
+
+
+def test_answers_are_the_networks_own_calibrated_ones(make_bundle, digits):
+    predictor = Predictor.load(make_bundle(temperature=2.0))
+    answers = predictor.predict(list(digits[0][:70]), top_k=10)
+    logits = torch.from_numpy(predictor.logits(digits[0][:70]))
+    expected = torch.softmax(logits / 2, dim=1)
+    assert [a.digit for a in answers] == expected.argmax(1).tolist()
+    assert [a.probability for a in answers] == pytest.approx(expected.max(1).values.tolist(), abs=1e-5)
+    assert sum(entry["probability"] for entry in answers[0].top_k) == pytest.approx(1)
+
+
+def test_it_reads_strangers_pictures(predictor, digits, strangers):
+    pictures = strangers.strangers(digits[0][:40], "tiny", 0)
+    answers = predictor.predict(np.asarray(open_picture(p)) for p in pictures)
+    assert np.mean([a.digit == y for a, y in zip(answers, digits[1][:40], strict=True)]) > 0.8
+
+
+def open_picture(data):
+    import io
+
+    return Image.open(io.BytesIO(data))
+
+
+def test_one_row_per_input_in_order_whatever_fails(predictor, folder):
+    inputs = [folder / "0.png", folder / "none.png", folder / "notes.txt", folder / "1.png"] * BATCH
+    answers = predictor.predict(inputs)
+    assert [a.path for a in answers] == [str(path) for path in inputs]
+    assert [a.status for a in answers[:4]] == ["ok", "error", "error", "ok"]
+    assert answers[1].digit is None
+    assert "no such file" in answers[1].reason
+
+
+def test_rows_hold_the_contracts_keys_and_are_strict_json(predictor, folder):
+    for answer in predictor.predict([folder / "0.png", folder / "none.png"]):
+        row = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
+        assert set(row) == KEYS
+
+
+@pytest.mark.skipif(os.sep != "/", reason="names of bytes exist on POSIX alone")
+def test_a_file_name_that_is_no_text_can_be_encoded(predictor, tmp_path):
+    name = os.fsdecode(b"\xff<script>.png")
+    row = predictor.predict([tmp_path / name])[0].to_dict()
+    assert json.dumps(row, ensure_ascii=False).encode()
+
+
+def test_it_abstains_under_the_threshold_and_still_says_its_digit(predictor, folder):
+    answer = predictor.predict([folder / "0.png"], threshold=1.0)[0]
+    assert answer.status == "abstain"
+    assert answer.digit is not None
+    assert "unsure" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("picture", "flag"),
+    [
+        (np.full((50, 50), 255, np.uint8), "blank"),
+        (np.random.default_rng(0).integers(0, 256, (60, 60)).astype(np.uint8), "not a digit"),
+    ],
+)
+def test_it_abstains_on_what_is_no_digit(predictor, picture, flag):
+    answer = predictor.predict([picture], threshold=0.0)[0]
+    assert answer.status == "abstain"
+    assert flag in answer.flags
+
+
+def test_several_digits_are_refused_with_boxes_or_read_from_left_to_right(predictor, digits):
+    sheet = np.zeros((40, 90), np.uint8)
+    sheet[6:34, 6:34], sheet[6:34, 54:82] = digits[0][1], digits[0][2]
+    refused = predictor.predict([sheet])
+    assert [a.status for a in refused] == ["abstain"]
+    assert refused[0].reason.startswith("2 digits, at (left top right bottom)")
+    parts = predictor.predict([sheet], segment=True)
+    assert [a.flags[-1] for a in parts] == ["part 1 of 2", "part 2 of 2"]
+    assert [a.digit for a in parts] == [0, 4]
+
+
+def test_foreign_logits_are_flagged(make_bundle, digits):
+    predictor = Predictor.load(make_bundle(abstention={"energy": {"limit": 1e6}}))
+    assert predictor.predict([digits[0][0]])[0].flags == ("not a digit",)
+
+
+@pytest.mark.parametrize(
+    "options", [{"top_k": 0}, {"threshold": 1.5}, {"invert": "maybe"}, {"coverage": 1.0}, {"threshold": float("nan")}]
+)
+def test_options_that_mean_nothing_are_wrong_usage(predictor, options):
+    with pytest.raises(UsageError):
+        predictor.predict([], **options)
+
+
+def test_what_the_model_saw_is_saved(predictor, digits, tmp_path):
+    predictor.predict([digits[0][0], digits[0][1]], save_input=tmp_path / "seen")
+    saved = sorted((tmp_path / "seen").iterdir())
+    assert len(saved) == 2
+    assert np.array_equal(np.asarray(Image.open(saved[1])), digits[0][1])
+
+
+def test_a_stream_reads_no_further_ahead_than_a_batch(predictor, digits):
+    taken = []
+
+    def source():
+        for i in range(1000):
+            taken.append(i)
+            yield digits[0][i % 10]
+
+    stream = predictor.stream(source())
+    for _ in range(BATCH + 1):
+        next(stream)
+    assert len(taken) <= 2 * BATCH
+
+
+def test_text_of_what_the_model_saw_has_28_lines():
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[0, 0] = 255
+    lines = as_text(pixels).split("\n")
+    assert len(lines) == 28
+    assert lines[0] == "@"
+
+
+def test_inputs_are_collected_in_stable_order(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    names = [path.name for path in collect_inputs(["-", "pictures", "missing.png", "pictures/[12].png"])]
+    assert names == ["-", "0.png", "1.png", "2.png", "missing.png", "1.png", "2.png"]
+    assert [p.name for p in collect_inputs([str(folder)], recursive=True)] == ["0.png", "1.png", "2.png", "3.PNG"]
+    assert list(collect_inputs([str(folder / "*.gif")])) == [folder / "*.gif"]
+    assert list(collect_inputs(["pictures/notes.txt"])) == [Path("pictures/notes.txt")]
