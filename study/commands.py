@@ -259,11 +259,13 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
 
     folder = _model_folder(args)
     bundle = load_bundle(folder)
-    train = load_train("mnist")
-    _, validation = stratified_split(train.labels, 0)
+    about: dict[str, Any] = (bundle.description.model_extra or {}).get("dataset", {})
+    data_dir = about.get("data_dir")
+    train = load_train(about.get("name", "mnist"), Path(data_dir) if data_dir else None)
+    _, validation = stratified_split(train.labels, about.get("split_seed", 0))
     path = args.output or folder / "model.onnx"
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
-    print(f"{path}: {parity}")
+    print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
     return 0
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 from safetensors.torch import load_file
 
 from study.config import StudySettings
+from study.evaluation.metrics import confusion_matrix, per_class
+from study.evaluation.seal import read_openings
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import read_logits, read_meta
 from study.inference.abstain import fit_abstention
@@ -13,6 +17,7 @@ from study.inference.bundle import model_card, write_bundle
 from study.results import StudyFiles, read_json
 from study.session import versions
 from study.training.loop import TrainingData
+from study.training.metrics import accuracy, nll
 
 
 def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None:
@@ -40,22 +45,33 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
         "temperature": temperature,
         "threshold": abstention["threshold"],
         "abstention": abstention,
-        "dataset": {"name": settings.dataset.name, "sha256": settings.dataset.sha256},
+        "dataset": {
+            "name": settings.dataset.name,
+            "data_dir": settings.dataset.data_dir,
+            "split_seed": settings.dataset.split_seed,
+            "sha256": settings.dataset.sha256,
+        },
         "study": settings.name,
         "trial": meta.trial,
         "run": run,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
-    write_bundle(
-        files.model, load_file(files.run(run).weights), content, model_card(content, _metrics(files, run, candidate))
-    )
+    card = model_card(content, _test_metrics(files, run, temperature))
+    write_bundle(files.model, load_file(files.run(run).weights), content, card)
 
 
-def _metrics(files: StudyFiles, run: str, candidate: dict[str, object]) -> dict[str, object]:
-    """What the card says of the model: always validation, and the test once it was opened for this very run."""
-    metrics: dict[str, object] = {"validation_accuracy": candidate["mean_accuracy"]}
-    if files.predictions.exists():
-        labels, logits = read_logits(files.predictions)
-        if run in logits:
-            metrics |= {"test_accuracy": float((logits[run].argmax(1) == labels).mean()), "n_test": len(labels)}
-    return metrics
+def _test_metrics(files: StudyFiles, run: str, temperature: float) -> dict[str, float] | None:
+    """Test figures of the shipped run for its card, once the split was opened for it."""
+    if not files.predictions.exists():
+        return None
+    labels, logits = read_logits(files.predictions)
+    if run not in logits:
+        return None
+    macro = per_class(confusion_matrix(labels, logits[run].argmax(axis=1), logits[run].shape[1])).macro_f1
+    return {
+        "accuracy": accuracy(logits[run], labels),
+        "nll": nll(logits[run], labels, temperature),
+        "f1_macro": macro,
+    }

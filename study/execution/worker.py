@@ -25,6 +25,14 @@ from study.training.loop import OnRung, Precision, TrainingData, fit
 Work = Callable[[Job, OnRung], dict[str, Any]]
 
 
+class RunFailedError(Exception):
+    """A run's own failure, with what is known of it all the same: how large its model was."""
+
+    def __init__(self, reason: str, outcome: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
 def serve(connection: Connection, work: Work) -> None:
     """Run jobs until the driver says None or goes away. Every failure of a job becomes its reason."""
     while True:
@@ -39,6 +47,8 @@ def serve(connection: Connection, work: Work) -> None:
             message = ("finished", None, work(job, lambda examples, metrics: _ask(connection, examples, metrics)))
         except (EOFError, BrokenPipeError):
             return
+        except RunFailedError as error:
+            message = ("finished", str(error), error.outcome)
         except Exception as error:
             message = ("finished", _reason(error), {})
         try:
@@ -76,16 +86,23 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         history.append(_history_row(examples, len(data.part(job.part)), metrics))
         return on_rung(examples, metrics)
 
-    fit(
-        model,
-        data,
-        training_config(job.config),
-        job.schedule,
-        on_mark,
-        seed=job.seed,
-        part=job.part,
-        precision=precision,
-    )
+    try:
+        fit(
+            model,
+            data,
+            training_config(job.config),
+            job.schedule,
+            on_mark,
+            seed=job.seed,
+            part=job.part,
+            precision=precision,
+        )
+    except (EOFError, BrokenPipeError):  # the driver left: not the run's failure
+        raise
+    except Exception as error:
+        raise RunFailedError(
+            _reason(error), size | {"training_seconds": float(last.get("training_seconds", 0.0))}
+        ) from error
     training_seconds = float(last.get("training_seconds", 0.0))
     if job.run is not None:
         metrics = (

@@ -203,7 +203,8 @@ class Search:
         if self.limits.allowance is None:
             # Without a limit of time the turn must not depend on a clock: reruns are identical.
             return min(open_families, key=lambda family: family.counted + len(family.flights))
-        return min(open_families, key=lambda family: self._committed(family, running))
+        # What a first trial costs is not known while it waits: then the family with fewer trials goes first.
+        return min(open_families, key=lambda family: (self._committed(family, running), len(family.flights)))
 
     def _committed(self, family: FamilySearch, running: dict[str, float]) -> float:
         """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far."""
