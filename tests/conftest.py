@@ -1,0 +1,182 @@
+"""What tests share: a small real slice of MNIST's training file, tiny search spaces, a study's folder and storage."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import torch
+
+from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
+from study.data.datasets import Dataset, load_train, pixel_statistics
+from study.results import StudyFiles
+from study.search.storage import open_storage, storage_url
+from study.training.loop import TrainingData
+
+N_TRAIN, N_VALIDATION = 600, 200
+
+TINY_SPACES = {
+    "mlp": """\
+family = "mlp"
+depth = { low = 1, high = 2 }
+width = { repeat = "depth", low = 8, high = 32, log = true }
+activation = { choices = ["relu", "tanh"] }
+normalisation = "none"
+dropout = 0.0
+optimizer = { choices = ["sgd", "adamw"] }
+batch_size = { choices = [32, 64] }
+augmentation = "none"
+
+[[parameter]]
+name = "learning_rate"
+when = { optimizer = "sgd" }
+low = 1e-2
+high = 1.0
+log = true
+
+[[parameter]]
+name = "learning_rate"
+when = { optimizer = "adamw" }
+low = 1e-3
+high = 1e-1
+log = true
+
+[[warm_start]]
+depth = 1
+width = [24]
+optimizer = "adamw"
+learning_rate = 1e-2
+
+[[warm_start]]
+depth = 2
+width = [24, 16]
+optimizer = "adamw"
+learning_rate = 5e-3
+""",
+    "cnn": """\
+family = "cnn"
+stages = 2
+convs_per_stage = 1
+width = { low = 4, high = 8 }
+growth = 1.0
+kernel_size = 3
+activation = "relu"
+normalisation = "none"
+pooling = "max"
+residual = false
+head = "global"
+dropout = 0.0
+optimizer = "adamw"
+learning_rate = { low = 1e-3, high = 5e-2, log = true }
+batch_size = 32
+augmentation = "none"
+
+[[warm_start]]
+width = 8
+learning_rate = 1e-2
+
+[[warm_start]]
+width = 4
+learning_rate = 2e-2
+""",
+}
+
+
+@pytest.fixture(scope="session")
+def mnist_slice() -> Dataset:
+    """The first 1,000 images of MNIST's training file; 800 serve as data, the rest wherever a test file is needed."""
+    whole = load_train("mnist")
+    return Dataset("slice", whole.images[:1000].clone(), whole.labels[:1000].clone(), whole.classes, {})
+
+
+@pytest.fixture(scope="session")
+def training_data(mnist_slice: Dataset) -> TrainingData:
+    n = N_TRAIN + N_VALIDATION
+    images, labels = mnist_slice.images[:n].clone(), mnist_slice.labels[:n].clone()
+    mean, std = pixel_statistics(images[:N_TRAIN])
+    return TrainingData(images, labels, torch.arange(N_TRAIN), torch.arange(N_TRAIN, n), mean, std, 10)
+
+
+@pytest.fixture(scope="session")
+def write_idx(mnist_slice: Dataset) -> Callable[[Path], Path]:
+    """Writes the slice as a folder for --data-dir. Its "test" files hold training images too: MNIST's own test split
+    stays sealed."""
+
+    def write(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        n = N_TRAIN + N_VALIDATION
+        for stem, part in (("train", slice(0, n)), ("t10k", slice(n, None))):
+            images, labels = mnist_slice.images[part].numpy(), mnist_slice.labels[part].numpy().astype(np.uint8)
+            header = struct.pack(">IIII", 0x803, *images.shape)
+            (folder / f"{stem}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+            header = struct.pack(">II", 0x801, len(labels))
+            (folder / f"{stem}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def tiny_spaces(tmp_path: Path) -> dict[str, Path]:
+    """Search-space files whose every branch trains in a moment, by family."""
+    folder = tmp_path / "spaces"
+    folder.mkdir()
+    paths = {family: folder / f"{family}.toml" for family in TINY_SPACES}
+    for family, path in paths.items():
+        path.write_text(TINY_SPACES[family])
+    return paths
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> StudyFiles:
+    files = StudyFiles(tmp_path / "results" / "tiny")
+    files.root.mkdir(parents=True)
+    return files
+
+
+@pytest.fixture
+def storage(files: StudyFiles) -> optuna.storages.BaseStorage:
+    return open_storage(storage_url(files, None))
+
+
+@pytest.fixture
+def make_settings() -> Callable[..., StudySettings]:
+    """Settings of a study over the tiny spaces; keyword arguments replace fields, `spaces` and `rungs` the families."""
+
+    def make(
+        spaces: dict[str, str] | None = None, rungs: tuple[int, ...] = (100, 300, 900), **fields: object
+    ) -> StudySettings:
+        ladder = Ladder(examples=rungs, reduction_factor=3)
+        families = {
+            family: FamilySettings(space_file=f"{family}.toml", space=text, ladder=ladder)
+            for family, text in (TINY_SPACES if spaces is None else spaces).items()
+        }
+        dataset = DatasetSettings(
+            name="slice",
+            classes=tuple("0123456789"),
+            sha256={"train-images": "0" * 64},
+            n_train=N_TRAIN,
+            n_validation=N_VALIDATION,
+            split_seed=0,
+            split_sha256="1" * 64,
+            mean=0.13,
+            std=0.31,
+        )
+        settings = StudySettings(
+            name="tiny",
+            created="2026-01-01T00:00:00+00:00",
+            seed=7,
+            sampler="random",
+            pruner="asha",
+            dataset=dataset,
+            retrain=RetrainSettings(),
+            families=families,
+            versions={"torch": "2.15.0"},
+        )
+        return StudySettings.model_validate(settings.model_dump() | fields)
+
+    return make

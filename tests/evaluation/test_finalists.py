@@ -1,0 +1,293 @@
+"""Retraining for real, on a few hundred digits and a few steps a run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from study.config import RetrainSettings, StudySettings
+from study.errors import StudyError
+from study.evaluation.finalists import Engine, Retraining, best_trial, choose_candidates, fingerprint
+from study.execution.executors import InProcessExecutor
+from study.execution.jobs import Finished, Job
+from study.execution.worker import Work, train
+from study.results import StudyFiles, done_runs, read_json
+from study.training.loop import OnRung, TrainingData
+
+MLP = {
+    "family": "mlp",
+    "depth": 1,
+    "width": [8],
+    "activation": "relu",
+    "normalisation": "none",
+    "dropout": 0.0,
+    "optimizer": "adamw",
+    "learning_rate": 0.01,
+    "batch_size": 50,
+    "augmentation": "none",
+}
+
+
+def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, **more: Any) -> dict[str, Any]:
+    """A trial as trials.jsonl has it; the other family is the same network, to be quick."""
+    rungs = [{"examples": 900}]
+    about = {"state": "COMPLETE", "examples": 900, "training_seconds": 0.1, "rungs": rungs, "config": MLP}
+    return {"number": number, "family": family, "value": value, "nll": nll, **about, **more}
+
+
+CANDIDATES = {"mlp": [record(4, 0.9), record(2, 0.8)], "cnn": [record(7, 0.95, family="cnn")]}
+EXAMPLES = {"mlp": 300, "cnn": 200}
+
+
+class Notes:
+    """A watch that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: dict[str, float | None] = {}
+        self.abandoned: list[str] = []
+
+    def begin(self, job: Job) -> None:
+        self.begun.append(job.id)
+
+    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
+        assert metrics["train_loss"] > 0
+
+    def end(self, event: Finished, train_loss: float | None) -> None:
+        self.ended[event.job.id] = train_loss
+
+    def abandon(self, reason: str) -> None:
+        self.abandoned.append(reason)
+
+
+class Bench:
+    def __init__(self, files: StudyFiles, settings: StudySettings, data: TrainingData) -> None:
+        self.files = files
+        self.settings = settings
+        self.work: Work = functools.partial(train, data=data, precision="fp32")
+        self.notes = Notes()
+        self.seen: list[str] = []
+
+    def retrain(
+        self,
+        candidates: dict[str, list[dict[str, Any]]] = CANDIDATES,
+        examples: dict[str, int] = EXAMPLES,
+        work: Work | None = None,
+    ) -> Retraining:
+        self.notes, self.seen = Notes(), []
+        engine = Engine("cpu", "fp32", 1)
+        retraining = Retraining(self.files, self.settings, candidates, examples, engine, self.notes)
+        with InProcessExecutor(1, work or self.work) as executor:
+            retraining.run(executor, lambda _, run: self.seen.append(run) if run else None)
+        return retraining
+
+
+@pytest.fixture
+def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training_data: TrainingData) -> Bench:
+    retrain = RetrainSettings(candidates=2, candidate_seeds=2, final_seeds=2)
+    return Bench(files, make_settings(retrain=retrain.model_dump()), training_data)
+
+
+RUNS = {
+    "mlp-t4-seed0",
+    "mlp-t4-seed1",
+    "mlp-t2-seed0",
+    "mlp-t2-seed1",
+    "mlp-final-seed0",
+    "mlp-final-seed1",
+    "cnn-t7-seed0",
+    "cnn-t7-seed1",
+    "cnn-final-seed0",
+    "cnn-final-seed1",
+}
+
+
+def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Bench) -> None:
+    retraining = bench.retrain()
+    assert set(done_runs(bench.files)) == set(bench.seen) == RUNS
+    assert retraining.n_done == retraining.n_runs == len(RUNS)
+    found = retraining.save()
+    assert read_json(bench.files.finalists) == found
+    for family, row in found["families"].items():
+        means = [candidate["mean_accuracy"] for candidate in row["candidates"]]
+        assert means == sorted(means, reverse=True)
+        assert row["finalist"] == row["candidates"][0]["trial"]
+        assert row["final_runs"] == [f"{family}-final-seed0", f"{family}-final-seed1"]
+        assert row["schedule"]["examples_per_run"] == EXAMPLES[family]
+        assert row["failed"] == {}
+        for candidate in row["candidates"]:
+            metrics = [read_json(bench.files.run(run).metrics) for run in candidate["runs"]]
+            assert candidate["accuracies"] == [m["accuracy"] for m in metrics]
+            assert candidate["mean_nll"] == pytest.approx(sum(m["nll_scaled"] for m in metrics) / 2)
+    leaders = {family: row["candidates"][0]["mean_accuracy"] for family, row in found["families"].items()}
+    assert leaders[found["winner"]] == max(leaders.values())
+    assert found["shipped_run"] == f"{found['winner']}-final-seed0"
+    assert found["best_trial"] == {"family": "cnn", "number": 7, "accuracy": 0.95}
+    marked = [(f, c["trial"]) for f, row in found["families"].items() for c in row["candidates"] if c["best_overall"]]
+    assert marked == [("cnn", 7)]
+
+
+def test_final_runs_see_train_and_validation_for_as_many_steps(bench: Bench) -> None:
+    bench.retrain({"mlp": [record(4, 0.9)]})
+    candidate, final = (read_json(bench.files.run(run).metrics) for run in ("mlp-t4-seed0", "mlp-final-seed0"))
+    assert candidate["steps"] == final["steps"] == 6
+    assert candidate["examples"] == final["examples"] == 300
+    assert (final["accuracy"], final["temperature"]) == (None, None)
+    assert bench.files.run("mlp-t4-seed0").validation.exists()
+    assert not bench.files.run("mlp-final-seed0").validation.exists()
+    assert 'data_part = "train+validation"' in bench.files.run("mlp-final-seed0").config.read_text()
+
+
+def test_every_run_has_a_seed_of_its_own(bench: Bench) -> None:
+    seeds = []
+
+    def noting(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        seeds.append(job.seed)
+        return bench.work(job, on_rung)
+
+    bench.retrain(work=noting)
+    assert len(set(seeds)) == len(RUNS)
+
+
+def test_a_rerun_does_nothing_and_says_the_same(bench: Bench) -> None:
+    before = bench.retrain().result()
+    again = bench.retrain()
+    assert bench.seen == bench.notes.begun == []
+    assert again.n_done == again.n_runs
+    after = again.result()
+    for row in (*before["families"].values(), *after["families"].values()):
+        row.pop("seconds")
+    assert after == before
+
+
+def test_a_killed_retraining_repeats_only_what_was_not_finished(bench: Bench) -> None:
+    def killed(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if len(done_runs(bench.files)) == 4:
+            raise ValueError("killed here")
+        return bench.work(job, on_rung)
+
+    bench.retrain(work=killed)
+    finished = set(done_runs(bench.files))
+    assert len(finished) == 4
+    bench.retrain()
+    assert not finished & set(bench.seen)
+    assert set(done_runs(bench.files)) >= finished
+
+
+def test_an_interruption_tells_the_watch(bench: Bench) -> None:
+    retraining = Retraining(bench.files, bench.settings, CANDIDATES, EXAMPLES, Engine("cpu", "fp32", 1), bench.notes)
+
+    def stop(*_: object) -> None:
+        raise StudyError("interrupted by SIGTERM")
+
+    with InProcessExecutor(1, bench.work) as executor, pytest.raises(StudyError, match="SIGTERM"):
+        retraining.run(executor, stop)
+    assert bench.notes.abandoned == ["interrupted: interrupted by SIGTERM"]
+
+
+def test_another_schedule_is_another_run_and_the_old_one_is_kept(bench: Bench) -> None:
+    bench.retrain()
+    bench.retrain(examples=EXAMPLES | {"cnn": 400})
+    assert set(bench.seen) == {run for run in RUNS if run.startswith("cnn")}
+    old = {path.name.rsplit("-", 1)[0] for path in (bench.files.runs / "old").iterdir()}
+    assert old == set(bench.seen)
+    assert read_json(bench.files.run("cnn-final-seed0").metrics)["examples"] == 400
+    assert set(done_runs(bench.files)) == RUNS
+
+
+def test_a_failed_run_is_noted_and_the_others_stand(bench: Bench) -> None:
+    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if job.id in ("mlp-t4-seed1", "mlp-final-seed0"):
+            raise MemoryError
+        return bench.work(job, on_rung)
+
+    found = bench.retrain(work=fragile).result()["families"]["mlp"]
+    assert found["failed"] == {"mlp-t4-seed1": "out of memory", "mlp-final-seed0": "out of memory"}
+    assert found["final_runs"] == ["mlp-final-seed1"]
+    assert next(c for c in found["candidates"] if c["trial"] == 4)["runs"] == ["mlp-t4-seed0"]
+    assert bench.notes.ended["mlp-final-seed0"] is None
+
+
+def test_a_family_whose_candidates_all_failed_cannot_win(bench: Bench) -> None:
+    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if job.id.startswith("cnn"):
+            raise MemoryError
+        return bench.work(job, on_rung)
+
+    found = bench.retrain(work=fragile).result()
+    assert found["winner"] == "mlp"
+    assert (found["families"]["cnn"]["finalist"], found["families"]["cnn"]["final_runs"]) == (None, [])
+
+
+def test_nothing_that_stands_is_an_error(bench: Bench) -> None:
+    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        raise ValueError("no")
+
+    with pytest.raises(StudyError, match="no run of the retraining ended well"):
+        bench.retrain(work=failing).result()
+
+
+def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> None:
+    attempts: list[str] = []
+
+    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        attempts.append(job.id)
+        if job.id == "mlp-t4-seed0" or (job.id == "cnn-t7-seed0" and attempts.count(job.id) < 3):
+            raise EOFError  # the worker leaves without a word
+        return bench.work(job, on_rung)
+
+    found = bench.retrain(work=fragile).result()["families"]
+    assert attempts.count("mlp-t4-seed0") == attempts.count("cnn-t7-seed0") == 3
+    assert "its worker died 3 times" in found["mlp"]["failed"]["mlp-t4-seed0"]
+    assert found["cnn"]["failed"] == {}
+    assert bench.notes.begun.count("cnn-t7-seed0") == 1
+
+
+# --- choosing --------------------------------------------------------------------------------------------------------
+
+
+def test_candidates_are_the_best_completed_trials_ties_by_nll() -> None:
+    records = [record(0, 0.8), record(1, 0.9, nll=0.4), record(2, 0.9, nll=0.3), record(3, 0.95)]
+    assert [r["number"] for r in choose_candidates(records, 3)] == [3, 2, 1]
+
+
+def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
+    pruned = {"state": "PRUNED", "rungs": [{}]}
+    records = [
+        record(0, 0.99, examples=100, **pruned),
+        record(1, 0.7, examples=300, **pruned),
+        record(2, 0.8, examples=300, **pruned),
+        record(3, 0.5),
+        record(4, 0.9, state="FAIL"),
+        record(5, 0.9, state="PRUNED", rungs=[]) | {"rungs": []},
+    ]
+    assert [r["number"] for r in choose_candidates(records, 9)] == [3, 2, 1, 0]
+    assert choose_candidates([], 3) == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_best_trial_is_always_a_candidate(n: int) -> None:
+    records = [record(i, 0.5 + 0.01 * (i * 7 % 10), family=("mlp", "cnn")[i % 2], nll=0.1 * i) for i in range(20)]
+    best = best_trial(records)
+    assert best is not None
+    chosen = {f: choose_candidates([r for r in records if r["family"] == f], n) for f in ("mlp", "cnn")}
+    assert best in chosen[best["family"]]
+    assert best["value"] == max(r["value"] for r in records)
+    assert best_trial([r for rows in chosen.values() for r in rows]) == best
+
+
+def test_a_completed_trial_beats_a_pruned_one_of_another_family() -> None:
+    pruned = record(1, 0.99, family="cnn", state="PRUNED", rungs=[{}])
+    assert best_trial([pruned, record(0, 0.6)]) == record(0, 0.6)
+    assert best_trial([pruned]) == pruned
+    assert best_trial([]) is None
+
+
+def test_a_retraining_is_known_by_its_trials_and_lengths() -> None:
+    assert fingerprint(CANDIDATES, EXAMPLES) == {
+        "mlp": {"trials": [4, 2], "examples_per_run": 300},
+        "cnn": {"trials": [7], "examples_per_run": 200},
+    }

@@ -1,0 +1,253 @@
+"""One contract for both executors, on real tiny training; then what only processes can do."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
+from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
+from study.execution.worker import train
+from study.results import RunFiles, read_json
+from study.training.loop import Schedule, TrainingData
+
+CONFIG = {
+    "family": "mlp",
+    "depth": 1,
+    "width": [16],
+    "activation": "relu",
+    "normalisation": "none",
+    "dropout": 0.2,
+    "optimizer": "adamw",
+    "learning_rate": 0.01,
+    "batch_size": 50,
+    "augmentation": "shift",
+}
+SCHEDULE = Schedule((4, 4), (4, 8))
+PATIENCE = 60.0  # seconds until an event that must come is given up
+KINDS = ("process", "in_process")
+
+
+@pytest.fixture(scope="module")
+def executors(training_data: TrainingData) -> Iterator[dict[str, Executor]]:
+    """Both kinds with one worker each, kept alive: every test leaves them idle."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    work = functools.partial(train, data=training_data, precision="fp32")
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(ProcessExecutor(1, training_data, precision="fp32", threads=1))
+        yield {"process": process, "in_process": stack.enter_context(InProcessExecutor(1, work))}
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=KINDS)
+def executor(request: pytest.FixtureRequest, executors: dict[str, Executor]) -> Executor:
+    return executors[request.param]
+
+
+def job(name: str = "a", schedule: Schedule = SCHEDULE, seed: int = 5, **config: Any) -> Job:
+    return Job(name, CONFIG | config, seed, schedule)
+
+
+def event_of(executor: Executor) -> Event:
+    event = executor.next_event(PATIENCE)
+    assert event is not None, "no event came"
+    return event
+
+
+def drain(executor: Executor, n_jobs: int) -> list[Event]:
+    """All events until `n_jobs` ended, every report answered with go."""
+    events: list[Event] = []
+    while n_jobs:
+        events.append(event_of(executor))
+        if isinstance(events[-1], Report):
+            executor.answer(events[-1].job, True)
+        else:
+            n_jobs -= 1
+    return events
+
+
+def test_a_job_reports_at_every_mark_and_finishes(executor: Executor) -> None:
+    executor.submit(job())
+    first, second, end = drain(executor, 1)
+    assert isinstance(first, Report)
+    assert isinstance(second, Report)
+    assert isinstance(end, Finished)
+    assert (first.examples, second.examples) == (200, 400)
+    assert 0 <= first.metrics["accuracy"] <= 1
+    assert "logits" not in first.metrics  # they stay where they are, or they would cross the pipe at every rung
+    assert end.reason is None
+    assert end.job.id == "a"
+    assert end.outcome["n_parameters"] == 784 * 16 + 16 + 16 * 10 + 10
+    assert 0 < end.outcome["training_seconds"] <= end.held_seconds
+
+
+def test_stop_ends_a_job_at_its_mark(executor: Executor) -> None:
+    executor.submit(job())
+    report = event_of(executor)
+    executor.answer(report.job, False)
+    end = event_of(executor)
+    assert isinstance(end, Finished)
+    assert end.reason is None
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"optimizer": "sgd", "learning_rate": 1e30}, "not finite by step 4"),
+        ({"activation": "swish"}, "configuration of family 'mlp': key 'activation'"),
+        ({"batch_size": "many"}, "batch_size"),
+    ],
+)
+def test_a_failure_becomes_a_reason_of_one_line_and_the_worker_goes_on(
+    executor: Executor, config: dict[str, Any], reason: str
+) -> None:
+    executor.submit(job(**config))
+    end = drain(executor, 1)[-1]
+    assert isinstance(end, Finished)
+    assert reason in str(end.reason)
+    assert "\n" not in str(end.reason)
+    executor.submit(job())
+    assert drain(executor, 1)[-1].job.id == "a"
+
+
+def test_more_jobs_than_workers_wait_their_turn(executor: Executor) -> None:
+    for name in "abc":
+        executor.submit(job(name))
+    assert list(executor.running()) == ["a"]
+    ends = [event.job.id for event in drain(executor, 3) if isinstance(event, Finished)]
+    assert ends == ["a", "b", "c"]
+    assert executor.running() == {}
+
+
+def test_what_no_worker_has_started_can_be_withdrawn(executor: Executor) -> None:
+    for name in "abc":
+        executor.submit(job(name))
+    assert [waiting.id for waiting in executor.withdraw()] == ["b", "c"]
+    assert executor.withdraw() == []
+    assert [event.job.id for event in drain(executor, 1)] == ["a", "a", "a"]
+    assert executor.next_event(0) is None
+
+
+def test_an_idle_executor_has_no_event(executor: Executor) -> None:
+    assert executor.next_event(0.01) is None
+    assert executor.n_workers == 1
+
+
+def test_a_run_writes_its_folder(executor: Executor, tmp_path: Path) -> None:
+    target = RunTarget(str(tmp_path / "run"), "digest", {"family": "mlp", "seed": 5})
+    executor.submit(Job("run", CONFIG, 5, SCHEDULE, "train", target))
+    drain(executor, 1)
+    files = RunFiles(tmp_path / "run")
+    assert read_json(files.done) == {"hash": "digest"}
+    metrics = read_json(files.metrics)
+    assert (metrics["examples"], metrics["steps"]) == (400, 8)
+    assert metrics["training_seconds"] <= metrics["seconds"]
+    assert files.validation.exists()
+
+
+def without_seconds(events: list[Event]) -> list[dict[str, Any]]:
+    reports = [event.metrics for event in events if isinstance(event, Report)]
+    return [{key: value for key, value in report.items() if key != "training_seconds"} for report in reports]
+
+
+def test_both_executors_compute_the_same(executors: dict[str, Executor]) -> None:
+    found = {}
+    for kind, executor in executors.items():
+        executor.submit(job(seed=11))
+        found[kind] = without_seconds(drain(executor, 1))
+    assert found["process"] == found["in_process"]
+
+
+def test_another_seed_computes_another_thing(executors: dict[str, Executor]) -> None:
+    found = []
+    for seed in (1, 2, 1):
+        executors["in_process"].submit(job(seed=seed))
+        found.append(without_seconds(drain(executors["in_process"], 1)))
+    assert found[0] == found[2] != found[1]
+
+
+# --- processes alone -------------------------------------------------------------------------------------------------
+
+
+def pids() -> dict[str, int]:
+    return {child.name: int(child.pid or 0) for child in multiprocessing.active_children()}
+
+
+def test_a_killed_worker_is_reported_and_replaced(executors: dict[str, Executor]) -> None:
+    executor = executors["process"]
+    executor.submit(job("victim"))
+    executor.submit(job("next"))
+    report = event_of(executor)
+    os.kill(pids()[f"worker-{report.worker}"], signal.SIGKILL)
+    death = event_of(executor)
+    assert isinstance(death, Died)
+    assert death.job.id == "victim"
+    assert death.exit_code == -signal.SIGKILL
+    executor.answer(death.job, True)  # too late, and harmless
+    end = drain(executor, 1)[-1]
+    assert isinstance(end, Finished)
+    assert (end.job.id, end.reason) == ("next", None)
+
+
+DRIVER = """
+import multiprocessing, signal, torch
+from study.execution.executors import ProcessExecutor
+from study.execution.jobs import Job
+from study.training.loop import Schedule, TrainingData
+
+if __name__ == "__main__":
+    images = torch.zeros(200, 28, 28, dtype=torch.uint8)
+    data = TrainingData(images, torch.arange(200) % 10, torch.arange(100), torch.arange(100, 200), 0.1, 0.3, 10)
+    executor = ProcessExecutor(2, data)
+    config = {config!r}
+    executor.submit(Job("long", config, 0, Schedule((10**9,), (1, 10**9))))
+    executor.answer(executor.next_event(60).job, True)  # now it trains and will not look at its pipe again
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    signal.pause()
+"""
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_workers_end_soon_after_their_driver_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.replace("{config!r}", repr(CONFIG)))
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        workers = [int(pid) for pid in driver.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(is_alive(pid) for pid in workers)
+        driver.kill()
+    deadline = time.monotonic() + 10
+    while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not [pid for pid in workers if is_alive(pid)]
+
+
+def test_closing_ends_idle_and_busy_workers(training_data: TrainingData) -> None:
+    before = set(pids().values())
+    with ProcessExecutor(2, training_data) as executor:
+        mine = set(pids().values()) - before
+        executor.submit(job())
+        event_of(executor)
+    assert len(mine) == 2
+    assert not any(is_alive(pid) for pid in mine)

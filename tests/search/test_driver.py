@@ -1,0 +1,518 @@
+"""The driver over an in-process executor whose work is a formula of the configuration: real storage, no training."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+
+from study.config import StudySettings
+from study.errors import StudyError
+from study.execution.executors import Executor, InProcessExecutor
+from study.execution.jobs import Event, Finished, Job, Report
+from study.execution.worker import Work
+from study.results import StudyFiles, read_jsonl
+from study.search.driver import Limits, Search
+from study.search.storage import compare_all, open_storage, record_of, storage_url
+from study.seeds import derive_seed
+from study.training.loop import OnRung
+
+RUNGS = (100, 300, 900)
+Settings = Callable[..., StudySettings]
+
+
+def quality(job: Job) -> float:
+    """Between 0 and 1, best at a learning rate of 0.02; the seed matters a little."""
+    distance = abs(math.log10(job.config["learning_rate"] / 0.02))
+    return 0.9 / (1 + distance) + job.seed % 1000 / 1e5
+
+
+def metrics(accuracy: float) -> dict[str, Any]:
+    return {"accuracy": accuracy, "nll_scaled": 1 - accuracy, "temperature": 1.0, "training_seconds": 0.01}
+
+
+def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    for rung, examples in enumerate(RUNGS):
+        if not on_rung(examples, metrics(quality(job) * (rung + 1) / len(RUNGS))):
+            break
+    return {"n_parameters": 10, "flops": None, "training_seconds": 0.01}
+
+
+class Bench:
+    """A study on disk; every `search` opens it anew, as another command would."""
+
+    def __init__(self, files: StudyFiles, settings: StudySettings) -> None:
+        self.files = files
+        self.settings = settings
+
+    def open(self) -> Search:
+        storage = open_storage(storage_url(self.files, None))
+        return Search(self.files, self.settings, storage, self.records)
+
+    def search(
+        self,
+        limits: Limits,
+        work: Work = work,
+        n_workers: int = 1,
+        observe: Callable[[Search, dict[str, Any] | None], None] = lambda *_: None,
+    ) -> Search:
+        search = self.open()
+        with InProcessExecutor(n_workers, work) as executor:
+            search.run(executor, limits, observe)
+        return search
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return read_jsonl(self.files.trials_jsonl)
+
+    @property
+    def counted(self) -> list[dict[str, Any]]:
+        return [record for record in self.records if record["counted"]]
+
+    def trials(self, family: str) -> list[optuna.trial.FrozenTrial]:
+        storage = open_storage(storage_url(self.files, None))
+        return optuna.load_study(study_name=f"tiny/{family}", storage=storage).get_trials()
+
+    def check(self) -> None:
+        """Nothing is RUNNING, and every record is what the database holds."""
+        stored = [
+            record_of(trial, family)
+            for family in self.settings.families
+            for trial in self.trials(family)
+            if trial.state.is_finished() or pytest.fail(f"{family} {trial.number} is {trial.state.name}")
+        ]
+        order = [(record["family"], record["number"]) for record in self.records]
+        assert len(set(order)) == len(order)
+        assert sorted(self.records, key=lambda r: (r["family"], r["number"])) == sorted(
+            stored, key=lambda r: (r["family"], r["number"])
+        )
+
+
+@pytest.fixture
+def bench(files: StudyFiles, make_settings: Settings) -> Bench:
+    return Bench(files, make_settings())
+
+
+def outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """What an identical rerun repeats: all but clocks, trial numbers and attempts."""
+    kept = ("draw", "family", "parameters", "config", "state", "value", "nll", "seed", "role", "examples")
+    return {key: record[key] for key in kept}
+
+
+def outcomes(bench: Bench) -> list[dict[str, Any]]:
+    return sorted(map(outcome, bench.counted), key=lambda record: (record["family"], record["draw"]))
+
+
+# --- totals and records ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_n_trials_is_exact_for_every_family(bench: Bench, n_workers: int) -> None:
+    bench.search(Limits(n_trials=5), n_workers=n_workers)
+    assert Counter(record["family"] for record in bench.records) == {"mlp": 5, "cnn": 5}
+    bench.check()
+
+
+def test_a_larger_total_continues_and_the_same_total_does_nothing(bench: Bench) -> None:
+    for n_trials, expected in ((2, 4), (2, 4), (4, 8)):
+        bench.search(Limits(n_trials=n_trials))
+        assert len(bench.records) == expected
+    draws = Counter((record["family"], record["draw"]) for record in bench.records)
+    assert set(draws.values()) == {1}
+    assert max(draws) == ("mlp", 3)
+    bench.check()
+
+
+def test_a_record_says_what_the_trial_was(bench: Bench) -> None:
+    bench.search(Limits(n_trials=3))
+    record = next(r for r in bench.records if r["family"] == "mlp" and r["state"] == "COMPLETE")
+    assert [rung["examples"] for rung in record["rungs"]] == list(RUNGS)
+    assert record["value"] == record["rungs"][-1]["accuracy"]
+    assert record["nll"] == record["rungs"][-1]["nll"]
+    assert record["examples"] == RUNGS[-1]
+    assert record["distributions"].keys() == record["parameters"].keys()
+    assert record["config"]["width"] == [record["parameters"]["width.0"]]
+    assert record["seed"] == derive_seed(7, "mlp", record["draw"], "trial")
+    assert (record["n_parameters"], record["flops"], record["worker"], record["attempt"]) == (10, None, 0, 1)
+    assert record["start"] <= record["end"]
+    assert record["start"].endswith("+00:00")
+
+
+def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> None:
+    bench.search(Limits(n_trials=10))
+    states = Counter(record["state"] for record in bench.records)
+    assert states["PRUNED"] > 0
+    assert states["COMPLETE"] > 0
+    for record in bench.records:
+        assert (record["state"] == "COMPLETE") == (record["examples"] == RUNGS[-1])
+        if record["state"] == "PRUNED":
+            assert record["reason"] == f"pruned at {record['examples']} examples"
+    for trial in bench.trials("mlp"):
+        assert list(trial.intermediate_values) == [rung for rung in RUNGS if rung <= trial.last_step]
+        assert trial.value == trial.intermediate_values[trial.last_step]
+
+
+def test_without_pruner_every_trial_is_complete(files: StudyFiles, make_settings: Settings) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    search = bench.search(Limits(n_trials=4))
+    assert {record["state"] for record in bench.records} == {"COMPLETE"}
+    best = search.families["cnn"].best
+    assert best is not None
+    assert best["value"] == max(record["value"] for record in bench.records if record["family"] == "cnn")
+
+
+def test_observers_see_every_record_once_and_on_disk(bench: Bench) -> None:
+    seen = []
+
+    def observe(_: Search, record: dict[str, Any] | None) -> None:
+        if record is not None:
+            assert bench.records[-1] == record
+            seen.append(record)
+
+    bench.search(Limits(n_trials=2), observe=observe)
+    assert seen == bench.records
+
+
+# --- warm starts -----------------------------------------------------------------------------------------------------
+
+
+def test_warm_starts_come_first_as_written_and_marked(bench: Bench) -> None:
+    bench.search(Limits(n_trials=4))
+    roles = [record["role"] for record in bench.records if record["family"] == "mlp"]
+    assert roles == ["warm_start", "warm_start", "sampled", "sampled"]
+    first, second = [record["config"] for record in bench.records if record["family"] == "mlp"][:2]
+    assert (first["width"], first["learning_rate"], first["optimizer"]) == ([24], 1e-2, "adamw")
+    assert (second["width"], second["learning_rate"], second["depth"]) == ([24, 16], 5e-3, 2)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_warm_starts(files: StudyFiles, make_settings: Settings, n: int) -> None:
+    bench = Bench(files, make_settings(warm_starts=n))
+    bench.search(Limits(n_trials=2))
+    assert Counter(record["role"] for record in bench.records)["warm_start"] == 2 * n
+
+
+def test_every_family_gets_as_many_warm_starts_as_the_others(files: StudyFiles, make_settings: Settings) -> None:
+    spaces = {name: family.space for name, family in make_settings().families.items()}
+    spaces["cnn"] = spaces["cnn"].split("[[warm_start]]")[0] + "[[warm_start]]\nwidth = 8\n"
+    bench = Bench(files, make_settings(spaces))
+    bench.search(Limits(n_trials=3))
+    roles = Counter((record["family"], record["role"]) for record in bench.records)
+    assert (roles["mlp", "warm_start"], roles["cnn", "warm_start"]) == (1, 1)
+
+
+# --- interruption and resumption -------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """Stands for a signal."""
+
+
+def interrupting(after: int) -> Callable[[Search, dict[str, Any] | None], None]:
+    count = itertools.count(1)
+
+    def observe(*_: object) -> None:
+        if next(count) == after:
+            raise Stop
+
+    return observe
+
+
+def search_in_pieces(bench: Bench, n_trials: int, every: int, n_workers: int = 1) -> int:
+    """Interrupt at every `every`-th observation and continue; returns how often."""
+    for pieces in itertools.count():
+        assert pieces < 100, "no progress"
+        try:
+            bench.search(Limits(n_trials=n_trials), n_workers=n_workers, observe=interrupting(every))
+        except Stop:
+            bench.check()
+        else:
+            return pieces
+    raise AssertionError
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
+    files: StudyFiles, make_settings: Settings, sampler: str
+) -> None:
+    settings = make_settings(sampler=sampler)
+    n_trials = 11  # beyond TPE's random start
+    whole = Bench(files, settings)
+    whole.search(Limits(n_trials=n_trials))
+    for every in (5, 8):
+        pieces = Bench(StudyFiles(files.root.parent / f"{every}"), settings)
+        pieces.files.root.mkdir()
+        assert search_in_pieces(pieces, n_trials, every) > 2
+        assert outcomes(pieces) == outcomes(whole)
+        draws = Counter((record["family"], record["draw"]) for record in pieces.counted)
+        assert set(draws.values()) == {1}
+        pieces.check()
+
+
+def test_the_same_seed_finds_the_same_and_another_seed_another(files: StudyFiles, make_settings: Settings) -> None:
+    found = []
+    for number, seed in enumerate((1, 1, 2)):
+        bench = Bench(StudyFiles(files.root.parent / f"{number}"), make_settings(seed=seed, warm_starts=0))
+        bench.files.root.mkdir()
+        bench.search(Limits(n_trials=4))
+        found.append(outcomes(bench))
+    assert found[0] == found[1] != found[2]
+    assert not [a for a, b in zip(found[0], found[2], strict=True) if a["parameters"] == b["parameters"]]
+
+
+def test_interruptions_with_several_workers_keep_the_total(bench: Bench) -> None:
+    assert search_in_pieces(bench, 6, 9, n_workers=3) > 0
+    assert Counter(record["family"] for record in bench.counted) == {"mlp": 6, "cnn": 6}
+    bench.check()
+
+
+def test_an_interrupted_trial_is_repeated_with_everything_it_had(bench: Bench) -> None:
+    with pytest.raises(Stop):
+        bench.search(Limits(n_trials=3), observe=interrupting(2))
+    interrupted = bench.records
+    assert interrupted
+    for record in interrupted:
+        assert (record["state"], record["counted"], record["value"]) == ("FAIL", False, None)
+        assert record["reason"].startswith("interrupted: ")
+    bench.search(Limits(n_trials=3))
+    for before in interrupted:
+        after = next(r for r in bench.counted if (r["family"], r["draw"]) == (before["family"], before["draw"]))
+        for key in ("parameters", "config", "seed", "role"):
+            assert after[key] == before[key]
+        assert after["attempt"] == before["attempt"] + 1 == 2
+        assert after["number"] != before["number"]
+
+
+def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Bench) -> None:
+    search = bench.open()
+    job = search._ask(search.families["mlp"])  # and then the power fails
+    bench.search(Limits(n_trials=2))
+    bench.check()
+    swept = next(record for record in bench.records if not record["counted"])
+    assert (swept["number"], swept["state"]) == (0, "FAIL")
+    again = next(r for r in bench.counted if r["family"] == "mlp" and r["draw"] == swept["draw"])
+    assert (again["config"], again["seed"], again["attempt"]) == (job.config, job.seed, 2)
+    assert len(bench.counted) == 4
+
+
+def test_a_driver_killed_in_the_middle_of_an_ask_repeats_no_draw(bench: Bench) -> None:
+    bench.search(Limits(n_trials=3))
+    family = bench.open().families["mlp"]
+    family.study.ask().suggest_categorical("optimizer", ["sgd", "adamw"])
+    bench.search(Limits(n_trials=5))
+    bench.check()
+    assert Counter(record["family"] for record in bench.counted) == {"mlp": 5, "cnn": 5}
+    assert sorted(r["draw"] for r in bench.counted if r["family"] == "mlp") == [0, 1, 2, 3, 4]
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def test_five_failures_in_a_row_stop_a_family_and_not_the_other(bench: Bench) -> None:
+    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if job.config["family"] == "mlp":
+            raise ValueError("the network\nfell over")
+        return work(job, on_rung)
+
+    with pytest.raises(StudyError, match=r"family mlp stopped after 5 failures in a row.*the network fell over"):
+        bench.search(Limits(n_trials=12), failing)
+    by_family = Counter(record["family"] for record in bench.counted)
+    assert by_family["cnn"] == 12
+    assert 5 <= by_family["mlp"] <= 6  # one was prepared ahead
+    assert {r["state"] for r in bench.counted if r["family"] == "mlp"} == {"FAIL"}
+    bench.check()
+
+
+def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> None:
+    calls = itertools.count(1)
+
+    def sometimes(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if next(calls) % 3:
+            raise ValueError("no")
+        return work(job, on_rung)
+
+    bench.search(Limits(n_trials=9), sometimes)
+    states = Counter(record["state"] for record in bench.records)
+    assert states["FAIL"] == 12
+    assert len(bench.records) == 18
+    failed = next(record for record in bench.records if record["state"] == "FAIL")
+    assert (failed["reason"], failed["counted"], failed["value"]) == ("ValueError: no", True, None)
+
+
+def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database(bench: Bench) -> None:
+    def late(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        on_rung(RUNGS[0], metrics(0.5))
+        raise MemoryError
+
+    bench.search(Limits(n_trials=1), late)
+    for record in bench.records:
+        assert (record["state"], record["reason"], record["examples"]) == ("FAIL", "out of memory", 100)
+    assert [trial.value for trial in bench.trials("mlp")] == [None]
+    assert bench.open().families["mlp"].best is None
+
+
+def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
+    deaths = itertools.count(1)
+
+    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if job.id.startswith("mlp") and next(deaths) <= 2:
+            raise EOFError  # the worker leaves without a word
+        return work(job, on_rung)
+
+    bench.search(Limits(n_trials=2), fragile)
+    bench.check()
+    assert Counter(record["family"] for record in bench.counted) == {"mlp": 2, "cnn": 2}
+    lost = [record for record in bench.records if not record["counted"]]
+    assert [record["state"] for record in lost] == ["FAIL", "FAIL"]
+    assert all("its worker died" in record["reason"] for record in lost)
+    for before in lost:
+        after = next(r for r in bench.counted if (r["family"], r["draw"]) == ("mlp", before["draw"]))
+        assert (after["parameters"], after["seed"]) == (before["parameters"], before["seed"])
+
+
+def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Bench) -> None:
+    def deadly(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        if job.id.startswith("mlp"):
+            raise EOFError
+        return work(job, on_rung)
+
+    bench.search(Limits(n_trials=1), deadly)
+    mlp = [record for record in bench.records if record["family"] == "mlp"]
+    assert [(record["attempt"], record["counted"]) for record in mlp] == [(1, False), (2, False), (3, True)]
+    assert len({record["seed"] for record in mlp}) == 1
+    bench.check()
+
+
+# --- budgets, on an executor whose clock is moved by hand ------------------------------------------------------------
+
+
+class ScriptedExecutor(Executor):
+    """One worker; every trial costs its family's seconds, a third of them up to each rung."""
+
+    n_workers = 1
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._jobs: list[Job] = []
+        self._rung = 0
+        self._go = True
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+
+    def _held(self, job: Job) -> float:
+        return self._seconds[job.config["family"]] * self._rung / len(RUNGS)
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        job = self._jobs[0]
+        if self._go and self._rung < len(RUNGS):
+            self._rung += 1
+            return Report(job, 0, RUNGS[self._rung - 1], metrics(0.5 + self._rung / 10))
+        finished = Finished(job, 0, self._held(job), None, {"training_seconds": 0.1})
+        self._jobs.pop(0)
+        self._rung, self._go = 0, True
+        return finished
+
+    def answer(self, job: Job, go: bool) -> None:
+        self._go = go
+
+    def withdraw(self) -> list[Job]:
+        waiting, self._jobs = self._jobs[1:] if self._rung else self._jobs, self._jobs[: 1 if self._rung else 0]
+        return waiting
+
+    def running(self) -> dict[str, float]:
+        return {self._jobs[0].id: self._held(self._jobs[0])} if self._jobs else {}
+
+    def close(self) -> None:
+        pass
+
+
+def run_scripted(bench: Bench, limits: Limits, seconds: dict[str, float]) -> Search:
+    search = bench.open()
+    search.run(ScriptedExecutor(seconds), limits, lambda *_: None)
+    return search
+
+
+def test_families_spend_alike_to_within_a_trial(files: StudyFiles, make_settings: Settings) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    search = run_scripted(bench, Limits(allowance=60.0), {"mlp": 3.0, "cnn": 7.5})
+    spent = {name: family.spent for name, family in search.families.items()}
+    assert abs(spent["mlp"] - spent["cnn"]) <= 7.5
+    assert all(60 <= seconds <= 60 + 7.5 for seconds in spent.values())
+    assert Counter(record["family"] for record in bench.records)["mlp"] >= 19
+    bench.check()
+
+
+def test_the_family_with_the_most_left_asks_next(files: StudyFiles, make_settings: Settings) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    run_scripted(bench, Limits(allowance=54.0), {"mlp": 3.0, "cnn": 9.0})
+    order = [record["family"] for record in bench.records]
+    assert order[:2] == ["mlp", "cnn"]
+    spent = dict.fromkeys(order, 0.0)
+    for record in bench.records:
+        spent[record["family"]] += record["seconds"]
+        # One of cnn's may be running and one be prepared while mlp catches up.
+        assert abs(spent["mlp"] - spent["cnn"]) <= 2 * 9.0
+
+
+def test_a_trial_is_stopped_at_the_rung_where_the_allowance_ends(files: StudyFiles, make_settings: Settings) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    run_scripted(bench, Limits(allowance=5.0), {"mlp": 3.0, "cnn": 3.0})
+    for family in ("mlp", "cnn"):
+        last = [record for record in bench.records if record["family"] == family][-1]
+        assert (last["state"], last["examples"], last["counted"]) == ("PRUNED", 300, True)
+        assert "budget" in last["reason"]
+
+
+def test_a_larger_allowance_continues(files: StudyFiles, make_settings: Settings) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    seconds = {"mlp": 3.0, "cnn": 3.0}
+    run_scripted(bench, Limits(allowance=6.0), seconds)
+    before = bench.records
+    run_scripted(bench, Limits(allowance=6.0), seconds)
+    assert bench.records == before
+    search = run_scripted(bench, Limits(allowance=12.0), seconds)
+    assert all(12 <= family.spent <= 15 for family in search.families.values())
+
+
+def test_after_the_deadline_nothing_is_asked(bench: Bench) -> None:
+    bench.search(Limits(n_trials=3, deadline=0.0))
+    assert bench.records == []
+
+
+def test_what_was_prepared_is_withdrawn_uncounted_and_kept_for_later(bench: Bench) -> None:
+    search = bench.open()
+
+    def deadline_passes(search: Search, record: dict[str, Any] | None) -> None:
+        if record is None:
+            search.limits = Limits(n_trials=3, deadline=0.0)
+
+    with InProcessExecutor(1, work) as executor:
+        search.run(executor, Limits(n_trials=3), deadline_passes)
+    bench.check()
+    withdrawn = [record for record in bench.records if not record["counted"]]
+    assert withdrawn
+    assert all("withdrawn" in record["reason"] for record in withdrawn)
+    bench.search(Limits(n_trials=3))
+    again = {(r["family"], r["draw"]): r["parameters"] for r in bench.counted}
+    assert len(again) == 6
+    assert all(again[r["family"], r["draw"]] == r["parameters"] for r in withdrawn)
+
+
+# --- the two witnesses -----------------------------------------------------------------------------------------------
+
+
+def test_a_record_lost_between_the_two_writes_is_written_again(bench: Bench) -> None:
+    bench.search(Limits(n_trials=2))
+    before = bench.records
+    lines = bench.files.trials_jsonl.read_bytes().splitlines(keepends=True)
+    bench.files.trials_jsonl.write_bytes(b"".join(lines[:-1]) + lines[-1][:40])
+    bench.search(Limits(n_trials=2))
+    assert bench.records == before
+    storage = open_storage(storage_url(bench.files, None))
+    assert compare_all(storage, bench.settings, bench.records, bench.files) == 4

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from study.config import StudySettings, save_settings
+from study.errors import ResultsError, ResumeError
+from study.execution.executors import InProcessExecutor
+from study.execution.jobs import Job
+from study.results import StudyFiles, read_jsonl
+from study.search.driver import Limits, Search
+from study.search.imports import import_trials, load_source, replay
+from study.search.storage import open_storage, record_of, storage_url
+from study.space import load_space, parse_space
+from study.training.loop import OnRung
+
+Settings = Callable[..., StudySettings]
+
+
+def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    for rung, examples in enumerate((100, 300, 900)):
+        accuracy = job.config["learning_rate"] * (rung + 1)
+        if not on_rung(
+            examples, {"accuracy": accuracy, "nll_scaled": 1.0, "temperature": 1.0, "training_seconds": 0.1}
+        ):
+            break
+    return {"n_parameters": 3, "flops": 4, "training_seconds": 0.1}
+
+
+@pytest.fixture
+def old(tmp_path: Path, make_settings: Settings) -> StudyFiles:
+    """A study with eight trials a family, named `old`."""
+    files = StudyFiles(tmp_path / "results" / "old")
+    settings = make_settings(name="old")
+    save_settings(settings, files.settings)
+    search = Search(files, settings, open_storage(storage_url(files, None)), [])
+    with InProcessExecutor(1, work) as executor:
+        search.run(executor, Limits(n_trials=8), lambda *_: None)
+    return files
+
+
+def import_into(files: StudyFiles, settings: StudySettings, families: set[str]) -> tuple[int, Any]:
+    storage = open_storage(storage_url(files, None))
+    source = load_source(files.root.parent, "old", settings)
+    return import_trials(files, settings, storage, source, families), storage
+
+
+def test_trials_keep_values_and_cost_and_are_marked(
+    old: StudyFiles, files: StudyFiles, make_settings: Settings
+) -> None:
+    settings = make_settings(imported_from="old")
+    n, storage = import_into(files, settings, {"mlp", "cnn"})
+    before = sorted(read_jsonl(old.trials_jsonl), key=lambda r: (r["family"], r["number"]))
+    after = sorted(read_jsonl(files.trials_jsonl), key=lambda r: (r["family"], r["number"]))
+    assert n == len(before) == len(after) == 16
+    same = ("state", "parameters", "config", "rungs", "value", "nll", "seconds", "start", "end", "distributions")
+    for a, b in zip(before, after, strict=True):
+        assert {key: a[key] for key in same} == {key: b[key] for key in same}
+        assert (b["role"], b["draw"], b["counted"]) == ("imported", None, True)
+    trials = optuna.load_study(study_name="tiny/mlp", storage=storage).get_trials()
+    assert [record_of(trial, "mlp") for trial in trials] == [r for r in after if r["family"] == "mlp"]
+
+
+def test_a_search_goes_on_from_imported_trials(old: StudyFiles, files: StudyFiles, make_settings: Settings) -> None:
+    settings = make_settings(imported_from="old")
+    _, storage = import_into(files, settings, {"mlp", "cnn"})
+    search = Search(files, settings, storage, read_jsonl(files.trials_jsonl))
+    spent = sum(r["seconds"] for r in read_jsonl(old.trials_jsonl) if r["family"] == "mlp")
+    assert search.families["mlp"].spent == pytest.approx(spent)
+    with InProcessExecutor(1, work) as executor:
+        search.run(executor, Limits(n_trials=10), lambda *_: None)
+    records = read_jsonl(files.trials_jsonl)
+    assert len(records) == len({(r["family"], r["number"]) for r in records}) == 20
+    assert [r["draw"] for r in records if r["family"] == "mlp"][8:] == [0, 1]
+
+
+def test_only_what_the_new_space_could_have_drawn_is_imported(
+    old: StudyFiles, files: StudyFiles, make_settings: Settings
+) -> None:
+    spaces = {name: family.space for name, family in make_settings().families.items()}
+    narrow = spaces["cnn"].split("[[warm_start]]")[0].replace("low = 1e-3, high = 5e-2", "low = 9e-3, high = 5e-2")
+    n, _ = import_into(files, make_settings({"cnn": narrow}), {"cnn"})
+    fitting = [r for r in read_jsonl(old.trials_jsonl) if r["parameters"].get("learning_rate", 0) >= 9e-3]
+    assert 0 < n == len(fitting) < 8
+
+
+def test_a_study_on_other_ground_is_refused(old: StudyFiles, files: StudyFiles, make_settings: Settings) -> None:
+    dataset = make_settings().dataset
+    for change, what in (
+        ({"split_sha256": "2" * 64}, "validation split"),
+        ({"sha256": {"train-images": "x"}}, "dataset"),
+    ):
+        settings = make_settings(dataset=dataset.model_copy(update=change).model_dump())
+        with pytest.raises(ResumeError, match=f"--from old: its {what} is not"):
+            load_source(files.root.parent, "old", settings)
+    with pytest.raises(ResultsError, match="there is no study here"):
+        load_source(files.root.parent, "absent", make_settings())
+
+
+def test_replaying_needs_exactly_the_space_s_parameters(tiny_spaces: dict[str, Path]) -> None:
+    space = load_space(tiny_spaces["mlp"])
+    parameters = {
+        "depth": 2,
+        "width.0": 8,
+        "width.1": 16,
+        "activation": "relu",
+        "optimizer": "sgd",
+        "batch_size": 32,
+        "learning_rate[sgd]": 0.1,
+    }
+    found = replay(space, parameters)
+    assert found is not None
+    assert found[0]["width"] == [8, 16]
+    assert found[1].keys() == parameters.keys()
+    for wrong in (
+        parameters | {"width.2": 8},
+        parameters | {"width.1": 64},
+        parameters | {"activation": "gelu"},
+        parameters | {"batch_size": 33},
+        {key: value for key, value in parameters.items() if key != "width.1"},
+        parameters | {"optimizer": "adamw"},
+    ):
+        assert replay(space, wrong) is None
+
+
+def test_a_step_is_part_of_a_range() -> None:
+    space = parse_space('family = "mlp"\nx = { low = 0, high = 10, step = 5 }', "s.toml")
+    assert replay(space, {"x": 5}) is not None
+    assert replay(space, {"x": 6}) is None

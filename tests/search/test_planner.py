@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+
+from study.search.planner import (
+    RunCost,
+    choose_ladder,
+    equal_allowance,
+    examine_seconds,
+    plan_retraining,
+    report_seconds,
+    retrain_settings,
+    search_seconds,
+)
+
+N_TRAIN = 50_000
+
+
+def test_the_search_gets_at_least_two_fifths() -> None:
+    assert all(search_seconds(budget) >= 0.4 * budget for budget in (10.0, 60.0, 300.0, 3600.0))
+
+
+@pytest.mark.parametrize("budget", [15.0, 30.0, 60.0, 300.0, 3600.0])
+def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
+    assert search_seconds(budget) + report_seconds(budget) + examine_seconds(budget) < budget
+
+
+def test_under_a_minute_one_candidate_and_one_seed() -> None:
+    short, full, timeless = retrain_settings(59.0), retrain_settings(300.0), retrain_settings(None)
+    assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 1)
+    assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
+    assert timeless == full
+
+
+@pytest.mark.parametrize(
+    ("spent", "seconds", "level"),
+    [
+        ({"a": 0.0, "b": 0.0}, 100.0, 50.0),
+        ({"a": 0.0, "b": 10.0}, 30.0, 20.0),
+        ({"a": 0.0, "b": 10.0}, 5.0, 5.0),  # the newcomer catches up first
+        ({"a": 3.0, "b": 9.0, "c": 0.0}, 30.0, 14.0),
+        ({"a": 7.0}, 3.0, 10.0),
+        ({"a": 5.0, "b": 8.0}, 0.0, 5.0),
+    ],
+)
+def test_the_allowance_is_one_level_for_all(spent: dict[str, float], seconds: float, level: float) -> None:
+    assert equal_allowance(spent, seconds) == pytest.approx(level)
+    assert sum(max(0.0, level - before) for before in spent.values()) == pytest.approx(seconds)
+
+
+def test_no_family_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no family"):
+        equal_allowance({}, 10.0)
+
+
+def test_a_ladder_rises_by_its_factor_to_what_a_twelfth_of_the_allowance_buys() -> None:
+    ladder = choose_ladder(N_TRAIN, 10_000.0, 60.0)  # 50,000 examples in 5 s: an epoch
+    assert ladder.examples[-1] == N_TRAIN
+    assert ladder.reduction_factor == 3
+    for low, high in zip(ladder.examples, ladder.examples[1:], strict=False):
+        assert high / low == pytest.approx(3, rel=1e-3)
+
+
+@pytest.mark.parametrize(("speed", "allowance"), [(1.0, 10.0), (1e3, 60.0), (1e5, 60.0), (1e6, 1e5)])
+def test_every_ladder_is_usable(speed: float, allowance: float) -> None:
+    examples = choose_ladder(N_TRAIN, speed, allowance).examples
+    assert list(examples) == sorted(set(examples))
+    assert examples[0] >= 0.05 * N_TRAIN or len(examples) == 1
+
+
+def test_without_a_budget_the_ladder_depends_on_nothing_measured() -> None:
+    assert choose_ladder(N_TRAIN, None, None) == choose_ladder(N_TRAIN, 5.0, None)
+    assert choose_ladder(N_TRAIN, None, None).examples[-1] == 2 * N_TRAIN
+
+
+COSTS = {"fast": RunCost([40_000.0, 30_000.0, 20_000.0], 1, 3), "slow": RunCost([9_000.0, 8_000.0, 10_000.0], 1, 3)}
+
+
+def worker_seconds(cost: RunCost, examples: int) -> float:
+    return examples * sum(cost.seconds_per_example())
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
+@pytest.mark.parametrize("seconds", [60.0, 150.0, 600.0])
+def test_retraining_fits_into_its_time_and_uses_it(n_workers: int, seconds: float) -> None:
+    plan = plan_retraining(COSTS, seconds, n_workers, N_TRAIN)
+    total = sum(worker_seconds(COSTS[family], examples) for family, examples in plan.items())
+    capped = all(examples == 24 * N_TRAIN for examples in plan.values())
+    assert total <= seconds * n_workers
+    assert capped or total >= 0.5 * seconds * n_workers
+
+
+def test_families_retrain_for_the_same_worker_seconds() -> None:
+    plan = plan_retraining(COSTS, 100.0, 2, N_TRAIN)
+    fast, slow = (worker_seconds(COSTS[family], plan[family]) for family in ("fast", "slow"))
+    assert fast == pytest.approx(slow, rel=0.01)
+
+
+def test_more_time_never_shortens_a_run() -> None:
+    plans = [plan_retraining(COSTS, seconds, 2, N_TRAIN) for seconds in (1.0, 10.0, 100.0, 1000.0, 1e5)]
+    for family in COSTS:
+        lengths = [plan[family] for plan in plans]
+        assert lengths == sorted(lengths)
+        assert (lengths[0], lengths[-1]) == (N_TRAIN // 10, 24 * N_TRAIN)

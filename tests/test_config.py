@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tomli_w
+from pydantic import ValidationError
+
+from study.config import Ladder, StudySettings, load_settings, parse_duration, plain, save_settings
+from study.errors import ResultsError, UsageError
+
+HOSTILE = 'family = "mlp"\n# \'\'\'three\'\'\' """quotes""" back\\slash\ttab ü {{7*7}} <script>\n\n[x]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), (" 2m5s ", 125), ("0.5", 0.5)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0m", "-5", "5x", "m", "30m1h", "1e3", "inf", "nan", "5 m", "9" * 400])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a time above zero"):
+        parse_duration(text)
+
+
+def test_settings_come_back_as_they_were(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
+    settings = make_settings({"mlp": HOSTILE, "cnn": "family = 'cnn'"}, imported_from="old")
+    save_settings(settings, tmp_path / "study.toml")
+    assert load_settings(tmp_path / "study.toml") == settings
+
+
+def test_what_is_not_set_is_not_written(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
+    save_settings(make_settings(), tmp_path / "study.toml")
+    assert "imported_from" not in (tmp_path / "study.toml").read_text()
+    assert load_settings(tmp_path / "study.toml").imported_from is None
+
+
+def _set(table: dict[str, object], key: str, value: object) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        table = table[part]  # type: ignore[assignment]
+    table[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("colour", "red", "unknown key 'colour'"),
+        ("dataset.n_train", 0, "key 'dataset.n_train'"),
+        ("sampler", "cma", "seen 'cma'"),
+        ("families.mlp.ladder.reduction_factor", 1, "reduction_factor"),
+        ("format_version", 2, "format_version"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_file(
+    make_settings: Callable[..., StudySettings], tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    table = make_settings().model_dump(exclude_none=True)
+    _set(table, key, value)
+    path = tmp_path / "study.toml"
+    path.write_text(tomli_w.dumps(table))
+    with pytest.raises(ResultsError, match=message) as caught:
+        load_settings(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
+    table = make_settings().model_dump(exclude_none=True)
+    del table["dataset"]["std"]
+    (tmp_path / "study.toml").write_text(tomli_w.dumps(table))
+    with pytest.raises(ResultsError, match=r"missing key 'dataset\.std'"):
+        load_settings(tmp_path / "study.toml")
+
+
+def test_a_file_that_is_missing_or_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="there is no study here"):
+        load_settings(tmp_path / "study.toml")
+    for content in (b"a = = 1", b"\xff\xfe"):
+        (tmp_path / "study.toml").write_bytes(content)
+        with pytest.raises(ResultsError, match="is not TOML"):
+            load_settings(tmp_path / "study.toml")
+
+
+def test_settings_cannot_be_changed(make_settings: Callable[..., StudySettings]) -> None:
+    with pytest.raises(ValidationError):
+        make_settings().seed = 1  # type: ignore[misc]
+
+
+def test_a_ladder_needs_a_rung() -> None:
+    with pytest.raises(ValidationError):
+        Ladder(examples=(), reduction_factor=3)
+
+
+def test_plain_is_what_a_file_gives_back() -> None:
+    assert plain({"a": (1, [(2,)]), "b": {"c": ()}}) == {"a": [1, [[2]]], "b": {"c": []}}

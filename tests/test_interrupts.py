@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from study.errors import Interrupted
+from study.interrupts import catching_signals, shielded
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_becomes_an_exception_with_its_exit_status(signum: signal.Signals) -> None:
+    with pytest.raises(Interrupted) as caught, catching_signals():
+        os.kill(os.getpid(), signum)
+    assert caught.value.signum == signum
+    assert caught.value.exit_status == 128 + signum
+    assert signum.name in str(caught.value)
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)]
+    with catching_signals():
+        assert signal.getsignal(signal.SIGTERM) != before[2]
+    assert [signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_shield_holds_the_signal_back_until_the_outermost_ends() -> None:
+    done = []
+    with pytest.raises(Interrupted) as caught, catching_signals():  # noqa: PT012
+        with shielded():
+            with shielded():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("inner")
+            done.append("outer")
+        done.append("never")
+    assert done == ["inner", "outer"]
+    assert caught.value.signum == signal.SIGTERM
+
+
+def test_a_signal_is_told_once() -> None:
+    with catching_signals():
+        with pytest.raises(Interrupted), shielded():
+            os.kill(os.getpid(), signal.SIGTERM)
+        with shielded():
+            pass
+
+
+def test_a_shield_without_a_signal_does_nothing() -> None:
+    with catching_signals(), shielded():
+        pass
+
+
+def test_other_threads_leave_the_handlers_alone() -> None:
+    seen = []
+
+    def block() -> None:
+        with catching_signals():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=block)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def _run(script: str) -> int:
+    return subprocess.run([sys.executable, "-c", script], check=False, timeout=30).returncode
+
+
+def test_the_second_signal_ends_the_process_at_once() -> None:
+    script = """
+import os, signal
+from study.interrupts import catching_signals
+with catching_signals():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(1)
+"""
+    assert _run(script) == 128 + signal.SIGTERM
+
+
+def test_a_hang_up_stays_ignored_under_nohup() -> None:
+    script = """
+import os, signal
+from study.interrupts import catching_signals
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with catching_signals():
+    os.kill(os.getpid(), signal.SIGHUP)
+raise SystemExit(7)
+"""
+    assert _run(script) == 7

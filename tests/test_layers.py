@@ -1,0 +1,205 @@
+"""Holds the import rows of the design: a module imports from rows above its own, or from its own room."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "study"
+
+# A room is a folder of the package, or some modules that belong together.
+ROWS: list[dict[str, tuple[str, ...]]] = [
+    {"ground": ("errors", "config", "results", "seeds", "interrupts", "ledger")},
+    {"space": ("space", "space_grammar"), "data": ("data",), "models": ("models",)},
+    {"training": ("training",)},
+    {"execution": ("execution",)},
+    {"search": ("search",), "evaluation": ("evaluation",), "inference": ("inference",)},
+    {"report": ("report",), "dashboard": ("dashboard",)},
+    {
+        "front": (
+            "cli",
+            "commands",
+            "session",
+            "stages",
+            "shipping",
+            "status",
+            "doctor",
+            "progress",
+            "__init__",
+            "__main__",
+        )
+    },
+]
+ROOM_OF = {module: room for row in ROWS for room, modules in row.items() for module in modules}
+ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
+
+# Parts of evaluation that are plain arithmetic over files: the report may use them, and only them.
+PURE_EVALUATION = {"stats", "metrics", "estimators", "intervals", "replications", "result", "seal", "temperature"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    return ".".join(("study", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def is_module(name: str) -> bool:
+    base = PACKAGE.parent.joinpath(*name.split("."))
+    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """(dotted name, line) of everything that a module imports, at its top or inside a function; imports for the type
+    checker alone are left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in node.body
+        for inner in ast.walk(child)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield (
+                    (name if str(node.module).startswith("study") and is_module(name) else str(node.module)),
+                    (node.lineno),
+                )
+
+
+def room(name: str) -> str:
+    """The room of a module of the package by its dotted name."""
+    parts = name.split(".")
+    return ROOM_OF[parts[1] if len(parts) > 1 else "__init__"]
+
+
+def all_imports() -> Iterator[tuple[Path, str, int]]:
+    for path in modules():
+        for name, line in imports(path):
+            yield path, name, line
+
+
+def users(*packages: str) -> dict[str, str]:
+    """Modules that import one of the packages, with the place."""
+    return {
+        dotted(path): f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}"
+        for path, name, line in all_imports()
+        if any(name == package or name.startswith(package + ".") for package in packages)
+    }
+
+
+def test_every_module_has_its_room() -> None:
+    strangers = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()} - ROOM_OF.keys()
+    assert not strangers, f"name the rows of {sorted(strangers)} in this test and in the design"
+
+
+def test_modules_import_only_from_rows_above_or_from_their_own_room() -> None:
+    wrong = []
+    for path, name, line in all_imports():
+        if name.split(".")[0] != "study":
+            continue
+        mine, theirs = room(dotted(path)), room(name)
+        if mine != theirs and ROW_OF[theirs] >= ROW_OF[mine]:
+            wrong.append(f"{path.relative_to(PACKAGE.parent)}:{line} ({mine}) imports {name} ({theirs})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_optuna_stays_in_search_the_dashboard_and_the_report_s_history() -> None:
+    allowed = {"study.dashboard", "study.report.history"}
+    wrong = {
+        module: where
+        for module, where in users("optuna", "optuna_dashboard").items()
+        if module not in allowed and room(module) not in {"search", "front"}
+    }
+    assert not wrong
+
+
+def test_the_ground_the_spaces_and_the_report_never_import_torch() -> None:
+    wrong = {m: w for m, w in users("torch", "torchvision").items() if room(m) in {"ground", "space", "report"}}
+    assert not wrong
+
+
+def test_the_report_reads_files_and_no_database() -> None:
+    wrong = {
+        m: w
+        for m, w in users("sqlalchemy", "sqlite3", "psycopg", "optuna.storages", "study.search").items()
+        if room(m) == "report"
+    }
+    assert not wrong
+
+
+def test_the_report_uses_only_the_arithmetic_of_evaluation() -> None:
+    rooms = {
+        "study.evaluation": {f"study.evaluation.{module}" for module in PURE_EVALUATION},
+        "study.training": {"study.training.metrics"},
+    }
+    wrong = [
+        f"{dotted(path)}:{line} imports {name}"
+        for path, name, line in all_imports()
+        for package, pure in rooms.items()
+        if room(dotted(path)) == "report" and name.startswith(package) and name not in pure
+    ]
+    assert not wrong
+
+
+def test_the_test_split_is_opened_by_evaluation_alone() -> None:
+    wrong = []
+    for path in modules():
+        if path.parent.name == "evaluation" or path == PACKAGE / "data" / "datasets.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            names += [node.attr] if isinstance(node, ast.Attribute) else []
+            names += [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+            if "load_test" in names:
+                wrong.append(f"{path.relative_to(PACKAGE.parent)}:{getattr(node, 'lineno', '?')}")
+    assert not wrong
+
+
+def loaded_by(code: str, *packages: str) -> list[str]:
+    """Which of the packages a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\n{code}\nprint(*(p for p in {packages!r} if p in sys.modules), file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    return ended.stderr.split()
+
+
+HELP = """
+import contextlib
+import study.cli
+with contextlib.suppress(SystemExit):
+    study.cli.main(["--help"])
+"""
+
+
+@pytest.mark.parametrize("code", ["import study", HELP])
+def test_help_loads_nothing_heavy(code: str) -> None:
+    assert loaded_by(code, "torch", "optuna", "pandas", "numpy", "sklearn", "plotly", "sqlalchemy") == []
+
+
+def test_the_arithmetic_of_evaluation_needs_no_torch() -> None:
+    code = "\n".join(f"import study.evaluation.{module}" for module in sorted(PURE_EVALUATION))
+    assert loaded_by(code, "torch", "optuna") == []
+
+
+def test_the_report_loads_no_torch() -> None:
+    assert loaded_by("import study.report.page", "torch") == []
+
+
+def test_this_test_sees_imports_inside_functions(tmp_path: Path) -> None:
+    path = tmp_path / "m.py"
+    path.write_text("def f():\n    from study import commands\n    import torch.nn\n")
+    assert list(imports(path)) == [("study.commands", 2), ("torch.nn", 3)]

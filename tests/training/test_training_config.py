@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+
+from study.errors import ConfigError
+from study.models import TRAINING_KEYS as KEYS_THAT_MODELS_PASS_OVER
+from study.models import model_keys
+from study.training.config import TRAINING_KEYS, TrainingConfig, known_keys, training_config
+
+CONFIG = {"family": "mlp", "depth": 1, "width": [8], "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 32}
+
+
+def test_models_pass_over_exactly_the_training_keys() -> None:
+    assert set(TrainingConfig.model_fields) == KEYS_THAT_MODELS_PASS_OVER == TRAINING_KEYS
+
+
+def test_no_key_belongs_to_both_a_model_and_the_training() -> None:
+    for family in ("mlp", "cnn", "mixer"):
+        assert not model_keys(family) & TRAINING_KEYS
+
+
+def test_the_training_s_part_of_a_configuration() -> None:
+    config = training_config({**CONFIG, "momentum": 0.5})
+    assert (config.optimizer, config.momentum, config.schedule, config.augmentation) == (
+        "sgd",
+        0.5,
+        "one_cycle",
+        "none",
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer", "lion"),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("momentum", 1.0),
+        ("weight_decay", -1e-9),
+        ("schedule", "step"),
+        ("warmup", 0.6),
+        ("batch_size", 0),
+        ("batch_size", 32.5),
+        ("label_smoothing", 1.0),
+        ("augmentation", "mixup"),
+        ("augmentation_strength", 0.0),
+    ],
+)
+def test_a_value_out_of_range_is_named(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"'mlp': key '{key}'"):
+        training_config({**CONFIG, key: value})
+
+
+@pytest.mark.parametrize("key", ["optimizer", "learning_rate", "batch_size"])
+def test_what_every_run_needs_is_asked_for(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"missing key '{key}'"):
+        training_config({k: v for k, v in CONFIG.items() if k != key})
+
+
+def test_known_keys_are_the_model_s_and_the_training_s() -> None:
+    assert {"family", "depth", "learning_rate"} <= known_keys("mlp")
+    assert "stages" not in known_keys("mlp")
+    with pytest.raises(ConfigError, match="unknown family 'vit': expected one of cnn, mixer, mlp"):
+        known_keys("vit")
