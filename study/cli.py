@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import time
@@ -190,7 +191,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb is None:
         parser.print_help()
         return 2
-    return _run(args, shlex.join(["study", *words]), started)
+    return _run(args, _without_password(shlex.join(["study", *words])), started)
+
+
+def _without_password(command: str) -> str:
+    """The command as it may be printed and kept: a storage URL's password is in no file and no log."""
+    command = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", command)
+    return re.sub(r"(password=)[^&\s']*", r"\1***", command)
 
 
 def _run(args: argparse.Namespace, command: str, started: float) -> int:

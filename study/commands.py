@@ -123,8 +123,10 @@ def _print_summary(files: StudyFiles) -> None:
     from study.results import read_json
 
     if files.report_json.exists():
-        for line in read_json(files.report_json).get("summary", []):
-            print(line)
+        found = read_json(files.report_json)
+        for line in (found["findings"]["answer"], found["answer"]["best_trial_sentence"]):
+            if line:
+                print(line)
     if files.report_html.exists():
         print(f"report: {files.report_html}")
 

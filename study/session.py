@@ -201,7 +201,7 @@ def _create(request: Request, files: StudyFiles, dataset: DatasetSettings) -> St
         seed=request.seed or 0,
         sampler=request.sampler or "tpe",
         pruner=request.pruner or "asha",
-        warm_starts=2 if request.warm_start else 0,
+        warm_starts=2 if request.warm_start and request.imported_from is None else 0,
         imported_from=request.imported_from,
         dataset=dataset,
         retrain=retrain_settings(timed),

@@ -105,9 +105,10 @@ class Stages:
         session = self.session
         with session.ledger.stage("search"):
             _ = self.executor  # workers start while the storage opens
+            self._add_families(self._allowance(read_jsonl(session.files.trials_jsonl)))
+            self._import_trials()
             records = read_jsonl(session.files.trials_jsonl)
             allowance = self._allowance(records)
-            self._add_families(allowance)
             search = Search(session.files, session.settings, self.storage, records)
             publisher = Publisher(session.files)
             limits = Limits(allowance, self.goal["n_trials"], self._deadline())
@@ -170,7 +171,7 @@ class Stages:
         if not session.new_spaces:
             return
         imported = self._import_source()
-        speeds = {} if allowance is None else self._probe(session.new_spaces)
+        speeds = {} if allowance is None or imported is not None else self._probe(session.new_spaces)
         families = {}
         for space in session.new_spaces:
             ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
@@ -180,9 +181,18 @@ class Stages:
                 space_file=Path(space.source).name, space=Path(space.source).read_text(encoding="utf-8"), ladder=ladder
             )
         session.save_settings(families)
-        if imported is not None:
-            n = import_trials(session.files, session.settings, self.storage, imported, set(families))
-            self.progress.say(f"{n} trials of study '{imported.name}' imported and charged")
+
+    def _import_trials(self) -> None:
+        """Take over the trials of `--from`, once for each family; a command that was killed halfway is continued."""
+        session, done = self.session, set(self.session.ledger.data.get("imported", []))
+        families = set(session.settings.families) - done
+        old = self._import_source()
+        if old is None or not families:
+            return
+        n = import_trials(session.files, session.settings, self.storage, old, families)
+        session.ledger.data["imported"] = sorted(families | done)
+        session.ledger.save()
+        self.progress.say(f"{n} trials of study '{old.name}' imported and charged")
 
     def _import_source(self) -> StudySettings | None:
         name = self.session.settings.imported_from
@@ -281,7 +291,9 @@ class Stages:
             )
             for family, chosen in candidates.items()
         }
-        return planner.plan_retraining(costs, max(1.0, seconds), self.session.n_workers, settings.dataset.n_train)
+        n_train = settings.dataset.n_train
+        length = planner.plan_retraining(costs, max(1.0, seconds), self.session.n_workers, n_train)
+        return dict.fromkeys(candidates, length)
 
     def finalists(self) -> dict[str, Any]:
         found: dict[str, Any] = read_json(self.session.files.finalists)

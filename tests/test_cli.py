@@ -183,7 +183,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("words", [["run", "--budget", "0"], ["run", "--n-trials", "0"], ["fly"], ["run", "--seed", "-1"]])
+@pytest.mark.parametrize(
+    "words", [["run", "--budget", "0"], ["run", "--n-trials", "0"], ["fly"], ["run", "--seed", "-1"]]
+)
 def test_wrong_usage_is_one_line_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         study(*words)
@@ -261,4 +263,6 @@ def test_a_budget_gives_every_family_the_same_allowance(work: dict[str, Path]) -
     spent = [family["spent_s"] for family in ledger["families"].values()]
     longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))
     assert max(spent) - min(spent) <= 2 * longest
-    assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == ["mlp-final-seed0"]
+    assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [
+        "mlp-final-seed0"
+    ]

@@ -121,7 +121,7 @@ def _head(config: CNNConfig, n_classes: int) -> nn.Sequential:
 
 
 def _final_size(config: CNNConfig) -> int:
-    """28, 14, 7, 3, 1 by pooling; a padded strided convolution rounds up: 28, 14, 7, 4, 2. A strided stem alone changes nothing: 28 to 14."""
+    """28, 14, 7, 3, 1 by pooling; a padded strided convolution rounds up: 28, 14, 7, 4, 2."""
     size = IMAGE_SIZE
     for pooling in _poolings(config):
         size = (size + 1) // 2 if _stride(pooling) == 2 else size // 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,17 +109,13 @@ class Search:
         settings: StudySettings,
         storage: optuna.storages.BaseStorage,
         records: list[dict[str, Any]],
-        imports: Mapping[str, list[dict[str, Any]]] | None = None,
     ) -> None:
         self._files = files
         self._settings = settings
         spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
         # The same number for every family: the one whose space offers fewest decides.
         self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
-        self.families = {
-            name: self._open(name, space, storage, records, list((imports or {}).get(name, [])))
-            for name, space in spaces.items()
-        }
+        self.families = {name: self._open(name, space, storage, records) for name, space in spaces.items()}
         self.limits = Limits()
 
     def _open(
@@ -128,7 +124,6 @@ class Search:
         space: SearchSpace,
         storage: optuna.storages.BaseStorage,
         records: list[dict[str, Any]],
-        imports: list[dict[str, Any]],
     ) -> FamilySearch:
         family = self._settings.families[name]
         study = open_study(storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
@@ -137,18 +132,17 @@ class Search:
         ours = reconcile(study, name, records, self._files)
         search = FamilySearch(name, space, family, study, ours)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
-        search.proposals.extend(self._open_proposals(search, imports))
+        search.proposals.extend(self._open_proposals(search))
         return search
 
-    def _open_proposals(self, search: FamilySearch, imports: list[dict[str, Any]]) -> list[Proposal]:
-        """What is owed: interrupted trials first, then imports and warm starts that never got a draw."""
+    def _open_proposals(self, search: FamilySearch) -> list[Proposal]:
+        """What is owed: interrupted trials first, then warm starts that never got a draw."""
         finished = {record["draw"] for record in search.records if record["counted"]}
         latest = {record["draw"]: record for record in search.records if record["draw"] is not None}
         repeats = [_repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
-        given = [Proposal(record["parameters"], "imported") for record in imports]
-        given += [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
+        warm = [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
         n_begun = sum(1 for record in latest.values() if record["role"] != "sampled")
-        return repeats + given[n_begun:]
+        return repeats + warm[n_begun:]
 
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
         """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,8 @@ def import_trials(
     old: StudySettings,
     families: set[str],
 ) -> int:
-    """Add the old study's finished trials that the new spaces could have drawn; returns how many.
+    """Add the old study's finished trials that the new spaces could have drawn and that are not there yet; returns
+    how many.
 
     They keep their values and are charged the seconds that they cost.
     """
@@ -101,8 +103,12 @@ def import_trials(
     for family in sorted(families):
         space = parse_space(settings.families[family].space, settings.families[family].space_file)
         study = open_study(storage, f"{settings.name}/{family}", "accuracy", "maximize")
+        there = {
+            (t.user_attrs.get("seed"), json.dumps(t.params, sort_keys=True)) for t in study.get_trials(deepcopy=False)
+        }
         for record in records:
             usable = record["family"] == family and record["counted"] and record["state"] in ("COMPLETE", "PRUNED")
+            usable = usable and (record["seed"], json.dumps(record["parameters"], sort_keys=True)) not in there
             found = replay(space, record["parameters"]) if usable else None
             if found is not None:
                 append_jsonl(files.trials_jsonl, _add(study, family, record, *found))

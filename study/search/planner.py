@@ -16,7 +16,7 @@ _SMALLEST_RUNG = 0.05  # of an epoch: below, most configurations look alike
 _REDUCTION_FACTOR = 3
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 _MOST_EPOCHS = 24.0  # of a final run; more gave nothing on validation for either bundled family
-_RETRAIN_MARGIN = 0.88  # speeds were measured in the search; validation and drift take the rest
+_RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
 
 
 def retrain_settings(budget: float | None) -> RetrainSettings:
@@ -81,37 +81,26 @@ class RunCost:
         return [1 / speed for speed in self.speeds for _ in range(self.candidate_seeds)] + [slowest] * self.final_seeds
 
 
-def plan_retraining(costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int) -> dict[str, int]:
-    """Examples per run for each family, so that all runs end within `seconds` of wall-clock.
+def plan_retraining(costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int) -> int:
+    """Examples per run, the same for every run of every family, so that all runs end within `seconds` of wall-clock.
 
-    Every family gets the same worker-seconds until its runs reach the longest useful schedule; what it leaves goes to
-    the others. The workers' idle time at the end is found by playing the schedule through.
+    The workers' idle time at the end is found by playing the schedule through.
     """
-    most = int(_MOST_EPOCHS * n_train)
-    least = max(1, n_train // 10)
-    low, high = 0.0, _RETRAIN_MARGIN * seconds * n_workers
-    for _ in range(30):
-        share = (low + high) / 2
-        examples = _examples_for(costs, share, least, most)
-        low, high = (
-            (share, high) if _makespan(costs, examples, n_workers) <= _RETRAIN_MARGIN * seconds else (low, share)
-        )
-    return _examples_for(costs, low, least, most)
+    low, high = max(1, n_train // 10), int(_MOST_EPOCHS * n_train)
+    while high - low > n_train // 100:
+        middle = (low + high) // 2
+        fits = _makespan(costs, middle, n_workers) <= _RETRAIN_MARGIN * seconds
+        low, high = (middle, high) if fits else (low, middle)
+    return low
 
 
-def _examples_for(costs: Mapping[str, RunCost], share: float, least: int, most: int) -> dict[str, int]:
-    return {
-        family: max(least, min(most, int(share / sum(cost.seconds_per_example())))) for family, cost in costs.items()
-    }
-
-
-def _makespan(costs: Mapping[str, RunCost], examples: Mapping[str, int], n_workers: int) -> float:
+def _makespan(costs: Mapping[str, RunCost], examples: int, n_workers: int) -> float:
     """Wall-clock of all runs on `n_workers`, longest first, a family's final runs after its candidates."""
     waiting: list[tuple[float, str, bool]] = []
     finals: dict[str, list[float]] = {}
     left: dict[str, int] = {}
     for family, cost in costs.items():
-        seconds = [examples[family] * per_example for per_example in cost.seconds_per_example()]
+        seconds = [examples * per_example for per_example in cost.seconds_per_example()]
         n_candidates = len(seconds) - cost.final_seeds
         waiting += [(run, family, False) for run in seconds[:n_candidates]]
         finals[family], left[family] = seconds[n_candidates:], n_candidates
