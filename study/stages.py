@@ -28,6 +28,7 @@ from study.space import SearchSpace, branches
 from study.training.loop import Schedule
 
 _PROBE_SECONDS = 1.0
+_LEAST_SEARCH = 2.0  # seconds
 _PROBE_BATCHES = 8  # between two looks at the clock
 _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 
@@ -149,12 +150,13 @@ class Stages:
         return time.monotonic() + self._search_wall(budget)
 
     def _search_wall(self, budget: float) -> float:
-        """Seconds of wall-clock that the search may still take."""
+        """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
+        where starting up has used the search's share."""
         ledger = self.session.ledger
         rest = ledger.left(budget) - planner.report_seconds(budget)
-        return max(
-            0.0, min(planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds, rest)
-        )
+        share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
+        least = 0.0 if "search" in ledger.data.get("done", {}) else _LEAST_SEARCH
+        return max(least, min(share, rest))
 
     def _allowance(self, records: list[dict[str, Any]]) -> float | None:
         budget = self.goal["budget_s"]

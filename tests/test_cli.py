@@ -151,7 +151,7 @@ def test_spaces_check_trains_every_branch(work: dict[str, Path], capsys: pytest.
     assert study("spaces", "check", work["root"] / "mlp.toml", "--format", "json") == 0
     row = json.loads(capsys.readouterr().out)[0]
     assert row["branches"] >= 2
-    assert row["parameters"] == "25,514 to 25,514"  # 784·32 + 32 + 2·32 (norm) + 32·10 + 10
+    assert row["parameters"] == "25,482 to 25,482"  # 784·32 + 2·32 (norm) + 32·10 + 10
 
 
 def test_data_as_json_counts_every_class(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,9 +244,9 @@ def test_workers_end_soon_after_their_driver_is_killed(tmp_path: Path) -> None:
 
 
 def test_closing_ends_idle_and_busy_workers(training_data: TrainingData) -> None:
-    before = set(pids().values())
+    before = {child.pid for child in multiprocessing.active_children()}
     with ProcessExecutor(2, training_data) as executor:
-        mine = set(pids().values()) - before
+        mine = {child.pid for child in multiprocessing.active_children()} - before
         executor.submit(job())
         event_of(executor)
     assert len(mine) == 2
