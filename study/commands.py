@@ -1,41 +1,20 @@
-"""What each verb does: call the stages, print results on stdout, say the rest on stderr."""
+"""What the verbs of a study do: call the stages, print results on stdout, say the rest on stderr."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from study.errors import ResultsError
-from study.results import StudyFiles, check_study_name, lock_holder
+from study import tools
+from study.console import existing_files, print_json
+from study.results import StudyFiles, lock_holder
 
-_PARITY_IMAGES = 1000
 Verb = Callable[[argparse.Namespace, str, float], int]
-
-
-def _files(args: argparse.Namespace) -> StudyFiles:
-    """The study that a reading verb means."""
-    name = args.name or getattr(args, "dataset", None) or "mnist"
-    # The committed sample may be read, though not written.
-    checked = name if name == "reference" else check_study_name(name)
-    return StudyFiles(args.results / checked)
-
-
-def _existing(args: argparse.Namespace) -> StudyFiles:
-    files = _files(args)
-    if not files.exists():
-        raise ResultsError(f"{files.root} holds no study; start one with `study run`, or name another with --name")
-    return files
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 # --- the stages ----------------------------------------------------------------------------------------------------
@@ -169,7 +148,7 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
 def report(args: argparse.Namespace, command: str, started: float) -> int:
     from study.report.page import write_report
 
-    files = _existing(args)
+    files = existing_files(args)
     write_report(files)
     _print_summary(files)
     return 0
@@ -179,7 +158,7 @@ def report(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def status(args: argparse.Namespace, command: str, started: float) -> int:
-    return _print_status(_existing(args), args)
+    return _print_status(existing_files(args), args)
 
 
 def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
@@ -187,7 +166,7 @@ def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
 
     found = study_status(files) | {"held_by": lock_holder(files)}
     if getattr(args, "format", "table") == "json":
-        _print_json(found)
+        print_json(found)
         return 0
     from rich.console import Console
     from rich.table import Table
@@ -208,163 +187,11 @@ def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
 def dashboard(args: argparse.Namespace, command: str, started: float) -> int:
     from study.dashboard import serve
 
-    files = _existing(args)
+    files = existing_files(args)
     if not args.quiet:
         print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
     serve(files, args.storage, args.host, args.port, write=args.write)
     return 0
-
-
-# --- using the winner ----------------------------------------------------------------------------------------------
-
-
-def _model_folder(args: argparse.Namespace) -> Path:
-    if args.model is not None:
-        return Path(args.model)
-    files = _existing(args)
-    if not files.model.is_dir():
-        raise ResultsError(f"{files.model} is missing: this study has no winner yet; continue it with `study run`")
-    return files.model
-
-
-def predict(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.inference.predictor import Prediction, Predictor, as_text, collect_inputs
-    from study.inference.render import render
-
-    predictor = Predictor.load(_model_folder(args))
-    failed = False
-
-    def answers() -> Iterator[Prediction]:
-        nonlocal failed
-        for answer in predictor.stream(
-            collect_inputs(args.inputs, args.recursive),
-            top_k=args.top_k,
-            threshold=args.threshold,
-            invert=args.invert,
-            segment=args.segment,
-            save_input=args.save_input,
-        ):
-            failed = failed or answer.status == "error"
-            if args.verbose and answer.pixels is not None:
-                print(as_text(answer.pixels), file=sys.stderr)
-            yield answer
-
-    for piece in render(answers(), args.format):
-        sys.stdout.write(piece)
-    return 1 if failed else 0
-
-
-def export(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.data.datasets import load_train, stratified_split
-    from study.inference.bundle import load_bundle
-    from study.inference.export import export_onnx
-
-    folder = _model_folder(args)
-    bundle = load_bundle(folder)
-    about: dict[str, Any] = (bundle.description.model_extra or {}).get("dataset", {})
-    data_dir = about.get("data_dir")
-    train = load_train(about.get("name", "mnist"), Path(data_dir) if data_dir else None)
-    _, validation = stratified_split(train.labels, about.get("split_seed", 0))
-    path = args.output or folder / "model.onnx"
-    parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
-    print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
-    return 0
-
-
-# --- data and spaces -----------------------------------------------------------------------------------------------
-
-
-def data(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.data import explore
-    from study.data.datasets import load_train
-
-    name = args.dataset or (args.data_dir.resolve().name if args.data_dir else "mnist")
-    dataset = load_train(name, args.data_dir)
-    summary = explore.summarise(dataset, args.data_dir, args.seed)
-    if args.image is not None:
-        args.image.parent.mkdir(parents=True, exist_ok=True)
-        explore.sample_grid(dataset, seed=args.seed).save(args.image)
-        print(f"samples: {args.image}", file=sys.stderr)
-    if args.html is not None:
-        explore.write_page(args.html, summary, dataset)
-        print(f"page: {args.html}", file=sys.stderr)
-    if args.format == "json":
-        _print_json(summary)
-    else:
-        _print_data(summary)
-    return 0
-
-
-def _print_data(summary: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console, counts = Console(), (summary["counts"]["train"], summary["counts"]["test"])
-    table = Table("class", "training", "test", title=summary["dataset"])
-    for name, train, test in zip(summary["classes"], *counts, strict=True):
-        table.add_row(name, f"{train:,}", f"{test:,}")
-    table.add_row("all", *(f"{sum(part):,}" for part in counts))
-    console.print(table)
-    pixels = summary["pixels"]
-    console.print(
-        f"pixels of the training images: mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f} "
-        f"(of 1), grey levels {pixels['min']} to {pixels['max']}",
-        highlight=False,
-    )
-
-
-def spaces(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.space import bundled_spaces, describe, load_space
-
-    bundled = bundled_spaces()
-    paths = [bundled.get(name, Path(name)) for name in args.spaces] or list(bundled.values())
-    loaded = [load_space(path) for path in paths]
-    if args.action == "list":
-        rows = [{"family": s.family, "parameters": len(s.parameters), "file": s.source} for s in loaded]
-    elif args.action == "show":
-        rows = [{"family": s.family, **asdict(row)} for s in loaded for row in describe(s)]
-    else:
-        rows = [_checked(space, args) for space in loaded]
-    _print_rows(rows, args.format)
-    return 0
-
-
-def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
-    from study.data.datasets import load_train
-    from study.search.spaces import try_branches
-
-    tried = list(try_branches(space, load_train("mnist")))
-    sizes = [branch["parameters"] for branch in tried]
-    flops = [branch["flops"] for branch in tried]
-    return {
-        "family": space.family,
-        "branches": len(tried),
-        "parameters": f"{min(sizes):,} to {max(sizes):,}",
-        "FLOPs": f"{min(flops):,} to {max(flops):,}",
-        "verdict": "sound",
-    }
-
-
-def _print_rows(rows: list[dict[str, Any]], form: str) -> None:
-    if form == "json":
-        _print_json(rows)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*(rows[0] if rows else ()))
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
-    Console().print(table)
-
-
-def doctor(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.doctor import examine as examine_health
-
-    findings = examine_health(_files(args), args.dataset, args.data_dir, args.storage)
-    _print_rows(findings, args.format)
-    return 0 if all(finding["sound"] for finding in findings) else 1
 
 
 VERBS: dict[str, Verb] = {
@@ -376,9 +203,9 @@ VERBS: dict[str, Verb] = {
     "report": report,
     "status": status,
     "dashboard": dashboard,
-    "predict": predict,
-    "export": export,
-    "data": data,
-    "spaces": spaces,
-    "doctor": doctor,
+    "predict": tools.predict,
+    "export": tools.export,
+    "data": tools.data,
+    "spaces": tools.spaces,
+    "doctor": tools.doctor,
 }

@@ -16,20 +16,16 @@ from study.dashboard import Publisher, note_on_retraining
 from study.errors import FamilyStoppedError, StudyError
 from study.evaluation.finalists import Engine, Retraining, choose_candidates, fingerprint
 from study.execution.executors import Executor, ProcessExecutor
-from study.execution.jobs import Finished, Job, Report
 from study.results import read_json, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
 from study.search.imports import import_trials, load_source
+from study.search.probe import measure_speeds
 from study.search.storage import open_storage, storage_url, write_trials_csv
 from study.search.watch import RetrainWatch
 from study.session import DEFAULT_BUDGET, Session
-from study.space import SearchSpace, branches
-from study.training.loop import Schedule
 
-_PROBE_SECONDS = 1.0
 _LEAST_SEARCH = 2.0  # seconds
-_PROBE_BATCHES = 8  # between two looks at the clock
 _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 
 
@@ -173,7 +169,7 @@ class Stages:
         if not session.new_spaces:
             return
         imported = self._import_source()
-        speeds = {} if allowance is None or imported is not None else self._probe(session.new_spaces)
+        speeds = {} if allowance is None or imported is not None else measure_speeds(self.executor, session.new_spaces)
         families = {}
         for space in session.new_spaces:
             ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
@@ -199,32 +195,6 @@ class Stages:
     def _import_source(self) -> StudySettings | None:
         name = self.session.settings.imported_from
         return load_source(self.session.request.results, name, self.session.settings) if name else None
-
-    def _probe(self, spaces: list[SearchSpace]) -> dict[str, float]:
-        """Examples a second of a typical configuration of each family, all at once as in the search."""
-        for space in spaces:
-            config = next(iter(branches(space)))
-            if space.warm_starts:
-                config |= space.warm_starts[0]
-            marks = tuple(_PROBE_BATCHES * (i + 1) for i in range(500))
-            # Train + validation: a report without the cost of validating.
-            self.executor.submit(Job(space.family, config, 0, Schedule((marks[-1],), marks), "train+validation"))
-        first: dict[str, tuple[int, float]] = {}
-        speeds: dict[str, float] = {}
-        left = len(spaces)
-        while left:
-            event = self.executor.next_event(0.5)
-            if isinstance(event, Report):
-                seconds = event.metrics["training_seconds"]
-                examples, begun = first.setdefault(event.job.id, (event.examples, seconds))
-                if event.examples > examples:
-                    speeds[event.job.id] = (event.examples - examples) / (seconds - begun)
-                self.executor.answer(event.job, seconds - begun < _PROBE_SECONDS)
-            elif event is not None:
-                left -= 1
-                if isinstance(event, Finished) and event.reason:
-                    raise StudyError(f"family {event.job.id} cannot train at all: {event.reason}")
-        return speeds
 
     # --- retraining --------------------------------------------------------------------------------------------------
 
@@ -283,18 +253,11 @@ class Stages:
         return examples
 
     def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], budget: float) -> dict[str, int]:
-        settings = self.session.settings
-        seconds = self.session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
-        costs = {
-            family: planner.RunCost(
-                [max(1, record["examples"]) / max(1e-3, record["training_seconds"]) for record in chosen],
-                settings.retrain.candidate_seeds,
-                settings.retrain.final_seeds,
-            )
-            for family, chosen in candidates.items()
-        }
+        session, settings = self.session, self.session.settings
+        seconds = session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
+        costs = {family: planner.run_cost(chosen, settings.retrain) for family, chosen in candidates.items()}
         n_train = settings.dataset.n_train
-        length = planner.plan_retraining(costs, max(1.0, seconds), self.session.n_workers, n_train)
+        length = planner.plan_retraining(costs, max(1.0, seconds), session.n_workers, n_train)
         return dict.fromkeys(candidates, length)
 
     def finalists(self) -> dict[str, Any]:

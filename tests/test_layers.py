@@ -24,6 +24,8 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
         "front": (
             "cli",
             "commands",
+            "console",
+            "tools",
             "session",
             "stages",
             "shipping",

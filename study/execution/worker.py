@@ -25,6 +25,10 @@ from study.training.loop import OnRung, Precision, TrainingData, fit
 Work = Callable[[Job, OnRung], dict[str, Any]]
 
 
+class DriverLeftError(Exception):
+    """Nobody is left to answer: not the run's failure, and nobody to tell."""
+
+
 class RunFailedError(Exception):
     """A run's own failure, with what is known of it all the same: how large its model was."""
 
@@ -45,7 +49,7 @@ def serve(connection: Connection, work: Work) -> None:
         message: tuple[str, str | None, dict[str, Any]]
         try:
             message = ("finished", None, work(job, lambda examples, metrics: _ask(connection, examples, metrics)))
-        except (EOFError, BrokenPipeError):
+        except DriverLeftError:
             return
         except RunFailedError as error:
             message = ("finished", str(error), error.outcome)
@@ -58,8 +62,11 @@ def serve(connection: Connection, work: Work) -> None:
 
 
 def _ask(connection: Connection, examples: int, metrics: dict[str, Any]) -> bool:
-    connection.send(("report", examples, metrics))
-    return bool(connection.recv())
+    try:
+        connection.send(("report", examples, metrics))
+        return bool(connection.recv())
+    except (EOFError, OSError):
+        raise DriverLeftError from None
 
 
 def _reason(error: Exception) -> str:
@@ -97,7 +104,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             part=job.part,
             precision=precision,
         )
-    except (EOFError, BrokenPipeError):  # the driver left: not the run's failure
+    except DriverLeftError:
         raise
     except Exception as error:
         raise RunFailedError(

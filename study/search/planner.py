@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from study.config import Ladder, RetrainSettings
 
@@ -79,6 +80,12 @@ class RunCost:
         """Per run, candidates first; the finalist is taken to be the slowest candidate."""
         slowest = 1 / min(self.speeds)
         return [1 / speed for speed in self.speeds for _ in range(self.candidate_seeds)] + [slowest] * self.final_seeds
+
+
+def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
+    """Cost from the speeds that the candidates' trials had in the search."""
+    speeds = [max(1, record["examples"]) / max(1e-3, record["training_seconds"]) for record in candidates]
+    return RunCost(speeds, retrain.candidate_seeds, retrain.final_seeds)
 
 
 def plan_retraining(costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int) -> int:

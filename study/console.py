@@ -1,0 +1,42 @@
+"""What the verbs share: the study that the flags mean, and results as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from study.errors import ResultsError
+from study.results import RESERVED_NAMES, StudyFiles, check_study_name
+
+
+def files_of(args: argparse.Namespace) -> StudyFiles:
+    """The study that a reading verb means; the committed sample may be read, though not written."""
+    name = args.name or getattr(args, "dataset", None) or "mnist"
+    return StudyFiles(args.results / (name if name in RESERVED_NAMES else check_study_name(name)))
+
+
+def existing_files(args: argparse.Namespace) -> StudyFiles:
+    files = files_of(args)
+    if not files.exists():
+        raise ResultsError(f"{files.root} holds no study; start one with `study run`, or name another with --name")
+    return files
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_rows(rows: list[dict[str, Any]], form: str) -> None:
+    """Rows with the same keys as a table, or as JSON with form 'json'."""
+    if form == "json":
+        print_json(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*(rows[0] if rows else ()))
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    Console().print(table)

@@ -1,0 +1,150 @@
+"""The verbs that need no search: use the winner, look at data and spaces, find faults."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from study.console import existing_files, files_of, print_json, print_rows
+from study.errors import ResultsError
+
+_PARITY_IMAGES = 1000
+
+
+def _model_folder(args: argparse.Namespace) -> Path:
+    if args.model is not None:
+        return Path(args.model)
+    files = existing_files(args)
+    if not files.model.is_dir():
+        raise ResultsError(f"{files.model} is missing: this study has no winner yet; continue it with `study run`")
+    return files.model
+
+
+def predict(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.inference.predictor import Prediction, Predictor, as_text, collect_inputs
+    from study.inference.render import render
+
+    predictor = Predictor.load(_model_folder(args))
+    failed = False
+
+    def answers() -> Iterator[Prediction]:
+        nonlocal failed
+        for answer in predictor.stream(
+            collect_inputs(args.inputs, args.recursive),
+            top_k=args.top_k,
+            threshold=args.threshold,
+            invert=args.invert,
+            segment=args.segment,
+            save_input=args.save_input,
+        ):
+            failed = failed or answer.status == "error"
+            if args.verbose and answer.pixels is not None:
+                print(as_text(answer.pixels), file=sys.stderr)
+            yield answer
+
+    for piece in render(answers(), args.format):
+        sys.stdout.write(piece)
+    return 1 if failed else 0
+
+
+def export(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.data.datasets import load_train, stratified_split
+    from study.inference.bundle import load_bundle
+    from study.inference.export import export_onnx
+
+    folder = _model_folder(args)
+    bundle = load_bundle(folder)
+    about: dict[str, Any] = (bundle.description.model_extra or {}).get("dataset", {})
+    data_dir = about.get("data_dir")
+    train = load_train(about.get("name", "mnist"), Path(data_dir) if data_dir else None)
+    _, validation = stratified_split(train.labels, about.get("split_seed", 0))
+    path = args.output or folder / "model.onnx"
+    parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
+    print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
+    return 0
+
+
+# --- data and spaces -----------------------------------------------------------------------------------------------
+
+
+def data(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.data import explore
+    from study.data.datasets import load_train
+
+    name = args.dataset or (args.data_dir.resolve().name if args.data_dir else "mnist")
+    dataset = load_train(name, args.data_dir)
+    summary = explore.summarise(dataset, args.data_dir, args.seed)
+    if args.image is not None:
+        args.image.parent.mkdir(parents=True, exist_ok=True)
+        explore.sample_grid(dataset, seed=args.seed).save(args.image)
+        print(f"samples: {args.image}", file=sys.stderr)
+    if args.html is not None:
+        explore.write_page(args.html, summary, dataset)
+        print(f"page: {args.html}", file=sys.stderr)
+    if args.format == "json":
+        print_json(summary)
+    else:
+        _print_data(summary)
+    return 0
+
+
+def _print_data(summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, counts = Console(), (summary["counts"]["train"], summary["counts"]["test"])
+    table = Table("class", "training", "test", title=summary["dataset"])
+    for name, train, test in zip(summary["classes"], *counts, strict=True):
+        table.add_row(name, f"{train:,}", f"{test:,}")
+    table.add_row("all", *(f"{sum(part):,}" for part in counts))
+    console.print(table)
+    pixels = summary["pixels"]
+    console.print(
+        f"pixels of the training images: mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f} "
+        f"(of 1), grey levels {pixels['min']} to {pixels['max']}",
+        highlight=False,
+    )
+
+
+def spaces(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.space import bundled_spaces, describe, load_space
+
+    bundled = bundled_spaces()
+    paths = [bundled.get(name, Path(name)) for name in args.spaces] or list(bundled.values())
+    loaded = [load_space(path) for path in paths]
+    if args.action == "list":
+        rows = [{"family": s.family, "parameters": len(s.parameters), "file": s.source} for s in loaded]
+    elif args.action == "show":
+        rows = [{"family": s.family, **asdict(row)} for s in loaded for row in describe(s)]
+    else:
+        rows = [_checked(space, args) for space in loaded]
+    print_rows(rows, args.format)
+    return 0
+
+
+def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
+    from study.data.datasets import load_train
+    from study.search.spaces import try_branches
+
+    tried = list(try_branches(space, load_train("mnist")))
+    sizes = [branch["parameters"] for branch in tried]
+    flops = [branch["flops"] for branch in tried]
+    return {
+        "family": space.family,
+        "branches": len(tried),
+        "parameters": f"{min(sizes):,} to {max(sizes):,}",
+        "FLOPs": f"{min(flops):,} to {max(flops):,}",
+        "verdict": "sound",
+    }
+
+
+def doctor(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.doctor import examine as examine_health
+
+    findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage)
+    print_rows(findings, args.format)
+    return 0 if all(finding["sound"] for finding in findings) else 1
