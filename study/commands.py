@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,30 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
 
 @contextlib.contextmanager
 def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> Iterator[None]:
-    """A dashboard in a process of its own while the study runs."""
+    """A dashboard in a process of its own while the study runs, from the moment that there is something to show."""
     if not args.dashboard:
         yield
         return
     words = [sys.executable, "-m", "study", "dashboard", "--name", files.name, "--results", str(args.results)]
     words += ["--port", str(args.port), "--quiet"] + (["--storage", args.storage] if args.storage else [])
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    ended, started = threading.Event(), list[subprocess.Popen[bytes]]()
+
+    def start() -> None:
+        while not ended.wait(0.2):
+            if files.exists() and (args.storage or files.database.exists()):
+                started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+                return
+
+    starter = threading.Thread(target=start, daemon=True)
+    starter.start()
     try:
         yield
     finally:
-        process.terminate()
-        process.wait()
+        ended.set()
+        starter.join()
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
 def _print_summary(files: StudyFiles) -> None:

@@ -1,11 +1,14 @@
 """The verbs as a user meets them, on a small slice of real digits."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -255,6 +258,22 @@ def test_a_second_command_on_the_same_study_is_refused(
     with StudyLock(StudyFiles(work["results"] / "done")):
         assert study("run", *_flags(work), "--name", "done") == 1
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = start("run", *_flags(work), "--n-trials", "2", "--name", "watched", "--dashboard", "--port", port)
+    seen = ""
+    while process.poll() is None and "watched/mlp" not in seen:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+            seen = answer.read().decode()
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "watched/mlp" in seen
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_a_budget_gives_every_family_the_same_allowance(work: dict[str, Path]) -> None:
