@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import subprocess
 import sys
 import threading
@@ -63,7 +64,9 @@ def _dashboard_command(args: argparse.Namespace, files: StudyFiles) -> str:
     words = ["study", "dashboard", "--name", files.name]
     if args.results != Path("results"):
         words += ["--results", str(args.results)]
-    return " ".join(words)
+    if args.storage:
+        words += ["--storage", "URL"]  # the one that was given: it may hold a password
+    return shlex.join(words)
 
 
 def run(args: argparse.Namespace, command: str, started: float) -> int:
