@@ -13,7 +13,7 @@ from study.errors import StudyError
 from study.evaluation.finalists import Engine, Retraining, best_trial, choose_candidates, fingerprint
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job
-from study.execution.worker import Work, train
+from study.execution.worker import DriverLeftError, Work, train
 from study.results import StudyFiles, done_runs, read_json
 from study.training.loop import OnRung, TrainingData
 
@@ -236,7 +236,7 @@ def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> No
     def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
         attempts.append(job.id)
         if job.id == "mlp-t4-seed0" or (job.id == "cnn-t7-seed0" and attempts.count(job.id) < 3):
-            raise EOFError  # the worker leaves without a word
+            raise DriverLeftError  # the worker leaves without a word
         return bench.work(job, on_rung)
 
     found = bench.retrain(work=fragile).result()["families"]

@@ -15,7 +15,7 @@ from study.config import StudySettings
 from study.errors import StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, Report
-from study.execution.worker import Work
+from study.execution.worker import DriverLeftError, Work
 from study.results import StudyFiles, read_jsonl
 from study.search.driver import Limits, Search
 from study.search.storage import compare_all, open_storage, record_of, storage_url
@@ -361,7 +361,7 @@ def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
 
     def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
         if job.id.startswith("mlp") and next(deaths) <= 2:
-            raise EOFError  # the worker leaves without a word
+            raise DriverLeftError  # the worker leaves without a word
         return work(job, on_rung)
 
     bench.search(Limits(n_trials=2), fragile)
@@ -378,7 +378,7 @@ def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
 def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Bench) -> None:
     def deadly(job: Job, on_rung: OnRung) -> dict[str, Any]:
         if job.id.startswith("mlp"):
-            raise EOFError
+            raise DriverLeftError
         return work(job, on_rung)
 
     bench.search(Limits(n_trials=1), deadly)
