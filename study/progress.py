@@ -38,7 +38,11 @@ class Reporter:
         self.end()
         self._began = time.monotonic()
         if self._console.is_terminal:
-            columns = (TextColumn("[bold]{task.fields[stage]:<8}"), BarColumn(), TextColumn("{task.description}"))
+            columns = (
+                TextColumn("[bold]{task.fields[stage]:<8}"),
+                BarColumn(bar_width=16),
+                TextColumn("{task.description}"),
+            )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task("starting", total=1.0, stage=name)
@@ -65,9 +69,9 @@ class Reporter:
     def retrain(self, retraining: Retraining, run: str | None) -> None:
         done = retraining.n_done / max(1, retraining.n_runs)
         elapsed = time.monotonic() - self._began
-        left = f"{clock(elapsed / done - elapsed)} left" if run and done else ""
+        left = f"{clock(elapsed / done - elapsed)} left" if done else ""
         if self._bar is not None and self._task is not None:
-            text = f"{retraining.n_done} of {retraining.n_runs} runs"
+            text = f"{retraining.n_done} of {retraining.n_runs} runs  {left}"
             self._bar.update(self._task, completed=done, description=text)
         if run is not None and self._bar is None:
             self.say(f"  {run}  {retraining.n_done} of {retraining.n_runs}  {left}".rstrip())
@@ -75,7 +79,7 @@ class Reporter:
 
 def _standing(family: FamilySearch) -> str:
     best = family.best
-    return f"{family.name} {family.counted} trials, best {percent(best['value'] if best else None)}"
+    return f"{family.name} {family.counted}, best {percent(best['value'] if best else None)}"
 
 
 def _trial_line(record: dict[str, Any]) -> str:
