@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from study.errors import ResultsError, UsageError
 from study.results import write_text
 
+# Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
+N_STARTUP_TRIALS = 8
 SamplerName = Literal["tpe", "random", "qmc"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
 

@@ -6,13 +6,11 @@ import json
 import tomllib
 from typing import Any
 
+from study.config import N_STARTUP_TRIALS
 from study.evaluation import stats
 from study.report import history, numbers
 from study.report import search_numbers as search
 from study.report.reading import Record, Study
-
-# TPE's first draws of a study are random; with the random and the quasi-random sampler all are.
-TPE_RANDOM_DRAWS = 8
 
 
 def families(study: Study) -> Record:
@@ -111,7 +109,7 @@ def _mattered(study: Study, family: str) -> Record:
     enough = len(sampled) >= history.IMPORTANCE_FROM
     best = search.best(trials, sampled_only=True)
     drawn = search.drawn_trials([trial for trial in trials if trial.get("role") == "sampled"])
-    draws = TPE_RANDOM_DRAWS if study.settings.sampler == "tpe" else None
+    draws = N_STARTUP_TRIALS if study.settings.sampler == "tpe" else None
     return {
         "completed_sampled": len(sampled),
         "needed": history.IMPORTANCE_FROM,

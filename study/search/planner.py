@@ -13,10 +13,10 @@ SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol p
 SHORT_BUDGET = 60.0  # seconds; below it there is no room for a verdict
 _FULL_TRIALS = 12  # how many trials to the top rung an allowance would pay for, if none were pruned
 _EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_SMALLEST_RUNG = 0.05  # of an epoch: below, most configurations look alike
+_SMALLEST_RUNG = 0.05  # of an epoch: a first guess, to be replaced by a measured one
 _REDUCTION_FACTOR = 3
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
-_MOST_EPOCHS = 24.0  # of a final run; more gave nothing on validation for either bundled family
+_MOST_EPOCHS = 24.0  # of a final run: a cap for large budgets, not measured
 _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
 
 

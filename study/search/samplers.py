@@ -5,11 +5,8 @@ from __future__ import annotations
 import optuna
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 
-from study.config import SamplerName
+from study.config import N_STARTUP_TRIALS, SamplerName
 from study.seeds import derive_seed
-
-# Random draws before TPE models anything: half of Optuna's default, because a short search has few trials to spend.
-N_STARTUP_TRIALS = 8
 
 
 def make_sampler(name: SamplerName, study_seed: int, family: str, draw: int) -> BaseSampler:

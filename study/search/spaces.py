@@ -10,7 +10,7 @@ import torch
 from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
 from study.models import FAMILIES, build, flops_per_image, parameter_count
-from study.space import SearchSpace, branches
+from study.space import SearchSpace, branches, require_keys
 from study.training.config import known_keys, training_config
 from study.training.loop import Schedule, TrainingData, fit
 
@@ -21,13 +21,7 @@ def check_space(space: SearchSpace) -> None:
         raise SpaceError(
             f"{space.source}: key 'family': seen {space.family!r}, expected one of {', '.join(sorted(FAMILIES))}"
         )
-    unknown = {parameter.key for parameter in space.parameters} | set(space.fixed)
-    unknown -= known_keys(space.family)
-    if unknown:
-        known = ", ".join(sorted(known_keys(space.family) - {"family"}))
-        raise SpaceError(
-            f"{space.source}: key '{min(unknown)}': unknown to family {space.family}; expected among {known}"
-        )
+    require_keys(space, known_keys(space.family) - {"family"})
     for config in branches(space):
         try:
             training_config(config)

@@ -1,7 +1,7 @@
 """The training loop: one function serves search trials, candidates and final runs.
 
-On one core with AVX-512-BF16 or AMX an epoch of a small CNN takes about 5 s, of a two-layer MLP about 1 s
-(benchmarks/README.md has the measured table).
+On one core with AVX-512-BF16 or AMX a step of 128 images took 13 ms for the CNN of the first warm start (100,000
+parameters), 5 ms for a two-layer MLP of 670,000.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from typing import Any, get_args
 import optuna
 import pytest
 
-from study.config import SamplerName
-from study.search.samplers import N_STARTUP_TRIALS, fix_parameters, make_sampler
+from study.config import N_STARTUP_TRIALS, SamplerName
+from study.search.samplers import fix_parameters, make_sampler
 
 NAMES = get_args(SamplerName)
 

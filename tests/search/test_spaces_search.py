@@ -42,7 +42,7 @@ def changed(tiny_spaces: dict[str, Path], before: str, after: str) -> str:
     ("before", "after", "message"),
     [
         ('family = "cnn"', 'family = "vit"', "key 'family': seen 'vit', expected one of cnn, mixer, mlp"),
-        ("residual = false", "residual = false\ncolour = 3", "key 'colour': unknown to family cnn"),
+        ("residual = false", "residual = false\ncolour = 3", "key 'colour': unknown to family 'cnn'"),
         ("kernel_size = 3", "kernel_size = 4", "kernel_size"),
         ('optimizer = "adamw"', 'optimizer = { choices = ["adamw", "lion"] }', "'lion'"),
         ("low = 1e-3, high = 5e-2", "low = -1.0, high = 5e-2", "learning_rate"),
