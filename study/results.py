@@ -15,9 +15,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.errors import LockedError, ResultsError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED_NAMES = frozenset({"reference"})
@@ -138,6 +141,11 @@ class RunFiles:
     @property
     def weights(self) -> Path:
         return self.root / "model.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """Names the states from which a run that was cut short goes on."""
+        return self.root / "state.json"
 
     @property
     def done(self) -> Path:
@@ -316,6 +324,15 @@ def done_runs(files: StudyFiles) -> list[str]:
     if not files.runs.is_dir():
         return []
     return sorted(path.parent.name for path in files.runs.glob("*/DONE") if path.parent.name != "old")
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Named arrays in one file, as `np.load` reads it; no pickles."""
+    # Imported here: processes that only look up where a file lies do without it.
+    import numpy as np
+
+    with replacing(path) as part, part.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def write_with(path: Path, writer: Callable[[Path], object]) -> None:

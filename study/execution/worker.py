@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -21,8 +22,10 @@ from study.results import RunFiles
 from study.training.checkpoint import save_run
 from study.training.config import training_config
 from study.training.loop import OnRung, Precision, TrainingData, fit
+from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], dict[str, Any]]
+_STATE_EVERY = 10.0  # seconds between two states of a run on disk: what a killed run may have to train again
 
 
 class DriverLeftError(Exception):
@@ -85,6 +88,10 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     size = {"n_parameters": parameter_count(model), "flops": flops_per_image(model)}
     history: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
+    states = StateFiles(RunFiles(Path(job.run.folder)), job.run.digest) if job.run is not None else None
+    resume, saved = None, started
+    if states is not None and (found := states.load()) is not None:
+        resume, history = found
 
     def on_mark(examples: int, metrics: dict[str, Any]) -> bool:
         last.update(metrics)
@@ -92,6 +99,12 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         last["logits"] = logits
         history.append(_history_row(examples, len(data.part(job.part)), metrics))
         return on_rung(examples, metrics)
+
+    def on_state(capture: Callable[[], TrainingState]) -> None:
+        nonlocal saved
+        if states is not None and time.perf_counter() - saved >= _STATE_EVERY:
+            states.save(capture(), history)
+            saved = time.perf_counter()
 
     try:
         fit(
@@ -103,6 +116,8 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             seed=job.seed,
             part=job.part,
             precision=precision,
+            resume=resume,
+            on_state=on_state,
         )
     except DriverLeftError:
         raise
@@ -112,9 +127,8 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         ) from error
     training_seconds = float(last.get("training_seconds", 0.0))
     if job.run is not None:
-        metrics = (
-            _run_metrics(last) | size | {"training_seconds": training_seconds, "seconds": time.perf_counter() - started}
-        )
+        seconds = time.perf_counter() - started + (resume.seconds if resume is not None else 0.0)
+        metrics = _run_metrics(last) | size | {"training_seconds": training_seconds, "seconds": seconds}
         metrics |= {"examples": history[-1]["examples"], "steps": job.schedule.marks[-1]}
         logits = last["logits"]
         save_run(
@@ -127,6 +141,8 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             validation=None if logits is None else (logits, data.labels[data.validation].cpu().numpy()),
             digest=job.run.digest,
         )
+    if states is not None:
+        states.remove()
     return size | {"training_seconds": training_seconds}
 
 
@@ -151,6 +167,9 @@ def worker_process(connection: Connection, data: TrainingData, device: str, prec
     """Entry point of a worker process. Ctrl-C reaches the whole process group, so only the driver reacts to it."""
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    # What was there before the fork is no garbage: looking at it would copy the pages that workers share.
+    gc.freeze()
+    gc.enable()
     threading.Thread(target=_end_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
     resident = data.to(torch.device(device))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from study.results import RunFiles, read_json, write_csv, write_json, write_text, write_with
+from study.results import RunFiles, read_json, write_csv, write_json, write_npz, write_text, write_with
 
 HISTORY_HEADER = (
     "examples",
@@ -67,12 +67,7 @@ def save_run(
     write_json(files.metrics, dict(metrics))
     if validation is not None:
         logits, labels = validation
-
-        def write_validation(part: Path) -> None:
-            with part.open("wb") as stream:
-                np.savez(stream, logits=logits, labels=labels)
-
-        write_with(files.validation, write_validation)
+        write_npz(files.validation, {"logits": logits, "labels": labels})
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_with(files.weights, lambda part: save_file(weights, part))
     write_json(files.done, {"hash": digest})

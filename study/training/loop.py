@@ -6,9 +6,10 @@ parameters), 5 ms for a two-layer MLP of 670,000.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Literal
@@ -21,9 +22,11 @@ from torch import Tensor, nn
 
 from study.data.augment import augment, to_float
 from study.errors import TrainingError
+from study.seeds import derive_seed
 from study.training.config import TrainingConfig
 from study.training.metrics import accuracy, fit_temperature, nll
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+from study.training.state import TrainingState, capture, restore
 
 Precision = Literal["bf16", "fp32"]
 DataPart = Literal["train", "train+validation"]
@@ -87,6 +90,7 @@ class Schedule:
 
 
 OnRung = Callable[[int, dict[str, Any]], bool]
+OnState = Callable[[Callable[[], TrainingState]], None]
 
 
 def fit(
@@ -99,65 +103,88 @@ def fit(
     seed: int,
     part: DataPart = "train",
     precision: Precision = "fp32",
+    resume: TrainingState | None = None,
+    on_state: OnState | None = None,
 ) -> None:
     """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False.
 
     `metrics` holds train_loss (mean since the last mark), learning_rate, training_seconds (since the start, without
     validation and without waiting for the answer) and, when `part` is "train", the validation figures of `validate`.
+    After a mark, but for the last, `on_state` may take the state: another `fit` with it as `resume` goes on bit for
+    bit as this one would.
     Raises TrainingError, naming the step, when the loss is not finite.
     """
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     optimizer = build_optimizer(model, config)
-    batches = _batches(data.part(part), config.batch_size, generator)
-    step, seconds, marks = 0, 0.0, set(schedule.marks)
+    batches = Batches(data.part(part), config.batch_size, seed)
+    factors = [learning_rate_factor(config.schedule, config.warmup, p / n) for n in schedule.cycles for p in range(n)]
+    seconds, marks = 0.0, set(schedule.marks)
+    if resume is not None:
+        restore(resume, model, optimizer, generator)
+        seconds = resume.seconds
     loss_sum, loss_steps, started = torch.zeros((), device=device), 0, time.perf_counter()
     model.train()
-    for cycle in schedule.cycles:
-        for position in range(cycle):
-            index = next(batches)
-            x = augment(to_float(data.images[index]), config.augmentation, config.augmentation_strength, generator)
-            x = x.sub_(data.mean).div_(data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
-            factor = learning_rate_factor(config.schedule, config.warmup, position / cycle)
-            set_learning_rate(optimizer, config.learning_rate * factor)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                logits = model(x)  # [B, C]
-            loss = F.cross_entropy(logits.float(), data.labels[index], label_smoothing=config.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            loss_sum += loss.detach()
-            loss_steps += 1
-            step += 1
-            if (step % _CHECK_EVERY == 0 or step in marks) and not math.isfinite(loss_sum.item()):
-                raise TrainingError(f"the training loss is not finite by step {step}")
-            if step in marks:
-                seconds += time.perf_counter() - started
-                metrics = {
-                    "train_loss": loss_sum.item() / loss_steps,
-                    "learning_rate": config.learning_rate * factor,
-                    "training_seconds": seconds,
-                }
-                if part == "train":
-                    mark = schedule.marks.index(step)
-                    metrics |= validate(model, data, precision, schedule.strides[mark] if schedule.strides else 1)
-                if not on_rung(step * config.batch_size, metrics):
-                    return
-                loss_sum.zero_()
-                loss_steps, started = 0, time.perf_counter()
-                model.train()
+    for step in range(resume.step if resume is not None else 0, len(factors)):
+        index = batches[step]
+        x = augment(to_float(data.images[index]), config.augmentation, config.augmentation_strength, generator)
+        x = x.sub_(data.mean).div_(data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
+        set_learning_rate(optimizer, config.learning_rate * factors[step])
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(x)  # [B, C]
+        loss = F.cross_entropy(logits.float(), data.labels[index], label_smoothing=config.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss_sum += loss.detach()
+        loss_steps += 1
+        done = step + 1
+        if (done % _CHECK_EVERY == 0 or done in marks) and not math.isfinite(loss_sum.item()):
+            raise TrainingError(f"the training loss is not finite by step {done}")
+        if done in marks:
+            seconds += time.perf_counter() - started
+            metrics = {
+                "train_loss": loss_sum.item() / loss_steps,
+                "learning_rate": config.learning_rate * factors[step],
+                "training_seconds": seconds,
+            }
+            if part == "train":
+                mark = schedule.marks.index(done)
+                metrics |= validate(model, data, precision, schedule.strides[mark] if schedule.strides else 1)
+            if not on_rung(done * config.batch_size, metrics):
+                return
+            if on_state is not None and done < len(factors):
+                on_state(functools.partial(capture, done, seconds, model, optimizer, generator))
+            loss_sum.zero_()
+            loss_steps, started = 0, time.perf_counter()
+            model.train()
 
 
-def _batches(part: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches of indices [B]: a fresh permutation each epoch, the last images of one joined to the next."""
-    rest = part[:0]
-    while True:
-        order = torch.cat([rest, part[torch.randperm(len(part), generator=generator, device=part.device)]])
-        n_whole = len(order) // batch_size * batch_size
-        # A split of nothing is one empty tensor; a batch larger than the part takes several epochs to fill.
-        if n_whole:
-            yield from torch.split(order[:n_whole], batch_size)
-        rest = order[n_whole:]
+class Batches:
+    """Indices [B] of the images of each step: a fresh permutation each epoch, the last images of one joined to the
+    next. They depend on seed and step alone, so that a continued run sees what an uninterrupted one would see."""
+
+    def __init__(self, part: Tensor, batch_size: int, seed: int) -> None:
+        self._part, self._batch_size, self._seed = part, batch_size, seed
+        self._epoch, self._order = -1, part
+
+    def __getitem__(self, step: int) -> Tensor:
+        position, left = step * self._batch_size, self._batch_size
+        pieces: list[Tensor] = []
+        while left:
+            epoch, offset = divmod(position, len(self._part))
+            pieces.append(self._permuted(epoch)[offset : offset + left])
+            position += len(pieces[-1])
+            left -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def _permuted(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            # Drawn on the CPU: the order is then the same on every device.
+            generator = torch.Generator().manual_seed(derive_seed(self._seed, "", epoch, "order"))
+            order = torch.randperm(len(self._part), generator=generator).to(self._part.device)
+            self._epoch, self._order = epoch, self._part[order]
+        return self._order
 
 
 def predict_logits(model: nn.Module, data: TrainingData, index: Tensor, precision: Precision) -> NDArray[np.float32]:
