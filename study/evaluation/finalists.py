@@ -60,10 +60,13 @@ def best_trial(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None
     return min(complete or [leader[0] for leader in leaders if leader], key=rank_key, default=None)
 
 
-def fingerprint(candidates: Mapping[str, Sequence[Mapping[str, Any]]], examples: Mapping[str, int]) -> dict[str, Any]:
+RunLengths = Mapping[str, Sequence[int]]  # by family: examples of each candidate's runs, in the candidates' order
+
+
+def fingerprint(candidates: Mapping[str, Sequence[Mapping[str, Any]]], lengths: RunLengths) -> dict[str, Any]:
     """What a retraining was made of: the same again means that there is nothing to do."""
     return {
-        family: {"trials": [record["number"] for record in chosen], "examples_per_run": examples[family]}
+        family: {"trials": [record["number"] for record in chosen], "examples": list(lengths[family])}
         for family, chosen in candidates.items()
     }
 
@@ -72,7 +75,7 @@ def fingerprint(candidates: Mapping[str, Sequence[Mapping[str, Any]]], examples:
 class _Family:
     name: str
     candidates: Sequence[Mapping[str, Any]]
-    examples: int
+    examples: dict[int, int]  # of each run, by trial number: a finalist is trained as long as it was as a candidate
     runs: dict[int, list[str]] = field(default_factory=dict)  # by trial number
     waiting: set[str] = field(default_factory=set)
     finalist: int | None = None
@@ -93,7 +96,7 @@ class Retraining:
         files: StudyFiles,
         settings: StudySettings,
         candidates: Mapping[str, Sequence[Mapping[str, Any]]],
-        examples: Mapping[str, int],
+        lengths: RunLengths,
         engine: Engine,
         watch: Watch,
     ) -> None:
@@ -101,7 +104,10 @@ class Retraining:
         self._settings = settings
         self._engine = engine
         self._watch = watch
-        self.families = {name: _Family(name, chosen, examples[name]) for name, chosen in candidates.items()}
+        self.families = {
+            name: _Family(name, chosen, {trial["number"]: n for trial, n in zip(chosen, lengths[name], strict=True)})
+            for name, chosen in candidates.items()
+        }
         self.n_runs = sum(
             len(family.candidates) * settings.retrain.candidate_seeds + settings.retrain.final_seeds
             for family in self.families.values()
@@ -161,7 +167,8 @@ class Retraining:
         config = dict(record["config"])
         seed = derive_seed(self._settings.seed, family.name, index, f"{role} {record['number']}")
         dataset = self._settings.dataset
-        steps = max(1, round(family.examples / config["batch_size"]))
+        examples = family.examples[record["number"]]
+        steps = max(1, round(examples / config["batch_size"]))
         epoch = dataset.n_train + (dataset.n_validation if role == "final" else 0)
         schedule = Schedule.whole(steps, max(1, round(epoch / config["batch_size"])))
         identity = {
@@ -194,7 +201,7 @@ class Retraining:
             "threads": self._engine.threads,
         }
         target = RunTarget(str(self._files.run(name).root), digest, about)
-        expected = family.examples * record["training_seconds"] / max(1, record["examples"])
+        expected = examples * record["training_seconds"] / max(1, record["examples"])
         family.waiting.add(name)
         self._pending.append((expected, Job(name, config, seed, schedule, part, target)))
 
@@ -248,6 +255,7 @@ class Retraining:
                 rows.append(
                     {
                         "trial": record["number"],
+                        "examples": family.examples[record["number"]],
                         "search_accuracy": record["value"],
                         "search_nll": record["nll"],
                         "runs": names,
@@ -268,7 +276,7 @@ class Retraining:
                 "candidates": self.ranked(family),
                 "finalist": family.finalist,
                 "final_runs": [run for run in family.final_runs if run not in family.failed],
-                "schedule": {"examples_per_run": family.examples},
+                "schedule": {"examples_per_run": None if family.finalist is None else family.examples[family.finalist]},
                 "seconds": round(family.seconds, 2),
                 "failed": family.failed,
             }

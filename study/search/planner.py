@@ -10,10 +10,13 @@ from typing import Any
 from study.config import Ladder, RetrainSettings
 
 SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
-SHORT_BUDGET = 60.0  # seconds; below it there is no room for a verdict
+SHORT_BUDGET = 60.0  # seconds; below it one candidate a family, and no baselines or latency
+VERDICT_BUDGET = 240.0  # seconds; below it the finalist has one seed, and so no verdict
 _FULL_TRIALS = 12  # how many trials to the top rung an allowance would pay for, if none were pruned
 _EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_SMALLEST_RUNG = 0.05  # of an epoch: a first guess, to be replaced by a measured one
+# Of an epoch. Over 30 random configurations a family, a rung's rank correlation with the value at two epochs was 0.85
+# (CNN) and 0.81 (MLP) at a fifth of an epoch, but 0.72 and 0.54 at a thirteenth (benchmarks/ladder.py).
+_SMALLEST_RUNG = 0.15
 _REDUCTION_FACTOR = 3
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 _MOST_EPOCHS = 24.0  # of a final run: a cap for large budgets, not measured
@@ -21,9 +24,21 @@ _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves roo
 
 
 def retrain_settings(budget: float | None) -> RetrainSettings:
+    """Candidates and seeds. Where seconds are few, one long run is worth more than several short ones."""
     if budget is not None and budget < SHORT_BUDGET:
         return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
+    if budget is not None and budget < VERDICT_BUDGET:
+        return RetrainSettings(candidates=2, candidate_seeds=1, final_seeds=1)
     return RetrainSettings()
+
+
+def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSettings:
+    """What a study was created with, or more if its budget has grown."""
+    return RetrainSettings(
+        candidates=max(stored.candidates, wanted.candidates),
+        candidate_seeds=max(stored.candidate_seeds, wanted.candidate_seeds),
+        final_seeds=max(stored.final_seeds, wanted.final_seeds),
+    )
 
 
 def examine_seconds(budget: float | None) -> float:
@@ -76,10 +91,10 @@ class RunCost:
     candidate_seeds: int
     final_seeds: int
 
-    def seconds_per_example(self) -> list[float]:
-        """Per run, candidates first; the finalist is taken to be the slowest candidate."""
-        slowest = 1 / min(self.speeds)
-        return [1 / speed for speed in self.speeds for _ in range(self.candidate_seeds)] + [slowest] * self.final_seeds
+    def seconds(self, lengths: Sequence[float]) -> list[float]:
+        """Of each run of so many examples, candidates first; the finalist is taken to be the costliest candidate."""
+        runs = [examples / speed for examples, speed in zip(lengths, self.speeds, strict=True)]
+        return [run for run in runs for _ in range(self.candidate_seeds)] + [max(runs)] * self.final_seeds
 
 
 def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
@@ -88,29 +103,35 @@ def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) 
     return RunCost(speeds, retrain.candidate_seeds, retrain.final_seeds)
 
 
-def plan_retraining(costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int) -> int:
-    """Examples per run, the same for every run of every family, so that all runs end within `seconds` of wall-clock.
+def plan_retraining(
+    costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int
+) -> dict[str, tuple[int, ...]]:
+    """Examples of each candidate's runs, so that all runs end within `seconds` of wall-clock.
 
-    The workers' idle time at the end is found by playing the schedule through.
+    Every family's quickest candidate sees the same number of examples. A candidate slower than the quickest one of the
+    slowest family gets the seconds of that one, and so fewer examples: it must earn what it costs, or a single slow
+    network would shorten every run of the study. The workers' idle time is found by playing the schedule through.
     """
+    reference = min(max(cost.speeds) for cost in costs.values())
+    shares = {family: [min(1.0, speed / reference) for speed in cost.speeds] for family, cost in costs.items()}
     low, high = max(1, n_train // 10), int(_MOST_EPOCHS * n_train)
     while high - low > n_train // 100:
         middle = (low + high) // 2
-        fits = _makespan(costs, middle, n_workers) <= _RETRAIN_MARGIN * seconds
+        runs = {family: cost.seconds([middle * share for share in shares[family]]) for family, cost in costs.items()}
+        fits = _makespan(runs, costs, n_workers) <= _RETRAIN_MARGIN * seconds
         low, high = (middle, high) if fits else (low, middle)
-    return low
+    return {family: tuple(max(1, round(low * share)) for share in shares[family]) for family in costs}
 
 
-def _makespan(costs: Mapping[str, RunCost], examples: int, n_workers: int) -> float:
+def _makespan(seconds: Mapping[str, Sequence[float]], costs: Mapping[str, RunCost], n_workers: int) -> float:
     """Wall-clock of all runs on `n_workers`, longest first, a family's final runs after its candidates."""
     waiting: list[tuple[float, str, bool]] = []
-    finals: dict[str, list[float]] = {}
+    finals: dict[str, Sequence[float]] = {}
     left: dict[str, int] = {}
-    for family, cost in costs.items():
-        seconds = [examples * per_example for per_example in cost.seconds_per_example()]
-        n_candidates = len(seconds) - cost.final_seeds
-        waiting += [(run, family, False) for run in seconds[:n_candidates]]
-        finals[family], left[family] = seconds[n_candidates:], n_candidates
+    for family, runs in seconds.items():
+        n_candidates = len(runs) - costs[family].final_seeds
+        waiting += [(run, family, False) for run in runs[:n_candidates]]
+        finals[family], left[family] = runs[n_candidates:], n_candidates
     running: list[tuple[float, str, bool]] = []
     now = 0.0
     while waiting or running:

@@ -10,7 +10,7 @@ import pytest
 
 from study.config import RetrainSettings, StudySettings
 from study.errors import StudyError
-from study.evaluation.finalists import Engine, Retraining, best_trial, choose_candidates, fingerprint
+from study.evaluation.finalists import Engine, Retraining, RunLengths, best_trial, choose_candidates, fingerprint
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job
 from study.execution.worker import DriverLeftError, Work, train
@@ -39,7 +39,7 @@ def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, 
 
 
 CANDIDATES = {"mlp": [record(4, 0.9), record(2, 0.8)], "cnn": [record(7, 0.95, family="cnn")]}
-EXAMPLES = {"mlp": 300, "cnn": 200}
+LENGTHS = {"mlp": (300, 240), "cnn": (200,)}
 
 
 class Notes:
@@ -74,12 +74,13 @@ class Bench:
     def retrain(
         self,
         candidates: dict[str, list[dict[str, Any]]] = CANDIDATES,
-        examples: dict[str, int] = EXAMPLES,
+        lengths: RunLengths | None = None,
         work: Work | None = None,
     ) -> Retraining:
         self.notes, self.seen = Notes(), []
+        lengths = lengths or {family: LENGTHS[family][: len(chosen)] for family, chosen in candidates.items()}
         engine = Engine("cpu", "fp32", 1)
-        retraining = Retraining(self.files, self.settings, candidates, examples, engine, self.notes)
+        retraining = Retraining(self.files, self.settings, candidates, lengths, engine, self.notes)
         with InProcessExecutor(1, work or self.work) as executor:
             retraining.run(executor, lambda _, run: self.seen.append(run) if run else None)
         return retraining
@@ -116,7 +117,13 @@ def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Ben
         assert means == sorted(means, reverse=True)
         assert row["finalist"] == row["candidates"][0]["trial"]
         assert row["final_runs"] == [f"{family}-final-seed0", f"{family}-final-seed1"]
-        assert row["schedule"]["examples_per_run"] == EXAMPLES[family]
+        lengths = {c["number"]: n for c, n in zip(CANDIDATES[family], LENGTHS[family], strict=True)}
+        assert {c["trial"]: c["examples"] for c in row["candidates"]} == lengths
+        assert row["schedule"]["examples_per_run"] == lengths[row["finalist"]]
+        batch = MLP["batch_size"]
+        for run in row["final_runs"]:
+            steps = round(lengths[row["finalist"]] / batch)
+            assert read_json(bench.files.run(run).metrics)["examples"] == steps * batch
         assert row["failed"] == {}
         for candidate in row["candidates"]:
             metrics = [read_json(bench.files.run(run).metrics) for run in candidate["runs"]]
@@ -178,7 +185,7 @@ def test_a_killed_retraining_repeats_only_what_was_not_finished(bench: Bench) ->
 
 
 def test_an_interruption_tells_the_watch(bench: Bench) -> None:
-    retraining = Retraining(bench.files, bench.settings, CANDIDATES, EXAMPLES, Engine("cpu", "fp32", 1), bench.notes)
+    retraining = Retraining(bench.files, bench.settings, CANDIDATES, LENGTHS, Engine("cpu", "fp32", 1), bench.notes)
 
     def stop(*_: object) -> None:
         raise StudyError("interrupted by SIGTERM")
@@ -190,7 +197,7 @@ def test_an_interruption_tells_the_watch(bench: Bench) -> None:
 
 def test_another_schedule_is_another_run_and_the_old_one_is_kept(bench: Bench) -> None:
     bench.retrain()
-    bench.retrain(examples=EXAMPLES | {"cnn": 400})
+    bench.retrain(lengths=LENGTHS | {"cnn": (400,)})
     assert set(bench.seen) == {run for run in RUNS if run.startswith("cnn")}
     old = {path.name.rsplit("-", 1)[0] for path in (bench.files.runs / "old").iterdir()}
     assert old == set(bench.seen)
@@ -287,7 +294,7 @@ def test_a_completed_trial_beats_a_pruned_one_of_another_family() -> None:
 
 
 def test_a_retraining_is_known_by_its_trials_and_lengths() -> None:
-    assert fingerprint(CANDIDATES, EXAMPLES) == {
-        "mlp": {"trials": [4, 2], "examples_per_run": 300},
-        "cnn": {"trials": [7], "examples_per_run": 200},
+    assert fingerprint(CANDIDATES, LENGTHS) == {
+        "mlp": {"trials": [4, 2], "examples": [300, 240]},
+        "cnn": {"trials": [7], "examples": [200]},
     }
