@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
@@ -13,16 +15,18 @@ import optuna
 import plotly.graph_objects as go
 
 from study.errors import ResultsError, UsageError
+from study.interrupts import shielded
 from study.results import StudyFiles, lock_holder
 from study.search.driver import FamilySearch, Search
-from study.search.storage import open_storage, quiet_experimental, storage_url
+from study.search.storage import open_storage, quiet_experimental, storage_url, transaction
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = [("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_PUBLISH_EVERY = 15.0
+_PUBLISH_EVERY = 15.0  # seconds, or more: publishing takes a hundredth of the time at most
+_PUBLISH_SHARE = 0.01
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito
 
 
@@ -75,7 +79,8 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
 
     if url is None and not files.database.exists():
         raise ResultsError(f"{files.database} is missing: nothing to show yet; start the search with `study run`")
-    app: Application = wsgi(open_storage(storage_url(files, url)))
+    # Optuna's cache: a page must not read every trial anew.
+    app: Application = wsgi(optuna.storages.get_storage(open_storage(storage_url(files, url))))
     return guard(app, hosts, lambda: write and lock_holder(files) is None)
 
 
@@ -105,22 +110,27 @@ class Publisher:
 
     def __init__(self, files: StudyFiles) -> None:
         self._files = files
-        self._last = 0.0
+        self._due = 0.0
+        # It takes more than a second, for which workers would wait at their first rung.
+        self._loading = threading.Thread(target=importlib.import_module, args=("optuna_dashboard",))
+        self._loading.start()
 
     def search(self, search: Search) -> None:
-        now = time.monotonic()
-        if now - self._last >= _PUBLISH_EVERY:
-            self._last = now
+        """Publish if it is time to."""
+        began = time.monotonic()
+        if began >= self._due and not self._loading.is_alive():
             self.publish(search, "searching")
+            ended = time.monotonic()
+            self._due = began + max(_PUBLISH_EVERY, (ended - began) / _PUBLISH_SHARE)
 
     def publish(self, search: Search, state: str) -> None:
         from optuna_dashboard import save_note, save_plotly_graph_object
 
         figure = best_so_far(list(search.families.values()))
-        for family in search.families.values():
-            with quiet_experimental():
-                save_note(family.study, self._note(search, family, state))
-                save_plotly_graph_object(family.study, figure, graph_object_id="best_so_far")
+        with quiet_experimental(), shielded(), transaction(search.storage):
+            for family in search.families.values():
+                save_note(family.stored, self._note(search, family, state))
+                save_plotly_graph_object(family.stored, figure, graph_object_id="best_so_far")
 
     def _note(self, search: Search, family: FamilySearch, state: str) -> str:
         best, allowance = family.best, search.limits.allowance
@@ -147,9 +157,11 @@ def best_so_far(families: list[FamilySearch]) -> go.Figure:
             spent += record["seconds"]
             if record["state"] == "COMPLETE" and (best is None or record["value"] > best):
                 best = record["value"]
-            if best is not None:
                 xs.append(round(spent, 1))
                 ys.append(round(100 * best, 3))
+        if best is not None:  # the last step lasts until now
+            xs.append(round(spent, 1))
+            ys.append(ys[-1])
         line = {"shape": "hv", "color": _COLOURS[index % len(_COLOURS)], "dash": ("solid", "dash", "dot")[index % 3]}
         figure.add_trace(go.Scatter(x=xs, y=ys, name=family.name, mode="lines", line=line))
     figure.update_layout(

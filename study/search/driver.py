@@ -1,4 +1,8 @@
-"""The search driver: asks, hands out, records and tells. It alone touches the storage."""
+"""The search driver: asks, hands out, records and tells. It alone touches the storage.
+
+Workers are answered from memory. A trial that ends is in the storage and in trials.jsonl before it is shown; its start
+and its reports are stored with it, or about a second after they happened.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from study.config import FamilySettings, StudySettings
@@ -17,9 +22,11 @@ from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
 from study.results import StudyFiles, append_jsonl
+from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
 from study.search.samplers import fix_parameters, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, reconcile, record_of, sweep
+from study.search.tables import read_trials
 from study.seeds import derive_seed
 from study.space import SearchSpace, parse_space, sample, warm_start_params
 from study.training.loop import Schedule
@@ -27,6 +34,7 @@ from study.training.loop import Schedule
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
 MAX_FAILURES_IN_A_ROW = 5
 _POLL_SECONDS = 0.25
+_WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 
 
 @dataclass(frozen=True)
@@ -56,16 +64,19 @@ class _Flight:
     proposal: Proposal
     rungs: list[dict[str, Any]] = field(default_factory=list)
     stop: str | None = None
+    ended: bool = False
 
 
 @dataclass
 class FamilySearch:
-    """One family's search: its Optuna study, what it has spent, and what is in flight."""
+    """One family's search: its Optuna study in memory and the stored one that is seen, what it has spent, and what is
+    in flight."""
 
     name: str
     space: SearchSpace
     settings: FamilySettings
     study: optuna.Study
+    stored: optuna.Study
     records: list[dict[str, Any]]
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, _Flight] = field(default_factory=dict)
@@ -107,30 +118,29 @@ class Search:
         self,
         files: StudyFiles,
         settings: StudySettings,
-        storage: optuna.storages.BaseStorage,
+        storage: RDBStorage,
         records: list[dict[str, Any]],
     ) -> None:
+        self.storage = storage
         self._files = files
         self._settings = settings
+        self._mirror = Mirror(storage)
+        self._written = time.monotonic()
         spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
         # The same number for every family: the one whose space offers fewest decides.
         self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
-        self.families = {name: self._open(name, space, storage, records) for name, space in spaces.items()}
+        self.families = {name: self._open(name, space, records) for name, space in spaces.items()}
         self.limits = Limits()
 
-    def _open(
-        self,
-        name: str,
-        space: SearchSpace,
-        storage: optuna.storages.BaseStorage,
-        records: list[dict[str, Any]],
-    ) -> FamilySearch:
+    def _open(self, name: str, space: SearchSpace, records: list[dict[str, Any]]) -> FamilySearch:
         family = self._settings.families[name]
-        study = open_study(storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
+        stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
+        sweep(self.storage, stored)
+        trials = read_trials(self.storage, stored._study_id)
+        ours = reconcile(trials, name, records, self._files)
+        study = self._mirror.open(stored, trials)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
-        sweep(study)
-        ours = reconcile(study, name, records, self._files)
-        search = FamilySearch(name, space, family, study, ours)
+        search = FamilySearch(name, space, family, study, stored, ours)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
         search.proposals.extend(self._open_proposals(search))
         return search
@@ -176,6 +186,8 @@ class Search:
                 record = self._death(event)
             if self._over():
                 self._withdraw(executor)
+            if time.monotonic() - self._written >= _WRITE_SECONDS:
+                self._write()
             observe(self, record)
 
     def _fill(self, executor: Executor) -> None:
@@ -219,7 +231,7 @@ class Search:
         with quiet_experimental():
             sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
             family.study.sampler = fix_parameters(sampler, proposal.parameters) if proposal.parameters else sampler
-        trial = family.study.ask()
+        trial = self._mirror.ask(family.study)
         config = sample(family.space, trial)
         seed = derive_seed(self._settings.seed, family.name, draw, "trial") if proposal.seed is None else proposal.seed
         proposal = Proposal(dict(trial.params), proposal.role, draw, seed, proposal.attempt, proposal.deaths)
@@ -298,7 +310,7 @@ class Search:
         outcome: dict[str, Any],
         counted: bool = True,
     ) -> dict[str, Any]:
-        """Record a trial's end in the storage, then in trials.jsonl; only then is it shown."""
+        """End a trial and record it; only then is it shown."""
         flight = family.flights[event.job.id]
         attrs = {"seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": flight.rungs, **outcome}
         if reason:
@@ -309,35 +321,48 @@ class Search:
             for key, value in attrs.items():
                 flight.trial.set_user_attr(key, value)
             value = flight.rungs[-1]["accuracy"] if state == TrialState.COMPLETE else None
-            frozen = family.study.tell(flight.trial, value, state=state)
-            record = record_of(frozen, family.name)
-            append_jsonl(self._files.trials_jsonl, record)
-            del family.flights[event.job.id]
-            family.records.append(record)
+            family.study.tell(flight.trial, value, state=state)
+            flight.ended = True
+            (record,) = self._write()
         if counted:
             family.failures_in_a_row = family.failures_in_a_row + 1 if state == TrialState.FAIL else 0
         return record
 
+    def _write(self) -> list[dict[str, Any]]:
+        """Store what is due, then add the trials that ended to trials.jsonl; returns their records."""
+        records = []
+        with shielded():
+            for study_name, trial in self._mirror.write():
+                family = self.families[study_name.rpartition("/")[2]]
+                record = record_of(trial, family.name)
+                append_jsonl(self._files.trials_jsonl, record)
+                del family.flights[f"{family.name}/{trial.number}"]
+                family.records.append(record)
+                records.append(record)
+        self._written = time.monotonic()
+        return records
+
     def _withdraw(self, executor: Executor) -> None:
         with shielded():
             for job in executor.withdraw():
-                self._drop(self._family_of(job), job.id, "withdrawn: the search ended before it began")
+                flight = self._family_of(job).flights[job.id]
+                self._drop(flight, "withdrawn: the search ended before it began")
+            self._write()
 
-    def _drop(self, family: FamilySearch, job_id: str, reason: str) -> None:
-        flight = family.flights.pop(job_id)
-        frozen = fail_uncounted(family.study, flight.trial._trial_id, reason)
-        record = record_of(frozen, family.name)
-        append_jsonl(self._files.trials_jsonl, record)
-        family.records.append(record)
+    def _drop(self, flight: _Flight, reason: str) -> None:
+        fail_uncounted(flight.trial.storage, flight.trial._trial_id, reason)
+        flight.ended = True
 
     def _abandon(self, executor: Executor, reason: str) -> None:
         """The command is ending: mark what is in flight. It is tried again by the next command, uncounted."""
         running = executor.running()
         with shielded():
             for family in self.families.values():
-                for job_id, flight in list(family.flights.items()):
-                    flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
-                    self._drop(family, job_id, reason)
+                for job_id, flight in family.flights.items():
+                    if not flight.ended:  # else it was its recording that failed
+                        flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
+                        self._drop(flight, reason)
+            self._write()
 
 
 def _repeat(record: dict[str, Any]) -> Proposal:

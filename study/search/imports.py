@@ -8,19 +8,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import TrialState, create_trial
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.config import StudySettings, load_settings
 from study.errors import ResumeError
 from study.results import StudyFiles, append_jsonl, check_study_name, read_jsonl
-from study.search.storage import open_study, record_of
+from study.search.storage import open_study, record_of, transaction
+from study.search.tables import insert_trial, read_trials
 from study.space import SearchSpace, parse_space, sample
 
 _COPIED = ("seed", "config", "rungs", "seconds", "training_seconds", "worker", "n_parameters", "flops", "reason")
@@ -89,7 +90,7 @@ def load_source(results: Path, name: str, settings: StudySettings) -> StudySetti
 def import_trials(
     files: StudyFiles,
     settings: StudySettings,
-    storage: optuna.storages.BaseStorage,
+    storage: RDBStorage,
     old: StudySettings,
     families: set[str],
 ) -> int:
@@ -102,27 +103,33 @@ def import_trials(
     records = read_jsonl(files.root.parent / old.name / "trials.jsonl")
     for family in sorted(families):
         space = parse_space(settings.families[family].space, settings.families[family].space_file)
-        study = open_study(storage, f"{settings.name}/{family}", "accuracy", "maximize")
-        there = {
-            (t.user_attrs.get("seed"), json.dumps(t.params, sort_keys=True)) for t in study.get_trials(deepcopy=False)
-        }
-        for record in records:
-            usable = record["family"] == family and record["counted"] and record["state"] in ("COMPLETE", "PRUNED")
-            usable = usable and (record["seed"], json.dumps(record["parameters"], sort_keys=True)) not in there
-            found = replay(space, record["parameters"]) if usable else None
-            if found is not None:
-                append_jsonl(files.trials_jsonl, _add(study, family, record, *found))
-                imported += 1
+        study_id = open_study(storage, f"{settings.name}/{family}", "accuracy", "maximize")._study_id
+        there = {_identity(trial.user_attrs.get("seed"), trial.params) for trial in read_trials(storage, study_id)}
+        ours = [record for record in records if record["family"] == family]
+        trials = [trial for record in ours if (trial := _as_new(record, space, there)) is not None]
+        with transaction(storage) as connection:
+            for trial in trials:
+                _, trial.number = insert_trial(connection, study_id, trial)
+        for trial in trials:
+            append_jsonl(files.trials_jsonl, record_of(trial, family))
+        imported += len(trials)
     return imported
 
 
-def _add(
-    study: optuna.Study,
-    family: str,
-    record: dict[str, Any],
-    config: dict[str, Any],
-    distributions: dict[str, BaseDistribution],
-) -> dict[str, Any]:
+def _identity(seed: int | None, parameters: dict[str, Any]) -> tuple[int | None, str]:
+    return seed, json.dumps(parameters, sort_keys=True)
+
+
+def _as_new(record: dict[str, Any], space: SearchSpace, there: set[tuple[int | None, str]]) -> FrozenTrial | None:
+    """The old trial as one of the new space; None if it counts for nothing, is there already, or does not fit."""
+    usable = record["counted"] and record["state"] in ("COMPLETE", "PRUNED")
+    if not usable or _identity(record["seed"], record["parameters"]) in there:
+        return None
+    found = replay(space, record["parameters"])
+    return _trial(record, *found) if found is not None else None
+
+
+def _trial(record: dict[str, Any], config: dict[str, Any], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
     attrs = {key: record[key] for key in _COPIED if record.get(key) is not None}
     complete = record["state"] == "COMPLETE"
     trial = create_trial(
@@ -135,5 +142,4 @@ def _add(
     )
     for attribute, key in (("datetime_start", "start"), ("datetime_complete", "end")):
         setattr(trial, attribute, datetime.fromisoformat(record[key]).astimezone().replace(tzinfo=None))
-    study.add_trial(trial)
-    return record_of(study.get_trials(deepcopy=False)[-1], family)
+    return trial

@@ -5,25 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 
 from study.execution.jobs import Finished, Job
 from study.interrupts import shielded
+from study.search.mirror import Mirror
 from study.search.storage import open_study, sweep
+from study.search.tables import read_trials
 
 
 class RetrainWatch:
     """Mirrors runs into a study of their own. Its value is the training loss, to be minimised: the one figure that a
     final run, which has no validation images left, shares with a candidate."""
 
-    def __init__(self, name: str, storage: optuna.storages.BaseStorage) -> None:
-        self._study = open_study(storage, f"{name}/retrain", "training loss", "minimize")
-        sweep(self._study)
+    def __init__(self, name: str, storage: RDBStorage) -> None:
+        stored = open_study(storage, f"{name}/retrain", "training loss", "minimize")
+        sweep(storage, stored)
+        self._mirror = Mirror(storage)
+        self._study = self._mirror.open(stored, read_trials(storage, stored._study_id))
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: dict[str, int] = {}
 
     def begin(self, job: Job) -> None:
         with shielded():
-            trial = self._study.ask()
+            trial = self._mirror.ask(self._study)
             record = job.run.record if job.run else {}
             for key in ("family", "role", "seed", "data_part"):
                 trial.set_user_attr(key, record[key])
@@ -31,6 +36,7 @@ class RetrainWatch:
             trial.set_user_attr("run", job.id)
             trial.set_user_attr("config", job.config)
             self._trials[job.id] = trial
+            self._mirror.write()
 
     def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
         trial = self._trials[job.id]
@@ -40,6 +46,7 @@ class RetrainWatch:
                 trial.report(metrics["train_loss"], examples)
             if "accuracy" in metrics:
                 trial.set_user_attr("validation_accuracy", metrics["accuracy"])
+            self._mirror.write()
 
     def end(self, event: Finished, train_loss: float | None) -> None:
         trial = self._trials.pop(event.job.id)
@@ -50,6 +57,7 @@ class RetrainWatch:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
                 self._study.tell(trial, train_loss)
+            self._mirror.write()
 
     def abandon(self, reason: str) -> None:
         """Close what is in flight when the command ends early."""
@@ -58,3 +66,4 @@ class RetrainWatch:
                 trial.set_user_attr("reason", reason)
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             self._trials.clear()
+            self._mirror.write()

@@ -5,18 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
+from sqlalchemy.engine import Engine
 
 from study.config import StudySettings
-from study.errors import StudyError
+from study.errors import ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, Report
 from study.execution.worker import DriverLeftError, Work
-from study.results import StudyFiles, read_jsonl
+from study.results import StudyFiles, append_jsonl, read_jsonl
+from study.search import driver
 from study.search.driver import Limits, Search
 from study.search.storage import compare_all, open_storage, record_of, storage_url
 from study.seeds import derive_seed
@@ -62,9 +67,17 @@ class Bench:
         observe: Callable[[Search, dict[str, Any] | None], None] = lambda *_: None,
     ) -> Search:
         search = self.open()
-        with InProcessExecutor(n_workers, work) as executor:
-            search.run(executor, limits, observe)
+        try:
+            with InProcessExecutor(n_workers, work) as executor:
+                search.run(executor, limits, observe)
+        finally:
+            self.compare(search)
         return search
+
+    def compare(self, search: Search) -> None:
+        """The memory that sampler and pruner saw is what the database holds, with the same numbers."""
+        for name, family in search.families.items():
+            assert list(map(content, family.study.get_trials())) == list(map(content, self.trials(name)))
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -91,6 +104,10 @@ class Bench:
         assert sorted(self.records, key=lambda r: (r["family"], r["number"])) == sorted(
             stored, key=lambda r: (r["family"], r["number"])
         )
+
+
+def content(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    return {key: value for key, value in vars(trial).items() if key != "_trial_id"}
 
 
 @pytest.fixture
@@ -236,7 +253,7 @@ def search_in_pieces(bench: Bench, n_trials: int, every: int, n_workers: int = 1
     raise AssertionError
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
 def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
     files: StudyFiles, make_settings: Settings, sampler: str
 ) -> None:
@@ -290,7 +307,8 @@ def test_an_interrupted_trial_is_repeated_with_everything_it_had(bench: Bench) -
 
 def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Bench) -> None:
     search = bench.open()
-    job = search._ask(search.families["mlp"])  # and then the power fails
+    job = search._ask(search.families["mlp"])
+    search._write()  # and then the power fails
     bench.search(Limits(n_trials=2))
     bench.check()
     swept = next(record for record in bench.records if not record["counted"])
@@ -302,12 +320,137 @@ def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Be
 
 def test_a_driver_killed_in_the_middle_of_an_ask_repeats_no_draw(bench: Bench) -> None:
     bench.search(Limits(n_trials=3))
-    family = bench.open().families["mlp"]
-    family.study.ask().suggest_categorical("optimizer", ["sgd", "adamw"])
+    bench.open().families["mlp"].stored.ask().suggest_categorical("optimizer", ["sgd", "adamw"])
     bench.search(Limits(n_trials=5))
     bench.check()
     assert Counter(record["family"] for record in bench.counted) == {"mlp": 5, "cnn": 5}
     assert sorted(r["draw"] for r in bench.counted if r["family"] == "mlp") == [0, 1, 2, 3, 4]
+
+
+class PowerFailure(Exception):
+    """Nothing is written any more."""
+
+
+@contextmanager
+def power_until(statement: int) -> Iterator[list[object]]:
+    """From this SQL statement on, counted from 1, each one fails. Yields what was executed."""
+    executed: list[object] = []
+
+    def fail(_: object, cursor: object, *__: object) -> None:
+        if len(executed) + 1 >= statement:
+            raise PowerFailure
+        executed.append(cursor)
+
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", fail)
+    try:
+        yield executed
+    finally:
+        sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_a_crash_at_any_statement_loses_nothing_that_was_shown(
+    files: StudyFiles, make_settings: Settings, sampler: str
+) -> None:
+    settings = make_settings(sampler=sampler)
+    whole = Bench(files, settings)
+    with power_until(10**9) as executed:
+        search = whole.open()
+        with InProcessExecutor(1, work) as executor:
+            search.run(executor, Limits(n_trials=3), lambda *_: None)
+    for at in range(2, len(executed), len(executed) // 12):
+        broken = Bench(StudyFiles(files.root.parent / f"{at}"), settings)
+        broken.files.root.mkdir()
+        shown: list[dict[str, Any] | None] = []
+        with power_until(at), InProcessExecutor(1, work) as executor, pytest.raises(PowerFailure):
+            broken.open().run(executor, Limits(n_trials=3), lambda _, record, shown=shown: shown.append(record))
+        broken.search(Limits(n_trials=3))
+        assert [record for record in shown if record and record not in broken.records] == []
+        assert Counter(record["family"] for record in broken.counted) == {"mlp": 3, "cnn": 3}
+        assert outcomes(broken) == outcomes(whole)
+        broken.check()
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_crash_between_the_database_and_the_record(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    count = itertools.count(1)
+
+    def fail(path: Path, record: dict[str, Any]) -> None:
+        if next(count) >= at:
+            raise OSError("No space left on device")
+        append_jsonl(path, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "append_jsonl", fail)
+        with pytest.raises(OSError, match="No space"):
+            bench.search(Limits(n_trials=3))
+    assert len(bench.records) == at - 1
+    bench.search(Limits(n_trials=3))
+    bench.check()
+    assert Counter((record["family"], record["draw"]) for record in bench.counted) == dict.fromkeys(
+        itertools.product(("mlp", "cnn"), range(3)), 1
+    )
+
+
+def test_another_program_that_writes_is_noticed_at_once(bench: Bench) -> None:
+    def meddle(search: Search, record: dict[str, Any] | None) -> None:
+        if record is not None:
+            optuna.load_study(study_name="tiny/cnn", storage=open_storage(storage_url(bench.files, None))).ask()
+
+    search = bench.open()
+    with InProcessExecutor(1, work) as executor, pytest.raises(ResultsError, match="another program writes to it"):
+        search.run(executor, Limits(n_trials=5), meddle)
+
+
+# --- what costs a transaction ----------------------------------------------------------------------------------------
+
+
+def test_workers_are_answered_before_anything_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Noting(InProcessExecutor):
+        def next_event(self, timeout: float | None = None) -> Event | None:
+            event = super().next_event(timeout)
+            order.append(type(event).__name__)
+            return event
+
+        def answer(self, job: Job, go: bool) -> None:
+            order.append("answer")
+            super().answer(job, go)
+
+    def note(*_: object) -> None:
+        order.append("SQL")
+
+    monkeypatch.setattr(driver, "_WRITE_SECONDS", 0.0)
+    search = bench.open()
+    sqlalchemy.event.listen(search.storage.engine, "before_cursor_execute", note)
+    with Noting(1, work) as executor:
+        search.run(executor, Limits(n_trials=4), lambda *_: None)
+    reports = [after for before, after in itertools.pairwise(order) if before == "Report"]
+    assert len(reports) == sum(len(record["rungs"]) for record in bench.records)
+    assert set(reports) == {"answer"}
+    assert ("answer", "SQL") in itertools.pairwise(order)
+
+
+def test_a_trial_of_a_moment_is_one_transaction(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_WRITE_SECONDS", 1e9)
+    search = bench.open()
+    commits: list[object] = []
+    sqlalchemy.event.listen(search.storage.engine, "commit", commits.append)
+    with InProcessExecutor(1, work) as executor:
+        search.run(executor, Limits(n_trials=6), lambda *_: None)
+    assert len(commits) == len(bench.records) == 12
+
+
+def test_what_runs_can_be_seen_in_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_WRITE_SECONDS", 0.0)
+    seen: list[tuple[str, int]] = []
+
+    def look(*_: object) -> None:
+        seen.extend((trial.state.name, len(trial.intermediate_values)) for trial in bench.trials("mlp"))
+
+    bench.search(Limits(n_trials=2), observe=look)
+    assert {("RUNNING", n) for n in range(3)} <= set(seen)
 
 
 # --- failures --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from study.config import StudySettings
@@ -26,7 +27,7 @@ from study.search.storage import (
 
 
 @pytest.fixture
-def study(storage: optuna.storages.BaseStorage) -> optuna.Study:
+def study(storage: RDBStorage) -> optuna.Study:
     return open_study(storage, "tiny/mlp", "accuracy", "maximize")
 
 
@@ -40,7 +41,7 @@ def told(study: optuna.Study, accuracy: float = 0.5, state: TrialState = TrialSt
     return record_of(study.tell(trial, accuracy if state == TrialState.COMPLETE else None, state=state), "mlp")
 
 
-def test_a_study_is_opened_once_and_again(storage: optuna.storages.BaseStorage) -> None:
+def test_a_study_is_opened_once_and_again(storage: RDBStorage) -> None:
     first = open_study(storage, "tiny/mlp", "accuracy", "maximize")
     told(first)
     again = open_study(storage, "tiny/mlp", "accuracy", "maximize")
@@ -51,18 +52,18 @@ def test_a_record_survives_its_file(study: optuna.Study, files: StudyFiles) -> N
     record = told(study)
     append_jsonl(files.trials_jsonl, record)
     assert read_jsonl(files.trials_jsonl) == [record]
-    assert reconcile(study, "mlp", [record], files) == [record]
+    assert reconcile(study.get_trials(), "mlp", [record], files) == [record]
 
 
 def test_a_missing_line_is_appended_in_its_place(study: optuna.Study, files: StudyFiles) -> None:
     records = [told(study, 0.1 * i) for i in range(1, 4)]
-    assert reconcile(study, "mlp", [records[0], records[2]], files) == records
+    assert reconcile(study.get_trials(), "mlp", [records[0], records[2]], files) == records
     assert read_jsonl(files.trials_jsonl) == [records[1]]
 
 
 def test_other_families_records_are_left_to_them(study: optuna.Study, files: StudyFiles) -> None:
     record = told(study)
-    assert reconcile(study, "mlp", [record, record | {"family": "cnn", "number": 9}], files) == [record]
+    assert reconcile(study.get_trials(), "mlp", [record, record | {"family": "cnn", "number": 9}], files) == [record]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,13 @@ def test_a_changed_value_is_refused_with_the_trial_s_number(
 ) -> None:
     records = [told(study), told(study)]
     with pytest.raises(ResultsError, match=f"trial 1 of mlp: {key} is "):
-        reconcile(study, "mlp", [records[0], records[1] | {key: value}], files)
+        reconcile(study.get_trials(), "mlp", [records[0], records[1] | {key: value}], files)
 
 
 def test_a_trial_that_the_database_lost_is_named(study: optuna.Study, files: StudyFiles) -> None:
     record = told(study)
     with pytest.raises(ResultsError, match=r"trial 4 of mlp is in trials\.jsonl but not in the database"):
-        reconcile(study, "mlp", [record, record | {"number": 4}], files)
+        reconcile(study.get_trials(), "mlp", [record, record | {"number": 4}], files)
 
 
 def test_a_database_that_was_deleted_is_noticed(study: optuna.Study, files: StudyFiles) -> None:
@@ -87,7 +88,7 @@ def test_a_database_that_was_deleted_is_noticed(study: optuna.Study, files: Stud
     files.database.unlink()
     fresh = open_study(open_storage(storage_url(files, None)), "tiny/mlp", "accuracy", "maximize")
     with pytest.raises(ResultsError, match="not in the database"):
-        reconcile(fresh, "mlp", [record], files)
+        reconcile(fresh.get_trials(), "mlp", [record], files)
 
 
 def test_a_value_changed_in_the_database_itself_is_noticed(study: optuna.Study, files: StudyFiles) -> None:
@@ -96,7 +97,7 @@ def test_a_value_changed_in_the_database_itself_is_noticed(study: optuna.Study, 
         connection.execute("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'x'")
     fresh = open_study(open_storage(storage_url(files, None)), "tiny/mlp", "accuracy", "maximize")
     with pytest.raises(ResultsError, match="trial 0 of mlp: parameters"):
-        reconcile(fresh, "mlp", [record], files)
+        reconcile(fresh.get_trials(), "mlp", [record], files)
 
 
 class open_engine:  # noqa: N801 (a context manager)
@@ -126,11 +127,11 @@ def test_comparing_changes_nothing(
         compare_all(storage, make_settings({"cnn": "family = 'cnn'"}), [], files)
 
 
-def test_the_sweep_fails_what_is_running_and_leaves_the_rest(study: optuna.Study) -> None:
+def test_the_sweep_fails_what_is_running_and_leaves_the_rest(storage: RDBStorage, study: optuna.Study) -> None:
     told(study)
     study.ask()
     study.enqueue_trial({"x": 0.5})
-    sweep(study)
+    sweep(storage, study)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL"]
     assert [trial.user_attrs.get("counted", True) for trial in study.trials] == [True, False, False]
     assert "command ended" in study.trials[1].user_attrs["reason"]

@@ -1,0 +1,129 @@
+"""Optuna's studies in memory, written behind into the storage that keeps them.
+
+A trial makes dozens of small reads and writes, each of which is a transaction of the database. Here sampling, pruning
+and telling happen in memory, and what came of them is stored in one transaction for all that is due.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import Connection
+
+from study.errors import ResultsError
+from study.search.storage import transaction
+from study.search.tables import insert_trial, update_trial
+
+
+@dataclass
+class _Twins:
+    """A study in memory and its stored twin, with the system attributes that both have."""
+
+    memory: optuna.Study
+    stored: optuna.Study
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """A trial that has not ended in the storage: its id there, and a copy of it as it was written."""
+
+    twins: _Twins
+    stored_id: int | None = None
+    written: FrozenTrial | None = None
+
+
+class Mirror:
+    """Studies whose only writer this is: a trial has the same number in memory and in the storage."""
+
+    def __init__(self, storage: RDBStorage) -> None:
+        self._storage = storage
+        self._memory = InMemoryStorage()
+        self._studies: dict[str, _Twins] = {}
+        self._unfinished: dict[int, _Unfinished] = {}
+
+    def open(self, stored: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
+        """The study in memory; `trials` are all that are stored, each of them finished. To be asked with `ask`.
+
+        It has the stored one's name, on which hyperband's brackets depend, and its system attributes, which hold the
+        position of a quasi-random sequence.
+        """
+        if [trial.number for trial in trials] != list(range(len(trials))):
+            raise ResultsError(f"study {stored.study_name}: trials are missing in the database; restore it")
+        study = optuna.create_study(study_name=stored.study_name, storage=self._memory, direction=stored.direction)
+        attributes = self._storage.get_study_system_attrs(stored._study_id)
+        for key, value in attributes.items():
+            self._memory.set_study_system_attr(study._study_id, key, value)
+        for trial in trials:
+            self._memory.create_new_trial(study._study_id, template_trial=trial)
+        self._studies[stored.study_name] = _Twins(study, stored, attributes)
+        return study
+
+    def ask(self, study: optuna.Study) -> optuna.Trial:
+        """A new trial, stored at the next `write`."""
+        trial = study.ask()
+        self._unfinished[trial._trial_id] = _Unfinished(self._studies[study.study_name])
+        return trial
+
+    def write(self) -> list[tuple[str, FrozenTrial]]:
+        """Store the trials that changed, and with them their studies' attributes. Returns those that ended, each with
+        the name of its study.
+
+        ResultsError if the storage cannot be written, or has given a trial another number; nothing is stored then,
+        and the next call tries again.
+        """
+        now = {trial_id: self._memory.get_trial(trial_id) for trial_id in self._unfinished}
+        due = {trial_id: trial for trial_id, trial in now.items() if trial != self._unfinished[trial_id].written}
+        if not due:
+            return []
+        with transaction(self._storage) as connection:
+            for twins in self._studies.values():
+                self._write_attributes(twins)
+            stored_ids = {
+                trial_id: _write_trial(connection, self._unfinished[trial_id], trial) for trial_id, trial in due.items()
+            }
+        return self._written(due, stored_ids)
+
+    def _write_attributes(self, twins: _Twins) -> None:
+        for key, value in self._attributes(twins).items():
+            if twins.attributes.get(key) != value:
+                self._storage.set_study_system_attr(twins.stored._study_id, key, value)
+
+    def _attributes(self, twins: _Twins) -> dict[str, Any]:
+        return self._memory.get_study_system_attrs(twins.memory._study_id)
+
+    def _written(self, due: dict[int, FrozenTrial], stored_ids: dict[int, int]) -> list[tuple[str, FrozenTrial]]:
+        """Keep what was committed; returns the trials that ended."""
+        ended = []
+        for twins in self._studies.values():
+            twins.attributes = self._attributes(twins)
+        for trial_id, trial in due.items():
+            twins = self._unfinished[trial_id].twins
+            if trial.state.is_finished():
+                del self._unfinished[trial_id]
+                ended.append((twins.stored.study_name, trial))
+            else:
+                # A copy, because optuna.Trial alters what it shares with the memory.
+                self._unfinished[trial_id] = _Unfinished(twins, stored_ids[trial_id], copy.deepcopy(trial))
+        return ended
+
+
+def _write_trial(connection: Connection, unfinished: _Unfinished, trial: FrozenTrial) -> int:
+    """Insert or update a trial; returns its id in the storage."""
+    if unfinished.stored_id is not None and unfinished.written is not None:
+        update_trial(connection, unfinished.stored_id, unfinished.written, trial)
+        return unfinished.stored_id
+    study = unfinished.twins.stored
+    stored_id, number = insert_trial(connection, study._study_id, trial)
+    if number != trial.number:
+        raise ResultsError(
+            f"study {study.study_name}: trial {trial.number} became number {number} in the storage, so another "
+            "program writes to it; end that, then continue with the same command"
+        )
+    return stored_id
