@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
+from optuna.storages import RDBStorage
 
 from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.data.datasets import Dataset, load_train, pixel_statistics
@@ -139,7 +139,7 @@ def files(tmp_path: Path) -> StudyFiles:
 
 
 @pytest.fixture
-def storage(files: StudyFiles) -> optuna.storages.BaseStorage:
+def storage(files: StudyFiles) -> RDBStorage:
     return open_storage(storage_url(files, None))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from study.report import wording
@@ -16,9 +16,13 @@ Record = dict[str, Any]
 def forest(report: Record) -> Chart | None:
     """Differences of finalists with their 95 % intervals against the ±0.2 points of equality."""
     pairs = report["pairwise"]["pairs"]
+    return forest_of(pairs, [f"{pair['a']} − {pair['b']}" for pair in pairs], report["findings"]["pairwise"])
+
+
+def forest_of(pairs: Sequence[Record], names: Sequence[str], finding: str) -> Chart | None:
+    """One line per pair, each under a name of its own."""
     if not pairs:
         return None
-    names = [f"{pair['a']} − {pair['b']}" for pair in pairs]
     middle = [100 * pair["comparison"]["difference"] for pair in pairs]
     bars = [[100 * bound for bound in pair["comparison"]["interval95"]] for pair in pairs]
     error = {
@@ -29,22 +33,24 @@ def forest(report: Record) -> Chart | None:
         "thickness": 2,
     }
     marker = {"size": 11, "color": COLOURS[0], "symbol": "diamond"}
-    trace = {"type": "scatter", "mode": "markers", "x": middle, "y": names, "error_x": error, "marker": marker}
+    # A long pair takes two lines beside the axis, which would else leave a phone no room for the chart.
+    shown = [name if len(name) <= 30 else name.replace(" − ", "<br>− ", 1) for name in names]
+    trace = {"type": "scatter", "mode": "markers", "x": middle, "y": shown, "error_x": error, "marker": marker}
     band = {"type": "rect", "xref": "x", "yref": "paper", "x0": -0.2, "x1": 0.2, "y0": 0, "y1": 1}
     band |= {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
     axis = layout("difference of mean test accuracy, points", "", 170 + 44 * len(pairs), shapes=[band])
     axis["yaxis"] |= {"type": "category", "autorange": "reversed"}
     axis["xaxis"]["zeroline"] = True
-    rows = [_forest_row(pair) for pair in pairs]
+    rows = [_forest_row(name, pair) for name, pair in zip(names, pairs, strict=True)]
     columns = ("pair", "difference", "95 % interval", "p", "Holm p", "verdict")
-    label = f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {report['findings']['pairwise']}"
+    label = f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {finding}"
     return Chart("forest", label, {"data": [trace], "layout": axis}, columns, rows)
 
 
-def _forest_row(pair: Record) -> tuple[str, ...]:
+def _forest_row(name: str, pair: Record) -> tuple[str, ...]:
     compared = pair["comparison"]
     return (
-        f"{pair['a']} − {pair['b']}",
+        name,
         points(compared["difference"], signed=True),
         wording.point_interval(compared["interval95"]),
         wording.p_value(compared["p_value"]),
@@ -80,27 +86,46 @@ COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_
 def cost(report: Record) -> Chart | None:
     """Accuracy against each cost, one panel each; the Pareto front joined by a line."""
     found = report["cost"]["points"]
-    panels = [key for key in COSTS if any(point[key] is not None for point in found)]
+    families = [row["family"] for row in report["families"]["families"]]
+
+    def panel(key: str, axis: str, legend: bool) -> list[Figure]:
+        return _cost_panel(found, key, axis, families, legend=legend)
+
+    figure = cost_figure(found, panel)
+    if figure is None:
+        return None
+    rows = [(p["label"], p["kind"], *cost_cells(p)) for p in found]
+    label = f"Test accuracy against cost. {report['findings']['cost']}"
+    return Chart("cost", label, figure, ("network", "role", *COST_COLUMNS), rows)
+
+
+COST_COLUMNS = ("test accuracy", *COSTS.values(), "on the front of")
+
+
+def cost_cells(point: Record) -> tuple[str, ...]:
+    """The cells of COST_COLUMNS."""
+    front = ", ".join(COSTS[key] for key in point["front"]) or wording.NONE
+    return (percent(point["accuracy"], 3), *(wording.compact(point[key]) for key in COSTS), front)
+
+
+def cost_figure(points: Sequence[Record], panel: Callable[[str, str, bool], list[Figure]]) -> Figure | None:
+    """Side by side one panel for each cost that a point has; `panel(cost, axis, legend)` gives its traces. None where
+    no point has a cost."""
+    panels = [key for key in COSTS if any(point[key] is not None for point in points)]
     if not panels:
         return None
-    families = [row["family"] for row in report["families"]["families"]]
     data: list[Figure] = []
     axis: Figure = {"height": 360, "yaxis": {"title": {"text": "test accuracy, %"}}}
     width, gap = 1 / len(panels), 0.04
     for place, key in enumerate(panels, 1):
         tail = "" if place == 1 else str(place)
         domain = [(place - 1) * width + (gap if place > 1 else 0), place * width]
-        ticks = decade_ticks([float(point[key]) for point in found if point[key]])
+        ticks = decade_ticks([float(point[key]) for point in points if point[key]])
         scale = {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [wording.compact(t) for t in ticks]}
+        scale["range"] = [math.log10(ticks[0]) - 0.05, math.log10(ticks[-1]) + 0.05]
         axis[f"xaxis{tail}"] = {"title": {"text": COSTS[key]}, "domain": domain, **scale}
-        data += _cost_panel(found, key, f"x{tail}", families, legend=place == 1)
-    rows = [
-        (p["label"], p["kind"], percent(p["accuracy"], 3), *(wording.compact(p[key]) for key in COSTS), _fronts(p))
-        for p in found
-    ]
-    columns = ("network", "role", "test accuracy", *COSTS.values(), "on the front of")
-    label = f"Test accuracy against cost. {report['findings']['cost']}"
-    return Chart("cost", label, {"data": data, "layout": axis}, columns, rows)
+        data += panel(key, f"x{tail}", place == 1)
+    return {"data": data, "layout": axis}
 
 
 def decade_ticks(values: Sequence[float]) -> list[float]:
@@ -113,26 +138,24 @@ def decade_ticks(values: Sequence[float]) -> list[float]:
     return [step for step in steps if first <= step <= last]
 
 
-def _fronts(point: Record) -> str:
-    return ", ".join(COSTS[key] for key in point["front"]) or wording.NONE
+def front_line(points: Sequence[Record], key: str, axis: str, *, legend: bool) -> Figure:
+    """The points on the Pareto front of one cost, joined."""
+    front = sorted((p for p in points if key in p["front"]), key=lambda p: float(p[key]))
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Pareto front",
+        "x": [p[key] for p in front],
+        "y": [100 * p["accuracy"] for p in front],
+        "xaxis": axis,
+        "line": {"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5, "shape": "hv"},
+        "showlegend": legend,
+        "hoverinfo": "skip",
+    }
 
 
 def _cost_panel(found: list[Record], key: str, axis: str, families: list[str], *, legend: bool) -> list[Figure]:
-    front = sorted((p for p in found if key in p["front"]), key=lambda p: float(p[key]))
-    line = {"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5, "shape": "hv"}
-    traces: list[Figure] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "Pareto front",
-            "x": [p[key] for p in front],
-            "y": [100 * p["accuracy"] for p in front],
-            "xaxis": axis,
-            "line": line,
-            "showlegend": legend,
-            "hoverinfo": "skip",
-        }
-    ]
+    traces = [front_line(found, key, axis, legend=legend)]
     for family in families:
         for kind in ("finalist", "candidate"):
             inside = [p for p in found if p["family"] == family and p["kind"] == kind and p[key] is not None]

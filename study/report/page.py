@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from study.errors import ResultsError
 from study.evaluation.result import strict
 from study.report import advice, limits, numbers, pictures, search_numbers, search_tables, sentences, tables, verdicts
-from study.report.reading import Record, Study, read_study
+from study.report.reading import Record, Study, known_form, read_study
 from study.results import StudyFiles, write_json, write_text
 
 FORMAT = 1
@@ -19,13 +18,8 @@ def write_report(files: StudyFiles) -> Path:
     """Write report.json and report.html beside each other; returns the page's path.
 
     ResultsError if a file of the study is damaged or of a form that this version does not know."""
-    try:
+    with known_form(files.root):
         report = build(files)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"{files.root} holds a file of an unknown form ({type(error).__name__}: {error}); expected the files of "
-            "this version: run the stage that wrote it again, or report with the version that made the study"
-        ) from error
     write_json(files.report_json, report)
     from study.report.rendering import render
 

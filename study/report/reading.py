@@ -6,6 +6,7 @@ import contextlib
 import csv
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,18 @@ class Study:
     def title(self, family: str) -> str:
         """How sentences name a finalist: family and trial."""
         return f"finalist {family} #{self.finalist(family).get('finalist')}"
+
+
+@contextlib.contextmanager
+def known_form(root: Path) -> Iterator[None]:
+    """Numbers are computed inside: a file of the study that lacks what this version writes is a ResultsError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{root} holds a file of an unknown form ({type(error).__name__}: {error}); expected the files of "
+            "this version: run the stage that wrote it again, or report with the version that made the study"
+        ) from error
 
 
 def read_study(files: StudyFiles) -> Study:

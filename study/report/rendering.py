@@ -1,18 +1,12 @@
-"""The page from the numbers: charts, Optuna's figures, plotly's script packed inside, Jinja2 with autoescape."""
+"""The report's page from its numbers: which charts stand in which section, Optuna's figures among them."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from study.report import cells, evaluation_figures, figures, history, robustness_figures, wording
 from study.report.figures import Chart
+from study.report.template import fill
 
 Record = dict[str, Any]
 
@@ -43,36 +37,20 @@ TITLES = (
     ("conclusion", 17, "Conclusion and future work", True),
     ("reproduce", 18, "Reproduce", False),
 )
-# Tags that plotly needs; everything else between angle brackets came from outside and is shown as text.
-KEPT_TAGS = ("<br>", "<extra></extra>")
 
 
 def render(report: Record) -> str:
     """The whole page as one string; it draws on nothing but `report` and the installed plotly."""
-    charts = all_charts(report)
-    packed = {chart.id: escaped(chart.figure) for group in charts.values() for chart in group}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        name: getattr(wording, name)
-        for name in ("percent", "points", "interval", "point_interval", "p_value", "integer", "compact", "duration")
-    }
-    environment.filters["shown"] = wording.plain
-    environment.globals |= cells.FUNCTIONS
-    return environment.get_template("page.html.j2").render(
+    return fill(
+        "sections.html.j2",
+        all_charts(report),
+        cells.FUNCTIONS,
         report=report,
-        charts=charts,
+        findings=report["findings"],
         titles=TITLES,
+        title=f"{report['header']['name']} – study report",
+        numbers_file="report.json",
         families=[row["family"] for row in report["families"]["families"]],
-        plotly=packed_plotly() if packed else "",
-        figures=pack(json.dumps(packed, allow_nan=False)),
-        count=wording.count,
-        listing=wording.listing,
     )
 
 
@@ -121,33 +99,3 @@ def _trial_table(entry: Record) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
         for trial in entry["trials"]
     ]
     return ("trial", "state", "validation", *names), rows
-
-
-def escaped(value: Any) -> Any:
-    """Strings of a figure with every angle bracket as text: plotly renders tags in labels, links included."""
-    if isinstance(value, dict):
-        return {escaped(key): escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [escaped(item) for item in value]
-    return _escaped_text(value) if isinstance(value, str) else value
-
-
-def _escaped_text(text: str) -> str:
-    if "<" not in text and "&" not in text:
-        return text
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for tag in KEPT_TAGS:
-        text = text.replace(tag.replace("<", "&lt;").replace(">", "&gt;"), tag)
-    return text
-
-
-def pack(text: str) -> str:
-    """gzip and base64: no angle bracket is left that could end a script element."""
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
-
-
-@cache
-def packed_plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return pack(get_plotlyjs())

@@ -1,4 +1,4 @@
-"""The synthetic studies whose texts are kept as golden."""
+"""The synthetic studies, alone and in comparisons, whose texts are kept as golden."""
 
 from synthetic import Wanted
 
@@ -36,3 +36,45 @@ HOSTILE_STUDY = Wanted(
     trials=60,
     examined=True,
 )
+
+# Comparisons: the studies by name, in the order in which they are given.
+EQUAL = {"accuracy": {"cnn": 0.993, "mlp": 0.985}, "shared_errors": 0.95, "n_test": 10_000, "trials": 12}
+COMPARISONS = {
+    "another draw": {"first": Wanted(**EQUAL), "second": Wanted(**EQUAL, draw=1, study_seed=8)},
+    "clear win": {
+        "short": Wanted(accuracy={"cnn": 0.985, "mlp": 0.97}, trials=12),
+        "long": Wanted(
+            trials=12, draw=1, seconds={"cnn": 9.0, "mlp": 9.0}, budget_s=600.0, activations=("relu", "tanh")
+        ),
+    },
+    "other images": {
+        "digits": Wanted(trials=12, examined=True),
+        "clothes": Wanted(
+            accuracy={"cnn": 0.91, "mlp": 0.88}, trials=12, dataset="fashion-mnist", draw=1, examined=True
+        ),
+    },
+    "no latency": {"with": Wanted(trials=12, examined=True), "without": Wanted(trials=12, draw=1)},
+    "other processor": {
+        "here": Wanted(trials=12, examined=True),
+        "there": Wanted(trials=12, draw=1, examined=True, cpu="another processor"),
+    },
+    "three": {
+        "a": Wanted(trials=12),
+        "b": Wanted(accuracy={"cnn": 0.9935, "mixer": 0.98}, trials=12, draw=1),
+        "c": Wanted(accuracy={"cnn": 0.97}, trials=12, draw=2, sampler="random", imported_from="a"),
+    },
+    "three on two data sets": {
+        "a": Wanted(trials=12),
+        "b": Wanted(trials=12, draw=1),
+        "k": Wanted(trials=12, draw=2, dataset="kmnist", accuracy={"cnn": 0.96}),
+    },
+    "one sealed": {"read": Wanted(trials=12), "sealed": Wanted(trials=12, draw=1, stage="retrained")},
+    "all sealed": {"one": Wanted(trials=12, stage="retrained"), "two": Wanted(trials=12, draw=1, stage="retrained")},
+    "one seed": {"one": Wanted(trials=12, seeds=1), "two": Wanted(trials=12, seeds=1, draw=1, non_finite=True)},
+    "a family failed": {"whole": Wanted(trials=12), "half": Wanted(trials=12, draw=1, failed=("mlp",))},
+    "counted trials": {
+        "few": Wanted(trials=12, budget_s=None, n_trials=12),
+        "many": Wanted(trials=24, budget_s=None, n_trials=24, draw=1),
+    },
+    "same configuration": {"one": Wanted(trials=12), "two": Wanted(trials=12, study_seed=8)},
+}

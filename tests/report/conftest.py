@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
+import chromium
 from synthetic import write_study
 
+from study.report.comparison import page as comparison_page
+from study.report.comparison.entries import read_entries
 from study.report.page import build
 from study.results import StudyFiles
 
@@ -36,3 +39,28 @@ def case_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stud
 def case_report(case_files: Callable[[str], StudyFiles]) -> Callable[[str], dict[str, Any]]:
     """Name of a case -> its report's numbers. Read-only for tests."""
     return cache(lambda name: build(case_files(name)))
+
+
+@pytest.fixture(scope="session")
+def compared_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[StudyFiles]]:
+    """Name of a comparison -> its studies, alone in a results folder. Read-only for tests."""
+
+    @cache
+    def files(name: str) -> list[StudyFiles]:
+        root = tmp_path_factory.mktemp("compared")
+        return [write_study(root / study, wanted) for study, wanted in cases.COMPARISONS[name].items()]
+
+    return files
+
+
+@pytest.fixture(scope="session")
+def comparison(compared_files: Callable[[str], list[StudyFiles]]) -> Callable[[str], dict[str, Any]]:
+    """Name of a comparison -> its numbers. Read-only for tests."""
+    return cache(lambda name: comparison_page.build(read_entries(compared_files(name))))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Driver]:
+    driver = chromium.start()
+    yield driver
+    driver.quit()

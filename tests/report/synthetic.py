@@ -63,6 +63,10 @@ class Wanted:
     dataset: str = "mnist"
     activations: tuple[str, ...] = ("relu", "gelu", "silu")
     examined: bool = False
+    draw: int = 0  # another search of the same protocol: other trials, other networks
+    study_seed: int = 7
+    cpu: str = "a processor"
+    imported_from: str | None = None
 
 
 def space(activations: tuple[str, ...]) -> dict[str, BaseDistribution]:
@@ -122,18 +126,18 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
             ],
         }
     )
-    digests = {role: hashlib.sha256(role.encode()).hexdigest() for role in ("train_images", "test_images")}
     return StudySettings(
         name=name,
         created=START.isoformat(),
-        seed=7,
+        seed=wanted.study_seed,
         sampler=wanted.sampler,  # type: ignore[arg-type]  # pydantic checks the text
         pruner=wanted.pruner,  # type: ignore[arg-type]
         warm_starts=wanted.warm_starts,
+        imported_from=wanted.imported_from,
         dataset=DatasetSettings(
             name=wanted.dataset,
             classes=wanted.classes,
-            sha256=digests,
+            sha256=_digests(wanted),
             n_train=50_000,
             n_validation=10_000,
             split_seed=0,
@@ -154,6 +158,15 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
     )
 
 
+def _digests(wanted: Wanted) -> dict[str, str]:
+    roles = ("train_images", "test_images")
+    return {role: hashlib.sha256(f"{wanted.dataset} {role}".encode()).hexdigest() for role in roles}
+
+
+def _weights(files: StudyFiles, run: str) -> bytes:
+    return f"{files.name} {run}".encode()
+
+
 def _ledger(wanted: Wanted) -> dict[str, Any]:
     each = {family: wanted.trials * wanted.seconds.get(family, 4.0) for family in wanted.accuracy}
     return {
@@ -168,9 +181,13 @@ def _ledger(wanted: Wanted) -> dict[str, Any]:
         "workers": 2,
         "device": "cpu",
         "precision": "bf16",
-        "machine": {"cpu": "a processor", "cores": 2},
+        "machine": {"cpu": wanted.cpu, "cores": 2},
         "utilisation": 0.94,
     }
+
+
+def _stream(wanted: Wanted, *key: int) -> tuple[int, ...]:
+    return (*key, wanted.draw) if wanted.draw else key
 
 
 def _trials(family: str, index: int, wanted: Wanted) -> list[dict[str, Any]]:
@@ -178,7 +195,7 @@ def _trials(family: str, index: int, wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _trial(family: str, index: int, number: int, wanted: Wanted) -> dict[str, Any]:
-    draw = np.random.default_rng((11, index, number))
+    draw = np.random.default_rng(_stream(wanted, 11, index, number))
     known = space(wanted.activations)
     parameters: dict[str, Any] = {
         "learning_rate[adamw]": float(10 ** draw.uniform(-4, np.log10(2e-2))),
@@ -270,7 +287,7 @@ def _family(files: StudyFiles, family: str, index: int, ranked: list[dict[str, A
     for place, trial in enumerate(ranked):
         name = f"{family}-t{trial['number']}-seed0"
         accuracy = target - 0.0004 * ((place + 1) % len(ranked))  # the best trial does not stay the best
-        logits, labels = _logits(accuracy, 1000, (3, index, place), wanted)
+        logits, labels = _logits(accuracy, 1000, _stream(wanted, 3, index, place), wanted)
         _run(files, name, trial, "candidate", 0, accuracy, (logits, labels))
         rows.append(
             {
@@ -338,7 +355,7 @@ def _run(
     if validation is not None:
         with run.validation.open("wb") as stream:
             np.savez(stream, logits=validation[0], labels=validation[1])
-    run.weights.write_bytes(name.encode())
+    run.weights.write_bytes(_weights(files, name))
     write_json(run.done, {"hash": hashlib.sha256(name.encode()).hexdigest()})
 
 
@@ -432,9 +449,10 @@ def _evaluate(files: StudyFiles, wanted: Wanted) -> None:
             continue
         entry = finalists["families"][family]
         for seed, name in enumerate(entry["final_runs"]):
-            arrays[name], arrays["labels"] = _logits(accuracy, wanted.n_test, (5, index, seed), wanted)
+            arrays[name], arrays["labels"] = _logits(accuracy, wanted.n_test, _stream(wanted, 5, index, seed), wanted)
         for place, row in enumerate(entry["candidates"]):
-            candidates[row["runs"][0]], _ = _logits(accuracy - 0.001, wanted.n_test, (6, index, place), wanted)
+            stream = _stream(wanted, 6, index, place)
+            candidates[row["runs"][0]], _ = _logits(accuracy - 0.001, wanted.n_test, stream, wanted)
     if wanted.non_finite:
         arrays[next(name for name in arrays if name != "labels")][0, 0] = np.nan
     files.test.mkdir(exist_ok=True)
@@ -445,15 +463,14 @@ def _evaluate(files: StudyFiles, wanted: Wanted) -> None:
     np.savez(files.test / "images.npz", indices=shown, images=noise)
     names = list(wanted.accuracy)
     pairs = [[a, b] for i, a in enumerate(names) for b in names[i + 1 :]]
-    digests = {"test_images": hashlib.sha256(b"test_images").hexdigest()}
     opening = {
         "time": START.isoformat(),
         "command": "study run --budget 5m",
         "winner": finalists["winner"],
         "shipped_run": finalists["shipped_run"],
         "hypotheses": pairs,
-        "hashes": {name: hashlib.sha256(name.encode()).hexdigest() for name in arrays if name != "labels"},
-        "test_sha256": digests,
+        "hashes": {run: hashlib.sha256(_weights(files, run)).hexdigest() for run in arrays if run != "labels"},
+        "test_sha256": {role: digest for role, digest in _digests(wanted).items() if role.startswith("test")},
     }
     write_json(files.seal, {"openings": [opening] * wanted.openings})
     if wanted.examined:

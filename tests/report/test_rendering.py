@@ -1,63 +1,25 @@
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 from cases import CASES, HOSTILE, HOSTILE_STUDY
+from markup import Page, packed
 from synthetic import write_study
 
 from study.report.page import build, write_report
-from study.report.rendering import TITLES, all_charts, escaped, render
+from study.report.rendering import TITLES, all_charts, render
+from study.report.template import escaped
 from study.results import StudyFiles
 
 Reports = Callable[[str], dict[str, Any]]
-
-
-class Page(HTMLParser):
-    """Text, tags with attributes, and ids of a page; complains about tags that close out of order."""
-
-    VOID = frozenset({"meta", "link", "img", "br"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in ("script", "style"):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-def packed(html: str, name: str) -> str:
-    found = re.search(rf'id="{name}">([A-Za-z0-9+/=]*)</script>', html)
-    assert found is not None
-    return gzip.decompress(base64.b64decode(found[1])).decode()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from study.report.search_tables import space_rows
+from study.report.spaces import space_rows
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Which studies are compared: found by name or folder, refused unless finished, each under a label of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.errors import LockedError, ResultsError, UsageError
+from study.evaluation.seal import file_sha256
+from study.report import numbers, tables
+from study.report.reading import Array, Record, Study, known_form, read_study
+from study.results import StudyFiles, lock_holder
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study, the label that tells it from the others on the page, and which seed of a family's finalist is right on
+    which test image (bool [S, N] by family)."""
+
+    label: str
+    study: Study
+    correct: dict[str, Array]
+
+    @property
+    def last_opening(self) -> Record:
+        """What was sealed with the predictions that are read here, {} before the test split was opened."""
+        return dict(self.study.openings[-1]) if self.study.openings else {}
+
+
+def find_studies(words: Sequence[str], results: Path) -> list[StudyFiles]:
+    """The studies that the words mean, two at least. UsageError if there are fewer or one is named twice; ResultsError
+    if one is missing."""
+    if len(words) < 2:
+        raise UsageError(f"one study is no comparison: expected two or more names or folders, seen {len(words)}")
+    found = [_find(word, results) for word in words]
+    roots = [files.root.resolve() for files in found]
+    twice = next((word for place, word in enumerate(words) if roots[place] in roots[:place]), None)
+    if twice is not None:
+        raise UsageError(f"study {twice!r} is named twice; expected different studies")
+    return found
+
+
+def _find(word: str, results: Path) -> StudyFiles:
+    """A name under the results folder before a folder of that name here."""
+    if not word:
+        raise UsageError("study '' is not usable: expected a study's name under --results, or its folder")
+    is_name = "/" not in word and word not in (".", "..")
+    places = [results / word, Path(word)] if is_name else [Path(word)]
+    for place in places:
+        if StudyFiles(place).exists():
+            return StudyFiles(place)
+    seen = " nor ".join(str(place / "study.toml") for place in places)
+    raise ResultsError(f"study {word!r} is missing (no {seen}); expected a study's name under --results, or its folder")
+
+
+def read_entries(studies: Sequence[StudyFiles]) -> list[Entry]:
+    """Read the studies, in this order; ResultsError names the first that is not finished."""
+    return [_read(files, label) for files, label in zip(studies, labels(studies), strict=True)]
+
+
+def labels(studies: Sequence[StudyFiles]) -> list[str]:
+    """Each folder's name, with as many of the folders above it as it takes to tell all apart."""
+    parts = [files.root.resolve().parts for files in studies]
+    names: list[str] = []
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(path[-depth:]) for path in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read(files: StudyFiles, label: str) -> Entry:
+    holder = lock_holder(files)
+    if holder is not None:
+        raise LockedError(f"{files.root} is in use by {holder}; compare it once that command has ended")
+    with known_form(files.root):
+        study = read_study(files)
+        if tables.stage(study) in ("empty", "searching"):
+            raise ResultsError(f"{files.root} is not finished: it has no finalists yet; continue it with `study run`")
+        _refuse_stale(study)
+        return Entry(label, study, numbers.correctness(study))
+
+
+def _refuse_stale(study: Study) -> None:
+    """Predictions count for the weights that were sealed with them; a retraining since then leaves them behind."""
+    sealed = study.openings[-1]["hashes"] if study.openings else {}
+    for name in study.test_logits:
+        weights = study.files.run(name).weights
+        if name in sealed and weights.is_file() and file_sha256(weights) != sealed[name]:
+            raise ResultsError(
+                f"{study.files.root} is not finished: {name} was trained again after its test predictions; "
+                "continue it with `study run`"
+            )

@@ -1,0 +1,86 @@
+"""A page of sections in one file: Jinja2 with autoescape, the charts and plotly's script packed inside."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from study.report import wording
+from study.report.figures import Chart
+
+# Tags that plotly needs; everything else between angle brackets came from outside and is shown as text.
+KEPT_TAGS = ("<br>", "<extra></extra>")
+
+
+def fill(
+    section_macros: str,
+    charts: Mapping[str, Sequence[Chart]],
+    functions: Mapping[str, Callable[..., Any]],
+    **values: Any,
+) -> str:
+    """A page of numbered sections: `section_macros` names the template that holds a macro `masthead` and one for each
+    section of `titles`; `charts` are packed inside, and `functions` and `values` are what the macros may use."""
+    packed = {chart.id: escaped(chart.figure) for group in charts.values() for chart in group}
+    environment = _environment()
+    environment.globals |= functions
+    return environment.get_template("page.html.j2").render(
+        section_macros=section_macros,
+        charts=charts,
+        plotly=packed_plotly() if packed else "",
+        figures=pack(json.dumps(packed, allow_nan=False)),
+        **values,
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        name: getattr(wording, name)
+        for name in ("percent", "points", "interval", "point_interval", "p_value", "integer", "compact", "duration")
+    }
+    environment.filters["shown"] = wording.plain
+    environment.globals |= {"count": wording.count, "listing": wording.listing}
+    return environment
+
+
+def escaped(value: Any) -> Any:
+    """Strings of a figure with every angle bracket as text: plotly renders tags in labels, links included."""
+    if isinstance(value, dict):
+        return {escaped(key): escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(item) for item in value]
+    return _escaped_text(value) if isinstance(value, str) else value
+
+
+def _escaped_text(text: str) -> str:
+    if "<" not in text and "&" not in text:
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for tag in KEPT_TAGS:
+        text = text.replace(tag.replace("<", "&lt;").replace(">", "&gt;"), tag)
+    return text
+
+
+def pack(text: str) -> str:
+    """gzip and base64: no angle bracket is left that could end a script element."""
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
+
+
+@cache
+def packed_plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return pack(get_plotlyjs())
