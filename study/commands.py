@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from study import tools
-from study.console import existing_files, print_json
+from study.console import existing_files, print_json, print_rows
 from study.results import StudyFiles, lock_holder
 
 Verb = Callable[[argparse.Namespace, str, float], int]
@@ -23,10 +23,9 @@ Verb = Callable[[argparse.Namespace, str, float], int]
 
 
 @contextlib.contextmanager
-def _stages(args: argparse.Namespace, command: str, started: float) -> Iterator[Any]:
-    from study.progress import Reporter
-    from study.session import Request, open_session
-    from study.stages import open_stages
+def _stages(args: argparse.Namespace, command: str, started: float, *, workers: bool = True) -> Iterator[Any]:
+    from study.execution.processes import start_server
+    from study.request import Request
 
     request = Request(
         command=command,
@@ -48,6 +47,13 @@ def _stages(args: argparse.Namespace, command: str, started: float) -> Iterator[
         device=args.device,
         storage=args.storage,
     )
+    request.check()
+    if workers:
+        start_server()  # it loads torch for the workers while the next lines load it here
+    from study.progress import Reporter
+    from study.session import open_session
+    from study.stages import open_stages
+
     reporter = Reporter(args.quiet)
     with open_session(request) as session:
         for warning in session.warnings:
@@ -146,7 +152,7 @@ def retrain(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def evaluate(args: argparse.Namespace, command: str, started: float) -> int:
-    with _stages(args, command, started) as stages:
+    with _stages(args, command, started, workers=False) as stages:
         opened = stages.evaluate()
         files = stages.session.files
     print(f"test split opened and sealed: {files.seal}" if opened else f"already evaluated: {files.seal}")
@@ -154,7 +160,7 @@ def evaluate(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def examine(args: argparse.Namespace, command: str, started: float) -> int:
-    with _stages(args, command, started) as stages:
+    with _stages(args, command, started, workers=False) as stages:
         stages.examine(None)
         files = stages.session.files
     print(f"examined: {files.test}")
@@ -167,6 +173,21 @@ def report(args: argparse.Namespace, command: str, started: float) -> int:
     files = existing_files(args)
     write_report(files)
     _print_summary(files)
+    return 0
+
+
+def compare(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.report.comparison.cells import board_rows
+    from study.report.comparison.entries import find_studies
+    from study.report.comparison.page import write_comparison
+
+    page, found = write_comparison(find_studies(args.studies, args.results), args.out)
+    if args.format == "json":
+        print_json({"page": str(page), **found})
+        return 0
+    print_rows(board_rows(found), args.format)
+    print(found["findings"]["answer"])
+    print(f"comparison: {page}")
     return 0
 
 
@@ -217,6 +238,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": evaluate,
     "examine": examine,
     "report": report,
+    "compare": compare,
     "status": status,
     "dashboard": dashboard,
     "predict": tools.predict,

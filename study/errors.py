@@ -11,8 +11,9 @@ StudyError                  exit status 1; the message is one line: file, value 
 ├── FamilyStoppedError      a family's search gave up; the other families went on
 ├── TrainingError           a run that cannot go on: a non-finite loss, no memory
 ├── ModelFileError          a model folder that cannot be trusted or used
-├── ImageError              a picture that cannot be read
-└── Interrupted             SIGHUP, SIGINT or SIGTERM; exit status 128 + signal number
+└── ImageError              a picture that cannot be read
+
+Interrupted                 SIGHUP, SIGINT or SIGTERM; exit status 128 + signal number
 """
 
 import signal
@@ -68,8 +69,12 @@ class ImageError(StudyError):
     pass
 
 
-class Interrupted(StudyError):
-    """A signal asked the command to end; what was finished stays, what was in flight is tried again."""
+class Interrupted(BaseException):
+    """A signal asked the command to end; what was finished stays, what was in flight is tried again.
+
+    No Exception, as KeyboardInterrupt is none: a library that tries what it may do without, such as torch while it is
+    imported, would swallow it.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")

@@ -18,8 +18,7 @@ import torch
 from study.config import (
     DatasetSettings,
     FamilySettings,
-    PrunerName,
-    SamplerName,
+    RetrainSettings,
     StudySettings,
     load_settings,
     save_settings,
@@ -27,8 +26,9 @@ from study.config import (
 from study.data.datasets import load_train, pixel_statistics, split_sha256, stratified_split, test_counts
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
-from study.results import StudyFiles, StudyLock, check_study_name, prepare_results_folder, write_with
-from study.search.planner import retrain_settings
+from study.request import Request
+from study.results import StudyFiles, StudyLock, prepare_results_folder, write_with
+from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.space import SearchSpace, bundled_spaces, load_space, parse_space
 from study.training.loop import Precision, TrainingData, choose_precision
@@ -38,35 +38,6 @@ DEFAULT_FAMILIES = ("mlp", "cnn")
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _SAMPLES = 10  # pictures of a class in the report
 _MAJOR_MATTERS = ("torch", "optuna")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for; None means not given, so that a flag's default never hides a stored value."""
-
-    command: str
-    started: float
-    name: str | None = None
-    results: Path = Path("results")
-    dataset: str | None = None
-    data_dir: Path | None = None
-    spaces: tuple[Path, ...] = ()
-    budget: float | None = None
-    n_trials: int | None = None
-    seed: int | None = None
-    split_seed: int | None = None
-    sampler: SamplerName | None = None
-    pruner: PrunerName | None = None
-    warm_start: bool = True
-    imported_from: str | None = None
-    workers: int | None = None
-    device: str = "auto"
-    storage: str | None = None
-
-    @property
-    def files(self) -> StudyFiles:
-        name = self.name or self.dataset or ("mnist" if self.data_dir is None else self.data_dir.name)
-        return StudyFiles(self.results / check_study_name(name))
 
 
 @dataclass
@@ -86,6 +57,13 @@ class Session:
     @property
     def n_workers(self) -> int:
         return self.request.workers or available_cores()
+
+    def allow_retraining(self, wanted: RetrainSettings) -> None:
+        """More candidates and seeds where the budget has grown since the study was created; never fewer."""
+        retrain = at_least(self.settings.retrain, wanted)
+        if retrain != self.settings.retrain:
+            self.settings = self.settings.model_copy(update={"retrain": retrain})
+            save_settings(self.settings, self.files.settings)
 
     def save_settings(self, families: dict[str, FamilySettings]) -> None:
         self.settings = self.settings.model_copy(update={"families": {**self.settings.families, **families}})
@@ -158,7 +136,7 @@ def _load_data(request: Request, stored: StudySettings | None) -> tuple[Training
     dataset = load_train(name, folder, recorded.sha256 if same and recorded else None)
     split_seed = request.split_seed if request.split_seed is not None else recorded.split_seed if recorded else 0
     train, validation = stratified_split(dataset.labels, split_seed)
-    mean, std = pixel_statistics(dataset.images[torch.from_numpy(train)])
+    mean, std = pixel_statistics(dataset.images.numpy()[train])
     digests = dict(recorded.sha256) if same and recorded else {**dataset.sha256, **test_counts(name, folder).sha256}
     described = DatasetSettings(
         name=name,
@@ -179,16 +157,18 @@ def _load_data(request: Request, stored: StudySettings | None) -> tuple[Training
 
 def _write_samples(files: StudyFiles, data: TrainingData) -> None:
     """A few training pictures of each class, [C, 10, 28, 28], and the class counts, for the report."""
-    labels = data.labels[data.train].numpy()
-    train = np.bincount(labels, minlength=data.n_classes)
-    validation = np.bincount(data.labels[data.validation].numpy(), minlength=data.n_classes)
-    rows = [data.train[torch.from_numpy(np.flatnonzero(labels == c)[:_SAMPLES])] for c in range(data.n_classes)]
+    images, labels, train = data.images.numpy(), data.labels.numpy(), data.train.numpy()
+    rows = [train[labels[train] == c][:_SAMPLES] for c in range(data.n_classes)]
     shown = min(len(row) for row in rows)
-    images = torch.stack([data.images[row[:shown]] for row in rows]).numpy()
+    shown_images = np.stack([images[row[:shown]] for row in rows])
+    train_counts = np.bincount(labels[train], minlength=data.n_classes)
+    validation_counts = np.bincount(labels[data.validation.numpy()], minlength=data.n_classes)
 
     def write(part: Path) -> None:
         with part.open("wb") as stream:
-            np.savez_compressed(stream, images=images, train_counts=train, validation_counts=validation)
+            np.savez_compressed(
+                stream, images=shown_images, train_counts=train_counts, validation_counts=validation_counts
+            )
 
     write_with(files.samples, write)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import optuna
+from optuna.storages import RDBStorage
 
 from study.config import FamilySettings, Ladder, StudySettings
 from study.dashboard import Publisher, note_on_retraining
 from study.errors import FamilyStoppedError, StudyError
-from study.evaluation.finalists import Engine, Retraining, choose_candidates, fingerprint
+from study.evaluation.finalists import Engine, Retraining, RunLengths, choose_candidates, fingerprint
 from study.execution.executors import Executor, ProcessExecutor
 from study.results import read_json, read_jsonl
 from study.search import planner
@@ -46,7 +46,7 @@ class Stages:
         self.progress = progress
         self._resources = resources
         self._executor: Executor | None = None
-        self._storage: optuna.storages.BaseStorage | None = None
+        self._storage: RDBStorage | None = None
         self.goal = self._goal()
 
     def _goal(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Stages:
         return self._executor
 
     @property
-    def storage(self) -> optuna.storages.BaseStorage:
+    def storage(self) -> RDBStorage:
         if self._storage is None:
             self._storage = open_storage(storage_url(self.session.files, self.session.request.storage))
         return self._storage
@@ -101,7 +101,7 @@ class Stages:
             return
         session = self.session
         with session.ledger.stage("search"):
-            _ = self.executor  # workers start while the storage opens
+            _ = self.storage  # opened while the fork server still loads what the workers need
             self._add_families(self._allowance(read_jsonl(session.files.trials_jsonl)))
             self._import_trials()
             records = read_jsonl(session.files.trials_jsonl)
@@ -204,11 +204,12 @@ class Stages:
             return
         session = self.session
         with session.ledger.stage("retrain"):
+            session.allow_retraining(planner.retrain_settings(self.goal["budget_s"]))
             candidates = self._candidates()
-            examples = self._run_lengths(candidates)
+            lengths = self._run_lengths(candidates)
             engine = Engine(str(session.device), session.precision, 1)
             watch = RetrainWatch(session.settings.name, self.storage)
-            retraining = Retraining(session.files, session.settings, candidates, examples, engine, watch)
+            retraining = Retraining(session.files, session.settings, candidates, lengths, engine, watch)
 
             def observe(retraining: Retraining, run: str | None) -> None:
                 session.ledger.tick()
@@ -235,30 +236,32 @@ class Stages:
             )
         return chosen
 
-    def _run_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, int]:
-        """Examples per run of each family. A killed retraining continues with the lengths that it had."""
+    def _run_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]]) -> RunLengths:
+        """Examples of each candidate's runs. A killed retraining continues with the lengths that it had."""
         ledger, budget = self.session.ledger, self.goal["budget_s"]
         plan = ledger.data.get("plan")
         if plan and plan["goal"] == self.goal and plan["runs"].keys() == candidates.keys():
-            examples = {family: run["examples_per_run"] for family, run in plan["runs"].items()}
-            if fingerprint(candidates, examples) == plan["runs"]:
-                return examples
-        if budget is None:
-            ladders: dict[str, Ladder] = {name: f.ladder for name, f in self.session.settings.families.items()}
-            examples = {family: _TIMELESS_RUN * ladders[family].examples[-1] for family in candidates}
-        else:
-            examples = self._planned_lengths(candidates, budget)
-        ledger.data["plan"] = {"goal": self.goal, "runs": fingerprint(candidates, examples)}
+            lengths: RunLengths = {family: run.get("examples", ()) for family, run in plan["runs"].items()}
+            if fingerprint(candidates, lengths) == plan["runs"]:
+                return lengths
+        lengths = self._timeless_lengths(candidates) if budget is None else self._planned_lengths(candidates, budget)
+        ledger.data["plan"] = {"goal": self.goal, "runs": fingerprint(candidates, lengths)}
         ledger.save()
-        return examples
+        return lengths
 
-    def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], budget: float) -> dict[str, int]:
+    def _timeless_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]]) -> RunLengths:
+        """The same for every candidate of a family: nothing may depend on a clock."""
+        ladders: dict[str, Ladder] = {name: f.ladder for name, f in self.session.settings.families.items()}
+        return {
+            family: [_TIMELESS_RUN * ladders[family].examples[-1]] * len(chosen)
+            for family, chosen in candidates.items()
+        }
+
+    def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], budget: float) -> RunLengths:
         session, settings = self.session, self.session.settings
         seconds = session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
         costs = {family: planner.run_cost(chosen, settings.retrain) for family, chosen in candidates.items()}
-        n_train = settings.dataset.n_train
-        length = planner.plan_retraining(costs, max(1.0, seconds), session.n_workers, n_train)
-        return dict.fromkeys(candidates, length)
+        return planner.plan_retraining(costs, max(1.0, seconds), session.n_workers, settings.dataset.n_train)
 
     def finalists(self) -> dict[str, Any]:
         found: dict[str, Any] = read_json(self.session.files.finalists)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,11 @@ def test_a_signal_becomes_an_exception_with_its_exit_status(signum: signal.Signa
     assert caught.value.signum == signum
     assert caught.value.exit_status == 128 + signum
     assert signum.name in str(caught.value)
+
+
+def test_no_library_that_suppresses_its_own_errors_swallows_a_signal() -> None:
+    with pytest.raises(Interrupted), catching_signals(), contextlib.suppress(Exception):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_handlers_are_put_back() -> None:

@@ -26,6 +26,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "commands",
             "console",
             "tools",
+            "request",
             "session",
             "stages",
             "shipping",
@@ -195,6 +196,10 @@ def test_help_loads_nothing_heavy(code: str) -> None:
 def test_the_arithmetic_of_evaluation_needs_no_torch() -> None:
     code = "\n".join(f"import study.evaluation.{module}" for module in sorted(PURE_EVALUATION))
     assert loaded_by(code, "torch", "optuna") == []
+
+
+def test_the_fork_server_starts_before_torch_is_there() -> None:
+    assert loaded_by("import study.request, study.execution.processes", "torch", "numpy", "optuna") == []
 
 
 def test_the_report_loads_no_torch() -> None:

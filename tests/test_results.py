@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from study.errors import LockedError, ResultsError, UsageError
@@ -23,6 +24,7 @@ from study.results import (
     replacing,
     write_csv,
     write_json,
+    write_npz,
     write_text,
 )
 
@@ -48,6 +50,17 @@ def test_other_study_names_are_refused_in_one_short_line(name: str) -> None:
 def test_the_sample_s_name_is_reserved() -> None:
     with pytest.raises(UsageError, match="reserved"):
         check_study_name("reference")
+
+
+def test_arrays_come_back_by_name_and_objects_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "arrays.npz"
+    write_npz(path, {"labels": np.arange(3), "cnn-t1-seed0": np.eye(2, dtype=np.float32)})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_npz(path, {"labels": np.array([{}], dtype=object)})
+    with np.load(path) as arrays:
+        assert arrays.files == ["labels", "cnn-t1-seed0"]
+        assert arrays["cnn-t1-seed0"].dtype == np.float32
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_failed_write_keeps_the_previous_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from study.errors import DataError, UsageError
 IMAGE_SIZE = 28
 DIGITS = tuple("0123456789")
 Split = Literal["train", "test"]
+_COUNTED = 1 << 16  # pixels
 
 # torchvision's class and arguments of each data set; MNIST itself comes with the program.
 DATASETS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -284,13 +285,15 @@ def split_sha256(validation: NDArray[np.int64]) -> str:
     return hashlib.sha256(np.sort(validation).astype("<i8").tobytes()).hexdigest()
 
 
-def pixel_histogram(images: Tensor) -> NDArray[np.int64]:
+def pixel_histogram(images: Tensor | NDArray[np.uint8]) -> NDArray[np.int64]:
     """How often each grey level occurs in uint8 [N, H, W]: int64 [256]."""
-    parts = [torch.bincount(part.flatten(), minlength=256) for part in torch.split(images, 2048)]
-    return np.asarray(torch.stack(parts).sum(0).cpu().numpy(), dtype=np.int64)
+    pixels = np.asarray(images).reshape(-1)
+    # In parts, because numpy counts copies of eight bytes each.
+    parts = [np.bincount(pixels[i : i + _COUNTED], minlength=256) for i in range(0, len(pixels), _COUNTED)]
+    return np.asarray(np.sum(parts, axis=0, dtype=np.int64))
 
 
-def pixel_statistics(images: Tensor) -> tuple[float, float]:
+def pixel_statistics(images: Tensor | NDArray[np.uint8]) -> tuple[float, float]:
     """Mean and (population) standard deviation of uint8 pixels scaled to [0, 1]."""
     counts = pixel_histogram(images)
     values = np.arange(256) / 255

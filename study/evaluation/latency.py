@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import nn
 
 from study.config import StudySettings
 from study.evaluation.result import strict
-from study.evaluation.test_set import load_run, named_runs
+from study.evaluation.test_set import load_run, named_runs, one_thread
 from study.results import StudyFiles, write_json
 
 BATCH_SIZES = (1, 256)
@@ -35,7 +34,7 @@ def run(
     models = {family: load_run(files.run(name))[0] for family, name in named_runs(files).items()}
     share = seconds / (2 * len(models) * len(BATCH_SIZES))
     rows = []
-    with _one_thread():
+    with one_thread():
         for size in BATCH_SIZES:
             x = torch.randn((size, 1, 28, 28), generator=torch.Generator().manual_seed(0))
             alone = {family: measure({family: model}, x, share, clock)[family] for family, model in models.items()}
@@ -45,16 +44,6 @@ def run(
     result: dict[str, Any] = strict({"device": "cpu", "threads": 1, "unit": "ms", "measurements": rows})
     write_json(files.test / "latency.json", result)
     return result
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.inference_mode()

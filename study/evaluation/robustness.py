@@ -22,8 +22,8 @@ from study.evaluation.metrics import ece, ece_noise_floor
 from study.evaluation.result import strict
 from study.evaluation.stats import mean_interval, wilson
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import RunMeta, load_run, load_sealed_test, logits_of, named_runs, write_arrays
-from study.results import StudyFiles, write_json
+from study.evaluation.test_set import RunMeta, load_run, load_sealed_test, logits_of, named_runs
+from study.results import StudyFiles, write_json, write_npz
 from study.training.metrics import softmax
 
 CHUNK = 1000
@@ -313,7 +313,7 @@ def _strip(
     x = to_float(images[index : index + 1])
     pictures = torch.cat([gaussian_blur(x, sigma) if sigma else x for sigma in STRIP_SIGMAS])  # [7, 1, 28, 28]
     shown = (pictures[:, 0] * 255).round().to(torch.uint8).numpy()
-    write_arrays(files.test / "strip.npz", {"sigmas": np.array(STRIP_SIGMAS), "images": shown})
+    write_npz(files.test / "strip.npz", {"sigmas": np.array(STRIP_SIGMAS), "images": shown})
     answers = {}
     for family, reader in readers.items():
         probabilities = softmax(logits_of(reader.model, pictures, reader.meta, device), reader.temperature)

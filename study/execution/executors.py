@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-import torch.multiprocessing
-
 from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.processes import start_process
 from study.execution.worker import Work, serve, worker_process
 from study.training.loop import Precision, TrainingData
 
@@ -138,7 +137,7 @@ class _PipeExecutor:
 
 
 class ProcessExecutor(_PipeExecutor):
-    """Workers are spawned processes, kept alive between jobs, with `threads` torch threads each."""
+    """Workers are processes, kept alive between jobs, with `threads` torch threads each."""
 
     def __init__(
         self,
@@ -149,19 +148,14 @@ class ProcessExecutor(_PipeExecutor):
         precision: Precision = "fp32",
         threads: int = 1,
     ) -> None:
-        # Spawned, never forked: a fork would inherit open database connections and torch's thread pools.
-        self._context = torch.multiprocessing.get_context("spawn")
         self._arguments = (data, device, precision, threads)
         for tensor in (data.images, data.labels, data.train, data.validation):
             tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         super().__init__(n_workers, self._start_process)
 
     def _start_process(self, number: int) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=worker_process, args=(theirs, *self._arguments), name=f"worker-{number}", daemon=True
-        )
-        process.start()
+        ours, theirs = multiprocessing.Pipe()
+        process = start_process(worker_process, (theirs, *self._arguments), f"worker-{number}")
         theirs.close()
 
         def end() -> int | None:
@@ -174,7 +168,10 @@ class ProcessExecutor(_PipeExecutor):
                 process.kill()
                 process.join()
             ours.close()
-            return process.exitcode
+            exit_code = process.exitcode
+            # A worker whose server was killed counts as dead, and lives: it ends when nobody holds this end of it.
+            process.close()
+            return exit_code
 
         worker = _Worker(number, ours, end, process.sentinel)
         return worker

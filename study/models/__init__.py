@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from study.config import Frozen, explain, plain
 from study.errors import ConfigError
@@ -82,6 +81,8 @@ def parameter_count(model: nn.Module) -> int:
 
 def flops_per_image(model: nn.Module) -> int:
     """Floating-point operations of one image's forward pass: a multiply-add is two, norms and activations are none."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads triton where that is installed
+
     parameter = next(model.parameters())
     image = torch.zeros(1, 1, IMAGE_SIZE, IMAGE_SIZE, device=parameter.device, dtype=parameter.dtype)
     was_training = model.training

@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from study.config import FamilySettings, StudySettings
-from study.errors import FamilyStoppedError, StudyError
+from study.errors import FamilyStoppedError, Interrupted, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
@@ -160,7 +160,7 @@ class Search:
         try:
             self._loop(executor, observe)
         except BaseException as error:
-            reason = str(error) if isinstance(error, StudyError) else type(error).__name__
+            reason = str(error) if isinstance(error, StudyError | Interrupted) else type(error).__name__
             self._abandon(executor, f"interrupted: {reason}")
             raise
         stopped = [family for family in self.families.values() if family.stopped]

@@ -8,7 +8,7 @@ import pytest
 
 from study.evaluation import ensemble
 from study.evaluation.stats import wilson
-from study.evaluation.test_set import write_arrays
+from study.results import write_npz
 
 
 def _logits(probabilities: list[list[float]]) -> np.ndarray:
@@ -30,6 +30,6 @@ def test_a_sure_member_outvotes_two_unsure_ones(opened_study: Any) -> None:
     assert ensemble.mean_probabilities([sure, unsure, unsure])[0] == pytest.approx([1.7 / 3, 1.3 / 3])
     names = ["cnn-final-seed0", "cnn-final-seed1", "mlp-final-seed0"]
     members = dict(zip(names, (sure, unsure, unsure), strict=True))
-    write_arrays(opened_study.files.predictions, {"labels": np.array([0, 1]), **members})
+    write_npz(opened_study.files.predictions, {"labels": np.array([0, 1]), **members})
     found = {e["name"]: e["accuracy"] for e in ensemble.run(opened_study.files, opened_study.settings)["ensembles"]}
     assert found == {"cnn": 1.0, "mlp": 0.0, ensemble.ALL: 1.0}

@@ -7,8 +7,7 @@ import pytest
 
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import write_arrays
-from study.results import write_json
+from study.results import write_json, write_npz
 from study.training.metrics import fit_temperature
 
 
@@ -16,7 +15,7 @@ def _candidate(study: Any, run: str, seed: int) -> tuple[np.ndarray, np.ndarray]
     rng = np.random.default_rng(seed)
     logits, labels = rng.normal(size=(200, 10)).astype(np.float32), rng.integers(0, 10, 200)
     logits[np.arange(200), labels] += 2
-    write_arrays(study.files.run(run).validation, {"logits": logits, "labels": labels})
+    write_npz(study.files.run(run).validation, {"logits": logits, "labels": labels})
     return logits, labels
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,16 +188,17 @@ def pids() -> dict[str, int]:
     return {child.name: int(child.pid or 0) for child in multiprocessing.active_children()}
 
 
-def test_a_killed_worker_is_reported_and_replaced(executors: dict[str, Executor]) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_is_reported_and_replaced(executors: dict[str, Executor], sent: signal.Signals) -> None:
     executor = executors["process"]
     executor.submit(job("victim"))
     executor.submit(job("next"))
     report = event_of(executor)
-    os.kill(pids()[f"worker-{report.worker}"], signal.SIGKILL)
+    os.kill(pids()[f"worker-{report.worker}"], sent)
     death = event_of(executor)
     assert isinstance(death, Died)
     assert death.job.id == "victim"
-    assert death.exit_code == -signal.SIGKILL
+    assert death.exit_code == -sent
     executor.answer(death.job, True)  # too late, and harmless
     end = drain(executor, 1)[-1]
     assert isinstance(end, Finished)
@@ -204,7 +206,7 @@ def test_a_killed_worker_is_reported_and_replaced(executors: dict[str, Executor]
 
 
 DRIVER = """
-import multiprocessing, signal, torch
+import contextlib, signal, psutil, torch
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Job
 from study.training.loop import Schedule, TrainingData
@@ -214,10 +216,11 @@ if __name__ == "__main__":
     data = TrainingData(images, torch.arange(200) % 10, torch.arange(100), torch.arange(100, 200), 0.1, 0.3, 10)
     executor = ProcessExecutor(2, data)
     config = {config!r}
-    executor.submit(Job("long", config, 0, Schedule((10**9,), (1, 10**9))))
+    executor.submit(Job("long", config, 0, Schedule((10**6,), (1, 10**6))))
     executor.answer(executor.next_event(60).job, True)  # now it trains and will not look at its pipe again
-    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-    signal.pause()
+    with contextlib.suppress(KeyboardInterrupt):
+        print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+        signal.pause()
 """
 
 
@@ -228,19 +231,37 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_workers_end_soon_after_their_driver_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, sent: signal.Signals) -> None:
+    """Its workers, the server that they were forked from, multiprocessing's own tracker, and their files."""
     script = tmp_path / "driver.py"
     script.write_text(DRIVER.replace("{config!r}", repr(CONFIG)))
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as driver:
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryDirectory() as folder,  # pytest's own has too long a name for a socket
+        subprocess.Popen(
+            [sys.executable, script],
+            env={**os.environ, "TMPDIR": folder},
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            process_group=0,
+        ) as driver,
+    ):
         assert driver.stdout is not None
-        workers = [int(pid) for pid in driver.stdout.readline().split()]
-        assert len(workers) == 2
-        assert all(is_alive(pid) for pid in workers)
-        driver.kill()
-    deadline = time.monotonic() + 10
-    while any(is_alive(pid) for pid in workers) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert not [pid for pid in workers if is_alive(pid)]
+        children = [int(pid) for pid in driver.stdout.readline().split()]
+        assert len(children) >= 3
+        assert all(is_alive(pid) for pid in children)
+        if sent == signal.SIGINT:
+            os.killpg(driver.pid, sent)  # as a terminal does
+        else:
+            driver.send_signal(sent)
+        assert driver.communicate(timeout=PATIENCE) == ("", "")
+        deadline = time.monotonic() + 10
+        while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
+            os.sched_yield()
+        assert not [pid for pid in children if is_alive(pid)]
+        assert not list(Path(folder).iterdir())
 
 
 def test_closing_ends_idle_and_busy_workers(training_data: TrainingData) -> None:
