@@ -1,10 +1,13 @@
-"""How a study's winner reads strangers' pictures, by kind, and what it refuses. About two minutes on one core.
+"""How a study's winner reads strangers' pictures, by kind, and what it refuses. Three minutes on one core.
 
-    python benchmarks/strangers.py results/mnist [--run cnn-t9-seed0] [--per-kind 100] [--seed 0]
+    python benchmarks/strangers.py results/mnist [--run cnn-t9-seed0] [--per-kind 100] [--seed 0] [--fashion DIR]
+    python benchmarks/strangers.py results/mnist --test
 
-Digits are validation images. The model shipped in `model/` has trained on them, so by default its place is taken by the
-candidate run of the same trial, which has not; temperature, threshold and all else come from `model/`. The drawing is
-that of tests/inference/strangers.py and nondigits.py, so it runs from a checkout.
+Digits are validation images. The model shipped in `model/` has trained on them, so its place is taken by the candidate
+run of the same trial, which has not; temperature, threshold and all else come from `model/`. With --test they are test
+images, and the shipped model itself reads them: for the last table, once; the look is added to the study's seal and the
+table kept in test/strangers.json. --fashion is a folder with Fashion-MNIST's IDX files: clothes that nobody drew for
+this program. The drawing of strangers is that of tests/inference/strangers.py, so it runs from a checkout.
 """
 
 from __future__ import annotations
@@ -12,25 +15,39 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from study.config import load_settings
-from study.data.datasets import load_train, stratified_split
+from study.data.datasets import Dataset, load_train, stratified_split
+from study.errors import StudyError
+from study.evaluation.looks import look_at_test
 from study.evaluation.test_set import load_run, read_meta
 from study.inference.bundle import load_bundle
 from study.inference.predictor import Prediction, Predictor
-from study.results import StudyFiles, done_runs
+from study.inference.refusal import measure_refusals
+from study.results import StudyFiles, done_runs, write_json
 
 DRAWINGS = Path(__file__).resolve().parent.parent / "tests" / "inference"
-BLURS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+SIDES = (28, 300)  # pixels of pictures without a digit
+
+
+@dataclass(frozen=True)
+class Row:
+    """Shares: `right` of all pictures, whether answered or not; `wrong` of wrong answers that were given."""
+
+    kind: str
+    right: float
+    abstained: float
+    wrong: float
 
 
 def drawing(name: str) -> ModuleType:
@@ -49,63 +66,99 @@ def candidate_of_shipped(files: StudyFiles, trial: int, family: str) -> str:
         meta = read_meta(files.run(name))
         if (meta.trial, meta.family, meta.role) == (trial, family, "candidate"):
             return name
-    raise SystemExit(f"{files.runs}: no candidate run of {family} trial {trial}; name one with --run")
+    raise StudyError(f"{files.runs}: no candidate run of {family} trial {trial}; name one with --run")
 
 
-def make_predictor(files: StudyFiles, run: str | None) -> tuple[Predictor, str]:
+def unseen_digits(files: StudyFiles) -> Dataset:
+    """The validation images."""
+    dataset = load_settings(files.settings).dataset
+    data = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
+    _, validation = stratified_split(data.labels, dataset.split_seed)
+    return Dataset(data.name, data.images[validation], data.labels[validation], data.classes, data.sha256)
+
+
+def candidate_predictor(files: StudyFiles, run: str | None) -> tuple[Predictor, str]:
     shipped = load_bundle(files.model)
     described = shipped.description
     extra = described.model_extra or {}
     name = run or candidate_of_shipped(files, int(extra["trial"]), described.family)
     model, meta = load_run(files.run(name))
     own = described.model_copy(update={"mean": meta.mean, "std": meta.std})
-    return Predictor(model, own), name
+    return Predictor(model, own, shipped.second_reader), name
 
 
-def validation_digits(files: StudyFiles, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    dataset = load_settings(files.settings).dataset
-    data = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
-    _, validation = stratified_split(data.labels, dataset.split_seed)
-    chosen = np.random.default_rng(seed).choice(validation, count, replace=False)
-    return data.images[chosen].numpy(), data.labels[chosen].numpy()
+def shipped_predictor(files: StudyFiles) -> tuple[Predictor, str]:
+    predictor = Predictor.load(files.model)
+    return predictor, str((predictor.description.model_extra or {})["run"])
 
 
 def read(predictor: Predictor, pictures: Iterable[bytes]) -> list[Prediction]:
     return predictor.predict(Image.open(io.BytesIO(picture)) for picture in pictures)
 
 
-def row(name: str, answers: list[Prediction], labels: NDArray[np.int64]) -> tuple[int, int, int]:
-    right = [a.digit == y for a, y in zip(answers, labels, strict=True)]
-    answered = [a.status == "ok" for a in answers]
-    wrong = sum(o and not r for o, r in zip(answered, right, strict=True))
-    n = len(answers)
-    print(f"{name:24} {100 * sum(right) / n:7.1f} {100 * (1 - sum(answered) / n):10.1f} {100 * wrong / n:15.1f}")
-    return sum(right), n - sum(answered), wrong
+def row(kind: str, answers: Sequence[Prediction], labels: NDArray[np.int64]) -> Row:
+    right = np.array([answer.digit for answer in answers]) == labels
+    answered = np.array([answer.status == "ok" for answer in answers])
+    return Row(kind, float(right.mean()), float(1 - answered.mean()), float((answered & ~right).mean()))
 
 
-def strangers_table(predictor: Predictor, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> None:
+def strangers_rows(
+    predictor: Predictor, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
+) -> Iterator[Row]:
+    """The digits as they are, each kind of stranger's picture, and the mean over the kinds."""
     kinds = drawing("strangers")
+    yield row("as MNIST has them", predictor.predict(list(images)), labels)
+    rows = []
+    for kind in kinds.KINDS:
+        rows.append(row(kind, read(predictor, kinds.strangers(images, kind, seed)), labels))
+        yield rows[-1]
+    means = [float(np.mean([getattr(one, name) for one in rows])) for name in ("right", "abstained", "wrong")]
+    yield Row("all kinds", *means)
+
+
+def print_strangers(rows: Iterable[Row]) -> list[Row]:
     print(f"{'kind':24} {'right %':>7} {'abstain %':>10} {'wrong answer %':>15}")
-    row("as MNIST has them", predictor.predict(list(images)), labels)
-    rows = [row(kind, read(predictor, kinds.strangers(images, kind, seed)), labels) for kind in kinds.KINDS]
-    total = len(rows) * len(labels)
-    sums = [100 * sum(column) / total for column in zip(*rows, strict=True)]
-    print(f"{'all kinds':24} {sums[0]:7.1f} {sums[1]:10.1f} {sums[2]:15.1f}\n")
+    shown = []
+    for one in rows:
+        print(f"{one.kind:24} {100 * one.right:7.1f} {100 * one.abstained:10.1f} {100 * one.wrong:15.1f}", flush=True)
+        shown.append(one)
+    return shown
 
 
-def refusal_table(predictor: Predictor, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> None:
-    kinds = drawing("nondigits")
-    print(f"{'no digit':24} {'abstain %':>10}")
-    for number, (kind, draw) in enumerate(kinds.KINDS.items()):
-        rng = np.random.default_rng((seed, number))
-        answers = predictor.predict(draw(rng, images) for _ in range(len(images)))
-        print(f"{kind:24} {100 * np.mean([a.status == 'abstain' for a in answers]):10.1f}")
-    print(f"\n{'digits':24} {'right %':>7} {'abstain %':>10} {'wrong answer %':>15}")
-    row("clean", predictor.predict(list(images)), labels)
-    row("inverted", predictor.predict(list(255 - images)), labels)
-    for sigma in BLURS:
-        blurred = [ndimage.gaussian_filter(image.astype(np.float32), sigma) for image in images]
-        row(f"blurred, sigma {sigma} px", predictor.predict(np.round(b).astype(np.uint8) for b in blurred), labels)
+def print_refusals(predictor: Predictor, digits: Dataset, per_kind: int, seed: int, fashion: Path | None) -> None:
+    found = measure_refusals(predictor, digits.images.numpy(), digits.labels.numpy(), per_kind, SIDES, seed)
+    if fashion is not None:
+        clothes = load_train("fashion", fashion).images[:per_kind].numpy()
+        abstained = float(np.mean([answer.status != "ok" for answer in predictor.predict(list(clothes))]))
+        found.append({"picture": "Fashion-MNIST", "abstained": abstained, "wrong": 1 - abstained})
+    print(f"\n{'picture':28} {'abstain %':>10} {'wrong answer %':>15}")
+    for one in found:
+        print(f"{one['picture']:28} {100 * one['abstained']:10.1f} {100 * one['wrong']:15.1f}")
+
+
+def drawn(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    chosen = np.random.default_rng(seed).choice(len(digits), min(count, len(digits)), replace=False)
+    return digits.images[chosen].numpy(), digits.labels[chosen].numpy()
+
+
+def on_test(files: StudyFiles, per_kind: int, seed: int) -> None:
+    """The last table: test digits, the shipped model, once."""
+    predictor, name = shipped_predictor(files)
+    result = files.test / "strangers.json"
+    command = shlex.join(["python", *sys.argv])
+    settings = load_settings(files.settings)
+    digits = look_at_test(files, settings, name, "strangers' pictures of test digits", command, result)
+    print(f"{name}, {per_kind} test digits a kind, threshold {predictor.threshold:.4f}\n")
+    rows = print_strangers(strangers_rows(predictor, *drawn(digits, per_kind, seed), seed))
+    write_json(result, {"run": name, "per_kind": per_kind, "seed": seed, "rows": [asdict(one) for one in rows]})
+
+
+def on_validation(files: StudyFiles, options: argparse.Namespace) -> None:
+    predictor, name = candidate_predictor(files, options.run)
+    digits = unseen_digits(files)
+    print(f"{name}, {options.per_kind} validation digits a kind, threshold {predictor.threshold:.4f}\n")
+    print_strangers(strangers_rows(predictor, *drawn(digits, options.per_kind, options.seed), options.seed))
+    print_refusals(predictor, digits, options.per_kind, options.seed, options.fashion)
 
 
 def main() -> None:
@@ -114,13 +167,16 @@ def main() -> None:
     parser.add_argument("--run", help="candidate run to read with (default: one of the shipped trial)")
     parser.add_argument("--per-kind", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fashion", type=Path, metavar="DIR", help="Fashion-MNIST's IDX files, to be refused")
+    parser.add_argument("--test", action="store_true", help="the last table: test digits, once")
     options = parser.parse_args()
-    files = StudyFiles(options.study)
-    predictor, name = make_predictor(files, options.run)
-    print(f"{name}, {options.per_kind} validation digits a kind, threshold {predictor.threshold:.4f}\n")
-    images, labels = validation_digits(files, options.per_kind, options.seed)
-    strangers_table(predictor, images, labels, options.seed)
-    refusal_table(predictor, images, labels, options.seed)
+    try:
+        if options.test:
+            on_test(StudyFiles(options.study), options.per_kind, options.seed)
+        else:
+            on_validation(StudyFiles(options.study), options)
+    except StudyError as error:
+        raise SystemExit(f"strangers.py: {error}") from None
 
 
 if __name__ == "__main__":

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file
 
 from study.config import StudySettings
+from study.errors import ModelFileError
 from study.evaluation.metrics import confusion_matrix, per_class
-from study.evaluation.seal import read_openings
+from study.evaluation.seal import file_sha256, read_openings
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import read_logits, read_meta
-from study.inference.abstain import fit_abstention
-from study.inference.bundle import model_card, write_bundle
-from study.results import StudyFiles, read_json
+from study.evaluation.test_set import load_run, read_logits, read_meta
+from study.inference.abstain import Evidence, fit_abstention
+from study.inference.bundle import Description, load_bundle, model_card, write_bundle
+from study.inference.predictor import Predictor
+from study.inference.refusal import measure_refusals
+from study.inference.second_reader import SecondReader, fit_second_reader
+from study.results import RunFiles, StudyFiles, read_json
 from study.session import versions
 from study.training.loop import TrainingData
 from study.training.metrics import accuracy, nll
@@ -24,17 +30,14 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
     """Write `model/` from the shipped run of finalists.json; rewritten after evaluation, then with test results.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
-    which were trained without those images, and carried over.
+    which were trained without those images, and carried over. So is the table of what is refused.
     """
     found = read_json(files.finalists)
     winner, run = found["winner"], found["shipped_run"]
     meta = read_meta(files.run(run))
     temperature = carried_temperature(files, winner)
     candidate = next(c for c in found["families"][winner]["candidates"] if c["trial"] == meta.trial)
-    with np.load(files.run(candidate["runs"][0]).validation) as arrays:
-        logits, labels = arrays["logits"], arrays["labels"]
-    images = data.images[data.validation].cpu().numpy()
-    abstention = fit_abstention(logits, labels, temperature, images)
+    basis = candidate["runs"][0]
     content = {
         "family": winner,
         "config": meta.config,
@@ -43,8 +46,6 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
         "mean": meta.mean,
         "std": meta.std,
         "temperature": temperature,
-        "threshold": abstention["threshold"],
-        "abstention": abstention,
         "dataset": {
             "name": settings.dataset.name,
             "data_dir": settings.dataset.data_dir,
@@ -54,12 +55,42 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
         "study": settings.name,
         "trial": meta.trial,
         "run": run,
+        "fitted_on": {"run": basis, "sha256": file_sha256(files.run(basis).weights)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
+    abstention, second_reader = _fitted_before(files, content) or _fit(files.run(basis), content, data)
+    content |= {"threshold": abstention["threshold"], "abstention": abstention}
     card = model_card(content, _test_metrics(files, run, temperature))
-    write_bundle(files.model, load_file(files.run(run).weights), content, card)
+    write_bundle(files.model, load_file(files.run(run).weights), content, card, second_reader)
+
+
+def _fitted_before(files: StudyFiles, content: Mapping[str, Any]) -> tuple[dict[str, Any], SecondReader] | None:
+    """What an earlier call fitted on the same candidate, with the same versions."""
+    try:
+        bundle = load_bundle(files.model)
+    except ModelFileError:
+        return None
+    known = bundle.description.model_extra or {}
+    same = all(known.get(key) == content[key] for key in ("fitted_on", "versions"))
+    return (bundle.description.abstention, bundle.second_reader) if same and bundle.second_reader else None
+
+
+def _fit(basis: RunFiles, content: Mapping[str, Any], data: TrainingData) -> tuple[dict[str, Any], SecondReader]:
+    """The abstention of a candidate run and, measured with that run, what it refuses."""
+    images, unseen = data.images[data.train].cpu(), data.images[data.validation].cpu()
+    reader = fit_second_reader(images, data.labels[data.train].cpu(), data.n_classes)
+    with np.load(basis.validation) as arrays:
+        logits, labels = arrays["logits"], arrays["labels"]
+    evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
+    abstention = fit_abstention(evidence, labels, content["temperature"])
+    model, meta = load_run(basis)
+    described = Description.model_validate(
+        {**content, "abstention": abstention, "mean": meta.mean, "std": meta.std, "format": 1, "weights_sha256": ""}
+    )
+    abstention["refusals"] = measure_refusals(Predictor(model, described, reader), evidence.images, labels)
+    return abstention, reader
 
 
 def _test_metrics(files: StudyFiles, run: str, temperature: float) -> dict[str, float] | None:

@@ -40,6 +40,7 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
             invert=args.invert,
             segment=args.segment,
             save_input=args.save_input,
+            coverage=args.coverage,
         ):
             failed = failed or answer.status == "error"
             if args.verbose and answer.pixels is not None:

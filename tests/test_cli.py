@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from study import shipping
 from study.cli import main
+from study.config import load_settings
 from study.data.datasets import load_train
 from study.results import StudyFiles, done_runs, read_json, read_jsonl
 
@@ -84,7 +87,8 @@ def test_a_finished_study_has_every_file(work: dict[str, Path]) -> None:
     with np.load(files.predictions) as predictions:
         assert set(predictions.files) == {"labels"} | {f"{f}-final-seed{s}" for f in ("mlp", "cnn") for s in range(3)}
     assert "<html" in files.report_html.read_text()
-    assert {path.name for path in files.model.iterdir()} == {"model.safetensors", "model.json", "MODEL_CARD.md"}
+    shipped = {"model.safetensors", "second_reader.safetensors", "model.json", "MODEL_CARD.md"}
+    assert {path.name for path in files.model.iterdir()} == shipped
 
 
 def test_the_same_command_again_says_complete_and_opens_nothing(
@@ -137,6 +141,39 @@ def test_predict_reads_digits_and_reports_a_bad_file(
     assert sum(row["digit"] == int(train.labels[i]) for i, row in enumerate(rows[:5])) >= 3
 
 
+def test_predict_names_more_classes_for_more_coverage(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(load_train("mnist").images[0].numpy()).save(tmp_path / "0.png")
+    words = ["predict", tmp_path, "--model", work["results"] / "done" / "model"]
+    sizes = []
+    for coverage in ("0.8", "0.99999"):
+        assert study(*words, "--coverage", coverage, "--format", "json") == 0
+        sizes.append(len(json.loads(capsys.readouterr().out)[0]["set"]))
+    assert sizes[0] < sizes[1] == 10
+    assert study(*words, "--coverage", "1") == 2
+
+
+def test_the_model_says_what_it_refuses_and_was_fitted_once(
+    work: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = StudyFiles(shutil.copytree(work["results"] / "done", tmp_path / "done"))
+    assert "| blank | 100.0 % |" in (files.model / "MODEL_CARD.md").read_text()
+    before = read_json(files.model / "model.json")
+
+    def fit(*_: object) -> None:
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(shipping, "_fit", fit)
+    settings = load_settings(files.settings)
+    shipping.ship(files, settings, None)  # type: ignore[arg-type]  # a second fit would need the data
+    assert read_json(files.model / "model.json")["abstention"] == before["abstention"]
+    basis = files.run(before["fitted_on"]["run"])
+    basis.weights.write_bytes(basis.weights.read_bytes() + b" ")
+    with pytest.raises(AssertionError, match="fitted again"):
+        shipping.ship(files, settings, None)  # type: ignore[arg-type]
+
+
 def test_doctor_finds_a_sound_study_and_a_changed_trial(
     work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +210,8 @@ def test_data_as_json_counts_every_class(capsys: pytest.CaptureFixture[str]) -> 
         (["run", "--space", "missing.toml"], 1, "missing.toml: cannot read"),
         (["run", "--data-dir", "missing"], 1, "missing"),
         (["report", "--name", "absent"], 1, "holds no study"),
+        (["compare", "absent", "other"], 1, "study 'absent' is missing"),
+        (["compare", "one"], 2, "expected two or more"),
         (["predict", "x.png", "--name", "absent"], 1, "holds no study"),
     ],
 )

@@ -1,4 +1,5 @@
-"""The seal: `test/seal.json`, every opening of the test split, written before an image is read. No torch here."""
+"""The seal: `test/seal.json`, every opening of the test split and every further look at it, written before an image is
+read. No torch here."""
 
 from __future__ import annotations
 
@@ -27,6 +28,18 @@ class Opening:
     hashes: dict[str, str]
     test_sha256: dict[str, str]
     resumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """A further look at the split with a run that was evaluated: nothing is decided by it, and it is not counted as an
+    opening."""
+
+    time: str
+    command: str
+    purpose: str
+    run: str
+    weights_sha256: str
 
 
 def now() -> str:
@@ -58,12 +71,38 @@ def read_openings(path: Path) -> list[Opening]:
     try:
         return [Opening(**entry) for entry in read_json(path)["openings"]]
     except (TypeError, KeyError) as error:
-        raise ResultsError(f"{path} is no seal ({error}); restore the file: it counts the test split's use") from None
+        raise _no_seal(path, error) from None
+
+
+def _no_seal(path: Path, error: Exception) -> ResultsError:
+    return ResultsError(f"{path} is no seal ({error}); restore the file: it counts the test split's use")
 
 
 def write_openings(path: Path, openings: Sequence[Opening]) -> None:
-    """Replace the seal and force it, and its place in the folder, to the disk before returning."""
-    write_json(path, {"openings": [_as_entry(opening) for opening in openings]})
+    """Replace the openings and force the seal, and its place in the folder, to the disk before returning."""
+    _write(path, openings, read_looks(path))
+
+
+def read_looks(path: Path) -> list[Look]:
+    """Further looks in order; none if there is no seal."""
+    if not path.exists():
+        return []
+    try:
+        return [Look(**entry) for entry in read_json(path).get("looks", [])]
+    except TypeError as error:
+        raise _no_seal(path, error) from None
+
+
+def add_look(path: Path, look: Look) -> None:
+    """Add one to the seal, on the disk before this returns."""
+    _write(path, read_openings(path), [*read_looks(path), look])
+
+
+def _write(path: Path, openings: Sequence[Opening], looks: Sequence[Look]) -> None:
+    content: dict[str, Any] = {"openings": [_as_entry(opening) for opening in openings]}
+    if looks:
+        content["looks"] = [asdict(look) for look in looks]
+    write_json(path, content)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,16 +1,16 @@
-"""When to say nothing: how sure is sure enough, and what is no digit at all. Fitted on validation; numpy only.
+"""When to say nothing: how sure is sure enough, and what is no digit at all. Fitted on validation; no torch.
 
-Four looks, each fitted on clean validation images alone:
-  threshold   calibrated probability under which the answer is left open; the upper 95 % bound of the error among
-              answered images is at most MAX_ERROR
-  energy      log-sum-exp of the logits, low where no class is claimed (Liu et al. 2020)
-  distance    of the logits from their nearest class, Mahalanobis with one shared covariance (Lee et al. 2018)
-  statistics  of the 28 x 28 picture: amount of ink, solid ink, roughness, pits (given the images)
+Two scores, each fitted on clean validation images alone; no picture that is no digit was ever looked at:
+  probability  calibrated, of the network's answer, from its logits and the second reader's log-likelihoods. Under a
+               threshold the answer is left open; the upper 95 % bound of the error among answered images is then at
+               most MAX_ERROR
+  strangeness  how unlike the validation images a picture is, from seven looks at once (see `_looks`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,73 +18,202 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import betaincinv
 
+from study.training.metrics import log_softmax, softmax
+
 Floats = NDArray[np.float64]
 
 MAX_ERROR = 0.001  # upper bound of the error among answered validation images
-MAX_UNANSWERED = 0.03  # share of clean images that the threshold may cost; the error bound gives way beyond it
-REFUSED = 0.0025  # share of clean validation images that each look at "no digit" refuses
-COVERAGES = (0.95, 0.99, 0.999)
+MAX_UNANSWERED = 0.05  # share of clean images that abstaining may cost; the error bound gives way beyond it
+STRANGE = 0.005  # share of clean validation images that the strangeness refuses
+COVERAGES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.998, 0.999, 0.9995)
 DEFAULT_COVERAGE = 0.999
 DEFAULT_THRESHOLD = 0.5  # for a model whose file names none
+TRADE_OFFS = (0.99, 0.98, 0.97, 0.95, 0.9)  # shares answered whose error is told beside the chosen one
+
 STATISTICS = ("ink", "solid", "roughness", "pits")
 
 
-def probabilities(logits: NDArray[Any], temperature: float = 1.0) -> Floats:
-    """Calibrated class probabilities [N, C] of logits [N, C]."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), dtype=np.float64)
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of N pictures: uint8 [N, 28, 28], the network's logits [N, C], and the second reader's
+    log-likelihoods [N, C] where there is one."""
+
+    images: NDArray[np.uint8]
+    logits: NDArray[Any]
+    likelihoods: NDArray[Any] | None = None
+
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """The network's: the second reader lends doubt, not answers."""
+        return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
 
 
-def fit_abstention(
-    logits: NDArray[Any], labels: NDArray[Any], temperature: float = 1.0, images: NDArray[np.uint8] | None = None
-) -> dict[str, Any]:
+def fit_abstention(evidence: Evidence, labels: NDArray[Any], temperature: float = 1.0) -> dict[str, Any]:
     """Everything that a prediction needs to abstain, as plain JSON values for `model.json`, key "abstention".
 
-    `logits` [N, C] and `labels` [N] of validation images that the network was not trained on; `temperature` as fitted;
-    `images` uint8 [N, 28, 28], the same ones, optional.
+    `evidence` and `labels` [N] of validation images that the network was not trained on; `temperature` of the logits.
     """
-    p = probabilities(logits, temperature)
-    chosen = choose_threshold(p.max(axis=1), p.argmax(axis=1) == labels)
-    fitted = {
-        **chosen,
-        "sets": _set_levels(p[np.arange(len(labels)), labels]),
-        "distance": _fit_distance(logits, labels),
-    }
-    fitted["energy"] = {"limit": float(np.quantile(energy(logits), REFUSED))}
-    if images is not None:
-        fitted["statistics"] = _fit_statistics(images)
+    fitted: dict[str, Any] = {"logit_distance": _fit_distance(evidence.logits, labels)}
+    if evidence.likelihoods is not None:
+        fitted["pool"] = _fit_pool(evidence.logits, evidence.likelihoods, labels, temperature)
+    looks = _looks(evidence, fitted)
+    fitted["looks"] = {name: _quantiles(values) for name, values in looks.items()}
+    strange = _strangeness(looks, fitted["looks"])
+    fitted["limit"] = float(np.quantile(strange, 1 - STRANGE))
+    p = probabilities(evidence, fitted, temperature)
+    rows, correct = np.arange(len(labels)), evidence.answers == labels
+    confidence = np.where(strange > fitted["limit"], -1.0, p[rows, evidence.answers])
+    fitted |= choose_threshold(confidence, correct)
+    fitted["trade_off"] = [point for share in TRADE_OFFS if (point := _at_share(confidence, correct, share))]
+    fitted["sets"] = _set_levels(p[rows, labels])
     return fitted
+
+
+# --- how sure --------------------------------------------------------------------------------------------------------
+
+
+def probabilities(evidence: Evidence, fitted: Mapping[str, Any], temperature: float = 1.0) -> Floats:
+    """Calibrated class probabilities [N, C]: of both readers where `fitted` weighs them, else of the logits alone."""
+    pool = fitted.get("pool")
+    if pool is None or evidence.likelihoods is None:
+        return softmax(evidence.logits, temperature)
+    logits, likelihoods = (np.asarray(a, dtype=np.float64) for a in (evidence.logits, evidence.likelihoods))
+    return softmax(pool["scale"] * logits + pool["weight"] * likelihoods)
+
+
+def _fit_pool(
+    logits: NDArray[Any], likelihoods: NDArray[Any], labels: NDArray[Any], temperature: float
+) -> dict[str, float]:
+    """Weights of the two readers in a logarithmic opinion pool: least negative log-likelihood, neither below zero."""
+    # Imported here, as predictions start a tenth of a second sooner without it.
+    from scipy.optimize import minimize
+
+    both = np.stack([logits, likelihoods], axis=-1).astype(np.float64)  # [N, C, 2]
+    spread = np.maximum(both.std(axis=(0, 1)), 1e-9)
+    both = (both - both.mean(axis=1, keepdims=True)) / spread
+    rows = np.arange(len(labels))
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        log_p = log_softmax(both @ weights)
+        expected = np.einsum("nc,nck->nk", np.exp(log_p), both)
+        return -float(log_p[rows, labels].mean()), (expected - both[rows, labels]).mean(axis=0)
+
+    start = np.array([spread[0] / temperature, 0.0])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (0, 1e3)]).x / spread
+    return {"scale": float(found[0]), "weight": float(found[1])}
 
 
 def choose_threshold(confidence: Floats, correct: NDArray[np.bool_]) -> dict[str, float]:
     """The lowest threshold whose answered images have an error bound of at most MAX_ERROR, or the one that leaves
-    MAX_UNANSWERED open if that is lower. The bound is Clopper and Pearson's, one-sided, 95 %."""
+    MAX_UNANSWERED open if that is lower. Images with a negative confidence are not answered at any threshold."""
+    counts, thresholds, bounds = _risk(confidence, correct)
+    fine = np.flatnonzero(bounds <= MAX_ERROR)
+    enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
+    last = max(fine[-1] if fine.size else 0, enough[0] if enough.size else (0 if fine.size else len(counts) - 1))
+    return _point(confidence, counts, thresholds, bounds, int(last))
+
+
+def _at_share(confidence: Floats, correct: NDArray[np.bool_], share: float) -> dict[str, float] | None:
+    """The threshold that answers at least this share of the images, with its error bound; None if none does."""
+    counts, thresholds, bounds = _risk(confidence, correct)
+    enough = np.flatnonzero(counts >= share * len(confidence))
+    return _point(confidence, counts, thresholds, bounds, int(enough[0])) if enough.size else None
+
+
+def _point(confidence: Floats, counts: NDArray[Any], thresholds: Floats, bounds: Floats, at: int) -> dict[str, float]:
+    return {
+        "threshold": float(thresholds[at]),
+        "error_bound": float(bounds[at]),
+        "answered": float(counts[at] / len(confidence)),
+    }
+
+
+def _risk(confidence: Floats, correct: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """For each possible threshold, falling: images answered, the threshold, and the upper 95 % bound of their error,
+    Clopper and Pearson's, one-sided."""
     order = np.argsort(-confidence, kind="stable")
+    ordered = np.maximum(confidence[order], 0.0)
     n = np.arange(1, len(order) + 1)
     errors = np.cumsum(~correct[order])
-    bound = betaincinv(errors + 1, np.maximum(n - errors, 1e-9), 0.95)
+    bounds = betaincinv(errors + 1, np.maximum(n - errors, 1e-9), 0.95)
     # Equal confidences are answered together: only the last of them can be the end.
-    ends = np.append(np.diff(confidence[order]) != 0, True)
-    fine = np.flatnonzero((bound <= MAX_ERROR) & ends)
-    enough = int(np.ceil((1 - MAX_UNANSWERED) * len(order))) - 1
-    last = int(max(fine[-1] if fine.size else 0, enough))
-    last = int(np.flatnonzero(ends)[np.searchsorted(np.flatnonzero(ends), last)])
-    return {
-        "threshold": float(confidence[order[last]]),
-        "error_bound": float(bound[last]),
-        "answered": float(n[last] / len(order)),
-    }
+    ends = np.append(np.diff(ordered) != 0, True) & (confidence[order] >= 0)
+    if not ends.any():
+        ends[-1] = True
+    return n[ends], ordered[ends], np.asarray(bounds[ends], dtype=np.float64)
 
 
 def _set_levels(true_probability: Floats) -> dict[str, float]:
     """Split-conformal levels: classes with at least this probability hold the truth in `coverage` of images."""
     ordered = np.sort(true_probability)
-    levels = {}
-    for coverage in COVERAGES:
-        rank = int(np.floor((1 - coverage) * (len(ordered) + 1)))
-        levels[str(coverage)] = float(ordered[rank - 1]) if rank >= 1 else 0.0
-    return levels
+    ranks = {coverage: int(np.floor((1 - coverage) * (len(ordered) + 1))) for coverage in COVERAGES}
+    return {str(coverage): float(ordered[rank - 1]) if rank >= 1 else 0.0 for coverage, rank in ranks.items()}
+
+
+def prediction_set(p: Floats, fitted: Mapping[str, Any], coverage: float | None = None) -> list[int]:
+    """Classes that hold the truth with the wanted coverage, most probable first; never empty. p is [C].
+
+    Fitted levels are those of the next higher coverage; beyond the highest, all classes. Without any fitted level it
+    is the smallest set whose probabilities sum to the coverage.
+    """
+    wanted = DEFAULT_COVERAGE if coverage is None else coverage
+    order = np.argsort(-p, kind="stable")
+    levels = {float(known): level for known, level in fitted.get("sets", {}).items()}
+    if levels:
+        level = levels[min((known for known in levels if known >= wanted), default=max(levels))]
+        count = int((p >= level).sum()) if wanted <= max(levels) else len(p)
+    else:
+        count = int(np.searchsorted(np.cumsum(p[order]), wanted - 1e-12)) + 1
+    return [int(c) for c in order[: min(max(count, 1), len(p))]]
+
+
+# --- what is no digit ------------------------------------------------------------------------------------------------
+
+
+def is_foreign(evidence: Evidence, fitted: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which of N pictures look like nothing the network was trained on; none where `fitted` has no limit."""
+    if "limit" not in fitted:
+        return np.zeros(len(evidence.images), dtype=bool)
+    return np.asarray(_strangeness(_looks(evidence, fitted), fitted["looks"]) > float(fitted["limit"]))
+
+
+def _strangeness(looks: Mapping[str, Floats], quantiles: Mapping[str, Sequence[float]]) -> Floats:
+    """Sum over the looks of the squared distance from the clean median [N], in units of what a hundredth of the clean
+    images exceeds: several small oddities count as much as a single large one."""
+    odd = [_oddness(values, quantiles[name], name in STATISTICS) for name, values in looks.items()]
+    return np.asarray(np.square(odd).sum(axis=0))
+
+
+def _oddness(values: Floats, quantiles: Sequence[float], two_sided: bool) -> Floats:
+    low, middle, high = quantiles
+    upper = max(high - middle, 1e-9)
+    odd = np.maximum(values - middle, 0) / upper
+    if two_sided:
+        odd += np.maximum(middle - values, 0) / max(middle - low, 0.25 * upper)
+    return np.asarray(odd)
+
+
+def _quantiles(values: Floats) -> list[float]:
+    return [float(q) for q in np.quantile(values, [0.01, 0.5, 0.99])]
+
+
+def _looks(evidence: Evidence, fitted: Mapping[str, Any]) -> dict[str, Floats]:
+    """Values [N] by look; all but the statistics of the picture are large where the picture is odd.
+
+    likelihood      how ill the second reader's Gaussian of the answered class fits, where there is a second reader
+    logit_distance  of the logits from their nearest class, Mahalanobis with one shared covariance (Lee et al. 2018)
+    energy          minus log-sum-exp of the logits, large where no class is claimed (Liu et al. 2020)
+    """
+    values = {
+        "logit_distance": logit_distance(evidence.logits, fitted["logit_distance"]),
+        "energy": energy(evidence.logits),
+        **dict(zip(STATISTICS, image_statistics(evidence.images).T, strict=True)),
+    }
+    if evidence.likelihoods is not None:
+        values["likelihood"] = -np.asarray(evidence.likelihoods, np.float64)[
+            np.arange(len(evidence.images)), evidence.answers
+        ]
+    return values
 
 
 def _fit_distance(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
@@ -93,25 +222,24 @@ def _fit_distance(logits: NDArray[Any], labels: NDArray[Any]) -> dict[str, Any]:
     residual = values - means[labels]
     covariance = residual.T @ residual / len(values)
     covariance += np.eye(len(covariance)) * max(1e-3 * float(np.trace(covariance)) / len(covariance), 1e-9)
-    fitted = {"means": means.tolist(), "precision": np.linalg.inv(covariance).tolist()}
-    return {**fitted, "limit": float(np.quantile(distance(values, fitted), 1 - REFUSED))}
+    return {"means": means.tolist(), "precision": np.linalg.inv(covariance).tolist()}
 
 
 def _mean_of(values: Floats, chosen: NDArray[np.bool_]) -> Floats:
     return np.asarray(values[chosen].mean(axis=0) if chosen.any() else values.mean(axis=0))
 
 
-def distance(logits: NDArray[Any], fitted: Mapping[str, Any]) -> Floats:
+def logit_distance(logits: NDArray[Any], fitted: Mapping[str, Any]) -> Floats:
     """Squared Mahalanobis distance [N] of logits [N, C] from the nearest class."""
     gaps = np.asarray(logits, dtype=np.float64)[:, None] - np.asarray(fitted["means"])[None]  # [N, C, C]
     return np.asarray(np.einsum("nci,ij,ncj->nc", gaps, np.asarray(fitted["precision"]), gaps).min(axis=1))
 
 
 def energy(logits: NDArray[Any]) -> Floats:
-    """Log-sum-exp [N] of logits [N, C]: the negative free energy."""
+    """Minus log-sum-exp [N] of logits [N, C]: the free energy."""
     values = np.asarray(logits, dtype=np.float64)
     top = values.max(axis=1)
-    return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(axis=1)))
+    return np.asarray(-top - np.log(np.exp(values - top[:, None]).sum(axis=1)))
 
 
 def image_statistics(images: NDArray[np.uint8]) -> Floats:
@@ -124,40 +252,3 @@ def image_statistics(images: NDArray[np.uint8]) -> Floats:
     safe = np.maximum(ink, 1e-6)
     pits = (ndimage.grey_closing(values, size=(1, 3, 3)) - values).mean(axis=(1, 2))
     return np.stack([ink, solid / safe, steps / safe, pits / safe], axis=1).astype(np.float64)
-
-
-def _fit_statistics(images: NDArray[np.uint8]) -> dict[str, list[float]]:
-    """Ranges that all but REFUSED of the images keep, with a twentieth of it as margin: pens differ."""
-    values = image_statistics(images)
-    low, high = np.quantile(values, [REFUSED / 2, 1 - REFUSED / 2], axis=0)
-    margin = 0.05 * (high - low)
-    return {name: [float(low[k] - margin[k]), float(high[k] + margin[k])] for k, name in enumerate(STATISTICS)}
-
-
-def is_foreign(logits: NDArray[Any], images: NDArray[np.uint8], fitted: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which of N images, with their logits [N, C], look like nothing the network was trained on. Keys that `fitted`
-    does not hold are not looked at."""
-    foreign = np.zeros(len(images), dtype=bool)
-    if "energy" in fitted:
-        foreign |= energy(logits) < fitted["energy"]["limit"]
-    if "distance" in fitted:
-        foreign |= distance(logits, fitted["distance"]) > fitted["distance"]["limit"]
-    if "statistics" in fitted:
-        values = image_statistics(images)
-        for k, name in enumerate(STATISTICS):
-            low, high = fitted["statistics"].get(name, (-np.inf, np.inf))
-            foreign |= (values[:, k] < low) | (values[:, k] > high)
-    return foreign
-
-
-def prediction_set(p: Floats, fitted: Mapping[str, Any], coverage: float | None = None) -> list[int]:
-    """Classes that hold the truth with the wanted coverage, most probable first; never empty. p is [C].
-
-    Without a fitted level for `coverage` it is the smallest set whose probabilities sum to it.
-    """
-    wanted = DEFAULT_COVERAGE if coverage is None else coverage
-    order = np.argsort(-p, kind="stable")
-    level = fitted.get("sets", {}).get(str(float(wanted)))
-    summed = int(np.searchsorted(np.cumsum(p[order]), wanted - 1e-12)) + 1
-    count = summed if level is None else int((p >= level).sum())
-    return [int(c) for c in order[: min(max(count, 1), len(p))]]

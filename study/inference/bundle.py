@@ -1,10 +1,11 @@
-"""The folder `model/`: model.safetensors, model.json, MODEL_CARD.md; copied anywhere, and trusted nowhere."""
+"""The folder `model/`: model.safetensors, second_reader.safetensors, model.json, MODEL_CARD.md; copied anywhere, and
+trusted nowhere."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,15 +19,16 @@ from torch import Tensor, nn
 
 from study.config import Frozen, explain
 from study.errors import ConfigError, ModelFileError, StudyError
-from study.inference.abstain import is_foreign, prediction_set, probabilities
+from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
 from study.inference.card import model_card
+from study.inference.second_reader import SecondReader
 from study.models import build
 from study.results import write_bytes, write_json, write_text
 
 __all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]
 
 FORMAT = 1
-WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "MODEL_CARD.md"
+WEIGHTS, SECOND, DESCRIPTION, CARD = "model.safetensors", "second_reader.safetensors", "model.json", "MODEL_CARD.md"
 MAX_DESCRIPTION_BYTES = 4_000_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_WEIGHTS_BYTES = 1_000_000_000
@@ -50,6 +52,7 @@ class Description(Frozen):
     preprocessing: Literal[1] = 1
     abstention: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str
+    second_reader_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,36 @@ class Bundle:
 
     model: nn.Module
     description: Description
+    second_reader: SecondReader | None = None
 
 
 def write_bundle(
-    folder: Path, model_state: Mapping[str, Tensor], model_json: Mapping[str, Any], card_text: str
+    folder: Path,
+    model_state: Mapping[str, Tensor],
+    model_json: Mapping[str, Any],
+    card_text: str,
+    second_reader: SecondReader | None = None,
 ) -> None:
-    """Write the three files, each whole or not at all; `format` and `weights_sha256` are filled in here."""
-    weights = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in model_state.items()})
-    described = {**model_json, "format": FORMAT, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    """Write the files, each whole or not at all; `format` and the sha256 of the weights are filled in here."""
+    contents = {WEIGHTS: _packed(model_state)}
+    if second_reader is not None:
+        contents[SECOND] = _packed(second_reader.state_dict())
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    described = {
+        **model_json,
+        "format": FORMAT,
+        "weights_sha256": digests[WEIGHTS],
+        "second_reader_sha256": digests.get(SECOND),
+    }
     _checked(described, folder / DESCRIPTION)
-    write_bytes(folder / WEIGHTS, weights)
+    for name, content in contents.items():
+        write_bytes(folder / name, content)
     write_json(folder / DESCRIPTION, described)
     write_text(folder / CARD, card_text)
+
+
+def _packed(state: Mapping[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -80,19 +101,27 @@ def load_bundle(folder: str | Path) -> Bundle:
     root = Path(folder)
     description = _read_description(root / DESCRIPTION)
     path = root / WEIGHTS
-    state = _read_weights(path, description.weights_sha256)
     try:
-        model = _filled(description, state, path)
+        model = _filled(lambda: build(description.config, description.n_classes), path, description.weights_sha256)
+        second = _second_reader(root / SECOND, description)
         with torch.no_grad():
             logits = model((_probe(description) - description.mean) / description.std)
-        _try_abstention(logits, description)
+        _try_abstention(logits, second, description)
     except ModelFileError:
         raise
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(f"{root}: the model cannot run ({_line(error)}); {_AGAIN}") from None
     if tuple(logits.shape) != (2, description.n_classes) or not torch.isfinite(logits).all():
         raise ModelFileError(f"{path}: a black and a white image give {_shown(logits)}, not finite logits; {_AGAIN}")
-    return Bundle(model, description)
+    return Bundle(model, description, second)
+
+
+def _second_reader(path: Path, description: Description) -> SecondReader | None:
+    if description.second_reader_sha256 is None:
+        return None
+    reader = _filled(lambda: SecondReader(description.n_classes), path, description.second_reader_sha256)
+    assert isinstance(reader, SecondReader)
+    return reader
 
 
 def _probe(description: Description) -> Tensor:
@@ -101,11 +130,13 @@ def _probe(description: Description) -> Tensor:
     return torch.cat([black, black + 1])
 
 
-def _try_abstention(logits: Tensor, description: Description) -> None:
+def _try_abstention(logits: Tensor, second: SecondReader | None, description: Description) -> None:
     """Use the fitted numbers once: they come from the same file as everything else that may be damaged."""
-    values = logits.numpy()
-    is_foreign(values, np.zeros((len(values), 28, 28), np.uint8), description.abstention)
-    prediction_set(probabilities(values, description.temperature)[0], description.abstention)
+    images = np.zeros((len(logits), 28, 28), np.uint8)
+    likelihoods = None if second is None else second(torch.from_numpy(images)).numpy()
+    evidence = Evidence(images, logits.numpy(), likelihoods)
+    is_foreign(evidence, description.abstention)
+    prediction_set(probabilities(evidence, description.abstention, description.temperature)[0], description.abstention)
     float(description.abstention.get("threshold", 0))
 
 
@@ -176,12 +207,13 @@ def _read_weights(path: Path, expected_sha256: str) -> dict[str, Tensor]:
         raise ModelFileError(f"{path} is damaged ({_line(error)}); {_AGAIN}") from None
 
 
-def _filled(description: Description, state: dict[str, Tensor], path: Path) -> nn.Module:
-    """Names and shapes are checked on a model without memory first: a boast in the configuration costs none."""
-    config = description.config
+def _filled(make: Callable[[], nn.Module], path: Path, expected_sha256: str) -> nn.Module:
+    """What `make` makes, with the weights of `path`, in evaluation mode. Names and shapes are checked on a model
+    without memory first: a boast in the configuration costs none."""
+    state = _read_weights(path, expected_sha256)
     try:
         with torch.device("meta"):
-            expected = build(config, description.n_classes).state_dict()
+            expected = make().state_dict()
     except StudyError as error:
         kind = "configuration" if isinstance(error, ConfigError) else "model"
         raise ModelFileError(f"{path.parent / DESCRIPTION}: {kind} is not usable ({_line(error)}); {_AGAIN}") from None
@@ -191,7 +223,7 @@ def _filled(description: Description, state: dict[str, Tensor], path: Path) -> n
         raise ModelFileError(f"{path} {where} tensor {odd!r:.80}; {_AGAIN}")
     for name, tensor in state.items():
         _check_tensor(path, name, tensor, expected[name])
-    model = build(config, description.n_classes)
+    model = make()
     model.load_state_dict(state)
     return model.eval()
 

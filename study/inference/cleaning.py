@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,9 +19,39 @@ MAX_THICKNESS = 0.03  # of the picture's height
 BEYOND = 1.45  # times the digit's width
 FROM_EDGE_TO_EDGE = 0.92  # share of the side that a line without company covers
 COVERAGE = 0.7  # share of the side that a line covers
+BESIDE = 0.3  # share of the side along which it is seen by itself: a large digit hides the rest
+PAGE_LINES = 3  # from edge to edge: no digit has as many strokes so long
+FRAME_ZONE = 0.15  # share of the picture, from each side, in which a frame's line is looked for
+FRAME_SIDES = 3  # of a rectangle that must be seen: the digit may hide one
 MAX_EDGE_INK = 0.25  # share of the picture's edge that the ink of a digit may touch
 MAX_CRUMBS = 30  # parts
 SPECK = 0.03  # of the largest part's ink: below it a part is a speck
+
+
+def drop_frame(mask: Mask) -> Mask:
+    """Mask without a rectangle around the digit: straight thin lines near three or four of the picture's sides. Ink
+    that goes on inside stays, so a stroke may touch the frame or cross it."""
+    if min(mask.shape) < MIN_LINED_SIDE:
+        return mask
+    kept = mask.copy()
+    bands = [(side, band) for side in _sides(kept) if (band := _line_near_top(side)) is not None]
+    for side, band in bands:
+        inside = side[band.stop : band.stop + 1].any(axis=0) if band.stop < len(side) else False
+        side[band] &= inside
+    return kept if len(bands) >= FRAME_SIDES and _is_substantial(kept) else mask
+
+
+def _sides(mask: Mask) -> list[Mask]:
+    """Views of the mask with each of its four sides on top."""
+    return [mask, mask[::-1], mask.T, mask.T[::-1]]
+
+
+def _line_near_top(mask: Mask) -> slice | None:
+    height = len(mask)
+    rows = np.flatnonzero(mask[: round(FRAME_ZONE * height)].mean(axis=1) >= COVERAGE)
+    thick = bool(rows.size) and np.ptp(rows) + 1 > max(3, MAX_THICKNESS * height)
+    # A row on either side holds the line's soft rim.
+    return None if not rows.size or thick else slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2)
 
 
 def drop_lines(mask: Mask) -> Mask:
@@ -31,43 +63,59 @@ def drop_lines(mask: Mask) -> Mask:
 
 
 def _without_flat_lines(mask: Mask) -> Mask:
-    lines = _flat_lines(mask)
+    lines, ruled_page = _flat_lines(mask)
     rest = mask & ~lines
-    lines_matter = lines.any() and _is_substantial(rest) and _longer_than(lines, rest)
+    lines_matter = lines.any() and _is_substantial(rest) and (ruled_page or _longer_than(lines, rest))
     return rest if lines_matter else mask
 
 
-def _flat_lines(mask: Mask) -> Mask:
-    """Pixels of near-horizontal thin lines that cover most of the width, but for the columns where a stroke crosses.
+@dataclass(frozen=True)
+class _Line:
+    """A row of the coarse mask, sheared by `offsets` [columns], that a line fills; `thin` [columns] where nothing
+    crosses it."""
+
+    row: int
+    offsets: NDArray[np.int64]
+    thin: Mask
+    covered: float
+    edge_to_edge: bool
+
+
+def _flat_lines(mask: Mask) -> tuple[Mask, bool]:
+    """Pixels of near-horizontal thin lines that cover most of the width, but for the columns where a stroke crosses;
+    and whether they are so many, from edge to edge, that they can only be a page's.
 
     Looked for in a coarse mask, sheared by each slope so that a line of that slope lies in one row or two.
     """
     factor = max(1, -(-max(mask.shape) // COARSE))
     coarse = _pooled(mask, factor)
     if coarse.any(0).mean() < COVERAGE:
-        return np.zeros_like(mask)
+        return np.zeros_like(mask), False
     height, width = coarse.shape
     thick = max(2, round(MAX_THICKNESS * height))
     padded = np.pad(coarse, ((thick + height, thick + height), (0, 0)))
-    hits: list[tuple[int, NDArray[np.int64], Mask, float]] = []
+    lines: list[_Line] = []
     for slope in SLOPES:
         offsets = np.round(slope * (np.arange(width) - width / 2)).astype(np.int64)
         sheared = padded[np.arange(height, 2 * height + 2 * thick)[:, None] + offsets, np.arange(width)]
         row = sheared[thick:-thick] | sheared[thick + 1 : -thick + 1 or None]
         thin = row & ~sheared[: -2 * thick] & ~sheared[2 * thick :]
-        for y in np.flatnonzero((row.mean(1) >= COVERAGE) & (thin.mean(1) >= COVERAGE * 0.7)):
-            hits.append((int(y), offsets, thin[y], float(row[y].mean())))
+        for y in np.flatnonzero((row.mean(1) >= COVERAGE) & (thin.mean(1) >= BESIDE)):
+            ends = bool(row[y, :2].any() and row[y, -2:].any())
+            lines.append(_Line(int(y), offsets, thin[y], float(row[y].mean()), ends))
     found = np.zeros_like(mask)
-    if _is_ruling(hits, height):
-        for at, offsets, columns, _ in hits:
-            _mark(found, (at + offsets) * factor, np.repeat(columns, factor)[: mask.shape[1]], factor)
-    return found & mask
+    if _is_ruling(lines, height):
+        for line in lines:
+            _mark(found, (line.row + line.offsets) * factor, np.repeat(line.thin, factor)[: mask.shape[1]], factor)
+    places = sorted(line.row for line in lines if line.edge_to_edge)
+    return found & mask, int((np.diff(places) > 2 * thick).sum()) + 1 >= PAGE_LINES
 
 
-def _is_ruling(hits: list[tuple[int, NDArray[np.int64], Mask, float]], height: int) -> bool:
+def _is_ruling(lines: list[_Line], height: int) -> bool:
     """Several lines apart, or one from edge to edge: a lone shorter one may be a pen's straight stroke."""
-    places = [hit[0] for hit in hits]
-    return bool(places) and (np.ptp(places) > 0.1 * height or max(hit[3] for hit in hits) >= FROM_EDGE_TO_EDGE)
+    places = [line.row for line in lines]
+    apart = bool(places) and bool(np.ptp(places) > 0.1 * height)
+    return apart or max((line.covered for line in lines), default=0.0) >= FROM_EDGE_TO_EDGE
 
 
 def _pooled(mask: Mask, factor: int) -> Mask:

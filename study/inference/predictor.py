@@ -15,11 +15,12 @@ from PIL import Image
 from torch import nn
 
 from study.errors import ImageError, UsageError
-from study.inference.abstain import DEFAULT_THRESHOLD, is_foreign, prediction_set, probabilities
+from study.inference.abstain import DEFAULT_THRESHOLD, Evidence, is_foreign, prediction_set, probabilities
 from study.inference.bundle import Description, load_bundle
 from study.inference.ink import Invert
 from study.inference.opening import STDIN, Source, open_gray
 from study.inference.preprocess import BLANK, NOT_A_DIGIT, SEVERAL_DIGITS, Prepared, prepare
+from study.inference.second_reader import SecondReader
 
 BATCH = 32
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -29,9 +30,10 @@ _REFUSING = (BLANK, SEVERAL_DIGITS, NOT_A_DIGIT)
 @dataclass(frozen=True)
 class Prediction:
     """One answer. `status` is 'ok', 'abstain' or 'error'; `digit` the class index, filled unless `status` is 'error';
-    `label` its class name; `probability` calibrated, 0 … 1; `top_k` the likeliest classes as {digit, probability};
-    `set` the classes that hold the truth with the chosen coverage; `flags` what was odd about the picture; `reason` why
-    there is no plain answer; `pixels` what the network saw, uint8 [28, 28]."""
+    `label` its class name; `probability` calibrated, 0 … 1; `top_k` the answer and the likeliest others as
+    {digit, probability}; `set` the answer and what else is needed to hold the truth with the chosen coverage; `flags`
+    what was odd about the picture; `reason` why there is no plain answer; `pixels` what the network saw, uint8
+    [28, 28]."""
 
     path: str
     status: str
@@ -73,6 +75,15 @@ class _Pending:
     part: str | None = None
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """The network's answer, the classes' calibrated probabilities [C], and whether the picture is like no digit."""
+
+    digit: int
+    p: NDArray[np.float64]
+    foreign: bool
+
+
 class Predictor:
     """A trained network that reads pictures of digits.
 
@@ -80,10 +91,17 @@ class Predictor:
     >>> predictor.predict(["photo.png"])[0].digit  # doctest: +SKIP
     """
 
-    def __init__(self, model: nn.Module, description: Description, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        description: Description,
+        second_reader: SecondReader | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.device = _device(device)
         self.model = model.eval().to(self.device)
         self.description = description
+        self.second_reader = second_reader
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Predictor:
@@ -91,7 +109,7 @@ class Predictor:
         root = Path(path)
         nested = not (root / "model.json").exists() and (root / "model" / "model.json").exists()
         bundle = load_bundle(root / "model" if nested else root)
-        return cls(bundle.model, bundle.description, device)
+        return cls(bundle.model, bundle.description, bundle.second_reader, device)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -126,7 +144,8 @@ class Predictor:
         invert      'yes' dark ink, 'no' bright ink, 'auto' looks
         segment     several digits in a picture: an answer each, from left to right, instead of abstaining
         save_input  folder for what the network saw, as PNG
-        coverage    of the prediction set, above 0 and below 1; None: 0.999
+        coverage    of the prediction set, above 0 and below 1; None: 0.999. Conformal on validation: for pictures like
+                    the validation images the set holds the truth at least so often; beyond 0.9995 it is all classes
         """
         _check_options(top_k, threshold, invert, coverage)
         limit = self.threshold if threshold is None else threshold
@@ -146,6 +165,12 @@ class Predictor:
             logits = self.model((images / 255 - self.description.mean) / self.description.std)
         return np.asarray(logits.float().cpu().numpy())
 
+    def _evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
+        # The second reader stays on the CPU: its work is a fraction of the picture's preparation.
+        second = self.second_reader
+        likelihoods = None if second is None else second(torch.from_numpy(pixels)).numpy()
+        return Evidence(pixels, self.logits(pixels), likelihoods)
+
     def _pending(self, inputs: Iterable[Source], invert: Invert, segment: bool) -> Iterator[_Pending]:
         for index, source in enumerate(inputs):
             name = str(source) if isinstance(source, str | Path) else f"input {index}"
@@ -160,35 +185,38 @@ class Predictor:
     def _answers(
         self, batch: Sequence[_Pending], top_k: int, threshold: float, coverage: float | None
     ) -> Iterator[Prediction]:
-        seen = [item.prepared.pixels for item in batch if item.prepared is not None]
-        pixels = np.stack(seen) if seen else np.zeros((0, 28, 28), np.uint8)
-        logits = self.logits(pixels) if seen else np.zeros((0, self.description.n_classes), np.float32)
-        p = probabilities(logits, self.description.temperature)
-        foreign = is_foreign(logits, pixels, self.description.abstention)
-        row = iter(range(len(seen)))
+        judged = iter(self._judged([item.prepared.pixels for item in batch if item.prepared is not None]))
         for item in batch:
             if item.prepared is None:
                 yield Prediction(item.path, "error", reason=item.reason)
             else:
-                i = next(row)
-                yield self._answer(item, item.prepared, p[i], bool(foreign[i]), top_k, threshold, coverage)
+                yield self._answer(item, item.prepared, next(judged), top_k, threshold, coverage)
+
+    def _judged(self, pixels: Sequence[NDArray[np.uint8]]) -> list[_Judged]:
+        if not pixels:
+            return []
+        fitted, evidence = self.description.abstention, self._evidence(np.stack(pixels))
+        p = probabilities(evidence, fitted, self.description.temperature)
+        return [
+            _Judged(int(answer), row, bool(foreign))
+            for answer, row, foreign in zip(evidence.answers, p, is_foreign(evidence, fitted), strict=True)
+        ]
 
     def _answer(
         self,
         item: _Pending,
         prepared: Prepared,
-        p: NDArray[np.float64],
-        foreign: bool,
+        judged: _Judged,
         top_k: int,
         threshold: float,
         coverage: float | None,
     ) -> Prediction:
-        order = np.argsort(-p, kind="stable")
-        digit, probability = int(order[0]), float(p[order[0]])
+        p, digit, probability = judged.p, judged.digit, float(judged.p[judged.digit])
+        order = [digit, *(int(c) for c in np.argsort(-p, kind="stable") if c != digit)]
         flags = list(prepared.flags)
-        if foreign and not {NOT_A_DIGIT, BLANK} & set(flags):
+        if judged.foreign and not {NOT_A_DIGIT, BLANK} & set(flags):
             flags.append(NOT_A_DIGIT)
-        chosen = prediction_set(p, self.description.abstention, coverage)
+        chosen = [digit, *(c for c in prediction_set(p, self.description.abstention, coverage) if c != digit)]
         reason = _why_not(flags, prepared, probability, threshold, [self.classes[c] for c in chosen])
         if item.part is not None:
             flags.append(item.part)
@@ -198,7 +226,7 @@ class Predictor:
             digit=digit,
             label=self.classes[digit],
             probability=probability,
-            top_k=tuple({"digit": int(c), "probability": float(p[c])} for c in order[:top_k]),
+            top_k=tuple({"digit": c, "probability": float(p[c])} for c in order[:top_k]),
             set=tuple(chosen),
             flags=tuple(flags),
             reason=reason,

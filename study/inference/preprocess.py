@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from study.inference.cleaning import drop_borders, drop_lines, drop_specks, is_texture
-from study.inference.grouping import Box, group_parts
+from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
+from study.inference.grouping import Box, cut_touching, group_parts
 from study.inference.ink import Invert, ink_of
 from study.inference.opening import Gray, Opened
 
@@ -64,6 +64,8 @@ def prepare(opened: Opened, invert: Invert = "auto", segment: bool = False) -> l
 
 def _prepare_digits(opened: Opened, ink: Gray, mask: Mask, flags: tuple[str, ...], segment: bool) -> list[Prepared]:
     groups = group_parts(mask)
+    if segment:
+        groups = [piece for group in groups for piece in cut_touching(*group)]
     boxes = tuple(_in_picture(box, opened.scale) for box, _ in groups)
     if segment or len(groups) == 1:
         made = [_prepare_one(ink, part, flags, opened.scale) for _, part in groups]
@@ -117,7 +119,8 @@ def looks_like_mnist(gray: Gray) -> bool:
 def clean_mask(ink: Gray) -> tuple[Mask, bool]:
     """Where the digit's ink is: above half tone, without ruled lines, frames and specks; and whether what was found is
     a texture rather than a drawing."""
-    mask = drop_borders(drop_lines(ink > HALF_TONE))
+    # Frames first, while they are whole; then what is left of them along the picture's edge.
+    mask = drop_borders(drop_lines(drop_borders(drop_frame(ink > HALF_TONE))))
     return drop_specks(mask, ink), is_texture(mask)
 
 

@@ -13,6 +13,7 @@ import torch
 import study
 from study.inference.bundle import write_bundle
 from study.inference.card import model_card
+from study.inference.second_reader import fit_second_reader
 from study.models import build
 
 MNIST = Path(study.__file__).parent / "data" / "mnist"
@@ -85,14 +86,20 @@ def trained(digits):
     return model.eval().state_dict()
 
 
+@pytest.fixture(scope="session")
+def second_reader(digits):
+    images, labels = (torch.from_numpy(part.copy()) for part in digits)
+    return fit_second_reader(images[:800], labels[:800].long(), 10)
+
+
 @pytest.fixture
 def make_bundle(tmp_path, trained):
     """Write a model folder with changes to its description and return its path."""
 
-    def make(state=None, **changes):
+    def make(state=None, second_reader=None, **changes):
         folder = tmp_path / "model"
         meta = description(**changes)
-        write_bundle(folder, trained if state is None else state, meta, model_card(meta, None))
+        write_bundle(folder, trained if state is None else state, meta, model_card(meta, None), second_reader)
         return folder
 
     return make

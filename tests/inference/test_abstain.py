@@ -5,13 +5,16 @@ import pytest
 from scipy.stats import binomtest
 
 from study.inference.abstain import (
+    DEFAULT_COVERAGE,
     MAX_UNANSWERED,
+    STRANGE,
+    Evidence,
     choose_threshold,
-    distance,
     energy,
     fit_abstention,
     image_statistics,
     is_foreign,
+    logit_distance,
     prediction_set,
     probabilities,
 )
@@ -24,18 +27,55 @@ def logits_of(labels, n_classes=4, height=8.0, seed=0):
     return logits
 
 
+def strokes(n, seed=0):
+    """Bars of different length and place: something with ink in it."""
+    rng = np.random.default_rng(seed)
+    images = np.zeros((n, 28, 28), np.uint8)
+    for image in images:
+        top, left = rng.integers(4, 8), rng.integers(8, 16)
+        image[top : top + rng.integers(12, 17), left : left + 3] = 255
+    return images
+
+
+def evidence_of(labels, likelihoods=None, **options):
+    return Evidence(strokes(len(labels), options.get("seed", 0)), logits_of(labels, **options), likelihoods)
+
+
 @pytest.fixture
 def fitted():
     labels = np.arange(2000) % 4
-    return fit_abstention(logits_of(labels), labels)
+    return fit_abstention(evidence_of(labels), labels)
 
 
 def test_probabilities_of_known_logits_with_temperature():
-    assert probabilities(np.array([[2 * np.log(3), 0.0]]), 2.0) == pytest.approx(np.array([[0.75, 0.25]]))
+    known = Evidence(strokes(1), np.array([[2 * np.log(3), 0.0]]))
+    assert probabilities(known, {}, 2.0) == pytest.approx(np.array([[0.75, 0.25]]))
 
 
-def test_probabilities_of_huge_logits_stay_finite():
-    assert probabilities(np.array([[1e4, -1e4]])).tolist() == [[1.0, 0.0]]
+def test_a_second_reader_is_weighed_by_what_it_knows():
+    """The logits tell the classes 0 1 | 2 3 apart, the likelihoods 0 2 | 1 3: only together do they know."""
+    labels = np.random.default_rng(1).integers(0, 4, 4000)
+    high = (labels[:, None] // 2 == np.arange(4) // 2).astype(float)
+    low = (labels[:, None] % 2 == np.arange(4) % 2).astype(float)
+    noise = np.random.default_rng(2).standard_normal((2, 4000, 4))
+    both = Evidence(strokes(4000), 6 * high + noise[0], 900 + 60 * low + 10 * noise[1])
+    pool = fit_abstention(both, labels)["pool"]
+    together = probabilities(both, {"pool": pool})
+    assert (together.argmax(1) == labels).mean() > 0.95
+    assert together.max(1).mean() == pytest.approx((together.argmax(1) == labels).mean(), abs=0.01)
+
+
+def test_a_second_reader_that_knows_nothing_weighs_nothing():
+    labels = np.arange(3000) % 4
+    blind = np.random.default_rng(3).standard_normal((3000, 4)) * 100
+    evidence = evidence_of(labels, blind, height=3.0)
+    pool = fit_abstention(evidence, labels)["pool"]
+    assert pool["weight"] * 100 < 0.1 * pool["scale"]
+
+
+def test_the_answer_stays_the_networks():
+    evidence = Evidence(strokes(1), np.array([[1.0, 0.0]]), np.array([[0.0, 1000.0]]))
+    assert evidence.answers.tolist() == [0]
 
 
 def test_the_threshold_is_the_lowest_that_keeps_the_error_bound():
@@ -69,41 +109,64 @@ def test_what_was_fitted_is_strict_json(fitted):
     assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
 
 
-def test_clean_logits_are_seldom_foreign_and_flat_ones_are(fitted):
-    black = np.zeros((500, 28, 28), np.uint8)
-    assert is_foreign(logits_of(np.arange(500) % 4, seed=9), black, fitted).mean() < 0.02
-    assert is_foreign(np.zeros((1, 4)), black[:1], fitted).all()
-    assert is_foreign(np.full((1, 4), 40.0), black[:1], fitted).all()
+def test_clean_evidence_is_seldom_foreign_and_flat_logits_are(fitted):
+    labels = np.arange(2000) % 4
+    assert is_foreign(evidence_of(labels), fitted).mean() == pytest.approx(STRANGE)
+    assert is_foreign(evidence_of(labels, seed=9), fitted).mean() < 0.02
+    for odd in (0.0, 40.0):
+        assert is_foreign(Evidence(strokes(1), np.full((1, 4), odd)), fitted).all()
+
+
+def test_several_small_oddities_make_a_picture_foreign_that_none_would_alone(fitted):
+    image = strokes(1)
+    usual = Evidence(image, np.array(fitted["logit_distance"]["means"])[:1])
+    # As far from the median as the hundredth image, in every look.
+    limits = {name: list(quantiles) for name, quantiles in fitted["looks"].items()}
+    for name, values in zip(("ink", "solid", "roughness", "pits"), image_statistics(image)[0], strict=True):
+        limits[name] = [values - 2e-6, values - 1e-6, values]
+    shifted = {**fitted, "looks": limits, "limit": 3.5}
+    assert is_foreign(usual, shifted).all()
+    assert not is_foreign(usual, {**shifted, "limit": 4.5}).any()
+
+
+def test_images_that_look_foreign_are_never_counted_as_answered(digits):
+    """Images wrong with full confidence, but strange: refused, so the threshold need not rise for them."""
+    images, labels = digits[0].copy(), digits[1].astype(np.int64)
+    strange = np.random.default_rng(4).integers(0, 256, (4, 28, 28)).astype(np.uint8)
+    logits = logits_of(labels, 10, height=30.0)
+    logits[:4] = np.roll(logits[:4], 1, axis=1)
+    fit = fit_abstention(Evidence(np.concatenate([strange, images[4:]]), logits), labels)
+    assert fit["error_bound"] == pytest.approx(1 - 0.05 ** (1 / (fit["answered"] * len(labels))), rel=1e-6)
 
 
 def test_an_empty_fit_refuses_nothing():
-    assert not is_foreign(np.zeros((3, 4)), np.zeros((3, 28, 28), np.uint8), {}).any()
+    assert not is_foreign(Evidence(strokes(3), np.zeros((3, 4))), {}).any()
 
 
 def test_a_class_without_validation_images_does_not_break_the_fit():
     labels = np.arange(300) % 3
-    assert np.isfinite(fit_abstention(logits_of(labels), labels)["distance"]["limit"])
+    assert np.isfinite(fit_abstention(evidence_of(labels), labels)["limit"])
 
 
 def test_distance_is_zero_at_a_class_mean_and_mahalanobis_elsewhere():
     fit = {"means": [[0.0, 0.0], [10.0, 0.0]], "precision": [[4.0, 0.0], [0.0, 1.0]]}
-    assert distance(np.array([[10.0, 0.0], [1.0, 2.0]]), fit) == pytest.approx([0.0, 8.0])
+    assert logit_distance(np.array([[10.0, 0.0], [1.0, 2.0]]), fit) == pytest.approx([0.0, 8.0])
 
 
-def test_energy_is_log_sum_exp():
-    assert energy(np.log(np.array([[1.0, 2.0, 5.0]]))) == pytest.approx([np.log(8)])
+def test_energy_is_minus_log_sum_exp():
+    assert energy(np.log(np.array([[1.0, 2.0, 5.0]]))) == pytest.approx([-np.log(8)])
 
 
-def test_statistics_tell_noise_and_solid_shapes_from_digits(digits):
-    images, _ = digits
+def test_noise_and_solid_shapes_are_foreign_whatever_the_network_says(digits):
+    images, labels = digits
+    fit = fit_abstention(Evidence(images, logits_of(labels, 10)), labels)
     noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype(np.uint8)
-    solid = np.zeros((1, 28, 28), np.uint8)
+    solid = np.zeros((50, 28, 28), np.uint8)
     solid[:, 5:23, 5:23] = 255
-    fit = fit_abstention(logits_of(digits[1], 10), digits[1], images=images)
-    seen = {"statistics": fit["statistics"]}
-    assert is_foreign(np.zeros((len(images), 10)), images, seen).mean() < 0.01
-    assert is_foreign(np.zeros((50, 10)), noise, seen).all()
-    assert is_foreign(np.zeros((1, 10)), solid, seen).all()
+    sure = logits_of(labels[:50], 10, seed=5)
+    assert is_foreign(Evidence(images, logits_of(labels, 10, seed=6)), fit).mean() < 0.02
+    assert is_foreign(Evidence(noise, sure), fit).all()
+    assert is_foreign(Evidence(solid, sure), fit).all()
 
 
 def test_statistics_of_a_black_image_are_finite():
@@ -112,10 +175,19 @@ def test_statistics_of_a_black_image_are_finite():
 
 def test_prediction_sets_hold_the_truth_as_often_as_they_say():
     labels = np.arange(4000) % 4
-    fit = fit_abstention(logits_of(labels, height=2.0), labels)
-    fresh = probabilities(logits_of(labels, height=2.0, seed=5))
-    held = [label in prediction_set(p, fit, 0.95) for p, label in zip(fresh, labels, strict=True)]
-    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+    fit = fit_abstention(evidence_of(labels, height=2.0), labels)
+    fresh = probabilities(evidence_of(labels, height=2.0, seed=5), fit)
+    for coverage in (0.9, 0.95, 0.99):
+        held = [label in prediction_set(p, fit, coverage) for p, label in zip(fresh, labels, strict=True)]
+        assert np.mean(held) == pytest.approx(coverage, abs=0.02)
+
+
+def test_a_coverage_between_two_fitted_ones_takes_the_higher_and_beyond_all_takes_every_class():
+    p, sets = np.array([0.7, 0.2, 0.06, 0.04]), {"sets": {"0.9": 0.5, "0.99": 0.1, "0.999": 0.05}}
+    assert prediction_set(p, sets, 0.9) == [0]
+    assert prediction_set(p, sets, 0.95) == [0, 1]
+    assert prediction_set(p, sets) == prediction_set(p, sets, DEFAULT_COVERAGE) == [0, 1, 2]
+    assert prediction_set(p, sets, 0.9999) == [0, 1, 2, 3]
 
 
 def test_prediction_sets_are_ordered_never_empty_and_work_without_a_fit():

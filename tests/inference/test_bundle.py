@@ -9,6 +9,7 @@ import torch
 
 from study.errors import ModelFileError
 from study.inference.bundle import load_bundle, write_bundle
+from study.inference.second_reader import SecondReader
 
 
 def edit(folder, **changes):
@@ -32,6 +33,30 @@ def test_a_bundle_comes_back_as_it_was_written(make_bundle, trained):
     assert not bundle.model.training
     assert all(torch.equal(tensor, trained[name]) for name, tensor in bundle.model.state_dict().items())
     assert bundle.description.model_extra["extra"] == "kept"
+
+
+def test_the_second_reader_comes_along(make_bundle, second_reader):
+    bundle = load_bundle(make_bundle(second_reader=second_reader))
+    assert torch.equal(bundle.second_reader.mean, second_reader.mean)
+    assert load_bundle(make_bundle()).second_reader is None
+
+
+def test_a_second_reader_that_is_missing_or_changed_or_of_other_classes_is_refused(make_bundle, second_reader):
+    path = make_bundle(second_reader=second_reader) / "second_reader.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    refused(path.parent, "second_reader.safetensors has sha256")
+    path.unlink()
+    refused(path.parent, "second_reader.safetensors is missing")
+    other = safetensors.torch.save(SecondReader(9).state_dict())
+    path.write_bytes(other)
+    edit(path.parent, second_reader_sha256=hashlib.sha256(other).hexdigest())
+    refused(path.parent, "expected torch.float32")
+
+
+def test_damaged_weights_of_the_two_readers_are_refused(make_bundle, second_reader):
+    folder = make_bundle(second_reader=second_reader, abstention={"pool": {"scale": 1.0, "weight": "much"}})
+    refused(folder, "cannot run")
 
 
 def test_a_bundle_can_be_copied_anywhere(make_bundle, tmp_path):
@@ -67,10 +92,10 @@ def test_a_description_that_is_none_is_refused(make_bundle, text):
         {"family": "cnn"},
         {"family": "../../x"},
         {"config": {"family": "mlp"}},
-        {"abstention": {"distance": {"means": "x"}}},
-        {"abstention": {"energy": {}}},
-        {"abstention": {"statistics": {"ink": 3}}},
+        {"abstention": {"limit": 3}},
+        {"abstention": {"limit": "high", "logit_distance": {"means": "x"}, "looks": {}}},
         {"abstention": {"sets": 3}},
+        {"second_reader_sha256": 3},
         {"abstention": {"threshold": "high"}},
     ],
 )

@@ -36,9 +36,28 @@ def test_hostile_names_stay_inside_their_place():
     assert "<script>" not in card.split("---\n", 2)[2]
 
 
-def test_the_threshold_is_told_with_its_bound():
-    fitted = {"threshold": 0.97, "answered": 0.982, "error_bound": 0.00095, "refused": {"blank": 1.0}}
-    card = model_card({**META, "abstention": fitted}, None)
-    assert "0.9700" in card
-    assert "98.2 %" in card
-    assert "| blank | 100.0 % |" in card
+FITTED = {
+    "threshold": 0.97,
+    "answered": 0.964,
+    "error_bound": 0.00095,
+    "trade_off": [{"threshold": 0.6, "answered": 0.99, "error_bound": 0.0041}],
+    "refusals": [{"picture": "letter", "pictures": 50, "abstained": 0.7, "wrong": 0.3}],
+}
+
+
+def test_the_threshold_is_told_with_its_cost_and_its_bound_beside_others():
+    card = model_card({**META, "abstention": FITTED}, None)
+    assert "under a calibrated probability of 0.9700" in card
+    assert "holds the upper 95 % bound of the error at 0.1 %" in card
+    assert "| 0.6000 | 1.0 % | 0.410 % |\n| 0.9700 | 3.6 % | 0.095 % |\n" in card
+
+
+def test_what_was_refused_is_told_by_kind():
+    card = model_card({**META, "abstention": FITTED}, None)
+    assert "50 of each kind" in card
+    assert "| letter | 70.0 % | 30.0 % |" in card
+
+
+def test_a_bound_out_of_reach_is_said_plainly():
+    card = model_card({**META, "abstention": {**FITTED, "answered": 0.95, "error_bound": 0.0022}}, None)
+    assert "does not reach an error bound of 0.1 % with 5.0 % of clean images left open" in card

@@ -1,6 +1,6 @@
 import numpy as np
 
-from study.inference.cleaning import drop_borders, drop_lines, drop_specks, is_texture
+from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
 
 
 def blank(side=120):
@@ -51,6 +51,49 @@ def test_a_frame_at_the_edge_goes():
     kept = drop_borders(mask)
     assert kept[50, 60]
     assert not kept[0].any()
+
+
+def framed(inset=6, width=2):
+    mask = blank()
+    for side in (mask, mask[::-1], mask.T, mask.T[::-1]):
+        side[inset : inset + width, inset:-inset] = True
+    return mask
+
+
+def test_a_frame_goes_as_a_whole():
+    stroke = blank()
+    stroke[30:90, 50:60] = True
+    assert np.array_equal(drop_frame(framed() | stroke), stroke)
+
+
+def test_a_stroke_that_crosses_the_frame_keeps_its_ink():
+    stroke = blank()
+    stroke[50:60, 60:120] = True
+    kept = drop_frame(framed() | stroke)
+    assert kept[stroke].mean() > 0.97
+    assert (kept & ~stroke).sum() < 10
+
+
+def test_a_frame_around_nothing_stays_for_it_may_be_a_nought():
+    assert np.array_equal(drop_frame(framed()), framed())
+
+
+def test_two_long_strokes_are_no_frame():
+    seven = blank()
+    seven[4:7, 10:110] = True
+    seven[4:110, 106:109] = True
+    assert np.array_equal(drop_frame(seven), seven)
+
+
+def test_the_lines_of_a_page_go_however_large_the_digit():
+    ring = blank(180)
+    ring[20:160, 20:160] = True
+    ring[40:140, 40:140] = False
+    mask = ring.copy()
+    mask[10::24] = True
+    kept = drop_lines(mask)
+    assert kept[ring].mean() > 0.97
+    assert (kept & ~ring).sum() < 0.02 * ring.sum()
 
 
 def test_specks_go_and_a_detached_bar_stays():

@@ -9,6 +9,7 @@ from PIL import Image
 
 import study
 from study.errors import ModelFileError, UsageError
+from study.inference.abstain import Evidence, fit_abstention
 from study.inference.predictor import BATCH, Predictor, as_text, collect_inputs
 
 KEYS = {"path", "status", "digit", "probability", "top_k", "set", "flags", "reason"}
@@ -130,9 +131,37 @@ def test_several_digits_are_refused_with_boxes_or_read_from_left_to_right(predic
     assert [a.digit for a in parts] == [0, 4]
 
 
-def test_foreign_logits_are_flagged(make_bundle, digits):
-    predictor = Predictor.load(make_bundle(abstention={"energy": {"limit": 1e6}}))
-    assert predictor.predict([digits[0][0]])[0].flags == ("not a digit",)
+@pytest.fixture
+def judging(make_bundle, second_reader, digits):
+    """A predictor as shipping makes it, fitted on digits that the second reader has not seen."""
+    images, labels = digits[0], digits[1].astype(np.int64)
+    logits, likelihoods = Predictor.load(make_bundle()).logits(images), second_reader(torch.from_numpy(images.copy()))
+    fitted = fit_abstention(Evidence(images[800:], logits[800:], likelihoods[800:].numpy()), labels[800:])
+    return Predictor.load(make_bundle(abstention=fitted, second_reader=second_reader))
+
+
+def test_what_is_no_digit_in_mnists_own_form_is_flagged(judging):
+    noise = np.zeros((28, 28), np.uint8)
+    noise[4:24, 4:24] = np.random.default_rng(0).integers(0, 256, (20, 20))
+    answer = judging.predict([noise], threshold=0.0)[0]
+    assert answer.flags == ("not a digit",)
+    assert answer.status == "abstain"
+
+
+def test_the_second_reader_lends_doubt_and_leaves_the_answer(judging, digits):
+    """A network that always says 3: its answer stays, its probability falls where the picture shows another digit."""
+    judging.logits = lambda pixels: np.tile(np.eye(10, dtype=np.float32)[3], (len(pixels), 1))
+    three, other = (digits[0][np.flatnonzero((digits[1] == 3) == is_three)[0]] for is_three in (True, False))
+    answers = judging.predict([three, other], top_k=2)
+    assert [a.digit for a in answers] == [3, 3]
+    assert [a.top_k[0]["digit"] for a in answers] == [3, 3]
+    assert answers[1].probability < 0.5 < answers[0].probability
+    assert answers[1].set[0] == 3
+
+
+def test_the_wanted_coverage_decides_how_many_classes_the_set_names(judging, digits):
+    sizes = [sum(len(a.set) for a in judging.predict(list(digits[0][:60]), coverage=c)) for c in (0.8, 0.99, 0.9999)]
+    assert sizes[0] < sizes[1] < sizes[2] == 600
 
 
 @pytest.mark.parametrize(
