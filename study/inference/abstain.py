@@ -27,7 +27,7 @@ MAX_UNANSWERED = 0.05  # share of clean images that abstaining may cost; the err
 STRANGE = 0.005  # share of clean validation images that the strangeness refuses
 COVERAGES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.998, 0.999, 0.9995)
 DEFAULT_COVERAGE = 0.999
-DEFAULT_THRESHOLD = 0.5  # for a model whose file names none
+DEFAULT_THRESHOLD = 0.5  # for a model whose file names none, and the least: no answer is less likely than not
 TRADE_OFFS = (0.99, 0.98, 0.97, 0.95, 0.9)  # shares answered whose error is told beside the chosen one
 
 STATISTICS = ("ink", "solid", "roughness", "pits")
@@ -62,7 +62,7 @@ def fit_abstention(evidence: Evidence, labels: NDArray[Any], temperature: float 
     fitted["limit"] = float(np.quantile(strange, 1 - STRANGE))
     p = probabilities(evidence, fitted, temperature)
     rows, correct = np.arange(len(labels)), evidence.answers == labels
-    confidence = np.where(strange > fitted["limit"], -1.0, p[rows, evidence.answers])
+    confidence = np.where(strange > fitted["limit"], 0.0, p[rows, evidence.answers])
     fitted |= choose_threshold(confidence, correct)
     fitted["trade_off"] = [point for share in TRADE_OFFS if (point := _at_share(confidence, correct, share))]
     fitted["sets"] = _set_levels(p[rows, labels])
@@ -105,7 +105,7 @@ def _fit_pool(
 
 def choose_threshold(confidence: Floats, correct: NDArray[np.bool_]) -> dict[str, float]:
     """The lowest threshold whose answered images have an error bound of at most MAX_ERROR, or the one that leaves
-    MAX_UNANSWERED open if that is lower. Images with a negative confidence are not answered at any threshold."""
+    MAX_UNANSWERED open if that is lower; DEFAULT_THRESHOLD at least."""
     counts, thresholds, bounds = _risk(confidence, correct)
     fine = np.flatnonzero(bounds <= MAX_ERROR)
     enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
@@ -132,14 +132,14 @@ def _risk(confidence: Floats, correct: NDArray[np.bool_]) -> tuple[NDArray[np.in
     """For each possible threshold, falling: images answered, the threshold, and the upper 95 % bound of their error,
     Clopper and Pearson's, one-sided."""
     order = np.argsort(-confidence, kind="stable")
-    ordered = np.maximum(confidence[order], 0.0)
+    ordered = confidence[order]
     n = np.arange(1, len(order) + 1)
     errors = np.cumsum(~correct[order])
     bounds = betaincinv(errors + 1, np.maximum(n - errors, 1e-9), 0.95)
     # Equal confidences are answered together: only the last of them can be the end.
-    ends = np.append(np.diff(ordered) != 0, True) & (confidence[order] >= 0)
+    ends = np.append(np.diff(ordered) != 0, True) & (ordered >= DEFAULT_THRESHOLD)
     if not ends.any():
-        ends[-1] = True
+        ends[0] = True
     return n[ends], ordered[ends], np.asarray(bounds[ends], dtype=np.float64)
 
 

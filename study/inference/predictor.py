@@ -244,7 +244,7 @@ def _why_not(
         boxes = ", ".join(" ".join(map(str, box)) for box in prepared.boxes)
         return f"{len(prepared.boxes)} digits, at (left top right bottom) {boxes}; --segment reads them one by one"
     if NOT_A_DIGIT in flags:
-        return "looks like no digit"
+        return "unlike any digit it was trained on"
     if probability < threshold:
         either = " or ".join(labels[:3]) if len(labels) > 1 else f"probably {labels[0]}"
         return f"unsure: {either}; probability {probability:.3f} is under {threshold:.3f}"
