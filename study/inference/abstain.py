@@ -109,8 +109,8 @@ def choose_threshold(confidence: Floats, correct: NDArray[np.bool_]) -> dict[str
     counts, thresholds, bounds = _risk(confidence, correct)
     fine = np.flatnonzero(bounds <= MAX_ERROR)
     enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
-    last = max(fine[-1] if fine.size else 0, enough[0] if enough.size else (0 if fine.size else len(counts) - 1))
-    return _point(confidence, counts, thresholds, bounds, int(last))
+    least = enough[0] if enough.size else len(counts) - 1
+    return _point(confidence, counts, thresholds, bounds, int(max(least, *fine[-1:])))
 
 
 def _at_share(confidence: Floats, correct: NDArray[np.bool_], share: float) -> dict[str, float] | None:

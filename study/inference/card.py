@@ -148,9 +148,9 @@ def _abstention(meta: Mapping[str, Any]) -> str:
     if threshold is None:
         return "No threshold was fitted for this model.\n"
     text = (
-        f"It leaves the answer open under a calibrated probability of {threshold:.4f}, on blank pictures, on several\n"
+        f"The answer is left open under a calibrated probability of {threshold:.4f}, and for blank pictures, several\n"
     )
-    text += "digits, and on what looks like no digit.\n"
+    text += "digits, and what looks like no digit.\n"
     if "error_bound" in fitted and "answered" in fitted:
         text += "\n" + _trade_off(fitted) + "\n" + _refusals(fitted.get("refusals") or [])
     return text
@@ -159,15 +159,17 @@ def _abstention(meta: Mapping[str, Any]) -> str:
 def _trade_off(fitted: Mapping[str, Any]) -> str:
     """What the threshold costs and keeps, beside what others would."""
     if fitted["error_bound"] <= MAX_ERROR:
-        text = f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}. "
+        text = f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
     else:
-        text = f"This network does not reach an error bound of {_percent(MAX_ERROR)} with {_percent(MAX_UNANSWERED)} "
-        text += "of clean images left open, where\nthe threshold stops. "
-    text += "It was chosen on the\nvalidation images, as was the table; `--threshold` takes another:\n\n"
-    points = sorted([fitted, *fitted.get("trade_off", [])], key=lambda point: -point["answered"])
+        text = (
+            f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
+        )
+        text += "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
+    text += "It was chosen on the validation images, as were these others for `--threshold`:\n\n"
+    points = {point["threshold"]: point for point in [*fitted.get("trade_off", []), fitted]}
     rows = [
-        (f"{point['threshold']:.4f}", _percent(1 - point["answered"]), _percent(point["error_bound"], 3))
-        for point in points
+        (f"{threshold:.4f}", _percent(1 - point["answered"]), _percent(point["error_bound"], 3))
+        for threshold, point in sorted(points.items())
     ]
     return text + _table(("threshold", "clean images left open", "95 % bound of the error among the others"), rows)
 

@@ -95,9 +95,17 @@ def test_the_threshold_is_the_lowest_that_keeps_the_error_bound():
 
 def test_the_threshold_never_costs_more_than_its_share_of_clean_images():
     correct = np.random.default_rng(0).random(10_000) > 0.2
-    chosen = choose_threshold(np.linspace(0.2, 1.0, 10_000), correct)
+    chosen = choose_threshold(np.linspace(0.6, 1.0, 10_000), correct)
     assert chosen["answered"] >= 1 - MAX_UNANSWERED
     assert chosen["error_bound"] > 0.001
+
+
+def test_no_answer_is_given_that_is_less_likely_than_not():
+    confidence = np.linspace(0.0, 1.0, 1000)
+    for correct in (np.ones(1000, bool), np.zeros(1000, bool)):
+        chosen = choose_threshold(confidence, correct)
+        assert chosen["threshold"] >= 0.5
+        assert chosen["answered"] <= 0.5
 
 
 def test_equal_confidences_are_answered_together():
