@@ -14,7 +14,7 @@ from study.errors import ModelFileError
 from study.evaluation.metrics import confusion_matrix, per_class
 from study.evaluation.seal import file_sha256, read_openings
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import load_run, read_logits, read_meta
+from study.evaluation.test_set import load_run, one_thread, read_logits, read_meta
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.bundle import Description, load_bundle, model_card, write_bundle
 from study.inference.predictor import Predictor
@@ -60,7 +60,9 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
-    abstention, second_reader = _fitted_before(files, content) or _fit(files.run(basis), content, data)
+    # Thousands of small steps: on one thread none of them waits for a core that something else uses.
+    with one_thread():
+        abstention, second_reader = _fitted_before(files, content) or _fit(files.run(basis), content, data)
     content |= {"threshold": abstention["threshold"], "abstention": abstention}
     card = model_card(content, _test_metrics(files, run, temperature))
     write_bundle(files.model, load_file(files.run(run).weights), content, card, second_reader)

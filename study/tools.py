@@ -25,9 +25,13 @@ def _model_folder(args: argparse.Namespace) -> Path:
 
 
 def predict(args: argparse.Namespace, command: str, started: float) -> int:
+    import torch
+
     from study.inference.predictor import Prediction, Predictor, as_text, collect_inputs
     from study.inference.render import render
 
+    # Batches are small: a second thread would mostly wait, and on a busy machine both would.
+    torch.set_num_threads(1)
     predictor = Predictor.load(_model_folder(args))
     failed = False
 

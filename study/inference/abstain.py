@@ -110,7 +110,7 @@ def choose_threshold(confidence: Floats, correct: NDArray[np.bool_]) -> dict[str
     fine = np.flatnonzero(bounds <= MAX_ERROR)
     enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
     least = enough[0] if enough.size else len(counts) - 1
-    return _point(confidence, counts, thresholds, bounds, int(max(least, *fine[-1:])))
+    return _point(confidence, counts, thresholds, bounds, int(max([least, *fine[-1:]])))
 
 
 def _at_share(confidence: Floats, correct: NDArray[np.bool_], share: float) -> dict[str, float] | None:

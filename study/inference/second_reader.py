@@ -8,9 +8,7 @@ together know better when to say nothing, and its distance tells what is no digi
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +16,6 @@ SIZE, CELLS, DIRECTIONS = 28, 7, 8
 FEATURES = DIRECTIONS * CELLS * CELLS
 AXES = 20  # principal axes kept for each class; the rest of the variance is taken as equal in all directions
 MAX_IMAGES = 5_000  # to fit on, 500 of each digit: twice as many answer no more questions
-Floats = NDArray[np.float64]
 _BATCH = 100  # planes of 2.5 MB stay in the cache
 _SMOOTH = 0.7  # pixels, standard deviation of the Gaussian before the gradient
 _SPREAD = 1.5  # Gaussians per cell: their standard deviation is a cell's side divided by this
@@ -79,29 +76,24 @@ def fit_second_reader(images: Tensor, labels: Tensor, n_classes: int) -> SecondR
     """Fitted on images uint8 [N, 28, 28] that the network may have been trained on, the same number of each class."""
     each = max(1, MAX_IMAGES // n_classes)
     chosen = torch.cat([torch.nonzero(labels == c).flatten()[:each] for c in range(n_classes)])
-    features = torch.cat([stroke_directions(batch) for batch in torch.split(images[chosen], _BATCH)])
-    rows, owners = features.double().numpy(), labels[chosen].numpy()
+    rows = torch.cat([stroke_directions(batch) for batch in torch.split(images[chosen], _BATCH)]).double()
+    owners = labels[chosen]
     # A class without images is given those of all: it is seldom the likeliest and never divides by zero.
     models = [_principal_axes(rows[owners == c] if (owners == c).any() else rows) for c in range(n_classes)]
-    rest = max(float(np.mean([left for *_, left in models])), 1e-6)
+    rest = max(sum(left for *_, left in models) / n_classes, 1e-6)
     reader = SecondReader(n_classes)
     for c, (mean, variances, axes, _) in enumerate(models):
-        kept = np.maximum(variances, rest)
-        reader.mean[c] = torch.from_numpy(mean)
+        kept = variances.clamp_min(rest)
+        reader.mean[c] = mean
         # Along the kept axes the Mahalanobis distance takes back what |gap|^2 / rest counts too much.
-        reader.axes[c] = torch.from_numpy(axes * np.sqrt(1 / rest - 1 / kept)[:, None])
-        reader.constant[c] = float(np.log(kept / rest).sum())
+        reader.axes[c] = axes * (1 / rest - 1 / kept).sqrt()[:, None]
+        reader.constant[c] = (kept / rest).log().sum()
     reader.rest.fill_(rest)
     return reader.eval()
 
 
-def _principal_axes(rows: Floats) -> tuple[Floats, Floats, Floats, float]:
+def _principal_axes(rows: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
     """Mean [F], largest variances [A], their axes [A, F], and the mean variance along the other axes."""
-    # Imported here, as predictions do without it.
-    from scipy.linalg import eigh
-
-    mean = rows.mean(axis=0)
-    covariance = (rows - mean).T @ (rows - mean) / len(rows)
-    variances, axes = eigh(covariance, subset_by_index=(FEATURES - AXES, FEATURES - 1))
-    rest = (float(np.trace(covariance)) - float(variances.sum())) / (FEATURES - AXES)
-    return mean, variances, axes.T, max(rest, 0.0)
+    mean = rows.mean(0)
+    variances, axes = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # in rising order
+    return mean, variances[-AXES:], axes[:, -AXES:].T, float(variances[:-AXES].clamp_min(0).mean())
