@@ -89,13 +89,13 @@ def test_the_python_examples_work(desk: Path, monkeypatch: pytest.MonkeyPatch) -
     flags = ["--budget", "12s", "--data-dir", "digits", "--name", "mnist", "--quiet"]
     subprocess.run([sys.executable, "-m", "study", "run", *flags], check=True, capture_output=True)
     subprocess.run([sys.executable, "-m", "study", "export", "--quiet"], check=True, capture_output=True)
+    # In MNIST's own form neither way changes the picture: even a model of twelve seconds must agree with itself.
+    Image.fromarray(load_train("mnist").images[0].numpy()).save("photo.png")
     predictor, exported = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     status, digit, *_ = _printed_by(predictor).split()
     assert status in {"ok", "abstain"}
     assert len([line for line in exported.splitlines() if line]) == 5
-    # Twelve seconds of training on a busy machine may leave the two ways of preparing the photo at odds.
-    assert digit in "0123456789"
-    assert re.fullmatch(r"\[[0-9]\]", _printed_by(exported).strip())
+    assert _printed_by(exported).strip() == f"[{digit}]"
 
 
 def _printed_by(example: str) -> str:
