@@ -220,9 +220,12 @@ class Run:
         for position, factor in enumerate(factors, 1):
             index = next(self._batches)
             x = augment(
-                to_float(data.images[index]), config.augmentation, config.augmentation_strength, self._generator
+                to_float(data.images.index_select(0, index)),
+                config.augmentation,
+                config.augmentation_strength,
+                self._generator,
             )
-            x = x.sub_(data.mean).div_(data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
+            x = x.sub_(data.mean).mul_(1 / data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
             set_learning_rate(self.optimizer, config.learning_rate * factor)
             with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16"):
                 logits = self.model(x)  # [B, C]

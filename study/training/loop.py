@@ -127,8 +127,9 @@ def fit(
     model.train()
     for step in range(resume.step if resume is not None else 0, len(factors)):
         index = batches[step]
-        x = augment(to_float(data.images[index]), config.augmentation, config.augmentation_strength, generator)
-        x = x.sub_(data.mean).div_(data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
+        x = to_float(data.images.index_select(0, index))
+        x = augment(x, config.augmentation, config.augmentation_strength, generator)
+        x = x.sub_(data.mean).mul_(1 / data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
         set_learning_rate(optimizer, config.learning_rate * factors[step])
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(x)  # [B, C]
@@ -194,7 +195,7 @@ def predict_logits(model: nn.Module, data: TrainingData, index: Tensor, precisio
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for batch in torch.split(index, _EVALUATION_BATCH):
-            x = to_float(data.images[batch]).sub_(data.mean).div_(data.std)
+            x = to_float(data.images.index_select(0, batch)).sub_(data.mean).mul_(1 / data.std)
             parts.append(model(x.contiguous(memory_format=torch.channels_last)).float().cpu())
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
