@@ -109,13 +109,21 @@ def _shortcut(inputs: int, channels: int, pooling: str) -> nn.Module:
     return nn.Sequential(POOLS[pooling](), nn.Conv2d(inputs, channels, 1, _stride(pooling), bias=False))
 
 
+class PixelsFirst(nn.Module):
+    """[B, C, H, W] to [B, H·W·C], as channels_last has them in memory: neither the maps nor their gradient are copied.
+    A gradient in another order made the ReLU before it take eighteen times as long."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
 def _head(config: CNNConfig, n_classes: int) -> nn.Sequential:
     channels = config.channels[-1]
     if config.head == "global":
         pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(config.dropout)]  # [B, C]
         return nn.Sequential(*pool, nn.Linear(channels, n_classes))
     assert config.head_width is not None
-    hidden = [nn.Flatten(), nn.Linear(channels * _final_size(config) ** 2, config.head_width)]  # [B, head_width]
+    hidden = [PixelsFirst(), nn.Linear(channels * _final_size(config) ** 2, config.head_width)]  # [B, head_width]
     act = [ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
     return nn.Sequential(*hidden, *act, nn.Linear(config.head_width, n_classes))
 
