@@ -317,7 +317,7 @@ def table(pool: Pool, replays: int, warm: bool, seed: int, until: float) -> None
         if way is None:
             print(f"halving, {name}: not recorded for every configuration")
             continue
-        for first, factor in itertools.product((0, 1), (3, 2)):
+        for first, factor in itertools.product((0, 1), (5, 3)):
             smallest = round(FULL / RUNGS[first])
             show(
                 f"halving, {name}, from F/{smallest}, 1/{factor}",

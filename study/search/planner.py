@@ -14,10 +14,15 @@ SHORT_BUDGET = 60.0  # seconds; below it one candidate a family, and no baseline
 VERDICT_BUDGET = 240.0  # seconds; below it the finalist has one seed, and so no verdict
 _FULL_TRIALS = 12  # how many trials to the top rung an allowance would pay for, if none were pruned
 _EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-# Of an epoch. Over 30 random configurations a family, a rung's rank correlation with the value at two epochs was 0.85
-# (CNN) and 0.81 (MLP) at a fifth of an epoch, but 0.72 and 0.54 at a thirteenth (benchmarks/ladder.py).
-_SMALLEST_RUNG = 0.15
-_REDUCTION_FACTOR = 3
+_SPACING = 3  # how many times a rung is as long as the one below
+_MOST_RUNGS = 4
+# Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
+# fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
+# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
+_SMALLEST_RUNG = 0.07
+# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 0.8 of the epochs of 3 for the MLP and as
+# many for the CNN; 8 was no better, 12 worse.
+_REDUCTION_FACTOR = 5
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 _MOST_EPOCHS = 24.0  # of a final run: a cap for large budgets, not measured
 _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
@@ -77,8 +82,7 @@ def choose_ladder(n_train: int, examples_per_second: float | None, allowance: fl
     if examples_per_second is not None and allowance is not None:
         wanted = examples_per_second * allowance / _FULL_TRIALS / n_train
         epochs = max((e for e in _EPOCHS if e <= wanted), default=_EPOCHS[0])
-    n_rungs = 4 if epochs >= 8 else 3
-    shares = [_REDUCTION_FACTOR ** -(n_rungs - 1 - rung) for rung in range(n_rungs)]
+    shares = [_SPACING ** -(_MOST_RUNGS - 1 - rung) for rung in range(_MOST_RUNGS)]
     examples = [round(share * epochs * n_train) for share in shares if share * epochs >= _SMALLEST_RUNG or share == 1]
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
 
