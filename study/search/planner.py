@@ -20,8 +20,8 @@ _MOST_RUNGS = 4
 # fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
 # (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
 _SMALLEST_RUNG = 0.07
-# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 0.8 of the epochs of 3 for the MLP and as
-# many for the CNN; 8 was no better, 12 worse.
+# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 0.8 of the epochs of 3 for the MLP
+# and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 _MOST_EPOCHS = 24.0  # of a final run: a cap for large budgets, not measured
