@@ -34,6 +34,7 @@ __all__ = [
     "parse_space",
     "require_keys",
     "sample",
+    "swapped",
     "warm_start_params",
 ]
 
@@ -182,6 +183,31 @@ def _middle(p: Parameter) -> Any:
     if p.step is not None:
         return p.low + p.step * round((middle - p.low) / p.step)
     return round(middle) if p.kind == "int" else middle
+
+
+def swapped(space: SearchSpace, config: Mapping[str, Any], key: str, value: Scalar, others: Sequence[Config]) -> Config:
+    """`config` with another value of the categorical `key`. What exists only beside that value is taken from the first
+    of `others` that has the value and it, else from the middle of its range; everything else stays."""
+    having = [other for other in others if _same_type(other.get(key), value)]
+
+    def draw(p: Parameter, name: str) -> Any:
+        if p.key == key:
+            return value
+        source = next((c for c in (config, *having) if p.active(c) and p.key in c and _fits(p, c[p.key])), None)
+        if source is None:
+            return _middle(p)
+        return source[p.key][int(name.rpartition(".")[2])] if p.repeat else source[p.key]
+
+    return _resolve(space, draw)
+
+
+def _same_type(value: object, choice: object) -> bool:
+    """Equality without Python's True == 1."""
+    return type(value) is type(choice) and value == choice
+
+
+def _fits(p: Parameter, value: Any) -> bool:
+    return all(p.contains(item) for item in value) if p.repeat else p.contains(value)
 
 
 def bundled_spaces() -> dict[str, Path]:

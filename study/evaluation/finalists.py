@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from study.config import StudySettings
 from study.errors import StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report, RunTarget
-from study.results import StudyFiles, read_json, write_json
+from study.results import RunFiles, StudyFiles, read_json, write_json
 from study.seeds import derive_seed
 from study.training.checkpoint import is_done, run_hash
 from study.training.loop import DataPart, Precision, Schedule
@@ -69,6 +69,49 @@ def fingerprint(candidates: Mapping[str, Sequence[Mapping[str, Any]]], lengths: 
         family: {"trials": [record["number"] for record in chosen], "examples": list(lengths[family])}
         for family, chosen in candidates.items()
     }
+
+
+@dataclass(frozen=True)
+class RunAbout:
+    """What a run is: whose configuration, in which role, under which seed, on which part of the training file."""
+
+    family: str
+    trial: int
+    role: str
+    seed: int
+    seed_index: int
+    data_part: DataPart
+
+
+def plan_run(
+    run: RunFiles, settings: StudySettings, engine: Engine, about: RunAbout, config: Mapping[str, Any], examples: int
+) -> Job | None:
+    """The job that trains `config` for about `examples` into the folder of `run`; None if that very run is done."""
+    config, dataset = dict(config), settings.dataset
+    steps = max(1, round(examples / config["batch_size"]))
+    epoch = dataset.n_train + (dataset.n_validation if about.data_part == "train+validation" else 0)
+    schedule = Schedule.whole(steps, max(1, round(epoch / config["batch_size"])))
+    identity = {
+        "config": config,
+        "part": about.data_part,
+        "seed": about.seed,
+        "cycles": list(schedule.cycles),
+        "dataset": dataset.sha256,
+        "split": dataset.split_sha256,
+    }
+    digest = run_hash(identity)
+    if is_done(run, digest):
+        return None
+    record = {
+        **asdict(about),
+        "examples": steps * config["batch_size"],
+        "steps": steps,
+        "n_classes": len(dataset.classes),
+        "mean": dataset.mean,
+        "std": dataset.std,
+        **asdict(engine),
+    }
+    return Job(run.root.name, config, about.seed, schedule, about.data_part, RunTarget(str(run.root), digest, record))
 
 
 @dataclass
@@ -164,46 +207,17 @@ class Retraining:
 
     def _plan(self, family: _Family, name: str, record: Mapping[str, Any], role: str, index: int) -> None:
         part: DataPart = "train" if role == "candidate" else "train+validation"
-        config = dict(record["config"])
         seed = derive_seed(self._settings.seed, family.name, index, f"{role} {record['number']}")
-        dataset = self._settings.dataset
         examples = family.examples[record["number"]]
-        steps = max(1, round(examples / config["batch_size"]))
-        epoch = dataset.n_train + (dataset.n_validation if role == "final" else 0)
-        schedule = Schedule.whole(steps, max(1, round(epoch / config["batch_size"])))
-        identity = {
-            "config": config,
-            "part": part,
-            "seed": seed,
-            "cycles": list(schedule.cycles),
-            "dataset": dataset.sha256,
-            "split": dataset.split_sha256,
-        }
-        digest = run_hash(identity)
-        if is_done(self._files.run(name), digest):
+        about = RunAbout(family.name, record["number"], role, seed, index, part)
+        job = plan_run(self._files.run(name), self._settings, self._engine, about, record["config"], examples)
+        if job is None:
             self.n_done += 1
             family.seconds += float(read_json(self._files.run(name).metrics)["seconds"])
             return
-        about = {
-            "family": family.name,
-            "trial": record["number"],
-            "role": role,
-            "seed": seed,
-            "seed_index": index,
-            "data_part": part,
-            "examples": steps * config["batch_size"],
-            "steps": steps,
-            "n_classes": len(dataset.classes),
-            "mean": dataset.mean,
-            "std": dataset.std,
-            "device": self._engine.device,
-            "precision": self._engine.precision,
-            "threads": self._engine.threads,
-        }
-        target = RunTarget(str(self._files.run(name).root), digest, about)
         expected = examples * record["training_seconds"] / max(1, record["examples"])
         family.waiting.add(name)
-        self._pending.append((expected, Job(name, config, seed, schedule, part, target)))
+        self._pending.append((expected, job))
 
     def _submit(self, executor: Executor) -> None:
         """The longest first: a short run fills the gap at the end, a long one would leave workers idle."""

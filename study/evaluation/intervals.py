@@ -39,6 +39,11 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     return low, high
 
 
+def upper_bound(successes: int, n: int, level: float = 0.95) -> float:
+    """One-sided exact upper bound of successes/n; 1 − (1 − level)^(1/n) when there are none, 1 when n is 0."""
+    return float(special.betaincinv(successes + 1, n - successes, level)) if successes < n else 1.0
+
+
 @dataclass(frozen=True)
 class MeanInterval(Result):
     """Mean of n values that are one per image, with the normal interval of mean ± z·sd/√n."""

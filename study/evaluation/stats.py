@@ -65,6 +65,7 @@ __all__ = [
     "Optimism",
     "Pair",
     "ProbabilityBetter",
+    "Reading",
     "Verdict",
     "Welch",
     "best_so_far",
@@ -83,6 +84,7 @@ __all__ = [
     "mean_interval",
     "optimism",
     "p_a_better",
+    "read_intervals",
     "verdict",
     "wilson",
 ]
@@ -222,6 +224,7 @@ def family_halves(correct: Correct) -> tuple[FamilyAccuracy, FamilyAccuracy]:
 
 # -- verdicts ---------------------------------------------------------------------------------------------------------
 
+OpenLabel = Literal["equal within 0.2 points", "too close to call"]
 Label = Literal["better", "better, too small to matter", "equal within 0.2 points", "too close to call", "no verdict"]
 
 
@@ -248,14 +251,45 @@ def verdict(comparison: Comparison | Welch, holm_p: float) -> Verdict:
         if abs(comparison.difference) < SMALL:
             return Verdict("better, too small to matter", better, f"{reason}, but less than 0.1 points")
         return Verdict("better", better, reason)
+    label, reason = _equal_or_open(comparison)
+    return Verdict(label, None, reason if label.startswith("equal") else f"Holm p {_shown_p(holm_p)} and {reason}")
+
+
+def _equal_or_open(
+    comparison: Comparison | Welch,
+) -> tuple[Literal["equal within 0.2 points", "too close to call"], str]:
+    """Of a difference that is not called better: whether its 90 % interval shows that it is small."""
     low, high = (100 * bound for bound in comparison.interval90)
     interval = f"the 90 % interval of the difference, {low:+.2f} to {high:+.2f} points,"
-    if comparison.interval90[0] > -EQUAL_WITHIN and comparison.interval90[1] < EQUAL_WITHIN:
-        if isinstance(comparison, Comparison) and comparison.n < MIN_IMAGES_FOR_EQUAL:
-            few = f"{comparison.n} images are fewer than the {MIN_IMAGES_FOR_EQUAL} that can show it within ±0.2 points"
-            return Verdict("too close to call", None, few)
-        return Verdict("equal within 0.2 points", None, f"{interval} lies inside ±0.2")
-    return Verdict("too close to call", None, f"Holm p {_shown_p(holm_p)} and {interval} reaches beyond ±0.2")
+    if not (comparison.interval90[0] > -EQUAL_WITHIN and comparison.interval90[1] < EQUAL_WITHIN):
+        return "too close to call", f"{interval} reaches beyond ±0.2"
+    if isinstance(comparison, Comparison) and comparison.n < MIN_IMAGES_FOR_EQUAL:
+        few = f"{comparison.n} images are fewer than the {MIN_IMAGES_FOR_EQUAL} that can show it within ±0.2 points"
+        return "too close to call", few
+    return "equal within 0.2 points", f"{interval} lies inside ±0.2"
+
+
+@dataclass(frozen=True)
+class Reading(Result):
+    """What an exploratory difference shows by its intervals alone; `ahead` is the side that is."""
+
+    label: Literal["ahead", "equal within 0.2 points", "too close to call", "no verdict"]
+    ahead: Literal["a", "b"] | None
+    reason: str
+
+
+def read_intervals(comparison: Comparison) -> Reading:
+    """For a pair that nobody planned: ahead where the 95 % interval leaves out zero, which one such interval in twenty
+    does by chance; else as `verdict` without its test."""
+    missing = _too_few(comparison)
+    if missing:
+        return Reading("no verdict", None, missing)
+    low, high = (100 * bound for bound in comparison.interval95)
+    if low > 0 or high < 0:
+        reason = f"the 95 % interval of the difference, {low:+.2f} to {high:+.2f} points, leaves out zero"
+        return Reading("ahead", "a" if low > 0 else "b", reason)
+    label, reason = _equal_or_open(comparison)
+    return Reading(label, None, reason)
 
 
 def _too_few(comparison: Comparison | Welch) -> str | None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from study.report.wording import count, duration, flag_value, percent, plain, points
+from study.report import bounds
+from study.report.examined import beyond
+from study.report.wording import count, duration, flag_value, percent, plain, point_interval, points, swap
 
 Record = dict[str, Any]
 
@@ -28,7 +30,7 @@ def conclusion(report: Record) -> list[Record]:
 def future_work(report: Record) -> list[Record]:
     """What to try next, the most promising first."""
     first = (_start, _failures, _unopened, _starved, _edges, _rising, _settled)
-    then = (_unequal, _seeds, _luck, _fit, _corrupted, _other, _opened)
+    then = (_ablated, _unequal, _seeds, _luck, _fit, _corrupted, _other, _opened)
     return [item for rule in first + then for item in rule(report)]
 
 
@@ -126,19 +128,30 @@ def _starved(report: Record) -> list[Record]:
 def _edges(report: Record) -> list[Record]:
     items = []
     for family, entry in report["mattered"]["families"].items():
-        # Zero ends dropout and weight decay, one ends counts: there is nothing beyond to search.
-        open_ends = [edge for edge in entry["edges"] if not (edge["end"] == "low" and edge["low"] in (0, 1))]
+        # One ends counts, whatever a family may be: there is nothing below to search.
+        open_ends = [edge for edge in entry["edges"] if not (edge["end"] == "low" and _least(family, edge))]
         open_ends.sort(key=lambda edge: not edge["parameter"].startswith("learning_rate"))
         for edge in open_ends[:EDGES_NAMED]:
             items += _item(_edge_sentence(family, edge), 14)
     return items
 
 
+def _least(family: str, edge: Record) -> bool:
+    least = bounds.end_of(family, edge["parameter"], "low")
+    return edge["low"] in (0, 1) or (least is not None and edge["low"] <= least)
+
+
 def _edge_sentence(family: str, edge: Record) -> str:
     bound = "most" if edge["end"] == "high" else "least"
     seen, end = plain(edge["value"]), plain(edge["high" if edge["end"] == "high" else "low"])
     where = f"{seen} of at {bound} {end}" if seen != end else f"at {bound} {end}"
-    return f"Best {edge['parameter']} of {family} is at the edge of its range: widen it (section 14, {where})."
+    name, most = edge["parameter"], bounds.end_of(family, edge["parameter"], edge["end"])
+    if most is not None and edge["end"] == "high" and edge["high"] >= most:
+        return (
+            f"Best {name} of {family} is at the most that the family can have (section 14, {where}): "
+            f"{bounds.instead(name)}."
+        )
+    return f"Best {name} of {family} is at the edge of its range: widen it (section 14, {where})."
 
 
 def _rising(report: Record) -> list[Record]:
@@ -173,6 +186,22 @@ def _settled(report: Record) -> list[Record]:
         f"study run --name {report['header']['name']} --space FILE",
         5,
     )
+
+
+def _ablated(report: Record) -> list[Record]:
+    """Swaps that did better than the finalist's own choice; read on validation, as the search is."""
+    items = []
+    for family, entry in report["mattered"]["families"].items():
+        known = [row for row in (entry["ablation"] or {}).get("rows", []) if row["failed"] is None]
+        for row in sorted(known, key=lambda row: -row["difference"])[:EDGES_NAMED]:
+            if beyond(row) == 1:
+                items += _item(
+                    f"The finalist of {family} does better with {swap(row)} (section 14, "
+                    f"{points(row['difference'], signed=True)}, {point_interval(row['interval95'])}): fix it in the "
+                    "space and search the rest around it.",
+                    14,
+                )
+    return items
 
 
 def _unequal(report: Record) -> list[Record]:

@@ -219,6 +219,31 @@ def rows_choices(entry: Record) -> Rows:
     ]
 
 
+def rows_failed_swaps(ablation: Record) -> Rows:
+    return [(wording.swap(row), row["failed"]) for row in ablation["rows"] if row["failed"] is not None]
+
+
+def left_out_swaps(ablation: Record) -> str:
+    """'activation tanh or elu; optimizer sgd'."""
+    by_parameter: dict[str, list[str]] = {}
+    for row in ablation["left_out"]:
+        by_parameter.setdefault(row["parameter"], []).append(wording.setting(row["value"]))
+    return "; ".join(f"{name} {' or '.join(values)}" for name, values in by_parameter.items())
+
+
+def rows_audit(audit: Record) -> Rows:
+    return [
+        (
+            f"{row['family']} #{row['number']}",
+            integer(row["pruned_at"]),
+            percent(row["value"]) if row["failed"] is None else row["failed"],
+            percent(row["best"]),
+            NONE if row["beats"] is None else "yes" if row["beats"] else "no",
+        )
+        for row in audit["rows"]
+    ]
+
+
 def rows_failures(health: Record) -> Rows:
     return [(row["family"], row["reason"], str(row["trials"])) for row in health["failures"]]
 
@@ -227,4 +252,5 @@ def rows_config(reproduce: Record) -> Rows:
     return [(key, plain(v) if isinstance(v, float) else json.dumps(v)) for key, v in reproduce["config"].items()]
 
 
-FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_") or name == "front_names"}
+_OTHERS = ("front_names", "left_out_swaps")
+FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_") or name in _OTHERS}

@@ -16,15 +16,38 @@ Record = dict[str, Any]
 def forest(report: Record) -> Chart | None:
     """Differences of finalists with their 95 % intervals against the ±0.2 points of equality."""
     pairs = report["pairwise"]["pairs"]
-    return forest_of(pairs, [f"{pair['a']} − {pair['b']}" for pair in pairs], report["findings"]["pairwise"])
+    names = [f"{pair['a']} − {pair['b']}" for pair in pairs]
+    tested = [
+        (wording.p_value(pair["comparison"]["p_value"]), wording.p_value(pair["holm_p"]), pair["verdict"]["label"])
+        for pair in pairs
+    ]
+    return forest_of(pairs, names, report["findings"]["pairwise"], ("p", "Holm p", "verdict"), tested)
 
 
-def forest_of(pairs: Sequence[Record], names: Sequence[str], finding: str) -> Chart | None:
-    """One line per pair, each under a name of its own."""
+def forest_of(
+    pairs: Sequence[Record],
+    names: Sequence[str],
+    finding: str,
+    columns: tuple[str, ...],
+    judged: Sequence[tuple[str, ...]],
+) -> Chart | None:
+    """One line per pair, each under a name of its own; `judged` holds the cells of `columns` for each pair."""
     if not pairs:
         return None
-    middle = [100 * pair["comparison"]["difference"] for pair in pairs]
-    bars = [[100 * bound for bound in pair["comparison"]["interval95"]] for pair in pairs]
+    # A long pair takes two lines beside the axis, which would else leave a phone no room for the chart.
+    shown = [name if len(name) <= 30 else name.replace(" − ", "<br>− ", 1) for name in names]
+    figure = dots([pair["comparison"] for pair in pairs], shown, "difference of mean test accuracy, points")
+    cells = [_difference_cells(pair["comparison"]) for pair in pairs]
+    rows = [(name, *cell, *more) for name, cell, more in zip(names, cells, judged, strict=True)]
+    columns = ("pair", "difference", "95 % interval", *columns)
+    label = f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {finding}"
+    return Chart("forest", label, figure, columns, rows)
+
+
+def dots(rows: Sequence[Record], names: Sequence[str], x: str) -> Figure:
+    """Differences with their 95 % intervals, one line each, before the band of ±0.2 points."""
+    middle = [100 * row["difference"] for row in rows]
+    bars = [[100 * bound for bound in row["interval95"]] for row in rows]
     error = {
         "type": "data",
         "symmetric": False,
@@ -33,30 +56,39 @@ def forest_of(pairs: Sequence[Record], names: Sequence[str], finding: str) -> Ch
         "thickness": 2,
     }
     marker = {"size": 11, "color": COLOURS[0], "symbol": "diamond"}
-    # A long pair takes two lines beside the axis, which would else leave a phone no room for the chart.
-    shown = [name if len(name) <= 30 else name.replace(" − ", "<br>− ", 1) for name in names]
-    trace = {"type": "scatter", "mode": "markers", "x": middle, "y": shown, "error_x": error, "marker": marker}
+    trace = {"type": "scatter", "mode": "markers", "x": middle, "y": list(names), "error_x": error, "marker": marker}
     band = {"type": "rect", "xref": "x", "yref": "paper", "x0": -0.2, "x1": 0.2, "y0": 0, "y1": 1}
     band |= {"fillcolor": "rgba(128,128,128,0.18)", "line": {"width": 0}, "layer": "below"}
-    axis = layout("difference of mean test accuracy, points", "", 170 + 44 * len(pairs), shapes=[band])
-    axis["yaxis"] |= {"type": "category", "autorange": "reversed"}
+    axis = layout(x, "", 170 + (44 if len(rows) < 10 else 26) * len(rows), shapes=[band])
+    axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}
     axis["xaxis"]["zeroline"] = True
-    rows = [_forest_row(name, pair) for name, pair in zip(names, pairs, strict=True)]
-    columns = ("pair", "difference", "95 % interval", "p", "Holm p", "verdict")
-    label = f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {finding}"
-    return Chart("forest", label, {"data": [trace], "layout": axis}, columns, rows)
+    return {"data": [trace], "layout": axis}
 
 
-def _forest_row(name: str, pair: Record) -> tuple[str, ...]:
-    compared = pair["comparison"]
-    return (
-        name,
-        points(compared["difference"], signed=True),
-        wording.point_interval(compared["interval95"]),
-        wording.p_value(compared["p_value"]),
-        wording.p_value(pair["holm_p"]),
-        pair["verdict"]["label"],
-    )
+def ablation(report: Record, family: str, place: int) -> Chart | None:
+    """What each swap of one choice of a family's finalist changes on validation."""
+    entry = report["mattered"]["families"][family]["ablation"]
+    rows = [row for row in (entry["rows"] if entry else []) if row["failed"] is None]
+    if not rows:
+        return None
+    names = [wording.swap(row) for row in rows]
+    figure = dots(rows, names, "change of mean validation accuracy, points")
+    label = f"What one swapped choice changes in {entry['title']} on validation, with 95 % intervals; band ±0.2 points"
+    table = [
+        (
+            name,
+            ", ".join(percent(value) for value in row["accuracies"]),
+            *_difference_cells(row),
+            wording.beside(row),
+        )
+        for name, row in zip(names, rows, strict=True)
+    ]
+    columns = ("swap", "validation accuracy of each seed", "difference", "95 % interval", "changed beside it")
+    return Chart(f"ablation-{place}", label, figure, columns, table)
+
+
+def _difference_cells(row: Record) -> tuple[str, str]:
+    return points(row["difference"], signed=True), wording.point_interval(row["interval95"])
 
 
 def seeds(report: Record) -> Chart | None:

@@ -71,6 +71,7 @@ def all_charts(report: Record) -> dict[str, list[Chart]]:
     }
     for place, family in enumerate(report["mattered"]["families"]):
         groups[f"mattered-{place}"] = [figures.importance(report, family, place), *_optuna(report, family, place)]
+        groups[f"ablation-{place}"] = [evaluation_figures.ablation(report, family, place)]
     return {name: [chart for chart in group if chart is not None] for name, group in groups.items()}
 
 

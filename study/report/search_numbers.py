@@ -57,6 +57,12 @@ def seconds_of(trials: Iterable[Record]) -> float:
     return math.fsum(float(trial.get("seconds") or 0.0) for trial in trials)
 
 
+def active_seconds(ledger: Record) -> float | None:
+    """Wall-clock of a study's own stages; what was examined afterwards on request is no part of its cost."""
+    stages = ledger.get("stages", {})
+    return math.fsum(seconds for name, seconds in stages.items() if name not in ("ablation", "audit")) or None
+
+
 def in_order(trials: Iterable[Record]) -> list[Record]:
     return sorted(trials, key=lambda trial: (str(trial.get("end") or ""), trial["number"]))
 

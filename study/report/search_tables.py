@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from study.config import N_STARTUP_TRIALS
 from study.evaluation import stats
-from study.report import history, numbers, spaces
+from study.report import examined, history, numbers, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, Study
 
@@ -79,7 +79,17 @@ def _mattered(study: Study, family: str) -> Record:
         "trials": [_drawn(trial) for trial in drawn],
         "total": len(trials),
         "sampled": sum(trial.get("role") == "sampled" for trial in trials),
+        "ablation": _ablation(study, family),
     }
+
+
+def _ablation(study: Study, family: str) -> Record | None:
+    """What `examine` wrote of the family's finalist; None where it wrote of none, or of an earlier one."""
+    entry = study.examined.get("ablation", {}).get("families", {}).get(family)
+    if entry is None or entry["trial"] != study.finalist(family).get("finalist"):
+        return None
+    found = {**entry, "title": study.title(family), "n_validation": study.examined["ablation"]["n_validation"]}
+    return {**found, "sentence": examined.ablation_sentence(found)}
 
 
 def _drawn(trial: Record) -> Record:
@@ -96,5 +106,6 @@ def health(study: Study) -> Record:
         "timeline": rows,
         "timeline_total": len(trials),
         "audit": study.examined.get("audit"),
+        "audit_sentence": examined.audit_sentence(study.examined.get("audit")),
         **search.health(trials, tops, study.settings.dataset.n_train, study.ledger),
     }

@@ -108,12 +108,12 @@ def seeds(report: Record) -> str:
 
 
 def cost(report: Record) -> str:
-    finalists = [point for point in report["cost"]["points"] if point["kind"] == "finalist"]
+    finalists = [row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist" and row["test"]]
     if not finalists:
         return "No accuracy on the test split yet, so there is no front."
-    front = [point["label"] for point in finalists if "n_parameters" in point["front"]]
-    words = listing(front) if front else "no finalist"
-    return f"On the front of accuracy against parameters: {words}."
+    front = [row["title"] for row in finalists if "n_parameters" in row["front"]]
+    words = listing(front) if front else "none"
+    return f"Among the finalists, on the front of accuracy against parameters: {words}."
 
 
 def classes(report: Record) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from study.report import numbers
@@ -60,7 +58,7 @@ def answer(study: Study, leaderboard: Record, compared: Record) -> Record:
         "pair": pair,
         "contradicted": bool(mine and second and _test_mean(second) > _test_mean(mine)),
         "best_trial": best_trial(study),
-        "seconds": math.fsum(study.ledger.get("stages", {}).values()) or None,
+        "seconds": search.active_seconds(study.ledger),
         "search_seconds": search.seconds_of(study.trials),
         "trials": len([trial for trial in study.trials if trial.get("counted", True)]),
     }

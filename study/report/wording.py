@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 NONE = "–"
 
@@ -93,3 +94,21 @@ def flag_value(seconds: float) -> str:
 def listing(items: Sequence[str]) -> str:
     """'a', 'a and b', 'a, b and c'."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def setting(value: object) -> str:
+    """A configuration's value as a search-space file writes it: text bare, 'true', a list with commas, four digits."""
+    if isinstance(value, list):
+        return ", ".join(setting(entry) for entry in value)
+    return str(value).lower() if isinstance(value, bool) else plain(value)  # type: ignore[arg-type]  # str() of the rest
+
+
+def swap(row: Mapping[str, Any]) -> str:
+    """One swap of an ablation: 'activation gelu in place of relu'."""
+    return f"{row['parameter']} {setting(row['value'])} in place of {setting(row['from'])}"
+
+
+def beside(row: Mapping[str, Any]) -> str:
+    """What a swap had to change beside it: 'learning_rate 0.1, momentum 0.9, warmup dropped'."""
+    told = [f"{key} dropped" if value is None else f"{key} {setting(value)}" for key, value in row["also"].items()]
+    return ", ".join(told) or NONE

@@ -1,6 +1,7 @@
-"""The scripts of benchmarks/ import each other as they do when one of them is run."""
+"""The scripts of benchmarks/ import each other as they do when one of them is run; studies to read are synthetic."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+TESTS = Path(__file__).parents[1]
+sys.path += [str(TESTS.parent / "benchmarks"), str(TESTS / "report")]

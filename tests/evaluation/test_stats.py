@@ -153,6 +153,28 @@ class TestFamilyAccuracy:
         assert (first.mean, second.mean) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("difference", "half", "n", "label", "ahead"),
+    [
+        (0.004, 0.003, 10_000, "ahead", "a"),
+        (-0.004, 0.003, 10_000, "ahead", "b"),
+        (0.0005, 0.001, 10_000, "equal within 0.2 points", None),
+        (0.0005, 0.001, 1000, "too close to call", None),
+        (0.001, 0.003, 10_000, "too close to call", None),
+    ],
+)
+def test_an_exploratory_difference_is_read_by_its_intervals_alone(
+    difference: float, half: float, n: int, label: str, ahead: str | None
+) -> None:
+    found = stats.read_intervals(_comparison(difference, half, n=n))
+    assert (found.label, found.ahead) == (label, ahead)
+    assert "p " not in found.reason.replace("points", "")
+
+
+def test_an_exploratory_difference_needs_three_seeds_too() -> None:
+    assert stats.read_intervals(_comparison(0.01, 0.001, seeds=2)).label == "no verdict"
+
+
 @pytest.mark.parametrize(("k", "n"), [(0, 20), (20, 20), (9952, 10_000), (7, 9)])
 def test_intervals_of_a_proportion_agree_with_statsmodels(k: int, n: int) -> None:
     assert stats.wilson(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)

@@ -25,6 +25,7 @@ CASES = {
     "three families": Wanted(accuracy={"cnn": 0.994, "mlp": 0.983, "mixer": 0.984}, trials=12),
     "small win": Wanted(accuracy={"cnn": 0.9950, "mlp": 0.9942}, shared_errors=1.0, n_test=10_000),
     "examined": Wanted(examined=True, trials=200),
+    "ablated": Wanted(ablated=True),
     "random": Wanted(sampler="random", pruner="none"),
 }
 HOSTILE_STUDY = Wanted(
@@ -35,6 +36,7 @@ HOSTILE_STUDY = Wanted(
     dataset=f"d{HOSTILE}",
     trials=60,
     examined=True,
+    ablated=True,
 )
 
 # Comparisons: the studies by name, in the order in which they are given.

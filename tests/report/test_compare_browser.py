@@ -64,7 +64,7 @@ def test_without_javascript_findings_and_tables_are_there(page: str) -> None:
     try:
         driver.get(page)
         text = driver.find_element("tag name", "body").text
-        assert "Between different test images no difference is tested" in text
+        assert "Between different test images no difference is taken" in text
         assert "The protocols differ in" in text
         assert driver.find_elements("css selector", "table.sortable tbody tr")
         assert driver.find_element("css selector", "#cost .plot noscript").size["height"] > 10

@@ -30,7 +30,13 @@ def texts(report: dict[str, Any]) -> dict[str, Any]:
         "limits": [item["flag"] for item in report["limits"]["items"]],
         "conclusion": [item["text"] for item in report["conclusion"]["items"]],
         "future work": [item["text"] for item in report["conclusion"]["future"]],
+        "ablation": [entry["ablation"] and entry["ablation"]["sentence"] for entry in _mattered(report)],
+        "audit": report["health"]["audit_sentence"],
     }
+
+
+def _mattered(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(report["mattered"]["families"].values())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,6 +77,17 @@ def test_the_winner_is_validations_even_when_the_test_disagrees(case_report: Rep
     assert report["answer"]["winner"] == "mlp"
     assert report["answer"]["contradicted"]
     assert report["answer"]["pair"]["difference"] < 0
+
+
+def test_an_ablation_of_an_earlier_finalist_is_not_shown(tmp_path: Path) -> None:
+    from synthetic import Wanted, write_study
+
+    files = write_study(tmp_path / "again", Wanted(ablated=True))
+    found = json.loads(files.ablation.read_text())
+    found["families"]["cnn"]["trial"] += 1
+    files.ablation.write_text(json.dumps(found))
+    cnn, mlp = _mattered(build(files))
+    assert (cnn["ablation"], mlp["ablation"]["trial"]) == (None, found["families"]["mlp"]["trial"])
 
 
 def test_an_opening_by_another_study_before_makes_the_report_exploratory(tmp_path: Path) -> None:

@@ -8,7 +8,18 @@ from typing import Any
 from study.report import cells
 from study.report.cells import Rows
 from study.report.comparison.sentences import short_name
-from study.report.wording import NONE, compact, duration, integer, interval, listing, percent, plain
+from study.report.wording import (
+    NONE,
+    compact,
+    duration,
+    integer,
+    interval,
+    listing,
+    percent,
+    plain,
+    point_interval,
+    points,
+)
 
 Record = dict[str, Any]
 DIGEST = 12  # leading digits shown; the numbers beside the page have all
@@ -88,11 +99,19 @@ def rows_spent(comparison: Record) -> Rows:
 
 
 def rows_differences(comparison: Record) -> Rows:
-    """As in a report's pairwise tests, without the column of what was planned: nothing was."""
+    """Differences with their intervals: nothing was planned, so nothing is tested."""
     names = {row["id"]: short_name(row) for row in comparison["leaderboard"]["rows"]}
-    pairs = comparison["pairwise"]["pairs"]
-    rows = zip(pairs, cells.rows_pairs(comparison["pairwise"]), strict=True)
-    return [(f"{names[pair['a']]} − {names[pair['b']]}", *rest) for pair, (_, _planned, *rest) in rows]
+    return [
+        (
+            f"{names[pair['a']]} − {names[pair['b']]}",
+            points(pair["comparison"]["difference"], signed=True),
+            point_interval(pair["comparison"]["interval95"]),
+            point_interval(pair["comparison"]["interval90"]),
+            pair["reading"]["label"],
+            pair["reading"]["reason"],
+        )
+        for pair in comparison["pairwise"]["pairs"]
+    ]
 
 
 def board_rows(comparison: Record) -> list[dict[str, str]]:

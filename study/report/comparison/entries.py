@@ -51,6 +51,12 @@ def _find(word: str, results: Path) -> StudyFiles:
         if StudyFiles(place).exists():
             return StudyFiles(place)
     seen = " nor ".join(str(place / "study.toml") for place in places)
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is not None:
+        raise ResultsError(
+            f"{folder} cannot be compared: {folder / 'study.toml'} is missing; expected the whole folder of a finished "
+            "study, not its report alone"
+        )
     raise ResultsError(f"study {word!r} is missing (no {seen}); expected a study's name under --results, or its folder")
 
 

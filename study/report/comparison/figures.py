@@ -38,7 +38,8 @@ def forest(comparison: Record) -> Chart | None:
     pairs = comparison["pairwise"]["pairs"][:DRAWN_PAIRS]
     short = short_labels(comparison)
     names = [" − ".join(f"{short[study]}: {family}" for study, family in _sides(pair)) for pair in pairs]
-    return forest_of(pairs, names, comparison["findings"]["pairwise"])
+    read = [(pair["reading"]["label"],) for pair in pairs]
+    return forest_of(pairs, names, comparison["findings"]["pairwise"], ("reading",), read)
 
 
 def _sides(pair: Record) -> list[tuple[str, str]]:

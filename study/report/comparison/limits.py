@@ -138,7 +138,7 @@ def _test_reuse(comparison: Record) -> Items:
         if len(inside) > 1:
             opened = sum(len(entry["header"]["openings"]) for entry in inside)
             text = f"These studies alone opened the same test images {times(opened)}, and no seal planned to compare"
-            found += _item("test reused", f"{text} them: the p-values say where to look next and confirm nothing.")
+            found += _item("test reused", f"{text} them: the intervals say where to look next and confirm nothing.")
     return found
 
 

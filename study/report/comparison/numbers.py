@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -32,7 +31,7 @@ def summary(entry: Entry, budget: Record) -> Record:
         "winner": study.finalists.get("winner"),
         "without_finalist": [name for name in study.families if not study.chosen(name)],
         "broken_runs": study.broken_runs,
-        "seconds": math.fsum(study.ledger.get("stages", {}).values()) or None,
+        "seconds": search.active_seconds(study.ledger),
         "header": tables.header(study),
         "protocol": tables.protocol(study, budget),
         "states": {name: search.states(study.family_trials(name)) for name in study.families},
@@ -170,9 +169,9 @@ def latency_comparable(entries: Sequence[Entry]) -> bool:
 
 
 def pairs(rows: Sequence[Record], entries: Sequence[Entry]) -> list[Record]:
-    """Every pair of finalists of different studies on the same test images, pairs of winners first: comparison, Holm
-    p over all of them, verdict. Copies of one network make no pair. In the order of the leaderboard, so that the
-    first of a pair is the one with the higher mean."""
+    """Every pair of finalists of different studies on the same test images, pairs of winners first: difference with its
+    intervals and what they show. No test: nobody planned these pairs. Copies of one network make no pair. In the order
+    of the leaderboard, so that the first of a pair is the one with the higher mean."""
     by_label = {entry.label: entry for entry in entries}
     chosen = [
         (a, b)
@@ -181,17 +180,19 @@ def pairs(rows: Sequence[Record], entries: Sequence[Entry]) -> list[Record]:
     ]
     chosen.sort(key=lambda pair: not (pair[0]["winner"] and pair[1]["winner"]))
     compared = [stats.compare_finalists(_correct(a, by_label), _correct(b, by_label)) for a, b in chosen]
-    adjusted = stats.holm([comparison.p_value for comparison in compared])
     return [
         {
-            **stats.Pair(a["id"], b["id"], False, comparison, p, stats.verdict(comparison, p)).to_dict(),
+            "a": a["id"],
+            "b": b["id"],
+            "comparison": {key: value for key, value in comparison.to_dict().items() if key not in ("t", "p_value")},
+            "reading": stats.read_intervals(comparison).to_dict(),
             "title_a": a["title"],
             "title_b": b["title"],
             "studies": [a["study"], b["study"]],
             "winners": bool(a["winner"] and b["winner"]),
             "same_configuration": _same_config(a, b, by_label),
         }
-        for (a, b), comparison, p in zip(chosen, compared, adjusted, strict=True)
+        for (a, b), comparison in zip(chosen, compared, strict=True)
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report.verdicts import capital, turned, verdict
-from study.report.wording import count, interval, listing, p_value, percent, points
+from study.report.verdicts import capital
+from study.report.wording import count, interval, listing, percent, point_interval, points
 
 Record = dict[str, Any]
 
@@ -59,7 +59,7 @@ def _outcome(comparison: Record, winners: list[Record]) -> str:
     text = f"Exploratory: {' '.join(told)}" if told else ""
     if len(groups) > 1:
         alone_text = f": {'; '.join(alone)}" if alone else ""
-        lead = "Between different test images no difference is tested"
+        lead = "Between different test images no difference is taken"
         return f"{text} {lead}{alone_text}.".strip()
     return text or f"{capital(alone[0])}; no two winners are compared."
 
@@ -81,31 +81,39 @@ def _group_outcome(comparison: Record, winners: list[Record]) -> str:
     if len(others) == 1:
         pair = found.get(frozenset((first["id"], others[0]["id"])))
         if pair is None:
-            return f"{first['title']} and {others[0]['title']} are the same network, so there is nothing to test."
-        return _lowered(verdict(turned(pair, pair["a"]), pair["a"]))
+            return f"{first['title']} and {others[0]['title']} are the same network, so there is nothing to compare."
+        return _told(pair)
     lead = f"of the {len(winners)} winners, {first['title']} has the highest mean test accuracy, {_accuracy(first)}"
     outcomes = [_against(found.get(frozenset((first["id"], other["id"]))), other) for other in others]
     return f"{lead}: {'; '.join(outcomes)}."
 
 
-def _lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-AGAINST = {
-    "better": "better than",
-    "better, too small to matter": "better, by too little to matter, than",
+READINGS = {
+    "ahead": "ahead of",
     "equal within 0.2 points": "equal within 0.2 points to",
     "too close to call": "too close to call with",
     "no verdict": "without a verdict against",
 }
 
 
+def _told(pair: Record) -> str:
+    """Two winners, the one with the higher mean first; no word of a test, since none is made."""
+    reading = pair["reading"]
+    if reading["label"] == "no verdict":
+        return f"no verdict between {pair['title_a']} and {pair['title_b']}: {reading['reason']}."
+    first = f"on the test split {pair['title_a']} is {READINGS[reading['label']]} {pair['title_b']}"
+    return f"{first}, {_gap(pair)}; one search each."
+
+
+def _gap(pair: Record) -> str:
+    compared = pair["comparison"]
+    return f"{points(compared['difference'], signed=True)} (95 % interval {point_interval(compared['interval95'])})"
+
+
 def _against(pair: Record | None, other: Record) -> str:
     if pair is None:
         return f"the same network as {other['title']}"
-    gap = points(pair["comparison"]["difference"], signed=True)
-    return f"{AGAINST[pair['verdict']['label']]} {other['title']} ({gap}, Holm p {p_value(pair['holm_p'])})"
+    return f"{READINGS[pair['reading']['label']]} {other['title']}, {_gap(pair)}"
 
 
 def protocol(comparison: Record) -> str:
@@ -132,13 +140,14 @@ def leaderboard(comparison: Record) -> str:
 
 
 def pairwise(comparison: Record) -> str:
-    labels = [pair["verdict"]["label"] for pair in comparison["pairwise"]["pairs"]]
+    labels = [pair["reading"]["label"] for pair in comparison["pairwise"]["pairs"]]
     if not labels:
-        return "No two finalists of different studies were read on the same test images, so nothing is tested."
-    named = [label.replace("no verdict", "without a verdict") for label in labels]
+        return "No two finalists of different studies were read on the same test images, so nothing is compared."
+    told = {"ahead": "with one side ahead", "no verdict": "without a verdict"}
+    named = [told.get(label, label) for label in labels]
     kinds = [f"{named.count(label)} {label}" for label in dict.fromkeys(named)]
     pairs = count(len(labels), "exploratory pair")
-    return f"Verdicts over {pairs} of finalists of different studies: {listing(kinds)}."
+    return f"By their intervals alone, {pairs} of finalists of different studies: {listing(kinds)}."
 
 
 def cost(comparison: Record) -> str:
