@@ -26,7 +26,7 @@ lint: .venv/dev
 	touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[dev,onnx]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,onnx,postgres]"
 	touch $@ .venv/study
 
 clean:

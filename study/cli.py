@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
 import re
 import shlex
@@ -115,9 +116,22 @@ def build_parser() -> argparse.ArgumentParser:
         ("search", "search every family for good configurations"),
         ("retrain", "train candidates under fresh seeds, and the finalists on train + validation"),
         ("evaluate", "open the test split, once, and seal the record of it"),
-        ("examine", "baselines, ensembles, latency and robustness of the finalists"),
     ):
         _add_work(verb(name, text))
+    examine = verb("examine", "baselines, ensembles, latency and robustness of the finalists; or an ablation, an audit")
+    _add_work(examine)
+    examine.add_argument(
+        "--ablation",
+        nargs="?",
+        type=_duration,
+        const=math.inf,
+        metavar="TIME",
+        help="only this: swap each finalist's choices one at a time, three seeds each, on validation; within TIME, a "
+        "later call adds what is left out (default: all)",
+    )
+    examine.add_argument(
+        "--audit", type=_count, metavar="N", help="only this: run N random pruned trials to the end, on validation"
+    )
 
     report = verb("report", "write report.json and report.html from the study's files")
     _add_study(report)
@@ -188,6 +202,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_study(doctor)
     _add_dataset(doctor)
     doctor.add_argument("--storage", metavar="URL")
+    doctor.add_argument("--repair", action="store_true", help="rebuild a damaged SQLite database from trials.jsonl")
     _add_format(doctor)
     _add_output(doctor)
     return parser
@@ -228,8 +243,9 @@ def _run(args: argparse.Namespace, command: str, started: float) -> int:
 
             return commands.VERBS[args.verb](args, command, started)
     except Interrupted as error:
-        _explain(args, error)
-        print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
+        if args.verb != "dashboard":  # a signal is how it ends: nothing is cut short
+            _explain(args, error)
+            print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
         return error.exit_status
     except StudyError as error:
         _explain(args, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import shlex
 import subprocess
 import sys
@@ -70,8 +71,6 @@ def _dashboard_command(args: argparse.Namespace, files: StudyFiles) -> str:
     words = ["study", "dashboard", "--name", files.name]
     if args.results != Path("results"):
         words += ["--results", str(args.results)]
-    if args.storage:
-        words += ["--storage", "URL"]  # the one that was given: it may hold a password
     return shlex.join(words)
 
 
@@ -98,13 +97,15 @@ def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> Iterator[No
     if not args.dashboard:
         yield
         return
+    from study.config import load_settings
+
     words = [sys.executable, "-m", "study", "dashboard", "--name", files.name, "--results", str(args.results)]
     words += ["--port", str(args.port), "--quiet"] + (["--storage", args.storage] if args.storage else [])
     ended, started = threading.Event(), list[subprocess.Popen[bytes]]()
 
     def start() -> None:
         while not ended.wait(0.2):
-            if files.exists() and (args.storage or files.database.exists()):
+            if files.exists() and (files.database.exists() or args.storage or load_settings(files.settings).storage):
                 started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
                 return
 
@@ -160,10 +161,20 @@ def evaluate(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def examine(args: argparse.Namespace, command: str, started: float) -> int:
-    with _stages(args, command, started, workers=False) as stages:
-        stages.examine(None)
+    trains = args.ablation is not None or args.audit is not None
+    written = []
+    with _stages(args, command, started, workers=trains) as stages:
         files = stages.session.files
-    print(f"examined: {files.test}")
+        if args.ablation is not None:
+            stages.ablate(None if math.isinf(args.ablation) else args.ablation)
+            written.append(files.ablation)
+        if args.audit is not None:
+            stages.audit(args.audit)
+            written.append(files.audit)
+        if not trains:
+            stages.examine(None)
+            written.append(files.test)
+    print(f"examined: {', '.join(map(str, written))}; `study report` shows it")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 import time
@@ -14,11 +15,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import plotly.graph_objects as go
 
-from study.errors import ResultsError, UsageError
+from study.errors import ResultsError, StorageAwayError, UsageError
 from study.interrupts import shielded
 from study.results import StudyFiles, lock_holder
 from study.search.driver import FamilySearch, Search
-from study.search.storage import open_storage, quiet_experimental, storage_url, transaction
+from study.search.lock import storage_holder
+from study.search.storage import open_storage, own_database, quiet_experimental, storage_url, transaction
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
@@ -77,11 +79,17 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
     """The guarded WSGI application over the study's storage."""
     from optuna_dashboard import wsgi
 
-    if url is None and not files.database.exists():
+    url = storage_url(files, url)
+    if url == own_database(files) and not files.database.exists():
         raise ResultsError(f"{files.database} is missing: nothing to show yet; start the search with `study run`")
+    storage = open_storage(url)
+
+    def may_write() -> bool:
+        return write and lock_holder(files) is None and storage_holder(storage, files.name) is None
+
     # Optuna's cache: a page must not read every trial anew.
-    app: Application = wsgi(optuna.storages.get_storage(open_storage(storage_url(files, url))))
-    return guard(app, hosts, lambda: write and lock_holder(files) is None)
+    app: Application = wsgi(optuna.storages.get_storage(storage))
+    return guard(app, hosts, may_write)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -127,7 +135,9 @@ class Publisher:
         from optuna_dashboard import save_note, save_plotly_graph_object
 
         figure = best_so_far(list(search.families.values()))
-        with quiet_experimental(), shielded(), transaction(search.storage):
+        # Without a server the search has other cares than its note.
+        away = contextlib.suppress(StorageAwayError)
+        with away, quiet_experimental(), shielded(), transaction(search.storage):
             for family in search.families.values():
                 save_note(family.stored, self._note(search, family, state))
                 save_plotly_graph_object(family.stored, figure, graph_object_id="best_so_far")

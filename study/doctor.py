@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from study.errors import StudyError
-from study.results import StudyFiles
+from study.errors import ResultsError, StudyError
+from study.results import StudyFiles, StudyLock
 
 Finding = dict[str, Any]
 
@@ -95,14 +95,47 @@ def _study(files: StudyFiles) -> str:
 def _database(files: StudyFiles, storage: str | None) -> str:
     from study.config import load_settings
     from study.results import read_jsonl
-    from study.search.storage import compare_all, open_storage, storage_url
+    from study.search.storage import compare_all, open_storage, own_database, storage_url
 
-    if storage is None and not files.database.exists():
-        raise StudyError(f"{files.database} is missing; was the study made with --storage?")
-    n = compare_all(
-        open_storage(storage_url(files, storage)), load_settings(files.settings), read_jsonl(files.trials_jsonl), files
-    )
+    url = storage_url(files, storage)
+    if url == own_database(files) and not files.database.exists():
+        raise ResultsError(
+            f"{files.database} is missing: rebuild it with `study doctor --name {files.name} --repair`; "
+            "was the study made with --storage?"
+        )
+    opened = open_storage(url)
+    try:
+        n = compare_all(opened, load_settings(files.settings), read_jsonl(files.trials_jsonl), files)
+    finally:
+        opened.engine.dispose()
     return f"{n} finished trials agree with trials.jsonl"
+
+
+def repair(files: StudyFiles, storage: str | None) -> str:
+    """Rebuild a SQLite database that does not agree with trials.jsonl; returns what was done, in words.
+
+    LockedError while a command drives the study; ResultsError if trials.jsonl is damaged, too, or the database is not
+    the study's own file.
+    """
+    from study.config import load_settings
+    from study.results import read_jsonl
+    from study.search.repair import rebuild_database
+    from study.search.storage import hide_password, own_database, storage_url
+
+    settings, url = load_settings(files.settings), storage_url(files, storage)
+    if url != own_database(files):
+        raise ResultsError(
+            f"storage {hide_password(url)} is not {files.database}, the one that can be rebuilt: restore it from a "
+            "backup, or start a new study with --from"
+        )
+    with StudyLock(files):
+        records = read_jsonl(files.trials_jsonl)
+        finding = _ask("database", lambda: _database(files, storage))
+        if finding["sound"]:
+            return f"nothing to repair: {finding['found']}"
+        kept = rebuild_database(files, settings, records)
+    old = f"the old one is kept as {kept}" if kept else "there was none"
+    return f"{files.database} was rebuilt from {len(records)} trials of trials.jsonl; {old}"
 
 
 def _runs(files: StudyFiles) -> str:

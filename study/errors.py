@@ -6,6 +6,7 @@ StudyError                  exit status 1; the message is one line: file, value 
 ├── DataError               a data set's files
 ├── ResultsError            the results folder or a file of a study in it
 │   ├── LockedError         another command holds the study
+│   ├── StorageAwayError    the database's server does not answer
 │   └── ResumeError         the study cannot continue under these settings
 ├── ConfigError             a configuration from which no model or optimizer can be built
 ├── FamilyStoppedError      a family's search gave up; the other families went on
@@ -42,6 +43,10 @@ class ResultsError(StudyError):
 
 
 class LockedError(ResultsError):
+    pass
+
+
+class StorageAwayError(ResultsError):
     pass
 
 

@@ -19,7 +19,7 @@ _raised = False
 
 def _handle(signum: int, _frame: FrameType | None) -> None:
     global _pending, _raised
-    if _raised:
+    if requested():
         # The second signal: the user does not want to wait. Workers end by themselves when their driver is gone.
         os._exit(128 + signum)
     if _shields:
@@ -27,6 +27,11 @@ def _handle(signum: int, _frame: FrameType | None) -> None:
         return
     _raised = True
     raise Interrupted(signum)
+
+
+def requested() -> bool:
+    """Whether a signal has come, held back or not: then nobody should begin to wait."""
+    return _raised or _pending is not None
 
 
 @contextlib.contextmanager
@@ -45,11 +50,12 @@ def catching_signals() -> Iterator[None]:
     finally:
         for signum, handler in previous.items():
             signal.signal(signum, handler)
+        _pending, _raised = None, False
 
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Hold signals back until the end of the block, so that a record is written whole. Keep it short."""
+    """Hold the first signal back until the end of the block, so that a record is written whole. Keep it short."""
     global _shields, _pending, _raised
     _shields += 1
     try:

@@ -98,6 +98,14 @@ class StudyFiles:
         return self.test / "candidates.npz"
 
     @property
+    def ablation(self) -> Path:
+        return self.root / "ablation.json"
+
+    @property
+    def audit(self) -> Path:
+        return self.root / "audit.json"
+
+    @property
     def report_json(self) -> Path:
         return self.root / "report.json"
 

@@ -30,6 +30,7 @@ from study.request import Request
 from study.results import StudyFiles, StudyLock, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
+from study.search.storage import without_password
 from study.space import SearchSpace, bundled_spaces, load_space, parse_space
 from study.training.loop import Precision, TrainingData, choose_precision
 
@@ -64,6 +65,13 @@ class Session:
         if retrain != self.settings.retrain:
             self.settings = self.settings.model_copy(update={"retrain": retrain})
             save_settings(self.settings, self.files.settings)
+
+    def keep_storage(self) -> None:
+        """Let the study remember a storage that was given and could be opened, so that the next command finds it."""
+        if self.request.storage is not None:
+            self.settings = self.settings.model_copy(update={"storage": without_password(self.request.storage)})
+            if self.files.exists():  # else it is written with the first families
+                save_settings(self.settings, self.files.settings)
 
     def save_settings(self, families: dict[str, FamilySettings]) -> None:
         self.settings = self.settings.model_copy(update={"families": {**self.settings.families, **families}})

@@ -20,6 +20,7 @@ from study.results import read_json, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
 from study.search.imports import import_trials, load_source
+from study.search.lock import StorageLock
 from study.search.probe import measure_speeds
 from study.search.storage import open_storage, storage_url, write_trials_csv
 from study.search.watch import RetrainWatch
@@ -45,8 +46,9 @@ class Stages:
         self.session = session
         self.progress = progress
         self._resources = resources
+        self._workers = resources.enter_context(contextlib.ExitStack())
         self._executor: Executor | None = None
-        self._storage: RDBStorage | None = None
+        self._database: tuple[RDBStorage, StorageLock] | None = None
         self.goal = self._goal()
 
     def _goal(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ class Stages:
     def executor(self) -> Executor:
         if self._executor is None:
             session = self.session
-            self._executor = self._resources.enter_context(
+            self._executor = self._workers.enter_context(
                 ProcessExecutor(
                     session.n_workers, session.data, device=str(session.device), precision=session.precision, threads=1
                 )
@@ -84,13 +86,26 @@ class Stages:
 
     @property
     def storage(self) -> RDBStorage:
-        if self._storage is None:
-            self._storage = open_storage(storage_url(self.session.files, self.session.request.storage))
-        return self._storage
+        return self._open_database()[0]
+
+    @property
+    def lock(self) -> StorageLock:
+        return self._open_database()[1]
+
+    def _open_database(self) -> tuple[RDBStorage, StorageLock]:
+        """The storage and the lock on the study in it, held until the command ends."""
+        if self._database is None:
+            session = self.session
+            storage = open_storage(storage_url(session.files, session.request.storage or session.settings.storage))
+            self._resources.callback(storage.engine.dispose)
+            lock = self._resources.enter_context(StorageLock(storage, session.settings.name, self.progress.say))
+            session.keep_storage()
+            self._database = storage, lock
+        return self._database
 
     def close_executor(self) -> None:
         """End the workers before stages that measure or need the cores themselves."""
-        self._resources.close()
+        self._workers.close()
         self._executor = None
 
     # --- search ------------------------------------------------------------------------------------------------------
@@ -106,7 +121,7 @@ class Stages:
             self._import_trials()
             records = read_jsonl(session.files.trials_jsonl)
             allowance = self._allowance(records)
-            search = Search(session.files, session.settings, self.storage, records)
+            search = Search(session.files, session.settings, self.storage, records, self.lock.guarded)
             publisher = Publisher(session.files)
             limits = Limits(allowance, self.goal["n_trials"], self._deadline())
 
@@ -208,7 +223,7 @@ class Stages:
             candidates = self._candidates()
             lengths = self._run_lengths(candidates)
             engine = Engine(str(session.device), session.precision, 1)
-            watch = RetrainWatch(session.settings.name, self.storage)
+            watch = RetrainWatch(session.settings.name, self.storage, self.lock.guarded)
             retraining = Retraining(session.files, session.settings, candidates, lengths, engine, watch)
 
             def observe(retraining: Retraining, run: str | None) -> None:
@@ -314,6 +329,24 @@ class Stages:
             baselines.run(session.files, session.settings, seconds=0.35 * total)
             robustness.run(session.files, session.settings, seconds=0.5 * total, device=str(session.device))
         self._mark_done("examine")
+
+    def ablate(self, seconds: float | None) -> dict[str, Any]:
+        """Swap the finalists' choices one at a time, within `seconds`; None is as long as it takes."""
+        from study.evaluation.ablation import Ablation
+
+        session = self.session
+        with session.ledger.stage("ablation"):
+            engine = Engine(str(session.device), session.precision, 1)
+            ablation = Ablation(session.files, session.settings, engine)
+            return ablation.run(self.executor, seconds, session.ledger.tick)
+
+    def audit(self, n: int) -> dict[str, Any]:
+        """Run `n` pruned trials to their end."""
+        from study.evaluation.audit import Audit
+
+        session = self.session
+        with session.ledger.stage("audit"):
+            return Audit(session.files, session.settings, n).run(self.executor, session.ledger.tick)
 
     def report(self) -> None:
         from study.report.page import write_report

@@ -149,7 +149,10 @@ def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     from study.doctor import examine as examine_health
+    from study.doctor import repair
 
+    if args.repair:
+        print(repair(existing_files(args), args.storage), file=sys.stderr)
     findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage)
     print_rows(findings, args.format)
     return 0 if all(finding["sound"] for finding in findings) else 1

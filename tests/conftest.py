@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 import struct
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy
 import torch
 from optuna.storages import RDBStorage
+from sqlalchemy.engine import Engine
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from postgresql import Server, running_server, skip_or_fail
 
 from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.data.datasets import Dataset, load_train, pixel_statistics
@@ -141,6 +152,41 @@ def files(tmp_path: Path) -> StudyFiles:
 @pytest.fixture
 def storage(files: StudyFiles) -> RDBStorage:
     return open_storage(storage_url(files, None))
+
+
+@pytest.fixture
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests in which no power fails: hundreds of trials need not wait for the disk."""
+
+    def no_sync(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    sqlalchemy.event.listen(Engine, "connect", no_sync)
+    yield
+    sqlalchemy.event.remove(Engine, "connect", no_sync)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A server of these tests alone. A test that stops it starts it again."""
+    skip_or_fail()
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def open_url() -> Iterator[Callable[[str], RDBStorage]]:
+    """Opens a storage whose connections end with the test."""
+    with contextlib.ExitStack() as opened:
+
+        def open_one(url: str) -> RDBStorage:
+            storage = open_storage(url)
+            opened.callback(storage.engine.dispose)
+            return storage
+
+        yield open_one
 
 
 @pytest.fixture

@@ -174,6 +174,27 @@ def test_the_model_says_what_it_refuses_and_was_fitted_once(
         shipping.ship(files, settings, None)  # type: ignore[arg-type]
 
 
+def test_examine_adds_an_ablation_and_an_audit_to_the_report(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = StudyFiles(shutil.copytree(work["results"] / "done", tmp_path / "results" / "done"))
+    flags = ["--results", tmp_path / "results", "--name", "done", "--quiet"]
+    before = files.seal.read_bytes()
+    assert study("examine", *flags, "--data-dir", work["data"], "--workers", "2", "--ablation", "--audit", "2") == 0
+    assert "ablation.json" in capsys.readouterr().out
+    assert files.seal.read_bytes() == before
+    assert study("report", *flags) == 0
+    report = read_json(files.report_json)
+    swaps = {name: entry["ablation"]["rows"] for name, entry in report["mattered"]["families"].items()}
+    assert {name: [row["parameter"] for row in rows] for name, rows in swaps.items()} == {
+        "mlp": ["activation"],
+        "cnn": ["optimizer"],
+    }
+    pruned = sum(states["PRUNED"] for states in report["health"]["states"].values())
+    assert report["health"]["audit"]["drawn"] == min(2, pruned)
+    assert "has no score" not in files.report_html.read_text()
+
+
 def test_doctor_finds_a_sound_study_and_a_changed_trial(
     work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,8 +329,9 @@ def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path
     while process.poll() is None and "watched/mlp" not in seen:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
             seen = answer.read().decode()
-    process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 0
+    assert "interrupted" not in err
     assert "watched/mlp" in seen
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

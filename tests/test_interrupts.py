@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from study.errors import Interrupted
-from study.interrupts import catching_signals, shielded
+from study.interrupts import catching_signals, requested, shielded
 
 
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
@@ -90,6 +90,24 @@ with catching_signals():
         os._exit(1)
 """
     assert _run(script) == 128 + signal.SIGTERM
+
+
+def test_the_second_signal_ends_the_process_at_once_within_a_shield_too() -> None:
+    script = """
+import os, signal
+from study.interrupts import catching_signals, requested, shielded
+with catching_signals(), shielded():
+    os.kill(os.getpid(), signal.SIGINT)
+    assert requested()
+    os.kill(os.getpid(), signal.SIGHUP)
+"""
+    assert _run(script) == 128 + signal.SIGHUP
+
+
+def test_a_signal_is_forgotten_with_the_command_that_it_ended() -> None:
+    with pytest.raises(Interrupted), catching_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert not requested()
 
 
 def test_a_hang_up_stays_ignored_under_nohup() -> None:

@@ -6,6 +6,8 @@ and its reports are stored with it, or about a second after they happened.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,16 +19,17 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from study.config import FamilySettings, StudySettings
-from study.errors import FamilyStoppedError, Interrupted, StudyError
+from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
 from study.results import StudyFiles, append_jsonl
+from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
 from study.search.samplers import fix_parameters, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, reconcile, record_of, sweep
-from study.search.tables import read_trials
+from study.search.tables import damage_explained, read_trials
 from study.seeds import derive_seed
 from study.space import SearchSpace, parse_space, sample, warm_start_params
 from study.training.loop import Schedule
@@ -120,16 +123,18 @@ class Search:
         settings: StudySettings,
         storage: RDBStorage,
         records: list[dict[str, Any]],
+        guard: Guard = at_once,
     ) -> None:
         self.storage = storage
         self._files = files
         self._settings = settings
-        self._mirror = Mirror(storage)
+        self._mirror = Mirror(storage, guard)
         self._written = time.monotonic()
         spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
         # The same number for every family: the one whose space offers fewest decides.
         self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
-        self.families = {name: self._open(name, space, records) for name, space in spaces.items()}
+        with damage_explained():
+            self.families = {name: self._open(name, space, records) for name, space in spaces.items()}
         self.limits = Limits()
 
     def _open(self, name: str, space: SearchSpace, records: list[dict[str, Any]]) -> FamilySearch:
@@ -141,6 +146,7 @@ class Search:
         study = self._mirror.open(stored, trials)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
         search = FamilySearch(name, space, family, study, stored, ours)
+        search.failures_in_a_row = min(_failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
         search.proposals.extend(self._open_proposals(search))
         return search
@@ -161,7 +167,8 @@ class Search:
             self._loop(executor, observe)
         except BaseException as error:
             reason = str(error) if isinstance(error, StudyError | Interrupted) else type(error).__name__
-            self._abandon(executor, f"interrupted: {reason}")
+            with contextlib.suppress(ResultsError):  # why the search ends matters more; the next command sweeps
+                self._abandon(executor, f"interrupted: {reason}")
             raise
         stopped = [family for family in self.families.values() if family.stopped]
         if stopped:
@@ -363,6 +370,13 @@ class Search:
                         flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
                         self._drop(flight, reason)
             self._write()
+
+
+def _failures_at_the_end(records: list[dict[str, Any]]) -> int:
+    """How many trials failed by their own cause since the last one that did not. A family that was stopped by them may
+    try once more with every command, since its user may have mended the cause."""
+    states = [record["state"] for record in records if record["counted"]]
+    return sum(1 for _ in itertools.takewhile(lambda state: state == "FAIL", reversed(states)))
 
 
 def _repeat(record: dict[str, Any]) -> Proposal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,19 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
 )
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
 from study.config import StudySettings, load_settings
 from study.errors import ResumeError
 from study.results import StudyFiles, append_jsonl, check_study_name, read_jsonl
-from study.search.storage import open_study, record_of, transaction
+from study.search.storage import open_study, record_of, transaction, trial_of
 from study.search.tables import insert_trial, read_trials
 from study.space import SearchSpace, parse_space, sample
 
-_COPIED = ("seed", "config", "rungs", "seconds", "training_seconds", "worker", "n_parameters", "flops", "reason")
+_OF_THE_OLD_SEARCH = ("draw", "attempt", "counted")  # what a trial was there, and an imported one is not
 
 
 class _Misfit(Exception):
@@ -130,16 +130,6 @@ def _as_new(record: dict[str, Any], space: SearchSpace, there: set[tuple[int | N
 
 
 def _trial(record: dict[str, Any], config: dict[str, Any], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
-    attrs = {key: record[key] for key in _COPIED if record.get(key) is not None}
-    complete = record["state"] == "COMPLETE"
-    trial = create_trial(
-        state=TrialState[record["state"]],
-        value=record["value"] if complete else None,
-        params=record["parameters"],
-        distributions=distributions,
-        user_attrs={**attrs, "config": config, "role": "imported"},
-        intermediate_values={rung["examples"]: rung["accuracy"] for rung in record["rungs"]},
-    )
-    for attribute, key in (("datetime_start", "start"), ("datetime_complete", "end")):
-        setattr(trial, attribute, datetime.fromisoformat(record[key]).astimezone().replace(tzinfo=None))
-    return trial
+    kept = {key: value for key, value in record.items() if key not in _OF_THE_OLD_SEARCH}
+    texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
+    return trial_of({**kept, "distributions": texts, "config": config, "role": "imported"})

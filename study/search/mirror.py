@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.engine import Connection
 
 from study.errors import ResultsError
+from study.search.lock import Guard, at_once
 from study.search.storage import transaction
 from study.search.tables import insert_trial, update_trial
 
@@ -42,8 +43,9 @@ class _Unfinished:
 class Mirror:
     """Studies whose only writer this is: a trial has the same number in memory and in the storage."""
 
-    def __init__(self, storage: RDBStorage) -> None:
+    def __init__(self, storage: RDBStorage, guard: Guard = at_once) -> None:
         self._storage = storage
+        self._guard = guard
         self._memory = InMemoryStorage()
         self._studies: dict[str, _Twins] = {}
         self._unfinished: dict[int, _Unfinished] = {}
@@ -82,13 +84,16 @@ class Mirror:
         due = {trial_id: trial for trial_id, trial in now.items() if trial != self._unfinished[trial_id].written}
         if not due:
             return []
+        return self._written(due, self._guard(lambda: self._store(due)))
+
+    def _store(self, due: dict[int, FrozenTrial]) -> dict[int, int]:
+        """Write what is due at once; returns its ids in the storage."""
         with transaction(self._storage) as connection:
             for twins in self._studies.values():
                 self._write_attributes(twins)
-            stored_ids = {
+            return {
                 trial_id: _write_trial(connection, self._unfinished[trial_id], trial) for trial_id, trial in due.items()
             }
-        return self._written(due, stored_ids)
 
     def _write_attributes(self, twins: _Twins) -> None:
         for key, value in self._attributes(twins).items():
@@ -116,14 +121,19 @@ class Mirror:
 
 def _write_trial(connection: Connection, unfinished: _Unfinished, trial: FrozenTrial) -> int:
     """Insert or update a trial; returns its id in the storage."""
-    if unfinished.stored_id is not None and unfinished.written is not None:
-        update_trial(connection, unfinished.stored_id, unfinished.written, trial)
-        return unfinished.stored_id
     study = unfinished.twins.stored
+    if unfinished.stored_id is not None and unfinished.written is not None:
+        if not update_trial(connection, unfinished.stored_id, unfinished.written, trial):
+            raise _meddled(study, f"trial {trial.number} was ended in the storage")
+        return unfinished.stored_id
     stored_id, number = insert_trial(connection, study._study_id, trial)
     if number != trial.number:
-        raise ResultsError(
-            f"study {study.study_name}: trial {trial.number} became number {number} in the storage, so another "
-            "program writes to it; end that, then continue with the same command"
-        )
+        raise _meddled(study, f"trial {trial.number} became number {number} in the storage")
     return stored_id
+
+
+def _meddled(study: optuna.Study, seen: str) -> ResultsError:
+    return ResultsError(
+        f"study {study.study_name}: {seen}, so another program writes to it; "
+        "end that, then continue with the same command"
+    )

@@ -5,61 +5,145 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 import sqlalchemy
-from optuna.distributions import distribution_to_json
-from optuna.exceptions import StorageInternalError
+from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import Connection, ExceptionContext
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from study.config import StudySettings
-from study.errors import ResultsError, UsageError
-from study.results import StudyFiles, append_jsonl, write_csv
-from study.search.tables import read_trials
+from study.config import StudySettings, load_settings
+from study.errors import ResultsError, StorageAwayError, UsageError
+from study.results import StudyFiles, append_jsonl, replacing, write_csv
+from study.search.tables import DAMAGE, read_trials
 
 _SQLITE_TIMEOUT = 60  # seconds
+# libpq would wait without end for a server that does not even refuse. Seconds, but for the last one, milliseconds.
+_LIBPQ_PATIENCE = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "tcp_user_timeout": 20_000}
 Direction = Literal["minimize", "maximize"]
 
 
 def storage_url(files: StudyFiles, url: str | None) -> str:
-    return url or f"sqlite:///{files.database.resolve()}"
+    """Where the study's trials are: at `url`, else where the study was last driven, else in its folder."""
+    stored = load_settings(files.settings).storage if url is None and files.exists() else url
+    return stored or own_database(files)
+
+
+def own_database(files: StudyFiles) -> str:
+    return f"sqlite:///{files.database.resolve()}"
 
 
 def hide_password(url: str) -> str:
     parsed = sqlalchemy.make_url(url)
-    secrets = {key: "hidden" for key in parsed.query if "pass" in key.lower()}
-    return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
+    return parsed.update_query_dict(dict.fromkeys(_secret_keys(parsed), "hidden")).render_as_string(hide_password=True)
+
+
+def without_password(url: str) -> str:
+    """The URL as study.toml keeps it: without a password, and with an absolute path."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        parsed = parsed.set(database=str(Path(parsed.database).resolve()))
+    # None would leave the password as it was.
+    bare = URL.create(
+        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, query=parsed.query
+    )
+    return bare.difference_update_query(_secret_keys(parsed)).render_as_string(hide_password=False)
+
+
+def _secret_keys(url: URL) -> list[str]:
+    return [key for key in url.query if key.lower().endswith("password")]
+
+
+def _parse(url: str) -> URL:
+    try:
+        return sqlalchemy.make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise UsageError("storage URL cannot be read: expected sqlite:///FILE or postgresql+psycopg://...") from None
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Open or create the storage. ResultsError, without a password in it, when that cannot be done."""
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except (SQLAlchemyError, ValueError):
-        raise UsageError("storage URL cannot be read: expected sqlite:///FILE or postgresql+psycopg://...") from None
-    arguments = {"connect_args": {"timeout": _SQLITE_TIMEOUT}} if parsed.get_backend_name() == "sqlite" else {}
+    """Open or create the storage. ResultsError, without a password in it, when that cannot be done, and from then on
+    whenever the database fails: StorageAwayError if its server does not answer."""
+    parsed = _parse(url)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return RDBStorage(url, engine_kwargs=arguments)
-    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
+        _create_whole(parsed)
+        storage = RDBStorage(url, engine_kwargs={"connect_args": connect_arguments(parsed)})
+    except (*DAMAGE, RuntimeError, OSError) as error:
         raise ResultsError(
-            f"storage {hide_password(url)} cannot be opened: {_cause(error.__cause__ or error)}"
+            f"storage {hide_password(url)} cannot be opened: {_cause(error.__cause__ or error)}{_where_from(parsed)}"
         ) from None
     except ImportError:
         raise UsageError(
             f"storage {hide_password(url)} needs the driver {parsed.get_driver_name()}, which is not installed; "
             "expected sqlite:///FILE, or postgresql+psycopg://... with pip install 'digit-study[postgres]'"
         ) from None
+    explain_failures(storage.engine)
+    return storage
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """How patient a connection is; what the URL says itself comes first."""
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": _SQLITE_TIMEOUT}
+    patience = _LIBPQ_PATIENCE if url.get_driver_name().startswith("psycopg") else {}
+    return {name: value for name, value in patience.items() if name not in url.query}
+
+
+def _create_whole(url: URL) -> None:
+    """Put a new SQLite file in place with all its tables.
+
+    SQLite commits each table and each index by itself. A crash after a table and before its index would leave a
+    database without that index for good, and the names of studies unique no more.
+    """
+    path = Path(url.database or ":memory:")
+    if url.get_backend_name() != "sqlite" or not path.parent.is_dir() or str(path).startswith((":", "file:")):
+        return
+    if not path.exists() or path.stat().st_size == 0:
+        with replacing(path) as part:
+            RDBStorage(f"sqlite:///{part}").engine.dispose()
+
+
+def _where_from(url: URL) -> str:
+    """What a user may have forgotten: study.toml keeps no password."""
+    if url.get_backend_name() != "postgresql" or url.password is not None:
+        return ""
+    return "; the password, if it needs one, is expected in PGPASSWORD, ~/.pgpass or --storage"
 
 
 def _cause(error: BaseException) -> str:
     """What the database said, in one line."""
     return " ".join(str(error).split())[:200]
+
+
+def explain_failures(engine: Engine) -> None:
+    """Raise what the database says as ResultsError, save that a row is there already, from which Optuna learns."""
+
+    def explain(context: ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if error is not None and not isinstance(error, IntegrityError):
+            raise _failure(engine, context)
+
+    sqlalchemy.event.listen(engine, "handle_error", explain)
+
+
+def _failure(engine: Engine, context: ExceptionContext) -> ResultsError:
+    away = engine.dialect.name != "sqlite" and (context.is_disconnect or context.connection is None)
+    kind = StorageAwayError if away else ResultsError
+    return kind(
+        f"storage {shown_url(engine)} cannot be read or written: {_cause(context.original_exception)}; "
+        "mend that (`study doctor` tells a damaged database), then continue with the same command"
+    )
+
+
+def shown_url(engine: Engine) -> str:
+    """Where an engine's database is, without its password."""
+    return hide_password(engine.url.render_as_string(hide_password=False))
 
 
 @contextlib.contextmanager
@@ -73,10 +157,7 @@ def transaction(storage: RDBStorage) -> Iterator[Connection]:
 
     def stop(context: ExceptionContext) -> None:
         if context.sqlalchemy_exception is not None:  # Optuna would try again, though this transaction is over
-            raise ResultsError(
-                f"storage {hide_password(storage.url)} cannot be written: {_cause(context.original_exception)}; "
-                "mend that, then continue with the same command"
-            )
+            raise _failure(storage.engine, context)
 
     sqlalchemy.event.listen(storage.engine, "handle_error", stop)
     try:
@@ -102,6 +183,24 @@ def open_study(storage: BaseStorage, name: str, metric: str, direction: Directio
         with quiet_experimental():
             study.set_metric_names([metric])
     return study
+
+
+# What of a record is kept as an attribute of the stored trial.
+_ATTRIBUTES = (
+    "config",
+    "rungs",
+    "reason",
+    "role",
+    "draw",
+    "seed",
+    "attempt",
+    "counted",
+    "seconds",
+    "training_seconds",
+    "worker",
+    "n_parameters",
+    "flops",
+)
 
 
 def record_of(trial: FrozenTrial, family: str) -> dict[str, Any]:
@@ -138,11 +237,30 @@ def record_of(trial: FrozenTrial, family: str) -> dict[str, Any]:
     }
 
 
-def _witness(trial: FrozenTrial) -> dict[str, Any]:
-    """The part of a trial's record that is compared."""
-    rungs, seed = trial.user_attrs.get("rungs"), trial.user_attrs.get("seed")
-    value = rungs[-1]["accuracy"] if rungs else None
-    return {"state": trial.state.name, "parameters": trial.params, "value": value, "seed": seed}
+def trial_of(record: dict[str, Any]) -> FrozenTrial:
+    """The trial that a line of trials.jsonl tells of: what `record_of` would make that line from."""
+    trial = create_trial(
+        state=TrialState[record["state"]],
+        value=_told_value(record),
+        params=record["parameters"],
+        distributions={name: json_to_distribution(text) for name, text in record["distributions"].items()},
+        user_attrs={key: record[key] for key in _ATTRIBUTES if record.get(key) is not None},
+        intermediate_values=_values_at_rungs(record),
+    )
+    trial.number = record["number"]
+    for attribute, key in (("datetime_start", "start"), ("datetime_complete", "end")):
+        moment = record[key] and datetime.fromisoformat(record[key]).astimezone().replace(tzinfo=None)
+        setattr(trial, attribute, moment)
+    return trial
+
+
+def _told_value(record: dict[str, Any]) -> float | None:
+    """The value of a stored trial: Optuna gives a pruned one its last report."""
+    return record["value"] if record["state"] in ("COMPLETE", "PRUNED") else None
+
+
+def _values_at_rungs(record: dict[str, Any]) -> dict[int, float]:
+    return {rung["examples"]: rung["accuracy"] for rung in record["rungs"]}
 
 
 def reconcile(
@@ -151,7 +269,7 @@ def reconcile(
     """Compare the database's trials with trials.jsonl; return the records of this family.
 
     A trial that the database has and the file does not (a crash between the two writes) is appended; anything else
-    that differs raises ResultsError with its number, because then one of the two is damaged.
+    that differs raises ResultsError with its number: the file has checksums, so that the database is damaged.
     """
     ours, missing = compare(trials, family, records, files)
     for record in missing:
@@ -165,20 +283,35 @@ def compare(
     """(records of this family, records of the finished trials in the database that are not among them)."""
     ours = {record["number"]: record for record in records if record["family"] == family}
     stored = {trial.number: trial for trial in trials if trial.state.is_finished()}
-    lost = sorted(ours.keys() - stored.keys())
-    if lost:
+    found = {number: _difference(stored.get(number), family, ours[number]) for number in sorted(ours)}
+    differing = {number: difference for number, difference in found.items() if difference}
+    if differing:
+        first, difference = next(iter(differing.items()))
+        all_of_them = f" (differing: {', '.join(map(str, differing))})" if len(differing) > 1 else ""
         raise ResultsError(
-            f"{files.root}: trial {lost[0]} of {family} is in trials.jsonl but not in the database; "
-            "the database is damaged: restore it, or start a new study with --from"
+            f"{files.root}: trial {first} of {family}{difference}{all_of_them}; the database is damaged: "
+            f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
         )
-    for number, record in ours.items():
-        for key, value in _witness(stored[number]).items():
-            if value != record[key]:
-                raise ResultsError(
-                    f"{files.root}: trial {number} of {family}: {key} is {value!r} in the database and "
-                    f"{record[key]!r} in trials.jsonl; one is damaged: restore it, or start anew with --from"
-                )
     return list(ours.values()), [record_of(stored[number], family) for number in sorted(stored.keys() - ours.keys())]
+
+
+def _difference(trial: FrozenTrial | None, family: str, record: dict[str, Any]) -> str | None:
+    """In which way a stored trial is not what its record says. Times are left out: an hour of the clock that comes
+    twice in autumn is told apart by the record alone."""
+    if trial is None:
+        return " is in trials.jsonl but not in the database"
+    stored = record_of(trial, family)
+    for key in stored.keys() & record.keys() - {"start", "end"}:
+        if stored[key] != record[key]:
+            return f": {key} is {stored[key]!r:.100} in the database and {record[key]!r:.100} in trials.jsonl"
+    told = _told_value(record)
+    # What ranks a pruned trial are its reports; it may have been stored without a value.
+    unranked = record["state"] == "PRUNED" and trial.value is None
+    other_reports = trial.intermediate_values != _values_at_rungs(record)
+    # Reports of a trial that was cut short are used by nobody, and not recorded.
+    if (trial.value != told and not unranked) or (record["counted"] and other_reports):
+        return f": its values are {trial.intermediate_values!r:.100} in the database, others in trials.jsonl"
+    return None
 
 
 def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles) -> int:
@@ -188,7 +321,10 @@ def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict
         try:
             study_id = storage.get_study_id_from_name(f"{settings.name}/{family}")
         except KeyError:
-            raise ResultsError(f"{files.root}: the database does not know family {family}; restore it") from None
+            raise ResultsError(
+                f"{files.root}: the database does not know family {family}: "
+                f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
+            ) from None
         agreed += len(compare(read_trials(storage, study_id), family, records, files)[0])
     return agreed
 

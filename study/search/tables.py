@@ -7,10 +7,11 @@ own models (its schema is that of version 3.2): a trial written here is what Opt
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +19,7 @@ from typing import Any
 
 import sqlalchemy
 from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
@@ -26,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ResultsError
 
+DAMAGE = (SQLAlchemyError, StorageInternalError, LookupError, ValueError, TypeError, AssertionError)
 ByTrial = defaultdict[int, dict[Any, Any]]
 Rows = dict[Any, dict[str, Any]]
 _COLUMNS = ("trial_id", "number", "state", "datetime_start", "datetime_complete")
@@ -43,13 +46,19 @@ class StoredTrial(FrozenTrial):
 
 def read_trials(storage: RDBStorage, study_id: int) -> list[FrozenTrial]:
     """The trials of a study by number. ResultsError if the database does not answer, or holds what no trial could."""
+    with damage_explained(), storage.engine.connect() as connection:
+        return _Reader(connection, study_id).trials()
+
+
+@contextlib.contextmanager
+def damage_explained() -> Iterator[None]:
+    """Raise what reading a damaged database ends in as ResultsError."""
     try:
-        with storage.engine.connect() as connection:
-            return _Reader(connection, study_id).trials()
-    except (SQLAlchemyError, LookupError, ValueError, TypeError, AssertionError) as error:
+        yield
+    except DAMAGE as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ResultsError(
-            f"the database cannot be read: {cause}; restore it, or start a new study with --from"
+            f"the database cannot be read: {cause}; rebuild it with `study doctor --repair`, or restore it"
         ) from error
 
 
@@ -147,13 +156,15 @@ def insert_trial(connection: Connection, study_id: int, trial: FrozenTrial) -> t
     return trial_id, number
 
 
-def update_trial(connection: Connection, trial_id: int, before: FrozenTrial, now: FrozenTrial) -> None:
-    """Store what has become of a trial since it was stored as `before`."""
+def update_trial(connection: Connection, trial_id: int, before: FrozenTrial, now: FrozenTrial) -> bool:
+    """Store what has become of a trial since it was stored as `before`; False if it is in another state by now."""
+    trials = models.TrialModel.__table__
+    as_before = sqlalchemy.and_(trials.c.trial_id == trial_id, trials.c.state == before.state)
+    if connection.execute(sqlalchemy.update(trials).where(as_before).values(_head(now))).rowcount != 1:
+        return False
     for part in _PARTS:
         _write_rows(connection, trial_id, part, part.rows(before), part.rows(now))
-    if _head(now) != _head(before):
-        trials = models.TrialModel.__table__
-        connection.execute(sqlalchemy.update(trials).where(trials.c.trial_id == trial_id).values(_head(now)))
+    return True
 
 
 def _write_rows(connection: Connection, trial_id: int, part: _Part, before: Rows, now: Rows) -> None:

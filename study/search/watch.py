@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
 
+from study.errors import ResultsError
 from study.execution.jobs import Finished, Job
 from study.interrupts import shielded
+from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.storage import open_study, sweep
 from study.search.tables import read_trials
@@ -18,10 +21,10 @@ class RetrainWatch:
     """Mirrors runs into a study of their own. Its value is the training loss, to be minimised: the one figure that a
     final run, which has no validation images left, shares with a candidate."""
 
-    def __init__(self, name: str, storage: RDBStorage) -> None:
+    def __init__(self, name: str, storage: RDBStorage, guard: Guard = at_once) -> None:
         stored = open_study(storage, f"{name}/retrain", "training loss", "minimize")
         sweep(storage, stored)
-        self._mirror = Mirror(storage)
+        self._mirror = Mirror(storage, guard)
         self._study = self._mirror.open(stored, read_trials(storage, stored._study_id))
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: dict[str, int] = {}
@@ -66,4 +69,5 @@ class RetrainWatch:
                 trial.set_user_attr("reason", reason)
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             self._trials.clear()
-            self._mirror.write()
+            with contextlib.suppress(ResultsError):  # why the command ends matters more; the next one sweeps
+                self._mirror.write()

@@ -3,126 +3,41 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
-from sqlalchemy.engine import Engine
+from bench import (
+    RUNGS,
+    Bench,
+    PowerFailure,
+    Settings,
+    Stop,
+    interrupting,
+    metrics,
+    outcomes,
+    power_until,
+    work,
+)
 
-from study.config import StudySettings
 from study.errors import ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, Report
-from study.execution.worker import DriverLeftError, Work
-from study.results import StudyFiles, append_jsonl, read_jsonl
+from study.execution.worker import DriverLeftError
+from study.results import StudyFiles, append_jsonl
 from study.search import driver
 from study.search.driver import Limits, Search
-from study.search.storage import compare_all, open_storage, record_of, storage_url
+from study.search.storage import compare_all, open_storage, storage_url
 from study.seeds import derive_seed
 from study.training.loop import OnRung
-
-RUNGS = (100, 300, 900)
-Settings = Callable[..., StudySettings]
-
-
-def quality(job: Job) -> float:
-    """Between 0 and 1, best at a learning rate of 0.02; the seed matters a little."""
-    distance = abs(math.log10(job.config["learning_rate"] / 0.02))
-    return 0.9 / (1 + distance) + job.seed % 1000 / 1e5
-
-
-def metrics(accuracy: float) -> dict[str, Any]:
-    return {"accuracy": accuracy, "nll_scaled": 1 - accuracy, "temperature": 1.0, "training_seconds": 0.01}
-
-
-def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
-    for rung, examples in enumerate(RUNGS):
-        if not on_rung(examples, metrics(quality(job) * (rung + 1) / len(RUNGS))):
-            break
-    return {"n_parameters": 10, "flops": None, "training_seconds": 0.01}
-
-
-class Bench:
-    """A study on disk; every `search` opens it anew, as another command would."""
-
-    def __init__(self, files: StudyFiles, settings: StudySettings) -> None:
-        self.files = files
-        self.settings = settings
-
-    def open(self) -> Search:
-        storage = open_storage(storage_url(self.files, None))
-        return Search(self.files, self.settings, storage, self.records)
-
-    def search(
-        self,
-        limits: Limits,
-        work: Work = work,
-        n_workers: int = 1,
-        observe: Callable[[Search, dict[str, Any] | None], None] = lambda *_: None,
-    ) -> Search:
-        search = self.open()
-        try:
-            with InProcessExecutor(n_workers, work) as executor:
-                search.run(executor, limits, observe)
-        finally:
-            self.compare(search)
-        return search
-
-    def compare(self, search: Search) -> None:
-        """The memory that sampler and pruner saw is what the database holds, with the same numbers."""
-        for name, family in search.families.items():
-            assert list(map(content, family.study.get_trials())) == list(map(content, self.trials(name)))
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return read_jsonl(self.files.trials_jsonl)
-
-    @property
-    def counted(self) -> list[dict[str, Any]]:
-        return [record for record in self.records if record["counted"]]
-
-    def trials(self, family: str) -> list[optuna.trial.FrozenTrial]:
-        storage = open_storage(storage_url(self.files, None))
-        return optuna.load_study(study_name=f"tiny/{family}", storage=storage).get_trials()
-
-    def check(self) -> None:
-        """Nothing is RUNNING, and every record is what the database holds."""
-        stored = [
-            record_of(trial, family)
-            for family in self.settings.families
-            for trial in self.trials(family)
-            if trial.state.is_finished() or pytest.fail(f"{family} {trial.number} is {trial.state.name}")
-        ]
-        order = [(record["family"], record["number"]) for record in self.records]
-        assert len(set(order)) == len(order)
-        assert sorted(self.records, key=lambda r: (r["family"], r["number"])) == sorted(
-            stored, key=lambda r: (r["family"], r["number"])
-        )
-
-
-def content(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    return {key: value for key, value in vars(trial).items() if key != "_trial_id"}
 
 
 @pytest.fixture
 def bench(files: StudyFiles, make_settings: Settings) -> Bench:
     return Bench(files, make_settings())
-
-
-def outcome(record: dict[str, Any]) -> dict[str, Any]:
-    """What an identical rerun repeats: all but clocks, trial numbers and attempts."""
-    kept = ("draw", "family", "parameters", "config", "state", "value", "nll", "seed", "role", "examples")
-    return {key: record[key] for key in kept}
-
-
-def outcomes(bench: Bench) -> list[dict[str, Any]]:
-    return sorted(map(outcome, bench.counted), key=lambda record: (record["family"], record["draw"]))
 
 
 # --- totals and records ----------------------------------------------------------------------------------------------
@@ -226,20 +141,6 @@ def test_every_family_gets_as_many_warm_starts_as_the_others(files: StudyFiles, 
 # --- interruption and resumption -------------------------------------------------------------------------------------
 
 
-class Stop(Exception):
-    """Stands for a signal."""
-
-
-def interrupting(after: int) -> Callable[[Search, dict[str, Any] | None], None]:
-    count = itertools.count(1)
-
-    def observe(*_: object) -> None:
-        if next(count) == after:
-            raise Stop
-
-    return observe
-
-
 def search_in_pieces(bench: Bench, n_trials: int, every: int, n_workers: int = 1) -> int:
     """Interrupt at every `every`-th observation and continue; returns how often."""
     for pieces in itertools.count():
@@ -325,27 +226,6 @@ def test_a_driver_killed_in_the_middle_of_an_ask_repeats_no_draw(bench: Bench) -
     bench.check()
     assert Counter(record["family"] for record in bench.counted) == {"mlp": 5, "cnn": 5}
     assert sorted(r["draw"] for r in bench.counted if r["family"] == "mlp") == [0, 1, 2, 3, 4]
-
-
-class PowerFailure(Exception):
-    """Nothing is written any more."""
-
-
-@contextmanager
-def power_until(statement: int) -> Iterator[list[object]]:
-    """From this SQL statement on, counted from 1, each one fails. Yields what was executed."""
-    executed: list[object] = []
-
-    def fail(_: object, cursor: object, *__: object) -> None:
-        if len(executed) + 1 >= statement:
-            raise PowerFailure
-        executed.append(cursor)
-
-    sqlalchemy.event.listen(Engine, "before_cursor_execute", fail)
-    try:
-        yield executed
-    finally:
-        sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
@@ -485,6 +365,29 @@ def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> 
     assert len(bench.records) == 18
     failed = next(record for record in bench.records if record["state"] == "FAIL")
     assert (failed["reason"], failed["counted"], failed["value"]) == ("ValueError: no", True, None)
+
+
+def failing(_job: Job, _on_rung: OnRung) -> dict[str, Any]:
+    raise ValueError("no")
+
+
+def test_failures_in_a_row_are_counted_over_commands(bench: Bench) -> None:
+    bench.search(Limits(n_trials=3), failing)
+    with pytest.raises(StudyError, match="stopped after 5 failures in a row"):
+        bench.search(Limits(n_trials=9), failing)
+    assert all(5 <= n <= 6 for n in Counter(record["family"] for record in bench.counted).values())
+
+
+def test_a_family_that_was_stopped_may_try_once_more_with_every_command(bench: Bench) -> None:
+    with pytest.raises(StudyError, match="failures in a row"):
+        bench.search(Limits(n_trials=9), failing)
+    before = Counter(record["family"] for record in bench.counted)
+    with pytest.raises(StudyError, match="failures in a row"):
+        bench.search(Limits(n_trials=9), failing)
+    tried = Counter(record["family"] for record in bench.counted) - before
+    assert all(1 <= n <= 2 for n in tried.values())  # one is prepared ahead
+    bench.search(Limits(n_trials=9))
+    assert Counter(record["family"] for record in bench.counted) == {"mlp": 9, "cnn": 9}
 
 
 def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database(bench: Bench) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from bench import content, failing_statement
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from study.errors import ResultsError
 from study.search.mirror import Mirror
@@ -42,31 +40,9 @@ class Pair:
         return [list(map(content, study.get_trials())) for study in (self.study, self.stored)]
 
 
-def content(trial: FrozenTrial) -> dict[str, Any]:
-    return {key: value for key, value in vars(trial).items() if key != "_trial_id"}
-
-
 @pytest.fixture
 def pair(storage: RDBStorage) -> Pair:
     return Pair(storage)
-
-
-@contextmanager
-def failing(storage: RDBStorage, at: int) -> Iterator[None]:
-    """The `at`-th statement, counted from 1, does not succeed."""
-    count = itertools.count(1)
-
-    def fail(*_: object) -> None:
-        if next(count) == at:
-            raise sqlite3.OperationalError("database is locked")
-
-    for event in ("do_execute", "do_executemany", "do_execute_no_params"):
-        sqlalchemy.event.listen(storage.engine, event, fail)
-    try:
-        yield
-    finally:
-        for event in ("do_execute", "do_executemany", "do_execute_no_params"):
-            sqlalchemy.event.remove(storage.engine, event, fail)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -188,8 +164,8 @@ def test_a_write_that_fails_anywhere_stores_nothing_and_the_next_stores_all(pair
         busy(pair)
         before = pair.trials()[1]
         with (
-            pytest.raises(ResultsError, match=r"cannot be written: database is locked; .*same command$"),
-            failing(pair.storage, at),
+            pytest.raises(ResultsError, match=r"cannot be read or written: database is locked; .*same command$"),
+            failing_statement(at),
         ):
             pair.mirror.write()
         assert pair.trials()[1] == before
@@ -205,7 +181,7 @@ def test_a_failing_commit_stores_nothing(pair: Pair, monkeypatch: pytest.MonkeyP
     pair.ask()
     with monkeypatch.context() as patch:
         patch.setattr(pair.storage.engine.dialect, "do_commit", fail)
-        with pytest.raises(ResultsError, match="cannot be written: disk I/O error"):
+        with pytest.raises(ResultsError, match="cannot be read or written: disk I/O error"):
             pair.mirror.write()
     assert pair.trials()[1] == []
     pair.mirror.write()
@@ -220,6 +196,16 @@ def test_a_number_taken_by_another_program_is_an_error_and_writes_nothing(pair: 
     with pytest.raises(ResultsError, match="trial 1 became number 2 in the storage"):
         pair.mirror.write()
     assert [trial.state.name for trial in pair.stored.trials] == ["COMPLETE", "RUNNING"]
+
+
+def test_a_trial_ended_by_another_program_is_an_error_and_writes_nothing(storage: RDBStorage, pair: Pair) -> None:
+    trial = pair.ask()
+    pair.mirror.write()
+    sweep(storage, pair.stored)
+    pair.study.tell(trial, 0.5)
+    with pytest.raises(ResultsError, match="trial 0 was ended in the storage, so another program writes to it"):
+        pair.mirror.write()
+    assert [(stored.state.name, stored.value) for stored in pair.stored.trials] == [("FAIL", None)]
 
 
 def test_a_study_with_missing_trials_is_refused(pair: Pair) -> None:

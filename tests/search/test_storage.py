@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
+from bench import PowerFailure, power_until
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from postgresql import Server
 
-from study.config import StudySettings
+from study.config import StudySettings, save_settings
 from study.errors import ResultsError, StudyError
 from study.results import StudyFiles, append_jsonl, read_jsonl
 from study.search.storage import (
@@ -22,8 +27,26 @@ from study.search.storage import (
     record_of,
     storage_url,
     sweep,
+    trial_of,
+    without_password,
     write_trials_csv,
 )
+
+Open = Callable[[str], RDBStorage]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, files: StudyFiles) -> str:
+    """One contract: what asks for `url`, `storage` or `study` runs over both."""
+    if request.param == "sqlite":
+        return storage_url(files, None)
+    server: Server = request.getfixturevalue("postgresql")
+    return server.url()
+
+
+@pytest.fixture
+def storage(url: str, open_url: Open) -> RDBStorage:
+    return open_url(url)
 
 
 @pytest.fixture
@@ -31,10 +54,16 @@ def study(storage: RDBStorage) -> optuna.Study:
     return open_study(storage, "tiny/mlp", "accuracy", "maximize")
 
 
+def content(trial: FrozenTrial) -> dict[str, Any]:
+    """All of a trial but its attributes, which its record spells out."""
+    return {key: value for key, value in vars(trial).items() if key not in ("_trial_id", "_user_attrs")}
+
+
 def told(study: optuna.Study, accuracy: float = 0.5, state: TrialState = TrialState.COMPLETE) -> dict[str, Any]:
     trial = study.ask()
     trial.suggest_float("x", 0.0, 1.0)
     trial.suggest_categorical("kind", ["a", "b"])
+    trial.report(accuracy, 100)
     rung = {"examples": 100, "accuracy": accuracy, "nll": 0.7, "temperature": 1.0, "seconds": 0.1}
     for key, value in {"seed": 5, "draw": trial.number, "rungs": [rung], "config": {"x": 1}, "seconds": 0.5}.items():
         trial.set_user_attr(key, value)
@@ -83,44 +112,56 @@ def test_a_trial_that_the_database_lost_is_named(study: optuna.Study, files: Stu
         reconcile(study.get_trials(), "mlp", [record, record | {"number": 4}], files)
 
 
-def test_a_database_that_was_deleted_is_noticed(study: optuna.Study, files: StudyFiles) -> None:
+def test_a_database_that_was_deleted_is_noticed(study: optuna.Study, url: str, open_url: Open) -> None:
     record = told(study)
-    files.database.unlink()
-    fresh = open_study(open_storage(storage_url(files, None)), "tiny/mlp", "accuracy", "maximize")
+    study._storage.delete_study(study._study_id)
+    fresh = open_study(open_url(url), "tiny/mlp", "accuracy", "maximize")
     with pytest.raises(ResultsError, match="not in the database"):
-        reconcile(fresh.get_trials(), "mlp", [record], files)
+        reconcile(fresh.get_trials(), "mlp", [record], StudyFiles(Path("tiny")))
 
 
-def test_a_value_changed_in_the_database_itself_is_noticed(study: optuna.Study, files: StudyFiles) -> None:
+@pytest.mark.parametrize(
+    ("statement", "seen"),
+    [
+        ("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'x'", "parameters is "),
+        ("UPDATE trial_values SET value = value / 2", "its values are "),
+        ("UPDATE trial_intermediate_values SET intermediate_value = 0.9", "its values are "),
+        ("UPDATE trial_user_attributes SET value_json = '7' WHERE key = 'seed'", "seed is 7 "),
+        ("UPDATE trials SET state = 'FAIL'", "state is 'FAIL' "),
+    ],
+)
+def test_a_value_changed_in_the_database_itself_is_noticed(
+    study: optuna.Study, storage: RDBStorage, files: StudyFiles, statement: str, seen: str
+) -> None:
     record = told(study, 0.123456789)
-    with open_engine(files) as connection:
-        connection.execute("UPDATE trial_params SET param_value = param_value / 2 WHERE param_name = 'x'")
-    fresh = open_study(open_storage(storage_url(files, None)), "tiny/mlp", "accuracy", "maximize")
-    with pytest.raises(ResultsError, match="trial 0 of mlp: parameters"):
-        reconcile(fresh.get_trials(), "mlp", [record], files)
+    with storage.engine.begin() as connection:
+        connection.execute(sqlalchemy.text(statement))
+    with pytest.raises(ResultsError, match=f"trial 0 of mlp: {seen}.*--repair"):
+        reconcile(study.get_trials(), "mlp", [record], files)
 
 
-class open_engine:  # noqa: N801 (a context manager)
-    def __init__(self, files: StudyFiles) -> None:
-        import sqlite3
+def test_every_trial_that_differs_is_named(study: optuna.Study, files: StudyFiles) -> None:
+    records = [told(study) for _ in range(4)]
+    changed = [records[0], records[1] | {"seed": 6}, records[2], records[3] | {"seed": 6}]
+    with pytest.raises(ResultsError, match=r"trial 1 of mlp: seed is 5 .* \(differing: 1, 3\);"):
+        reconcile(study.get_trials(), "mlp", changed, files)
 
-        self._connection = sqlite3.connect(files.database)
 
-    def __enter__(self) -> Any:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.commit()
-        self._connection.close()
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+def test_a_record_holds_all_that_the_trial_was(study: optuna.Study, state: TrialState) -> None:
+    told(study, state=state)
+    record = record_of(study.get_trials()[0], "mlp")
+    again = trial_of(json.loads(json.dumps(record)))
+    assert record_of(again, "mlp") == record
+    assert content(again) == content(study.get_trials()[0])
 
 
 def test_comparing_changes_nothing(
-    study: optuna.Study, files: StudyFiles, make_settings: Callable[..., StudySettings]
+    study: optuna.Study, storage: RDBStorage, files: StudyFiles, make_settings: Callable[..., StudySettings]
 ) -> None:
     records = [told(study), told(study)]
     append_jsonl(files.trials_jsonl, records[0])
     settings = make_settings({"mlp": "family = 'mlp'"})
-    storage = open_storage(storage_url(files, None))
     assert compare_all(storage, settings, [records[0]], files) == 1
     assert read_jsonl(files.trials_jsonl) == [records[0]]
     with pytest.raises(ResultsError, match="does not know family cnn"):
@@ -165,6 +206,21 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_storage(f"sqlite:///{tmp_path}/study.db")
 
 
+def test_a_crash_while_a_database_is_made_leaves_none(tmp_path: Path) -> None:
+    """Half of one, a table without its index, would go unnoticed for good."""
+    path = tmp_path / "study.db"
+    with power_until(10**9) as executed:
+        open_storage(f"sqlite:///{tmp_path}/whole.db")
+    crashes = 0
+    for at in range(1, len(executed), 3):
+        with power_until(at), contextlib.suppress(PowerFailure):
+            open_storage(f"sqlite:///{path}")
+        crashes += not path.exists()
+        path.unlink(missing_ok=True)
+        assert [found.name for found in tmp_path.iterdir()] == ["whole.db"]
+    assert crashes > 10
+
+
 def test_passwords_are_hidden_wherever_they_stand() -> None:
     assert hide_password("postgresql://u:secret@h/db") == "postgresql://u:***@h/db"
     shown = hide_password("postgresql://h/db?password=secret&sslpassword=other&sslmode=require")
@@ -173,9 +229,29 @@ def test_passwords_are_hidden_wherever_they_stand() -> None:
     assert "sslmode=require" in shown
 
 
-def test_the_default_storage_lies_in_the_study_s_folder(files: StudyFiles) -> None:
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        (
+            "postgresql+psycopg://u:se%40cret@h:5433/db?sslmode=require",
+            "postgresql+psycopg://u@h:5433/db?sslmode=require",
+        ),
+        ("postgresql+psycopg://h/db?password=secret&sslpassword=secret", "postgresql+psycopg://h/db"),
+        ("sqlite:////folder/study.db", "sqlite:////folder/study.db"),
+        ("sqlite:///study.db", f"sqlite:///{Path('study.db').resolve()}"),
+    ],
+)
+def test_a_study_keeps_its_url_without_the_password(url: str, kept: str) -> None:
+    assert without_password(url) == kept
+
+
+def test_the_storage_is_the_given_one_or_the_kept_one_or_lies_in_the_study_s_folder(
+    files: StudyFiles, make_settings: Callable[..., StudySettings]
+) -> None:
     assert storage_url(files, None) == f"sqlite:///{files.database.resolve()}"
-    assert storage_url(files, "postgresql://h/db") == "postgresql://h/db"
+    save_settings(make_settings(storage="postgresql://h/db"), files.settings)
+    assert storage_url(files, None) == "postgresql://h/db"
+    assert storage_url(files, "postgresql://u:p@h/db") == "postgresql://u:p@h/db"
 
 
 def test_records_as_a_table(study: optuna.Study, files: StudyFiles) -> None:

@@ -147,7 +147,7 @@ def test_a_damaged_database_is_one_error(storage: RDBStorage, study: optuna.Stud
     )
     with storage.engine.begin() as connection:
         connection.execute(sqlalchemy.text(damage))
-    with pytest.raises(ResultsError, match="the database cannot be read: "):
+    with pytest.raises(ResultsError, match="cannot be read"):
         read_trials(storage, study._study_id)
 
 

@@ -1,0 +1,78 @@
+"""A study's SQLite database, built again from trials.jsonl."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from study.config import StudySettings
+from study.errors import ResultsError
+from study.results import StudyFiles, replacing
+from study.search.storage import compare_all, open_storage, open_study, own_database, transaction, trial_of
+from study.search.tables import insert_trial
+
+_BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite applies a journal that it finds beside a file, whosever it was
+_LOST = "lost with the database: it had not ended"
+
+
+def rebuild_database(files: StudyFiles, settings: StudySettings, records: list[dict[str, Any]]) -> Path | None:
+    """Build the database from the records and put it in place whole; returns under which name the old one is kept, or
+    None where there was none.
+
+    Trials that had not ended get a place, so that numbers stay. The study of the retrainings, which is there to be
+    watched, begins anew, and so do hyperband's brackets; the position of a quasi-random sequence is taken from the old
+    database if it can be read.
+    """
+    positions = {family: _study_attributes(files, f"{settings.name}/{family}") for family in settings.families}
+    with replacing(files.database) as part:
+        storage = open_storage(f"sqlite:///{part}")
+        try:
+            for family in settings.families:
+                ours = {record["number"]: trial_of(record) for record in records if record["family"] == family}
+                _write_family(storage, f"{settings.name}/{family}", ours, positions[family])
+            compare_all(storage, settings, records, files)
+        finally:
+            storage.engine.dispose()
+        return _set_aside(files.database)
+
+
+def _study_attributes(files: StudyFiles, name: str) -> dict[str, Any]:
+    """The system attributes of a study in a database that may be damaged or missing."""
+    if not files.database.exists():
+        return {}
+    with contextlib.suppress(ResultsError, LookupError, ValueError):
+        storage = open_storage(own_database(files))
+        try:
+            return storage.get_study_system_attrs(storage.get_study_id_from_name(name))
+        finally:
+            storage.engine.dispose()
+    return {}
+
+
+def _write_family(storage: RDBStorage, name: str, trials: dict[int, FrozenTrial], attributes: dict[str, Any]) -> None:
+    study_id = open_study(storage, name, "accuracy", "maximize")._study_id
+    with transaction(storage) as connection:
+        for key, value in attributes.items():
+            storage.set_study_system_attr(study_id, key, value)
+        for number in range(max(trials, default=-1) + 1):
+            insert_trial(connection, study_id, trials.get(number) or _place())
+
+
+def _place() -> FrozenTrial:
+    return create_trial(state=TrialState.FAIL, user_attrs={"counted": False, "reason": _LOST})
+
+
+def _set_aside(database: Path) -> Path | None:
+    """Rename a database and what belongs to it to the first number that is free."""
+    kept = next(
+        path for number in itertools.count(1) if not (path := database.with_name(f"{database.name}.{number}")).exists()
+    )
+    for suffix in _BESIDE:
+        with contextlib.suppress(FileNotFoundError):
+            database.with_name(database.name + suffix).rename(kept.with_name(kept.name + suffix))
+    return kept if kept.exists() else None
