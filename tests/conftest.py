@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sqlite3
 import struct
 import sys
@@ -27,6 +28,9 @@ from study.data.datasets import Dataset, load_train, pixel_statistics
 from study.results import StudyFiles
 from study.search.storage import open_storage, storage_url
 from study.training.loop import TrainingData
+
+# Under nohup a hang-up is ignored, and every command that a test starts would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 N_TRAIN, N_VALIDATION = 600, 200
 
