@@ -62,8 +62,8 @@ def test_no_family_is_an_error_of_the_caller() -> None:
         equal_allowance({}, 10.0)
 
 
-def test_a_ladder_triples_up_to_what_a_twelfth_of_the_allowance_buys() -> None:
-    ladder = choose_ladder(N_TRAIN, 10_000.0, 60.0)  # 50,000 examples in 5 s: an epoch
+def test_a_ladder_triples_up_to_what_a_24th_of_the_allowance_buys() -> None:
+    ladder = choose_ladder(N_TRAIN, 10_000.0, 120.0)  # 50,000 examples in 5 s: an epoch
     assert ladder.examples[-1] == N_TRAIN
     assert len(ladder.examples) == 3  # a fourth rung would lie at a 27th of an epoch
     for low, high in zip(ladder.examples, ladder.examples[1:], strict=False):
@@ -75,6 +75,12 @@ def test_every_ladder_is_usable(speed: float, allowance: float) -> None:
     examples = choose_ladder(N_TRAIN, speed, allowance).examples
     assert list(examples) == sorted(set(examples))
     assert examples[0] >= 0.07 * N_TRAIN or len(examples) == 1
+
+
+def test_up_to_half_an_epoch_the_top_rung_may_cost_a_twelfth() -> None:
+    assert choose_ladder(N_TRAIN, 10_000.0, 30.0).examples[-1] == N_TRAIN // 2
+    assert choose_ladder(N_TRAIN, 10_000.0, 60.0).examples[-1] == N_TRAIN // 2
+    assert choose_ladder(N_TRAIN, 10_000.0, 15.0).examples[-1] == N_TRAIN // 4
 
 
 def test_without_a_budget_the_ladder_depends_on_nothing_measured() -> None:
