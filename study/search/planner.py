@@ -13,11 +13,11 @@ SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol p
 SHORT_BUDGET = 60.0  # seconds; below it one candidate a family, and no baselines or latency
 VERDICT_BUDGET = 240.0  # seconds; below it the finalist has one seed, and so no verdict
 # How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
-# pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 and 0.8 points, on all of
-# four seeds (benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.
+# pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)
+# and 0.8 (all 4; benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.
 _FULL_TRIALS = 24
 _LEAST_FULL_TRIALS = 12
-_SHORT_EPOCHS = 0.5  # the CNN's search, whose top rung was half of that with 24, lost 0.1 points on three seeds
+_SHORT_EPOCHS = 0.5  # epochs; at half of that one of three CNN searches lost 0.3 points, the others nothing
 _EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
@@ -25,7 +25,7 @@ _MOST_RUNGS = 4
 # fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
 # (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
 _SMALLEST_RUNG = 0.07
-# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 0.8 of the epochs of 3 for the MLP
+# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
