@@ -18,6 +18,9 @@ from typing import Any
 FORKING = sys.platform == "linux"
 SOCKET_FOLDER = "DIGIT_STUDY_SOCKET_FOLDER"  # an environment variable of the server
 _SERVER_SECONDS = 3.0
+# How many compiled kernels torch's CPU library (oneDNN) and torch's wrapper of it keep. By default 1,024 each, so that
+# a worker grew by 5 MiB with every new architecture; one run needs some dozens (benchmarks/worker_memory.py).
+KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "64"}
 
 
 def start_server() -> None:
@@ -62,6 +65,7 @@ def _server_environment() -> dict[str, str]:
         SOCKET_FOLDER: get_temp_dir(),
         # numpy's BLAS would start threads while it is loaded, which a fork leaves behind.
         "OPENBLAS_NUM_THREADS": "1",
+        **{name: os.environ.get(name, size) for name, size in KERNEL_CACHES.items()},
     }
 
 
