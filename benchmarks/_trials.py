@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.config import Ladder
 from study.results import append_jsonl
-from study.search.storage import record_of
+from study.search.records import record_of
 from study.space import SearchSpace, sample
 
 BEST_INVENTED = 0.992  # no invented trial is more accurate

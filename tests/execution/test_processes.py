@@ -125,6 +125,12 @@ def test_a_worker_inherits_no_open_file_of_the_driver(tmp_path: Path, training_d
     assert str(path) not in inherited
 
 
+def test_a_worker_keeps_few_compiled_kernels(ask: Ask) -> None:
+    """torch reads these sizes when it is loaded; with its own, a worker grows with every architecture it trains."""
+    wanted = {name: os.environ.get(name, size) for name, size in processes.KERNEL_CACHES.items()}
+    assert ask(f"{{name: __import__('os').environ.get(name) for name in {list(wanted)}}}") == wanted
+
+
 def test_starting_the_server_leaves_the_environment_as_it_was() -> None:
     before = dict(os.environ)
     processes.start_server()

@@ -26,8 +26,9 @@ def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
     assert search_seconds(budget) + report_seconds(budget) + examine_seconds(budget) < budget
 
 
-def test_under_a_minute_one_candidate_and_one_seed() -> None:
-    short, full, timeless = retrain_settings(59.0), retrain_settings(300.0), retrain_settings(None)
+@pytest.mark.parametrize("budget", [15.0, 59.0, 60.0])
+def test_up_to_a_minute_one_candidate_and_one_seed(budget: float) -> None:
+    short, full, timeless = retrain_settings(budget), retrain_settings(300.0), retrain_settings(None)
     between = retrain_settings(180.0)
     assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 1)
     assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
