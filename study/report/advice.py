@@ -9,7 +9,7 @@ from typing import Any
 
 from study.report import bounds
 from study.report.examined import beyond
-from study.report.wording import count, duration, flag_value, percent, plain, point_interval, points, swap
+from study.report.wording import count, duration, flag_value, integer, percent, plain, point_interval, points, swap
 
 Record = dict[str, Any]
 
@@ -70,7 +70,8 @@ def _best_configurations(report: Record) -> list[Record]:
         best = entry["best_sampled"]
         if best is not None:
             shares = report["mattered"]["families"][entry["family"]]["importances"]
-            most = f"; {next(iter(shares))} mattered most" if shares else ""
+            rung = report["mattered"]["families"][entry["family"]]["importance_examples"]
+            most = f"; {next(iter(shares))} mattered most after {integer(rung)} examples" if shares else ""
             items += _item(
                 f"The best sampled configuration of {entry['family']} is #{best['number']}, "
                 f"{percent(best['value'])} in the search{most} (section 14).",

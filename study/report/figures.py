@@ -152,7 +152,9 @@ def importance(report: Record, family: str, place: int) -> Chart | None:
     axis = layout("share of importance, %", "", 130 + 26 * len(names))
     axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}
     rows = [(name, percent(share, 1)) for name, share in shares.items()]
-    label = f"PED-ANOVA importance of the parameters of {family}, over its completed sampled trials"
+    entry = report["mattered"]["families"][family]
+    basis = f"{wording.integer(entry['importance_examples'])} examples, {entry['importance_trials']} sampled trials"
+    label = f"PED-ANOVA importance of the parameters of {family}, by the accuracy after {basis}"
     return Chart(f"importance-{place}", label, {"data": [trace], "layout": axis}, ("parameter", "importance"), rows)
 
 

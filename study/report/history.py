@@ -74,23 +74,34 @@ def importances(trials: Sequence[Record], distributions: Record) -> dict[str, fl
     return {name: float(share) for name, share in shares.items()}
 
 
-def figures(trials: Sequence[Record], distributions: Record, important: Sequence[str]) -> dict[str, Record]:
-    """Optuna's history, parallel coordinates and slices as plotly figures, for families with a completed trial."""
+def figures(
+    trials: Sequence[Record], reached: Sequence[Record], distributions: Record, important: Sequence[str]
+) -> dict[str, Record]:
+    """Optuna's figures as plotly's: the history of the trials, parallel coordinates and slices of those in `reached`,
+    whose values are of one rung. Those without a completed trial are left out."""
     study = rebuild(trials, distributions)
+    drawn: dict[str, Any] = {}
+    if any(trial.state is TrialState.COMPLETE for trial in study.trials):
+        with quiet():
+            drawn["history"] = optuna.visualization.plot_optimization_history(study, target_name=TARGET)
+    drawn |= _against_parameters(rebuild(reached, distributions), distributions, important)
+    return {name: themed(json.loads(figure.to_json())) for name, figure in drawn.items()}
+
+
+def _against_parameters(study: optuna.Study, distributions: Record, important: Sequence[str]) -> dict[str, Any]:
     done = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not done:
         return {}
     ordered = [name for name in important if name in distributions] or list(distributions)
     everywhere = [name for name in ordered if all(name in trial.params for trial in done)]
     sliced = [name for name in ordered if sum(name in trial.params for trial in done) >= 2][:SLICES]
-    plot = optuna.visualization
+    plot, drawn = optuna.visualization, {}
     with quiet():
-        drawn = {"history": plot.plot_optimization_history(study, target_name=TARGET)}
         if len(everywhere) >= 2:
             drawn["parallel"] = plot.plot_parallel_coordinate(study, params=everywhere[:8], target_name=TARGET)
         if sliced:
             drawn["slice"] = plot.plot_slice(study, params=sliced, target_name=TARGET)
-    return {name: themed(json.loads(figure.to_json())) for name, figure in drawn.items()}
+    return drawn
 
 
 def themed(figure: Record) -> Record:

@@ -12,8 +12,8 @@ Record = dict[str, Any]
 
 OPTUNA_TITLES = {
     "history": "Optimization history of {}: each completed trial and the best so far",
-    "parallel": "Parallel coordinates of {}: one line per completed trial",
-    "slice": "Slices of {}: validation accuracy against each parameter",
+    "parallel": "Parallel coordinates of {}: one line per {}",
+    "slice": "Slices of {}: validation accuracy against each parameter, one point per {}",
 }
 HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
 # Section id, number, title, whether it stands open.
@@ -77,12 +77,16 @@ def all_charts(report: Record) -> dict[str, list[Chart]]:
 
 def _optuna(report: Record, family: str, place: int) -> list[Chart]:
     entry = report["mattered"]["families"][family]
-    drawn = history.figures(entry["trials"], entry["distributions"], list(entry["importances"] or []))
+    rung = entry["importance_examples"]
+    at_rung = [{**trial, "state": "COMPLETE", "value": trial["rung_accuracy"]} for trial in entry["trials"]]
+    reached = entry["trials"] if rung is None else [trial for trial in at_rung if trial["value"] is not None]
+    each = "completed trial" if rung is None else f"trial, its value after {wording.integer(rung)} examples"
+    drawn = history.figures(entry["trials"], reached, entry["distributions"], list(entry["importances"] or []))
     columns, rows = _trial_table(entry)
     charts = []
     for kind, figure in drawn.items():
         figure["layout"]["height"] = HEIGHTS[kind]
-        title = OPTUNA_TITLES[kind].format(family)
+        title = OPTUNA_TITLES[kind].format(family, each)
         # The trials' table is the data of all three figures; it stands under the first.
         charts.append(Chart(f"{kind}-{place}", title, figure, columns, rows if kind == "history" else []))
     return charts

@@ -34,6 +34,16 @@ def completed(trials: Sequence[Record], *, sampled_only: bool = False) -> list[R
     ]
 
 
+def at_rung(trials: Sequence[Record], examples: int) -> list[Record]:
+    """The sampled trials that reached a rung, with its accuracy as their value, as though it were the top one."""
+    found = []
+    for trial in trials:
+        values = [rung["accuracy"] for rung in trial.get("rungs") or [] if rung["examples"] == examples]
+        if trial.get("role") == "sampled" and values and values[0] is not None and math.isfinite(values[0]):
+            found.append({**trial, "state": "COMPLETE", "value": values[0]})
+    return found
+
+
 def rank_key(trial: Record) -> tuple[float, float]:
     """Sorts best first: accuracy, ties by temperature-scaled NLL."""
     nll = trial.get("nll")

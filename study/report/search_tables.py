@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from study.config import N_STARTUP_TRIALS
 from study.evaluation import stats
 from study.report import examined, history, numbers, spaces
@@ -64,23 +66,37 @@ def _mattered(study: Study, family: str) -> Record:
     trials = study.family_trials(family)
     known = search.distributions(trials)
     sampled = search.completed(trials, sampled_only=True)
-    enough = len(sampled) >= history.IMPORTANCE_FROM
+    importance = _importance(trials, study.settings.families[family].ladder.examples, known)
     best = search.best(trials, sampled_only=True)
     drawn = search.drawn_trials([trial for trial in trials if trial.get("role") == "sampled"])
     draws = N_STARTUP_TRIALS if study.settings.sampler == "tpe" else None
     return {
         "completed_sampled": len(sampled),
         "needed": history.IMPORTANCE_FROM,
-        "importances": history.importances(sampled, known) if enough else None,
+        **importance,
         "best_sampled": search.summary(best),
         "edges": search.edges(best["parameters"], known) if best else [],
         "choices": search.choices(trials, known, draws),
         "distributions": known,
-        "trials": [_drawn(trial) for trial in drawn],
+        "trials": [_drawn(trial, importance["importance_examples"]) for trial in drawn],
         "total": len(trials),
         "sampled": sum(trial.get("role") == "sampled" for trial in trials),
         "ablation": _ablation(study, family),
     }
+
+
+def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Record:
+    """`importances`: PED-ANOVA's shares over the sampled trials at the highest rung that enough of them reached;
+    `importance_trials` and `importance_examples` say how many and where. None, 0 and None if no rung has enough.
+
+    A search that prunes well completes few trials: what it learned of the parameters, it learned further down.
+    """
+    for examples in reversed(rungs):
+        reached = search.at_rung(trials, examples)
+        if len(reached) >= history.IMPORTANCE_FROM:
+            shares = history.importances(reached, known)
+            return {"importances": shares, "importance_trials": len(reached), "importance_examples": examples}
+    return {"importances": None, "importance_trials": 0, "importance_examples": None}
 
 
 def _ablation(study: Study, family: str) -> Record | None:
@@ -92,8 +108,11 @@ def _ablation(study: Study, family: str) -> Record | None:
     return {**found, "sentence": examined.ablation_sentence(found)}
 
 
-def _drawn(trial: Record) -> Record:
-    return {key: trial.get(key) for key in ("number", "state", "value", "parameters", "examples", "seconds")}
+def _drawn(trial: Record, rung: int | None) -> Record:
+    """What figures need of a trial; `rung_accuracy` is its accuracy after `rung` examples, None if it got no such."""
+    reached = search.at_rung([trial], rung) if rung is not None else []
+    found = {key: trial.get(key) for key in ("number", "state", "value", "parameters", "examples", "seconds")}
+    return found | {"rung_accuracy": reached[0]["value"] if reached else None}
 
 
 def health(study: Study) -> Record:

@@ -10,6 +10,7 @@ from study.report.verdicts import capital, headline, imbalance, turned, verdict
 from study.report.wording import (
     count,
     duration,
+    integer,
     interval,
     listing,
     percent,
@@ -192,7 +193,10 @@ def mattered(report: Record) -> str:
     for name, entry in report["mattered"]["families"].items():
         if entry["importances"]:
             top, share = next(iter(entry["importances"].items()))
-            parts.append(f"for {name}, {top} mattered most ({percent(share, 0)} of PED-ANOVA's importance)")
+            parts.append(
+                f"for {name}, {top} mattered most after {integer(entry['importance_examples'])} examples "
+                f"({percent(share, 0)} of PED-ANOVA's importance)"
+            )
         else:
             parts.append(f"for {name}, {_why_no_importance(entry)}")
     return f"{capital('; '.join(parts))}."
@@ -200,9 +204,8 @@ def mattered(report: Record) -> str:
 
 def _why_no_importance(entry: Record) -> str:
     if entry["importances"] is not None:
-        return "all completed trials score the same, so nothing can be ranked"
-    done = count(entry["completed_sampled"], "sampled trial")
-    return f"{done} completed, fewer than the {entry['needed']} from which importance is computed"
+        return "all trials score the same, so nothing can be ranked"
+    return f"no rung was reached by the {entry['needed']} sampled trials from which importance is computed"
 
 
 def health(report: Record) -> str:

@@ -51,14 +51,14 @@ def test_equal_values_rank_nothing() -> None:
 
 
 def test_without_a_completed_trial_there_is_no_figure() -> None:
-    assert history.figures([rows(1)[0] | {"state": "FAIL"}], KNOWN, []) == {}
+    assert history.figures([rows(1)[0] | {"state": "FAIL"}], [], KNOWN, []) == {}
 
 
 def test_optunas_figures_keep_no_ground_of_their_own() -> None:
-    for figure in history.figures(rows(20), KNOWN, ["rate", "act"]).values():
+    for figure in history.figures(rows(20), rows(20), KNOWN, ["rate", "act"]).values():
         assert not {"template", "width", "plot_bgcolor", "title"} & set(figure["layout"])
 
 
 def test_building_a_study_says_nothing_on_stderr(capfd: Any) -> None:
-    history.figures(rows(20), KNOWN, [])
+    history.figures(rows(20), rows(20), KNOWN, [])
     assert capfd.readouterr().err == ""

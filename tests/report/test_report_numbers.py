@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from synthetic import Wanted, write_study
+from synthetic import RUNGS, Wanted, write_study
 
 from study.errors import ResultsError
 from study.report.page import build, write_report
-from study.results import StudyFiles
+from study.results import StudyFiles, read_jsonl
 
 Files = Callable[[str], StudyFiles]
 Reports = Callable[[str], dict[str, Any]]
@@ -79,12 +79,30 @@ def test_the_pareto_front_holds_no_dominated_point(case_report: Reports) -> None
     assert any("flops" in point["front"] for point in points)
 
 
-def test_importance_waits_for_fifty_completed_sampled_trials(case_report: Reports) -> None:
+def test_importance_is_of_the_highest_rung_that_fifty_sampled_trials_reached(case_report: Reports) -> None:
     few = case_report("clear win")["mattered"]["families"]["cnn"]
     many = case_report("examined")["mattered"]["families"]["cnn"]
-    assert few["importances"] is None
+    assert (few["importances"], few["importance_examples"]) == (None, None)
     assert next(iter(many["importances"])) == "learning_rate[adamw]"
     assert sum(many["importances"].values()) == pytest.approx(1)
+    assert many["importance_examples"] == RUNGS[-1]
+    assert many["importance_trials"] == many["completed_sampled"] >= 50
+
+
+def test_where_few_trials_completed_importance_is_of_a_lower_rung(tmp_path: Path) -> None:
+    files = write_study(tmp_path, Wanted(trials=60, states="PRUNED", stage="searched"))
+    entry = build(files)["mattered"]["families"]["cnn"]
+    assert entry["completed_sampled"] == 0
+    assert entry["importance_examples"] == RUNGS[0]
+    assert entry["importance_trials"] == entry["sampled"] >= 50
+    assert sum(entry["importances"].values()) == pytest.approx(1)
+    at_rung = {trial["number"]: trial["rung_accuracy"] for trial in entry["trials"]}
+    recorded = {
+        record["number"]: record["rungs"][0]["accuracy"]
+        for record in read_jsonl(files.trials_jsonl)
+        if record["family"] == "cnn" and record["role"] == "sampled"
+    }
+    assert at_rung == recorded
 
 
 def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
