@@ -121,10 +121,13 @@ class Publisher:
         self._due = 0.0
         # It takes more than a second, for which workers would wait at their first rung.
         self._loading = threading.Thread(target=importlib.import_module, args=("optuna_dashboard",))
-        self._loading.start()
 
     def search(self, search: Search) -> None:
-        """Publish if it is time to."""
+        """Publish if it is time to, not at the first call: only then, when workers have something to do, is loaded what
+        this needs."""
+        if self._loading.ident is None:
+            self._loading.start()
+            return
         began = time.monotonic()
         if began >= self._due and not self._loading.is_alive():
             self.publish(search, "searching")

@@ -95,7 +95,8 @@ def _study(files: StudyFiles) -> str:
 def _database(files: StudyFiles, storage: str | None) -> str:
     from study.config import load_settings
     from study.results import read_jsonl
-    from study.search.storage import compare_all, open_storage, own_database, storage_url
+    from study.search.records import compare_all
+    from study.search.storage import open_storage, own_database, storage_url
 
     url = storage_url(files, storage)
     if url == own_database(files) and not files.database.exists():

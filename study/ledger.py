@@ -11,17 +11,24 @@ from typing import Any
 
 from study.results import read_json, write_json
 
+# Asked for by commands of their own, with a time of their own: a budget is for what a study cannot do without.
+_BESIDE_THE_BUDGET = frozenset({"ablation", "audit"})
 _SAVE_EVERY = 5.0  # seconds: what a killed command may forget to have spent
 
 
 class Ledger:
-    """`ledger.json` of a study. The clock is monotonic: stepping the system's clock changes no duration."""
+    """`ledger.json` of a study. The clock is monotonic: stepping the system's clock changes no duration.
+
+    `stages` has the wall-clock of every stage, `commands` the seconds that each command takes from the budget: all that
+    it was active, start-up included, or none if it was there for a stage beside the budget.
+    """
 
     def __init__(self, path: Path, data: dict[str, Any], started: float) -> None:
         self.data = data
         self._path = path
         self._started = started
         self._before = self.used_before
+        self._charged = True
         self._saved = 0.0
         self._stage: str | None = None
         self._stage_began = 0.0
@@ -36,12 +43,16 @@ class Ledger:
 
     @property
     def used_before(self) -> float:
-        """Seconds that earlier commands were active."""
+        """Seconds that earlier commands took from the budget."""
         return float(sum(command["seconds"] for command in self.data["commands"][:-1]))
 
     @property
     def used(self) -> float:
-        return self._before + time.monotonic() - self._started
+        return self._before + self._of_this_command
+
+    @property
+    def _of_this_command(self) -> float:
+        return time.monotonic() - self._started if self._charged else 0.0
 
     def left(self, budget: float) -> float:
         return budget - self.used
@@ -58,6 +69,7 @@ class Ledger:
     def stage(self, name: str) -> Iterator[None]:
         """Charge the block's wall-clock to a stage."""
         self._stage, self._stage_began = name, time.monotonic()
+        self._charged = self._charged and name not in _BESIDE_THE_BUDGET
         try:
             yield
         finally:
@@ -72,13 +84,23 @@ class Ledger:
             stages[self._stage] = round(self.stage_seconds(self._stage) + self.running_seconds, 3)
         return stages
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The block's wall-clock is charged to another study's ledger, and not to this one."""
+        self.save()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - began
+
     def tick(self) -> None:
         """Save now and then during a long stage."""
         if time.monotonic() - self._saved > _SAVE_EVERY:
             self.save()
 
     def save(self) -> None:
-        self.data["commands"][-1]["seconds"] = round(time.monotonic() - self._started, 3)
+        self.data["commands"][-1]["seconds"] = round(self._of_this_command, 3)
         # A command that is killed in a long stage must not forget what the stage took.
         write_json(self._path, {**self.data, "stages": self._stages_now()})
         self._saved = time.monotonic()

@@ -23,7 +23,8 @@ from study.execution.worker import Work
 from study.results import StudyFiles, read_jsonl
 from study.search.driver import Limits, Search
 from study.search.lock import Guard, at_once
-from study.search.storage import open_storage, record_of, storage_url
+from study.search.records import record_of
+from study.search.storage import open_storage, storage_url
 from study.training.loop import OnRung
 
 RUNGS = (100, 300, 900)

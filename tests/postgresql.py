@@ -18,6 +18,8 @@ import pytest
 
 PASSWORD = "kolibri-7f3a"
 _ACCOUNTS = ("postgres", "nobody")  # whom root hands the server to, which refuses to be root's
+# Waits until nobody holds the other end of its pipe: the tests closed it, or ended without a chance to.
+_WATCH = 'read _; "$1" stop -m immediate -D "$2/data"; rm -rf "$2"'
 
 
 def _folder_of_binaries() -> Path | None:
@@ -52,6 +54,9 @@ class Server:
         assert BINARIES is not None
         self._binaries, self._folder, self._data = BINARIES, folder, folder / "data"
         self._account = _account()
+        self._who: dict[str, Any] = {"cwd": folder, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+        if self._account is not None:
+            self._who |= {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
         self._n_databases = 0
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -67,15 +72,20 @@ class Server:
             settings.write(f"unix_socket_directories = '{folder}'\n")
 
     def _call(self, program: str, *words: object) -> None:
-        who: dict[str, Any] = {}
-        if self._account is not None:
-            who = {"user": self._account.pw_uid, "group": self._account.pw_gid, "extra_groups": []}
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
         command = [str(self._binaries / program), *map(str, words)]
         with tempfile.TemporaryFile() as said:  # no pipe: the server would keep it open
-            ended = subprocess.run(command, cwd=self._folder, env=environment, stdout=said, stderr=said, **who)
+            ended = subprocess.run(command, stdout=said, stderr=said, **self._who)
             said.seek(0)
             assert ended.returncode == 0, said.read().decode()
+
+    def watch(self) -> subprocess.Popen[bytes]:
+        """A process that ends the server and removes its folder when this one lets go of it or is gone, killed or not.
+        In a session of its own: what is sent to this process's group, by a terminal or by timeout, leaves it alone."""
+        command = ["sh", "-c", _WATCH, "sh", str(self._binaries / "pg_ctl"), str(self._folder)]
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True, **self._who
+        )
 
     def start(self) -> None:
         self._call("pg_ctl", "start", "-w", "-D", self._data, "-l", self._folder / "log")
@@ -119,8 +129,6 @@ def running_server() -> Iterator[Server]:
     # pytest's own folders are closed to other accounts, and too long for a socket's name.
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as folder:
         server = Server(Path(folder))
-        server.start()
-        try:
+        with server.watch():
+            server.start()
             yield server
-        finally:
-            server.stop()

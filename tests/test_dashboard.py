@@ -1,13 +1,18 @@
 """The guard in front of optuna-dashboard, route by route, without a port."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
+from postgresql import Server
 
+from study import dashboard
 from study.dashboard import application
 from study.results import StudyFiles, StudyLock
+from study.search.lock import StorageLock
 from study.search.storage import open_storage, storage_url
 
 HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -29,7 +34,9 @@ def files(tmp_path: Path) -> StudyFiles:
     return files
 
 
-def call(files: StudyFiles, method: str, path: str, *, write: bool = False, **headers: str) -> int:
+def call(
+    files: StudyFiles, method: str, path: str, *, url: str | None = None, write: bool = False, **headers: str
+) -> int:
     """Status of one request through the guarded application."""
     seen: list[str] = []
 
@@ -47,7 +54,7 @@ def call(files: StudyFiles, method: str, path: str, *, write: bool = False, **he
         "wsgi.errors": __import__("sys").stderr,
         **headers,
     }
-    list(application(files, None, HOSTS, write)(environ, start_response))
+    list(application(files, url, HOSTS, write)(environ, start_response))
     return int(seen[-1].split()[0])
 
 
@@ -88,3 +95,22 @@ def test_writing_waits_for_the_search_to_let_go_of_the_study(files: StudyFiles) 
         assert call(files, "DELETE", "/api/studies/1", write=True) == 403
     assert call(files, "DELETE", "/api/studies/1", write=True) == 204
     assert names(files) == []
+
+
+def test_writing_waits_for_a_search_that_holds_the_study_in_a_database_server(
+    files: StudyFiles,
+    postgresql: Server,
+    open_url: Callable[[str], RDBStorage],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That search may run elsewhere, over another results folder: this folder's lock is free."""
+    monkeypatch.setattr(dashboard, "open_storage", open_url)  # which closes its connections in the end
+    url = postgresql.url()
+    storage = open_url(url)
+    optuna.create_study(study_name="s/mlp", storage=storage)
+    with StorageLock(storage, files.name, print):
+        assert call(files, "GET", "/api/studies", url=url, write=True) == 200
+        assert call(files, "DELETE", "/api/studies/1", url=url, write=True) == 403
+    assert optuna.get_all_study_names(storage) == ["s/mlp"]
+    assert call(files, "DELETE", "/api/studies/1", url=url, write=True) == 204
+    assert optuna.get_all_study_names(storage) == []

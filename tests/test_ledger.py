@@ -60,6 +60,48 @@ def test_a_stage_is_charged_over_commands_and_when_it_fails(tmp_path: Path, cloc
     assert ledger.stage_seconds("report") == 0.0
 
 
+@pytest.mark.parametrize("stage", ["ablation", "audit"])
+def test_an_examination_on_request_takes_nothing_from_the_budget(tmp_path: Path, clock: Clock, stage: str) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger.open(path, "study run", clock.now, {})
+    clock.now += 10
+    ledger.save()
+    began = clock.now
+    clock.now += 3  # starting up
+    ledger = Ledger.open(path, "study examine", began, {})
+    with ledger.stage(stage):
+        clock.now += 600
+        ledger.tick()  # a kill after it changes nothing
+        assert Ledger.open(path, "study run", clock.now, {}).left(300) == 290.0
+    ledger.save()
+    again = Ledger.open(path, "study run", clock.now, {})
+    assert (again.left(300), again.stage_seconds(stage)) == (290.0, 600.0)
+
+
+def test_an_examination_of_the_study_s_own_is_part_of_its_budget(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "ledger.json"
+    with Ledger.open(path, "study examine", clock.now, {}).stage("examine"):
+        clock.now += 20
+    assert Ledger.open(path, "study run", clock.now, {}).left(300) == 280.0
+
+
+def test_what_another_ledger_is_charged_is_not_charged_here(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger.open(path, "study run", clock.now, {})
+    clock.now += 3
+    with ledger.paused():
+        other = Ledger.open(tmp_path / "other.json", "study run", clock.now, {})
+        clock.now += 50
+        assert (other.used, read_json(path)["commands"][0]["seconds"]) == (50.0, 3.0)  # a kill now forgets nothing
+    clock.now += 2
+    assert ledger.used == 5.0
+    with pytest.raises(RuntimeError), ledger.paused():  # noqa: PT012
+        clock.now += 7
+        raise RuntimeError
+    ledger.save()
+    assert [command["seconds"] for command in read_json(path)["commands"]] == [5.0]
+
+
 def test_a_kill_in_a_long_stage_forgets_at_most_five_seconds(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "ledger.json"
     ledger = Ledger.open(path, "study run", clock.now, {})

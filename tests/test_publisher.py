@@ -57,6 +57,7 @@ def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeyp
         now += cost
 
     publisher = Publisher(files)
+    publisher.search(search)  # loads
     publisher._loading.join()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     monkeypatch.setattr(publisher, "publish", publish)

@@ -27,8 +27,9 @@ from study.results import StudyFiles, append_jsonl
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
+from study.search.records import reconcile, record_of
 from study.search.samplers import fix_parameters, make_sampler
-from study.search.storage import fail_uncounted, open_study, quiet_experimental, reconcile, record_of, sweep
+from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
 from study.search.tables import damage_explained, read_trials
 from study.seeds import derive_seed
 from study.space import SearchSpace, parse_space, sample, warm_start_params

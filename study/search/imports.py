@@ -20,7 +20,8 @@ from optuna.trial import FrozenTrial
 from study.config import StudySettings, load_settings
 from study.errors import ResumeError
 from study.results import StudyFiles, append_jsonl, check_study_name, read_jsonl
-from study.search.storage import open_study, record_of, transaction, trial_of
+from study.search.records import record_of, trial_of
+from study.search.storage import open_study, transaction
 from study.search.tables import insert_trial, read_trials
 from study.space import SearchSpace, parse_space, sample
 

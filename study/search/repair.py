@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.config import StudySettings
 from study.errors import ResultsError
 from study.results import StudyFiles, replacing
-from study.search.storage import compare_all, open_storage, open_study, own_database, transaction, trial_of
+from study.search.records import compare_all, trial_of
+from study.search.storage import open_storage, open_study, own_database, transaction
 from study.search.tables import insert_trial
 
 _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite applies a journal that it finds beside a file, whosever it was

@@ -1,26 +1,24 @@
-"""The Optuna studies of a study: opening them, and the trial record that both they and `trials.jsonl` hold."""
+"""The Optuna studies of a study: where they are, opening them, and closing trials that nobody runs; trials.csv."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 import sqlalchemy
-from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from study.config import StudySettings, load_settings
+from study.config import load_settings
 from study.errors import ResultsError, StorageAwayError, UsageError
-from study.results import StudyFiles, append_jsonl, replacing, write_csv
-from study.search.tables import DAMAGE, read_trials
+from study.results import StudyFiles, replacing, write_csv
+from study.search.tables import DAMAGE
 
 _SQLITE_TIMEOUT = 60  # seconds
 # libpq would wait without end for a server that does not even refuse. Seconds, but for the last one, milliseconds.
@@ -183,150 +181,6 @@ def open_study(storage: BaseStorage, name: str, metric: str, direction: Directio
         with quiet_experimental():
             study.set_metric_names([metric])
     return study
-
-
-# What of a record is kept as an attribute of the stored trial.
-_ATTRIBUTES = (
-    "config",
-    "rungs",
-    "reason",
-    "role",
-    "draw",
-    "seed",
-    "attempt",
-    "counted",
-    "seconds",
-    "training_seconds",
-    "worker",
-    "n_parameters",
-    "flops",
-)
-
-
-def record_of(trial: FrozenTrial, family: str) -> dict[str, Any]:
-    """The trial's line in trials.jsonl. Made from the stored trial alone, so that either can rebuild the other."""
-    attrs = trial.user_attrs
-    start, end = (
-        moment and moment.astimezone(UTC).isoformat() for moment in (trial.datetime_start, trial.datetime_complete)
-    )
-    rungs = attrs.get("rungs", [])
-    return {
-        "number": trial.number,
-        "family": family,
-        "parameters": trial.params,
-        "config": attrs.get("config", {}),
-        "distributions": {name: distribution_to_json(d) for name, d in trial.distributions.items()},
-        "rungs": rungs,
-        "state": trial.state.name,
-        "reason": attrs.get("reason"),
-        "role": attrs.get("role", "sampled"),
-        "value": rungs[-1]["accuracy"] if rungs else None,
-        "nll": rungs[-1]["nll"] if rungs else None,
-        "draw": attrs.get("draw"),
-        "seed": attrs.get("seed"),
-        "attempt": attrs.get("attempt", 1),
-        "counted": attrs.get("counted", True),
-        "start": start,
-        "end": end,
-        "seconds": attrs.get("seconds", 0.0),
-        "training_seconds": attrs.get("training_seconds", 0.0),
-        "worker": attrs.get("worker"),
-        "n_parameters": attrs.get("n_parameters"),
-        "flops": attrs.get("flops"),
-        "examples": rungs[-1]["examples"] if rungs else 0,
-    }
-
-
-def trial_of(record: dict[str, Any]) -> FrozenTrial:
-    """The trial that a line of trials.jsonl tells of: what `record_of` would make that line from."""
-    trial = create_trial(
-        state=TrialState[record["state"]],
-        value=_told_value(record),
-        params=record["parameters"],
-        distributions={name: json_to_distribution(text) for name, text in record["distributions"].items()},
-        user_attrs={key: record[key] for key in _ATTRIBUTES if record.get(key) is not None},
-        intermediate_values=_values_at_rungs(record),
-    )
-    trial.number = record["number"]
-    for attribute, key in (("datetime_start", "start"), ("datetime_complete", "end")):
-        moment = record[key] and datetime.fromisoformat(record[key]).astimezone().replace(tzinfo=None)
-        setattr(trial, attribute, moment)
-    return trial
-
-
-def _told_value(record: dict[str, Any]) -> float | None:
-    """The value of a stored trial: Optuna gives a pruned one its last report."""
-    return record["value"] if record["state"] in ("COMPLETE", "PRUNED") else None
-
-
-def _values_at_rungs(record: dict[str, Any]) -> dict[int, float]:
-    return {rung["examples"]: rung["accuracy"] for rung in record["rungs"]}
-
-
-def reconcile(
-    trials: Sequence[FrozenTrial], family: str, records: list[dict[str, Any]], files: StudyFiles
-) -> list[dict[str, Any]]:
-    """Compare the database's trials with trials.jsonl; return the records of this family.
-
-    A trial that the database has and the file does not (a crash between the two writes) is appended; anything else
-    that differs raises ResultsError with its number: the file has checksums, so that the database is damaged.
-    """
-    ours, missing = compare(trials, family, records, files)
-    for record in missing:
-        append_jsonl(files.trials_jsonl, record)
-    return sorted([*ours, *missing], key=lambda record: record["number"])
-
-
-def compare(
-    trials: Sequence[FrozenTrial], family: str, records: list[dict[str, Any]], files: StudyFiles
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(records of this family, records of the finished trials in the database that are not among them)."""
-    ours = {record["number"]: record for record in records if record["family"] == family}
-    stored = {trial.number: trial for trial in trials if trial.state.is_finished()}
-    found = {number: _difference(stored.get(number), family, ours[number]) for number in sorted(ours)}
-    differing = {number: difference for number, difference in found.items() if difference}
-    if differing:
-        first, difference = next(iter(differing.items()))
-        all_of_them = f" (differing: {', '.join(map(str, differing))})" if len(differing) > 1 else ""
-        raise ResultsError(
-            f"{files.root}: trial {first} of {family}{difference}{all_of_them}; the database is damaged: "
-            f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
-        )
-    return list(ours.values()), [record_of(stored[number], family) for number in sorted(stored.keys() - ours.keys())]
-
-
-def _difference(trial: FrozenTrial | None, family: str, record: dict[str, Any]) -> str | None:
-    """In which way a stored trial is not what its record says. Times are left out: an hour of the clock that comes
-    twice in autumn is told apart by the record alone."""
-    if trial is None:
-        return " is in trials.jsonl but not in the database"
-    stored = record_of(trial, family)
-    for key in stored.keys() & record.keys() - {"start", "end"}:
-        if stored[key] != record[key]:
-            return f": {key} is {stored[key]!r:.100} in the database and {record[key]!r:.100} in trials.jsonl"
-    told = _told_value(record)
-    # What ranks a pruned trial are its reports; it may have been stored without a value.
-    unranked = record["state"] == "PRUNED" and trial.value is None
-    other_reports = trial.intermediate_values != _values_at_rungs(record)
-    # Reports of a trial that was cut short are used by nobody, and not recorded.
-    if (trial.value != told and not unranked) or (record["counted"] and other_reports):
-        return f": its values are {trial.intermediate_values!r:.100} in the database, others in trials.jsonl"
-    return None
-
-
-def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles) -> int:
-    """Compare every family without changing anything; returns how many finished trials agree."""
-    agreed = 0
-    for family in settings.families:
-        try:
-            study_id = storage.get_study_id_from_name(f"{settings.name}/{family}")
-        except KeyError:
-            raise ResultsError(
-                f"{files.root}: the database does not know family {family}: "
-                f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
-            ) from None
-        agreed += len(compare(read_trials(storage, study_id), family, records, files)[0])
-    return agreed
 
 
 def sweep(storage: RDBStorage, study: optuna.Study) -> None:

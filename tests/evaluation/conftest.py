@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings, save_settings
+from study.execution.worker import Work, train
 from study.models import build
 from study.results import StudyFiles
 from study.training.checkpoint import save_run
+from study.training.loop import TrainingData
 
 CONFIGS = {
     "mlp": {"family": "mlp", "depth": 1, "width": [16], "activation": "relu", "normalisation": "none", "dropout": 0.0},
@@ -146,3 +152,9 @@ def opened_study(small_study: SmallStudy) -> SmallStudy:
         [["cnn", "mlp"]],
     )
     return small_study
+
+
+@pytest.fixture
+def training(training_data: TrainingData) -> Work:
+    """What a worker does with a job, over a few hundred digits."""
+    return functools.partial(train, data=training_data, precision="fp32")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_mlp import CONFIG
 
 from study.config import StudySettings
 from study.errors import Interrupted, ResultsError
@@ -16,10 +16,10 @@ from study.evaluation.finalists import Engine
 from study.evaluation.stats import compare_finalists
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.execution.worker import Work, train
+from study.execution.worker import Work
 from study.results import StudyFiles, append_jsonl, read_json, write_json
 from study.space import parse_space
-from study.training.loop import OnRung, TrainingData
+from study.training.loop import OnRung
 
 SPACE = """
 family = "mlp"
@@ -45,18 +45,6 @@ low = 1e-3
 high = 1e-1
 log = true
 """
-CONFIG = {
-    "family": "mlp",
-    "depth": 1,
-    "width": [8],
-    "activation": "relu",
-    "normalisation": "none",
-    "dropout": 0.0,
-    "optimizer": "adamw",
-    "learning_rate": 0.02,
-    "batch_size": 50,
-    "augmentation": "none",
-}
 
 
 def trial(number: int, value: float | None, **changed: Any) -> dict[str, Any]:
@@ -106,9 +94,8 @@ def test_back_from_the_other_branch_its_keys_fall_away() -> None:
 
 
 class Bench:
-    def __init__(self, files: StudyFiles, settings: StudySettings, data: TrainingData) -> None:
-        self.files, self.settings = files, settings
-        self.work: Work = functools.partial(train, data=data, precision="fp32")
+    def __init__(self, files: StudyFiles, settings: StudySettings, work: Work) -> None:
+        self.files, self.settings, self.work = files, settings, work
         self.trained: list[str] = []
 
     def ablate(self, seconds: float | None = None, stop_after: int | None = None) -> dict[str, Any]:
@@ -127,14 +114,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training_data: TrainingData) -> Bench:
+def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work) -> Bench:
     for record in TRIALS:
         append_jsonl(files.trials_jsonl, record)
     files.run("mlp-t0-seed0").root.mkdir(parents=True)
     write_json(files.run("mlp-t0-seed0").metrics, {"seconds": 0.5})
     row = {"finalist": 0, "candidates": [{"trial": 0, "runs": ["mlp-t0-seed0"]}], "schedule": {"examples_per_run": 600}}
     write_json(files.finalists, {"families": {"mlp": row}})
-    return Bench(files, make_settings({"mlp": SPACE}), training_data)
+    return Bench(files, make_settings({"mlp": SPACE}), training)
 
 
 def test_every_swap_is_trained_under_the_finalists_seeds_and_compared_on_validation(bench: Bench) -> None:

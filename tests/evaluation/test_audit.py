@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tiny_mlp import CONFIG
 
 from study.config import StudySettings
 from study.evaluation.audit import Audit, draw
 from study.evaluation.intervals import clopper_pearson, upper_bound
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.execution.worker import train
+from study.execution.worker import Work
 from study.results import StudyFiles, append_jsonl, read_json
-from study.training.loop import OnRung, TrainingData
+from study.training.loop import OnRung
 
 RUNGS = (100, 300, 900)
-CONFIG = {
-    "family": "mlp",
-    "depth": 1,
-    "width": [8],
-    "activation": "relu",
-    "normalisation": "none",
-    "dropout": 0.0,
-    "optimizer": "adamw",
-    "learning_rate": 0.02,
-    "batch_size": 50,
-    "augmentation": "none",
-}
 
 
 def record(number: int, state: str, value: float | None = None, reason: str | None = None) -> dict[str, Any]:
@@ -53,14 +41,13 @@ def trained() -> list[Job]:
 
 @pytest.fixture
 def audit(
-    files: StudyFiles, make_settings: Callable[..., StudySettings], training_data: TrainingData, trained: list[Job]
+    files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work, trained: list[Job]
 ) -> Auditor:
     settings = make_settings({"mlp": 'family = "mlp"'}, rungs=RUNGS)
-    work = functools.partial(train, data=training_data, precision="fp32")
 
     def noted(job: Job, on_rung: OnRung) -> dict[str, Any]:
         trained.append(job)
-        return work(job, on_rung)
+        return training(job, on_rung)
 
     def run(n: int) -> dict[str, Any]:
         with InProcessExecutor(1, noted) as executor:

@@ -25,7 +25,8 @@ from study.config import load_settings
 from study.execution.executors import ProcessExecutor
 from study.results import read_jsonl
 from study.search.driver import Limits, Search
-from study.search.storage import compare_all, open_storage, storage_url
+from study.search.records import compare_all
+from study.search.storage import open_storage, storage_url
 from study.training.loop import TrainingData
 
 SEED = 20260101

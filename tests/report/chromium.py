@@ -76,19 +76,29 @@ def outside(driver: Driver) -> list[str]:
     return [url for url in requests(driver) if not url.startswith(("file:", "data:", "blob:"))]
 
 
+def complaints(driver: Driver, page: str) -> list[Any]:
+    """What the console says and which requests leave the page while it is opened with every section."""
+    requests(driver)  # those before are not its own
+    open_all(driver, page)
+    return [*driver.get_log("browser"), *outside(driver)]
+
+
 def prefer(driver: Driver, scheme: str | None) -> None:
     """Emulate a colour scheme; None ends it."""
     features = [{"name": "prefers-color-scheme", "value": scheme}] if scheme else []
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def serious_faults(driver: Driver) -> list[tuple[str, list[Any]]]:
-    """What axe-core finds serious or critical in the page, with where."""
+def serious_faults(driver: Driver, page: str, scheme: str) -> list[tuple[str, list[Any]]]:
+    """What axe-core finds serious or critical in the page under a colour scheme, with where."""
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    prefer(driver, scheme)
+    open_all(driver, page)
     driver.execute_script(next(Path(axe.__file__).parent.glob("**/axe.min.js")).read_text())
     # The drawings inside a chart are hidden from assistive technology; walking them takes minutes.
     run = "const done = arguments[0]; axe.run({exclude: ['.plot svg']}, {resultTypes: ['violations']}).then(done)"
     found = driver.execute_async_script(run)["violations"]
+    prefer(driver, None)
     serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
     return [(fault["id"], [node["target"] for node in fault["nodes"]][:5]) for fault in serious]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cases import HOSTILE, HOSTILE_STUDY
-from chromium import MARKS, Driver, open_all, outside, prefer, requests, serious_faults, start, width_on_a_phone
+from chromium import MARKS, Driver, complaints, serious_faults, start, width_on_a_phone
 from synthetic import Wanted, write_study
 
 from study.report.comparison.page import write_comparison
@@ -30,28 +30,19 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_every_chart_is_drawn_without_a_request_or_a_console_error(browser: Driver, page: str) -> None:
-    requests(browser)
-    open_all(browser, page)
-    assert browser.get_log("browser") == []
-    assert outside(browser) == []
+    assert complaints(browser, page) == []
     assert len(browser.find_elements("css selector", ".plot[data-drawn]")) == 3
 
 
 def test_hostile_names_do_nothing(browser: Driver, hostile_page: str) -> None:
-    requests(browser)
-    open_all(browser, hostile_page)
-    assert browser.get_log("browser") == []
+    assert complaints(browser, hostile_page) == []
     assert browser.find_elements("css selector", "img, a[href^='http'], [onclick]") == []
     assert HOSTILE.replace("/", "-") in browser.find_element("tag name", "body").text
-    assert outside(browser) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(browser: Driver, page: str, scheme: str) -> None:
-    prefer(browser, scheme)
-    open_all(browser, page)
-    assert serious_faults(browser) == []
-    prefer(browser, None)
+    assert serious_faults(browser, page, scheme) == []
 
 
 @pytest.mark.parametrize("which", ["page", "hostile_page"])

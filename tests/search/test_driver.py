@@ -30,7 +30,8 @@ from study.execution.worker import DriverLeftError
 from study.results import StudyFiles, append_jsonl
 from study.search import driver
 from study.search.driver import Limits, Search
-from study.search.storage import compare_all, open_storage, storage_url
+from study.search.records import compare_all
+from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
 from study.training.loop import OnRung
 

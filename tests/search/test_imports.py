@@ -14,7 +14,8 @@ from study.execution.jobs import Job
 from study.results import StudyFiles, read_jsonl
 from study.search.driver import Limits, Search
 from study.search.imports import import_trials, load_source, replay
-from study.search.storage import open_storage, record_of, storage_url
+from study.search.records import record_of
+from study.search.storage import open_storage, storage_url
 from study.space import load_space, parse_space
 from study.training.loop import OnRung
 

@@ -15,7 +15,7 @@ from study.doctor import repair
 from study.errors import LockedError, ResultsError
 from study.results import StudyFiles, StudyLock
 from study.search.driver import Limits
-from study.search.storage import record_of
+from study.search.records import record_of
 
 
 @pytest.fixture

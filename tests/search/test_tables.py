@@ -24,11 +24,6 @@ DISTRIBUTIONS = {
 PARAMETERS = {"kind": None, "n": 13, "x": 0.1 + 0.2, "step": 0.30000000000000004}
 
 
-@pytest.fixture
-def study(storage: RDBStorage) -> optuna.Study:
-    return open_study(storage, "tiny/mlp", "accuracy", "maximize")
-
-
 def same(ours: list[FrozenTrial], theirs: list[FrozenTrial]) -> bool:
     """By their text, in which NaN equals NaN; keys sorted."""
 
