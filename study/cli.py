@@ -74,7 +74,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=_duration, metavar="TIME", help="total wall-clock of the study: 90s, 5m, 1h30m (default: 5m)"
     )
-    parser.add_argument("--n-trials", type=_count, metavar="N", help="total trials of each family")
+    parser.add_argument("--n-trials", type=_count, metavar="N", help="total trials of each family, in each search")
     parser.add_argument("--seed", type=_seed, metavar="S", help="the study's seed (default: 0)")
     parser.add_argument("--split-seed", type=_seed, metavar="S", help="seed of the validation split (default: 0)")
     parser.add_argument("--sampler", choices=("tpe", "random", "qmc"), help="default: tpe")
@@ -109,6 +109,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = verb("run", "search, retrain, evaluate, examine and report; the same command again continues")
     _add_work(run)
+    run.add_argument(
+        "--repeats",
+        type=_count,
+        metavar="R",
+        help="independent searches that share the budget; from five on the verdict speaks of families (default: 1)",
+    )
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
     run.add_argument("--dashboard", action="store_true", help="start the dashboard along")
     run.add_argument("--port", type=_count, default=8080, help="the dashboard's port (default: 8080)")

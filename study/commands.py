@@ -47,6 +47,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         workers=args.workers,
         device=args.device,
         storage=args.storage,
+        repeats=getattr(args, "repeats", None),
     )
     request.check()
     if workers:
@@ -141,14 +142,18 @@ def search(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def retrain(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.evaluation.replications import choose_over_searches
+
     with _stages(args, command, started) as stages:
         stages.retrain()
-        finalists = stages.finalists()
-    for family, row in finalists["families"].items():
-        best = row["candidates"][0] if row["candidates"] else None
-        score = f"fresh-seed validation {100 * best['mean_accuracy']:.2f} %" if best else "no candidate ended well"
-        print(f"{family}: finalist #{row['finalist']}, {score}, {len(row['final_runs'])} final runs")
-    print(f"winner by validation: {finalists['winner']}")
+        searches = stages.finalists()
+    for number, finalists in enumerate(searches, 1):
+        search = f"search {number}, " if len(searches) > 1 else ""
+        for family, row in finalists["families"].items():
+            best = row["candidates"][0] if row["candidates"] else None
+            score = f"fresh-seed validation {100 * best['mean_accuracy']:.2f} %" if best else "no candidate ended well"
+            print(f"{search}{family}: finalist #{row['finalist']}, {score}, {len(row['final_runs'])} final runs")
+    print(f"winner by validation: {choose_over_searches(searches).winner}")
     return 0
 
 
@@ -219,14 +224,14 @@ def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        "family", "complete", "pruned", "failed", "best", "trial", "spent", "allowance", title=f"study {files.name}"
-    )
-    for family, row in found["families"].items():
-        cells = (row["complete"], row["pruned"], row["failed"], row["best_percent"], row["best_trial"])
-        table.add_row(family, *map(str, cells), f"{row['spent_s']:.0f} s", row["allowance"])
     console = Console()
-    console.print(table)
+    for one in [found, *found["repeats"]]:
+        columns = ("family", "complete", "pruned", "failed", "best", "trial", "spent", "allowance")
+        table = Table(*columns, title=f"study {one['name']}")
+        for family, row in one["families"].items():
+            cells = (row["complete"], row["pruned"], row["failed"], row["best_percent"], row["best_trial"])
+            table.add_row(family, *map(str, cells), f"{row['spent_s']:.0f} s", row["allowance"])
+        console.print(table)
     for line in found["lines"]:
         console.print(line, markup=False, highlight=False)
     return 0

@@ -32,6 +32,7 @@ class Request:
     workers: int | None = None
     device: str = "auto"
     storage: str | None = None
+    repeats: int | None = None
 
     @property
     def files(self) -> StudyFiles:

@@ -117,6 +117,14 @@ class StudyFiles:
     def model(self) -> Path:
         return self.root / "model"
 
+    def repeat(self, number: int) -> StudyFiles:
+        """The folder of the study's search `number`, from 2 on: a study of its own; the first search is in this one."""
+        return StudyFiles(self.root / "repeats" / f"{self.name}-repeat-{number}")
+
+    def repeats(self, n_searches: int) -> list[StudyFiles]:
+        """The folders of all searches but the first, whether they have begun or not."""
+        return [self.repeat(number) for number in range(2, n_searches + 1)]
+
     def run(self, name: str) -> RunFiles:
         return RunFiles(self.runs / name)
 

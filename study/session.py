@@ -27,7 +27,7 @@ from study.data.datasets import load_train, pixel_statistics, split_sha256, stra
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
 from study.request import Request
-from study.results import StudyFiles, StudyLock, prepare_results_folder, write_with
+from study.results import StudyFiles, StudyLock, check_study_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import without_password
@@ -127,11 +127,30 @@ def open_session(request: Request) -> Iterator[Session]:
 def _resolve(request: Request, files: StudyFiles) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     stored = load_settings(files.settings) if files.exists() else None
+    _check_repeats(request, files, stored)
     training, described = _load_data(request, stored)
     if stored is None:
         return _create(request, files, described), training, _new_spaces(request, {}), []
     warnings = _check_resume(request, stored, described)
     return stored, training, _new_spaces(request, stored.families), warnings
+
+
+def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None) -> None:
+    """UsageError for searches that could not be independent, or have no name; ResumeError for a repeat by itself."""
+    if stored is not None and stored.repeat_of is not None:
+        raise ResumeError(
+            f"{files.root} is a repeat of study '{stored.repeat_of}', seen as a study of its own: "
+            f"continue it with --name {stored.repeat_of}"
+        )
+    if request.repeats is None or request.repeats < 2:
+        return
+    source = request.imported_from or (stored.imported_from if stored else None)
+    if source is not None:
+        raise UsageError(
+            f"--repeats {request.repeats} with trials imported from '{source}': expected a study without --from, "
+            "since searches that begin with the same trials are not independent"
+        )
+    check_study_name(files.repeat(request.repeats).name)
 
 
 def _load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:
@@ -192,7 +211,7 @@ def _create(request: Request, files: StudyFiles, dataset: DatasetSettings) -> St
         warm_starts=2 if request.warm_start and request.imported_from is None else 0,
         imported_from=request.imported_from,
         dataset=dataset,
-        retrain=retrain_settings(timed),
+        retrain=retrain_settings(timed and timed / (request.repeats or 1)),
         families={},
         versions=versions(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from study.config import StudySettings
 from study.errors import ModelFileError
 from study.evaluation.metrics import confusion_matrix, per_class
+from study.evaluation.replications import choose_over_searches
 from study.evaluation.seal import file_sha256, read_openings
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread, read_logits, read_meta
@@ -26,17 +27,21 @@ from study.training.loop import TrainingData
 from study.training.metrics import accuracy, nll
 
 
-def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None:
-    """Write `model/` from the shipped run of finalists.json; rewritten after evaluation, then with test results.
+def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats: Sequence[StudyFiles] = ()) -> None:
+    """Write `model/` from the run that validation chose, which may be one of the study's repeats; rewritten after
+    evaluation, then with test results.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
     which were trained without those images, and carried over. So is the table of what is refused.
     """
-    found = read_json(files.finalists)
-    winner, run = found["winner"], found["shipped_run"]
-    meta = read_meta(files.run(run))
-    temperature = carried_temperature(files, winner)
-    candidate = next(c for c in found["families"][winner]["candidates"] if c["trial"] == meta.trial)
+    searches = (files, *repeats)
+    finalists = [read_json(search.finalists) for search in searches]
+    chosen = choose_over_searches(finalists)
+    source, winner, run = searches[chosen.search], chosen.winner, chosen.run
+    meta = read_meta(source.run(run))
+    temperature = carried_temperature(source, winner)
+    rows = finalists[chosen.search]["families"][winner]["candidates"]
+    candidate = next(c for c in rows if c["trial"] == meta.trial)
     basis = candidate["runs"][0]
     content = {
         "family": winner,
@@ -52,20 +57,20 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData) -> None
             "split_seed": settings.dataset.split_seed,
             "sha256": settings.dataset.sha256,
         },
-        "study": settings.name,
+        "study": source.name if chosen.search else settings.name,
         "trial": meta.trial,
         "run": run,
-        "fitted_on": {"run": basis, "sha256": file_sha256(files.run(basis).weights)},
+        "fitted_on": {"run": basis, "sha256": file_sha256(source.run(basis).weights)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
-        abstention, second_reader = _fitted_before(files, content) or _fit(files.run(basis), content, data)
+        abstention, second_reader = _fitted_before(files, content) or _fit(source.run(basis), content, data)
     content |= {"threshold": abstention["threshold"], "abstention": abstention}
-    card = model_card(content, _test_metrics(files, run, temperature))
-    write_bundle(files.model, load_file(files.run(run).weights), content, card, second_reader)
+    card = model_card(content, _test_metrics(source, run, temperature))
+    write_bundle(files.model, load_file(source.run(run).weights), content, card, second_reader)
 
 
 def _fitted_before(files: StudyFiles, content: Mapping[str, Any]) -> tuple[dict[str, Any], SecondReader] | None:

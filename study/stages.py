@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
+import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,10 +15,12 @@ from optuna.storages import RDBStorage
 
 from study.config import FamilySettings, Ladder, StudySettings
 from study.dashboard import Publisher, note_on_retraining
-from study.errors import FamilyStoppedError, StudyError
+from study.errors import FamilyStoppedError, StudyError, UsageError
 from study.evaluation.finalists import Engine, Retraining, RunLengths, choose_candidates, fingerprint
+from study.evaluation.replications import choose_over_searches
 from study.execution.executors import Executor, ProcessExecutor
-from study.results import read_json, read_jsonl
+from study.repeats import open_repeat
+from study.results import StudyFiles, read_json, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
 from study.search.imports import import_trials, load_source
@@ -40,41 +44,82 @@ class Progress(Protocol):
 
 
 class Stages:
-    """One command's stages over one open session. The executor and the storage are opened when first needed."""
+    """One command's stages over one open session. The executor and the storage are opened when first needed.
 
-    def __init__(self, session: Session, progress: Progress, resources: contextlib.ExitStack) -> None:
+    A study of several searches holds the first; its repeats are sessions of their own, driven over the same executor by
+    stages whose `lender` has it. What is done to each search is a private method, what is done to all a public one.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        progress: Progress,
+        resources: contextlib.ExitStack,
+        lender: Stages | None = None,
+    ) -> None:
         self.session = session
         self.progress = progress
         self._resources = resources
+        self._lender = lender
         self._workers = resources.enter_context(contextlib.ExitStack())
         self._executor: Executor | None = None
         self._database: tuple[RDBStorage, StorageLock] | None = None
+        self._spare = 0.0  # seconds that the repeats left of their budgets
+        self.n_searches = max(session.request.repeats or 1, session.ledger.data.get("repeats", 1))
         self.goal = self._goal()
 
     def _goal(self) -> dict[str, Any]:
-        """What this command is to reach. A smaller budget than the one already reached changes nothing."""
+        """What this command is to reach in each search. A smaller budget than the one already reached changes nothing;
+        without one, a further search gets what those before it got."""
         request, reached = self.session.request, self.session.ledger.data.get("goal", {})
-        budget, n_trials = request.budget, request.n_trials
+        n_trials = request.n_trials
+        budget = None if request.budget is None else request.budget / self.n_searches
         if budget is None and n_trials is None:
-            budget, n_trials = reached.get("budget_s", DEFAULT_BUDGET), reached.get("n_trials")
+            budget, n_trials = reached.get("budget_s", DEFAULT_BUDGET / self.n_searches), reached.get("n_trials")
+        if self.n_searches > self.session.ledger.data.get("repeats", 1):
+            self._check_added_searches(budget, n_trials, reached)
         done = self.session.ledger.data.get("done", {}).get("search")
         if done and n_trials == done["n_trials"] and budget and done["budget_s"] and budget < done["budget_s"]:
             budget = done["budget_s"]
         families = sorted({*self.session.settings.families, *(space.family for space in self.session.new_spaces)})
         goal = {"budget_s": budget, "n_trials": n_trials, "families": families}
-        self.session.ledger.data |= {"goal": goal, "budget_s": budget, "n_trials": n_trials}
+        total = None if budget is None else budget * self.n_searches
+        self.session.ledger.data |= {"goal": goal, "budget_s": total, "n_trials": n_trials}
+        if self.n_searches > 1:
+            self.session.ledger.data["repeats"] = self.n_searches
         return goal
+
+    def _check_added_searches(self, budget: float | None, n_trials: int | None, reached: Mapping[str, Any]) -> None:
+        """UsageError where further searches would get less than those before them."""
+        name, n, had = self.session.settings.name, self.n_searches, reached.get("budget_s")
+        if budget is not None and had is not None and budget < had:
+            raise UsageError(
+                f"--repeats {n} divides the budget into {budget:.0f} s a search, but study '{name}' has one of "
+                f"{had:.0f} s: expected --budget {math.ceil(n * had)}s or more, or neither flag, for as much again"
+            )
+        if n_trials is not None and n_trials < (reached.get("n_trials") or 0):
+            raise UsageError(
+                f"--n-trials {n_trials} with --repeats {n}, but study '{name}' has a search of "
+                f"{reached['n_trials']} trials a family: expected as many or more"
+            )
 
     def is_done(self, stage: str) -> bool:
         done: dict[str, Any] = self.session.ledger.data.get("done", {})
-        return bool(done.get(stage) == self.goal)
+        return bool(done.get(stage) == self._reached_by(stage))
 
     def _mark_done(self, stage: str) -> None:
-        self.session.ledger.data.setdefault("done", {})[stage] = self.goal
+        self.session.ledger.data.setdefault("done", {})[stage] = self._reached_by(stage)
         self.session.ledger.save()
+
+    def _reached_by(self, stage: str) -> dict[str, Any]:
+        """The goal, and for the stages that read all searches at once how many there are."""
+        of_all = self.n_searches > 1 and stage in ("evaluate", "examine")
+        return self.goal | {"repeats": self.n_searches} if of_all else self.goal
 
     @property
     def executor(self) -> Executor:
+        if self._lender is not None:
+            return self._lender.executor
         if self._executor is None:
             session = self.session
             self._executor = self._workers.enter_context(
@@ -108,16 +153,69 @@ class Stages:
         self._workers.close()
         self._executor = None
 
-    # --- search ------------------------------------------------------------------------------------------------------
+    # --- several searches --------------------------------------------------------------------------------------------
+
+    def _in_each_search(self, action: Callable[[Stages], None]) -> None:
+        """Do it to this search, then to each repeat. FamilyStoppedError, once all are done, if a family gave up."""
+        failures: list[FamilyStoppedError] = []
+
+        def attempt(stages: Stages) -> None:
+            try:
+                action(stages)
+            except FamilyStoppedError as error:
+                failures.append(error)
+
+        attempt(self)
+        for number in range(2, self.n_searches + 1):
+            repeat, goal = self.session.files.repeat(number), self.goal
+            watch = shlex.join(["study", "dashboard", "--name", repeat.name, "--results", str(repeat.root.parent)])
+            self.progress.say(f"search {number} of {self.n_searches} in {repeat.root}; watch it: {watch}")
+            with (
+                open_repeat(self.session, number, goal["budget_s"], goal["n_trials"]) as session,
+                contextlib.ExitStack() as resources,
+            ):
+                attempt(Stages(session, self.progress, resources, lender=self))
+                if goal["budget_s"] is not None:
+                    self._spare += max(0.0, session.ledger.left(goal["budget_s"]))
+        if failures:
+            raise failures[0]
 
     def search(self) -> None:
+        self._in_each_search(Stages._search)
+
+    def retrain(self) -> None:
+        self._in_each_search(Stages._retrain)
+        self._ship_over_searches()
+
+    def _search_and_retrain(self) -> None:
+        """A family that failed does not keep the others from their finalists."""
+        self.progress.stage("search")
+        failure: FamilyStoppedError | None = None
+        try:
+            self._search()
+        except FamilyStoppedError as error:
+            failure = error
+        self.progress.stage("retrain")
+        self._retrain()
+        if failure is not None:
+            raise failure
+
+    def _ship_over_searches(self) -> None:
+        """What one search ships with its retraining, several ship once all are there."""
+        if self.n_searches > 1:
+            with self.session.ledger.stage("retrain"):
+                self._write_model()
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    def _search(self) -> None:
         """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
         if self.is_done("search"):
             return
         session = self.session
         with session.ledger.stage("search"):
             _ = self.storage  # opened while the fork server still loads what the workers need
-            self._add_families(self._allowance(read_jsonl(session.files.trials_jsonl)))
+            self._add_families()
             self._import_trials()
             records = read_jsonl(session.files.trials_jsonl)
             allowance = self._allowance(records)
@@ -176,13 +274,17 @@ class Stages:
         spent = dict.fromkeys(self.goal["families"], 0.0)
         for record in records:
             spent[record["family"]] += record["seconds"]
-        return planner.equal_allowance(spent, self._search_wall(budget) * self.session.n_workers)
+        allowance = planner.equal_allowance(spent, self._search_wall(budget) * self.session.n_workers)
+        # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
+        first = None if self._lender is None else self._lender.session.ledger.data.get("allowance_s")
+        return allowance if first is None else min(allowance, first)
 
-    def _add_families(self, allowance: float | None) -> None:
+    def _add_families(self) -> None:
         """Give each new family its ladder, measured where a budget decides, and keep it for good."""
         session = self.session
         if not session.new_spaces:
             return
+        allowance = self._allowance(read_jsonl(session.files.trials_jsonl))
         imported = self._import_source()
         speeds = {} if allowance is None or imported is not None else measure_speeds(self.executor, session.new_spaces)
         families = {}
@@ -213,7 +315,7 @@ class Stages:
 
     # --- retraining --------------------------------------------------------------------------------------------------
 
-    def retrain(self) -> None:
+    def _retrain(self) -> None:
         """Train candidates and finalists; finalists.json is written whole at the end."""
         if self.is_done("retrain"):
             return
@@ -232,7 +334,8 @@ class Stages:
 
             retraining.run(self.executor, observe)
             found = retraining.save()
-            self._write_model()
+            if self._lender is None and self.n_searches == 1:
+                self._write_model()
             note_on_retraining(self.storage, session.files, found)
         self._mark_done("retrain")
 
@@ -259,8 +362,9 @@ class Stages:
             lengths: RunLengths = {family: run.get("examples", ()) for family, run in plan["runs"].items()}
             if fingerprint(candidates, lengths) == plan["runs"]:
                 return lengths
-        lengths = self._timeless_lengths(candidates) if budget is None else self._planned_lengths(candidates, budget)
-        ledger.data["plan"] = {"goal": self.goal, "runs": fingerprint(candidates, lengths)}
+        seconds = None if budget is None else self._retrain_seconds(budget)
+        lengths = self._timeless_lengths(candidates) if seconds is None else self._planned_lengths(candidates, seconds)
+        ledger.data["plan"] = {"goal": self.goal, "runs": fingerprint(candidates, lengths), "seconds": seconds}
         ledger.save()
         return lengths
 
@@ -272,21 +376,31 @@ class Stages:
             for family, chosen in candidates.items()
         }
 
-    def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], budget: float) -> RunLengths:
-        session, settings = self.session, self.session.settings
-        seconds = session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
-        costs = {family: planner.run_cost(chosen, settings.retrain) for family, chosen in candidates.items()}
-        return planner.plan_retraining(costs, max(1.0, seconds), session.n_workers, settings.dataset.n_train)
+    def _retrain_seconds(self, budget: float) -> float:
+        """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
+        left = self.session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
+        first = None if self._lender is None else self._lender.session.ledger.data.get("plan", {}).get("seconds")
+        return max(1.0, left if first is None else min(left, first))
 
-    def finalists(self) -> dict[str, Any]:
-        found: dict[str, Any] = read_json(self.session.files.finalists)
-        return found
+    def _planned_lengths(self, candidates: Mapping[str, list[Mapping[str, Any]]], seconds: float) -> RunLengths:
+        session, settings = self.session, self.session.settings
+        costs = {family: planner.run_cost(chosen, settings.retrain) for family, chosen in candidates.items()}
+        return planner.plan_retraining(costs, seconds, session.n_workers, settings.dataset.n_train)
+
+    def finalists(self) -> list[dict[str, Any]]:
+        """What each search handed over, the content of its finalists.json."""
+        return [read_json(folder.finalists) for folder in self._folders]
+
+    @property
+    def _folders(self) -> list[StudyFiles]:
+        return [self.session.files, *self.session.files.repeats(self.n_searches)]
 
     def _write_model(self) -> None:
         """Put the winner's first final run into `model/`, ready to use."""
         from study.shipping import ship
 
-        ship(self.session.files, self.session.settings, self.session.data)
+        files, *repeats = self._folders
+        ship(files, self.session.settings, self.session.data, repeats)
 
     # --- the test split and after ------------------------------------------------------------------------------------
 
@@ -295,20 +409,25 @@ class Stages:
         from study.evaluation.test_set import open_test
 
         self.close_executor()
-        session, found = self.session, self.finalists()
-        finals = [run for row in found["families"].values() for run in row["final_runs"]]
-        candidates = [run for row in found["families"].values() for c in row["candidates"] for run in c["runs"]]
-        standing = [family for family, row in found["families"].items() if row["final_runs"]]
+        session = self.session
+        folders, found = self._folders, self.finalists()
+        chosen = choose_over_searches(found)
+        shipped_run = f"{folders[chosen.search].name}/{chosen.run}" if chosen.search else chosen.run
+        standing = dict.fromkeys(
+            family for one in found for family, row in one["families"].items() if row["final_runs"]
+        )
+        runs, *others = [_runs_to_evaluate(one) for one in found]
         with session.ledger.stage("evaluate"):
             opened = open_test(
                 session.files,
                 session.settings,
                 session.request.command,
-                [*finals, *candidates],
-                found["winner"],
-                found["shipped_run"],
+                runs,
+                chosen.winner,
+                shipped_run,
                 list(itertools.combinations(standing, 2)),
                 device=str(session.device),
+                repeats=list(zip(folders[1:], others, strict=True)),
             )
             self._write_model()
         self._mark_done("evaluate")
@@ -359,18 +478,20 @@ class Stages:
 
     def is_complete(self, *, evaluate: bool) -> bool:
         stages = ("search", "retrain", "evaluate") if evaluate else ("search", "retrain")
-        return all(self.is_done(stage) for stage in stages) and self.session.files.report_html.exists()
+        if not all(self.is_done(stage) for stage in stages) or not self.session.files.report_html.exists():
+            return False
+        ledgers = [repeat.ledger for repeat in self._folders[1:]]
+        done = [read_json(ledger).get("done", {}) if ledger.exists() else {} for ledger in ledgers]
+        return all(of_one.get(stage) == self.goal for of_one in done for stage in ("search", "retrain"))
 
     def run_all(self, *, evaluate: bool) -> None:
         """Every stage that is not done yet. A family that failed does not keep the others from their report."""
         failure: FamilyStoppedError | None = None
-        self.progress.stage("search")
         try:
-            self.search()
+            self._in_each_search(Stages._search_and_retrain)
         except FamilyStoppedError as error:
             failure = error
-        self.progress.stage("retrain")
-        self.retrain()
+        self._ship_over_searches()
         if evaluate:
             self.progress.stage("evaluate")
             self.evaluate()
@@ -385,8 +506,17 @@ class Stages:
         budget = self.goal["budget_s"]
         if budget is None:
             return planner.examine_seconds(None)
-        left = self.session.ledger.left(budget) - 0.5 * planner.report_seconds(budget)
-        return max(0.0, min(left, 2 * planner.examine_seconds(budget)))
+        total = budget * self.n_searches
+        left = self.session.ledger.left(budget) + self._spare - 0.5 * planner.report_seconds(total)
+        return max(0.0, min(left, 2 * planner.examine_seconds(total)))
+
+
+def _runs_to_evaluate(found: Mapping[str, Any]) -> list[str]:
+    """Final runs and candidate runs of one search's finalists.json."""
+    rows = found["families"].values()
+    return [run for row in rows for run in row["final_runs"]] + [
+        run for row in rows for candidate in row["candidates"] for run in candidate["runs"]
+    ]
 
 
 @contextlib.contextmanager

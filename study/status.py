@@ -18,7 +18,9 @@ def study_status(files: StudyFiles) -> dict[str, Any]:
         name: _family([record for record in records if record["family"] == name], ledger) for name in settings.families
     }
     budget = ledger.get("budget_s")
-    used = sum(command["seconds"] for command in ledger.get("commands", []))
+    folders = files.repeats(ledger.get("repeats", 1))
+    repeats = [study_status(folder) for folder in folders if folder.exists()]
+    used = sum(command["seconds"] for command in ledger.get("commands", [])) + sum(one["used_s"] for one in repeats)
     found = {
         "name": settings.name,
         "families": families,
@@ -29,6 +31,8 @@ def study_status(files: StudyFiles) -> dict[str, Any]:
         "runs_done": len(done_runs(files)),
         "done": sorted(ledger.get("done", {})),
         "report": str(files.report_html) if files.report_html.exists() else None,
+        "searches": 1 + len(folders),
+        "repeats": repeats,
     }
     return found | {"lines": _lines(found)}
 
@@ -54,6 +58,10 @@ def _family(records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, 
     }
 
 
+def _runs_done(found: dict[str, Any]) -> int:
+    return int(found["runs_done"]) + sum(_runs_done(one) for one in found["repeats"])
+
+
 def _lines(found: dict[str, Any]) -> list[str]:
     budget = (
         "no limit of time"
@@ -61,8 +69,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
         else f"of {found['budget_s']:.0f} s, {found['left_s']:.0f} s left"
     )
     done = ", ".join(found["done"]) or "none"
-    lines = [f"used {found['used_s']:.0f} s {budget}; {found['runs_done']} runs done; stages done: {done}"]
+    lines = [f"used {found['used_s']:.0f} s {budget}; {_runs_done(found)} runs done; stages done: {done}"]
     lines += [
         f"{name}: last failure: {row['last_failure']}" for name, row in found["families"].items() if row["last_failure"]
     ]
+    if found["searches"] > 1:
+        begun, ready = (
+            1 + len(found["repeats"]),
+            [one for one in [found, *found["repeats"]] if "retrain" in one["done"]],
+        )
+        lines.append(f"{found['searches']} searches: {begun} begun, {len(ready)} with finalists")
     return lines + ([f"report: {found['report']}"] if found["report"] else [])

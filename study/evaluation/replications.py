@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from study.errors import ResultsError
 from study.evaluation.intervals import Interval, degrees_of_freedom, t_interval, two_sided
 from study.evaluation.result import Result
 
@@ -66,6 +67,61 @@ def compare_searches(accuracies_a: Sequence[float], accuracies_b: Sequence[float
         interval95=t_interval(difference, se, df, 0.95),
         interval90=t_interval(difference, se, df, 0.90),
     )
+
+
+@dataclass(frozen=True)
+class Spread(Result):
+    """One value of each of n independent searches: their mean, standard deviation and range, and the t interval of the
+    mean; no deviation and no interval for one."""
+
+    n: int
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    interval95: Interval | None
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """For accuracies, and for the differences of two families that were searched together; n >= 1."""
+    x = np.asarray(values, dtype=np.float64)
+    n, mean = len(x), float(x.mean())
+    sd = float(x.std(ddof=1)) if n > 1 else None
+    interval = None if sd is None else t_interval(mean, sd / float(np.sqrt(n)), n - 1, 0.95)
+    return Spread(n, mean, sd, float(x.min()), float(x.max()), interval)
+
+
+@dataclass(frozen=True)
+class Choice(Result):
+    """What validation decided over the searches of a study: the winning family, and the search (counted from 0) and the
+    run that are shipped."""
+
+    winner: str
+    search: int
+    run: str
+
+
+def choose_over_searches(finalists: Sequence[Mapping[str, Any]]) -> Choice:
+    """From the content of each search's finalists.json. The winner is the family whose finalists' fresh-seed validation
+    means have the highest mean over the searches, ties by NLL; a family without a finalist in some search stands behind
+    those that have more. Of the winner's finalists the best on validation is shipped. ResultsError if there is none."""
+    scores: dict[str, list[tuple[float, float, int, str]]] = {}
+    for search, found in enumerate(finalists):
+        for family, entry in found["families"].items():
+            if entry["final_runs"]:
+                row = next(row for row in entry["candidates"] if row["trial"] == entry["finalist"])
+                score = (row["mean_accuracy"], -row["mean_nll"], -search, entry["final_runs"][0])
+                scores.setdefault(family, []).append(score)
+    if not scores:
+        raise ResultsError("no family has a final run that ended well; rerun `study retrain`")
+
+    def standing(family: str) -> tuple[int, float, float]:
+        rows = scores[family]
+        return len(rows), float(np.mean([row[0] for row in rows])), float(np.mean([row[1] for row in rows]))
+
+    winner = max(scores, key=standing)
+    _, _, search, run = max(scores[winner])
+    return Choice(winner, -search, run)
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,15 @@ from study.evaluation.intervals import (
 )
 from study.evaluation.replications import (
     MIN_DATASETS,
+    Choice,
     DatasetsComparison,
+    Spread,
     Welch,
+    choose_over_searches,
     compare_on_datasets,
     compare_searches,
     holm,
+    spread,
 )
 from study.evaluation.result import Result
 
@@ -56,6 +60,7 @@ __all__ = [
     "MIN_SEEDS",
     "SMALL",
     "Bootstrap",
+    "Choice",
     "Comparison",
     "DatasetsComparison",
     "FamilyAccuracy",
@@ -66,11 +71,13 @@ __all__ = [
     "Pair",
     "ProbabilityBetter",
     "Reading",
+    "Spread",
     "Verdict",
     "Welch",
     "best_so_far",
     "bootstrap_ece",
     "bootstrap_macro_f1",
+    "choose_over_searches",
     "clopper_pearson",
     "compare_finalists",
     "compare_on_datasets",
@@ -85,6 +92,7 @@ __all__ = [
     "optimism",
     "p_a_better",
     "read_intervals",
+    "spread",
     "verdict",
     "wilson",
 ]
@@ -294,13 +302,15 @@ def read_intervals(comparison: Comparison) -> Reading:
 
 def _too_few(comparison: Comparison | Welch) -> str | None:
     if isinstance(comparison, Welch):
-        fewest, needed, unit = min(comparison.searches_a, comparison.searches_b), MIN_SEARCHES, "independent search"
+        fewest, needed = min(comparison.searches_a, comparison.searches_b), MIN_SEARCHES
+        unit, whose = "independent search", "family"
     else:
-        fewest, needed, unit = min(comparison.seeds_a, comparison.seeds_b), MIN_SEEDS, "seed"
+        fewest, needed = min(comparison.seeds_a, comparison.seeds_b), MIN_SEEDS
+        unit, whose = "seed", "finalist"
     if fewest >= needed:
         return None
     plural = ("es" if unit.endswith("search") else "s") if fewest != 1 else ""
-    return f"{fewest} {unit}{plural} per finalist, fewer than the {needed} that a verdict needs"
+    return f"{fewest} {unit}{plural} per {whose}, fewer than the {needed} that a verdict needs"
 
 
 def _shown_p(p: float) -> str:

@@ -105,6 +105,29 @@ def logits_of(
     return np.asarray(torch.cat(parts).numpy())
 
 
+@dataclass(frozen=True)
+class _Evaluated:
+    """The runs of one search. In the seal a repeat's runs are named with its folder, `<repeat>/<run>`."""
+
+    files: StudyFiles
+    finals: list[str]
+    candidates: list[str]
+    prefix: str
+
+    def sealed(self, runs: Sequence[str]) -> list[str]:
+        return [self.prefix + run for run in runs]
+
+    def is_complete(self) -> bool:
+        predictions = (self.files.predictions, self.finals), (self.files.candidate_predictions, self.candidates)
+        return all(_complete(path, runs) for path, runs in predictions)
+
+
+def _evaluated(files: StudyFiles, runs: Sequence[str], prefix: str = "") -> _Evaluated:
+    metas = {run: read_meta(files.run(run)) for run in runs}
+    finals = [run for run in runs if metas[run].role == "final"]
+    return _Evaluated(files, finals, [run for run in runs if metas[run].role != "final"], prefix)
+
+
 def open_test(
     files: StudyFiles,
     settings: StudySettings,
@@ -114,21 +137,25 @@ def open_test(
     shipped_run: str,
     hypotheses: Sequence[Sequence[str]],
     device: str = "cpu",
+    repeats: Sequence[tuple[StudyFiles, Sequence[str]]] = (),
 ) -> bool:
-    """Seal what was decided, then write the test logits of `runs` (final and candidate runs by name).
+    """Seal what was decided, then write the test logits of `runs` (final and candidate runs by name). The runs of the
+    study's `repeats` are sealed with them, in one opening; their logits go into their own folders.
 
     False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If it
     ended before they were written nobody saw a result: it is taken up again and not counted twice.
     """
     hashes = run_hashes(files, runs)
-    metas = {run: read_meta(files.run(run)) for run in runs}
-    finals = [run for run in runs if metas[run].role == "final"]
-    candidates = [run for run in runs if metas[run].role != "final"]
+    for repeat, names in repeats:
+        hashes |= {f"{repeat.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
+    searches = [_evaluated(repeat, names, f"{repeat.name}/") for repeat, names in repeats]
+    searches.append(_evaluated(files, runs))  # the study's own last: with its predictions the opening is complete
+    finals = [run for search in searches for run in search.sealed(search.finals)]
     if shipped_run not in finals:
         raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the final runs {finals}")
     openings = read_openings(files.seal)
     same = bool(openings) and openings[-1].hashes == hashes
-    if same and _complete(files.predictions, finals) and _complete(files.candidate_predictions, candidates):
+    if same and all(search.is_complete() for search in searches):
         return False
     if same:
         again = dataclasses.replace(openings[-1], resumed=(*openings[-1].resumed, now()))
@@ -138,7 +165,9 @@ def open_test(
         opening = Opening(now(), command, winner, shipped_run, pairs, hashes, _test_digests(settings))
         openings = [*openings, opening]
     write_openings(files.seal, openings)
-    _evaluate(files, settings, finals, candidates, device)
+    test = _load_test(settings)
+    for search in searches:
+        _evaluate(search, test, device)
     return True
 
 
@@ -166,11 +195,9 @@ def load_sealed_test(files: StudyFiles, settings: StudySettings) -> Dataset:
     return _load_test(settings)
 
 
-def _evaluate(
-    files: StudyFiles, settings: StudySettings, finals: Sequence[str], candidates: Sequence[str], device: str
-) -> None:
-    """Predictions of the finals are written last: with them the opening is complete."""
-    test = _load_test(settings)
+def _evaluate(search: _Evaluated, test: Dataset, device: str) -> None:
+    """Predictions of the finals are written last: with them the search is complete."""
+    files, finals, candidates = search.files, search.finals, search.candidates
     labels = test.labels.numpy()
     logits = _all_logits(files, [*candidates, *finals], test.images, device)
     write_npz(files.candidate_predictions, {"labels": labels, **{run: logits[run] for run in candidates}})

@@ -30,7 +30,7 @@ def conclusion(report: Record) -> list[Record]:
 def future_work(report: Record) -> list[Record]:
     """What to try next, the most promising first."""
     first = (_start, _failures, _unopened, _starved, _edges, _rising, _settled)
-    then = (_ablated, _unequal, _seeds, _luck, _fit, _corrupted, _other, _opened)
+    then = (_ablated, _unequal, _seeds, _luck, _fit, _corrupted, _more_searches, _other, _opened)
     return [item for rule in first + then for item in rule(report)]
 
 
@@ -279,6 +279,21 @@ def _corrupted(report: Record) -> list[Record]:
         )
         items += _item(text, 12)
     return items
+
+
+def _more_searches(report: Record) -> list[Record]:
+    """Whoever asked for several searches asked about families."""
+    several = report["searches"]
+    if several is None or several["asked"] >= several["needed"]:
+        return []
+    again = (
+        "; they open the test split again, which makes the report exploratory" if report["header"]["openings"] else ""
+    )
+    return _item(
+        f"A verdict about families needs {several['needed']} searches (section 19, {several['asked']} so far){again}: "
+        f"study run --name {report['header']['name']} --repeats {several['needed']}",
+        19,
+    )
 
 
 def _other(report: Record) -> list[Record]:

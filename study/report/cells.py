@@ -89,6 +89,67 @@ def _pair(pair: Record) -> str:
     return f"{pair['title_a']} − {pair['title_b']}"
 
 
+def rows_searches(searches: Record) -> Rows:
+    return [
+        (
+            str(row["search"]),
+            row["family"],
+            f"#{row['title'].rpartition('#')[2]}" if row["title"] else NONE,
+            ", ".join(f"{name} {wording.setting(value)}" for name, value in row["parameters"].items()) or NONE,
+            f"{integer(row['trials'])} in {duration(row['seconds'])}",
+            percent(row["best"]),
+            percent(row["validation_mean"]),
+            percent(row["test_mean"]),
+            "shipped" if row == searches["shipped"] else "",
+        )
+        for row in searches["rows"]
+    ]
+
+
+def rows_between(searches: Record) -> Rows:
+    rows: Rows = []
+    for family, spreads in searches["families"].items():
+        for what, found in spreads.items():
+            if found is not None:
+                mean = (percent(found["mean"]), points(found["sd"]), interval(found["interval95"]))
+                ends = (percent(found["low"]), percent(found["high"]))
+                rows.append((family, SPREADS[what], str(found["n"]), *mean, *ends))
+    return rows
+
+
+SPREADS = {"best": "best search score", "validation": "finalist, fresh seeds, validation", "test": "finalist, test"}
+
+
+def rows_family_pairs(searches: Record) -> Rows:
+    return [
+        (
+            f"{pair['a']} − {pair['b']}",
+            points(pair["comparison"]["difference"], signed=True),
+            point_interval(pair["comparison"]["interval95"]),
+            point_interval(pair["comparison"]["interval90"]),
+            p_value(pair["comparison"]["p_value"]) if pair["verdict"]["label"] != "no verdict" else NONE,
+            p_value(pair["holm_p"]) if pair["verdict"]["label"] != "no verdict" else NONE,
+            pair["verdict"]["label"],
+            pair["verdict"]["reason"],
+        )
+        for pair in searches["pairs"]
+    ]
+
+
+def rows_paired(searches: Record) -> Rows:
+    return [
+        (
+            f"{pair['a']} − {pair['b']}",
+            ", ".join(f"{100 * value:+.2f}" for value in pair["by_search"].values()),
+            points(pair["paired"]["mean"], signed=True),
+            points(pair["paired"]["sd"]),
+            point_interval(pair["paired"]["interval95"]),
+        )
+        for pair in searches["pairs"]
+        if pair["paired"]
+    ]
+
+
 def rows_single(pairwise: Record) -> Rows:
     return [
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from study.report import wording
@@ -92,24 +92,34 @@ def _difference_cells(row: Record) -> tuple[str, str]:
 
 
 def seeds(report: Record) -> Chart | None:
-    found = report["seeds"]["families"]
+    found = {name: dict(enumerate(row["accuracies"])) for name, row in report["seeds"]["families"].items()}
+    label = f"Test accuracy of every seed of each finalist. {report['findings']['seeds']}"
+    return _boxes("seeds", label, "seed", found)
+
+
+def searches(report: Record) -> Chart | None:
+    rows = report["searches"]["rows"] if report["searches"] else []
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["test_mean"] is not None:
+            found.setdefault(row["family"], {})[row["search"]] = row["test_mean"]
+    return _boxes("searches", "Mean test accuracy of each search's finalists, by family.", "search", found)
+
+
+def _boxes(name: str, label: str, unit: str, found: Mapping[str, Mapping[int, float]]) -> Chart | None:
+    """Family -> number of the seed or search -> test accuracy, as points over a box for each family."""
     if not found:
         return None
     data = []
-    for name, row in found.items():
-        colour, symbol, _ = family_style(list(found), name)
-        values = [100 * value for value in row["accuracies"]]
+    for family, values in found.items():
+        colour, symbol, _ = family_style(list(found), family)
         marker = {"color": colour, "symbol": symbol, "size": 9}
         box = {"boxpoints": "all", "jitter": 0.3, "pointpos": 0, "fillcolor": "rgba(128,128,128,0.12)"}
-        data.append({"type": "box", "name": name, "y": values, "marker": marker, "line": {"color": colour}, **box})
-    rows = [
-        (name, str(seed), percent(value, 3))
-        for name, row in found.items()
-        for seed, value in enumerate(row["accuracies"])
-    ]
+        y = [100 * value for value in values.values()]
+        data.append({"type": "box", "name": family, "y": y, "marker": marker, "line": {"color": colour}, **box})
+    rows = [(family, str(n), percent(value, 3)) for family, values in found.items() for n, value in values.items()]
     axis = layout("", "test accuracy, %", showlegend=False)
-    label = f"Test accuracy of every seed of each finalist. {report['findings']['seeds']}"
-    return Chart("seeds", label, {"data": data, "layout": axis}, ("family", "seed", "test accuracy"), rows)
+    return Chart(name, label, {"data": data, "layout": axis}, ("family", unit, "test accuracy"), rows)
 
 
 COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_ms": "CPU latency, ms"}

@@ -66,8 +66,20 @@ def _unequal(report: Record) -> list[Record]:
 def _one_search(report: Record) -> list[Record]:
     if len(_tested(report)) < 2:
         return []
-    text = "One search per family was run: the verdict is about these finalists, not about their families."
-    return _item("one search", text)
+    several = report["searches"]
+    if several is None:
+        text = "One search per family was run: the verdict is about these finalists, not about their families."
+        return _item("one search", text)
+    if several["tested"] < several["needed"]:
+        number = count(several["tested"], "search", "searches")
+        return _item(
+            "few searches", f"{number} per family, of the {several['needed']} from which on families are judged."
+        )
+    text = (
+        "The searches share the validation split, the test images and the warm starts: the spread between them is that "
+        "of sampling and training, not of images, and another split may order the families differently."
+    )
+    return _item("shared images", text)
 
 
 def _given(report: Record) -> list[Record]:

@@ -6,8 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from study.errors import ResultsError
 from study.evaluation.result import strict
-from study.report import advice, limits, numbers, pictures, search_numbers, search_tables, sentences, tables, verdicts
+from study.report import (
+    advice,
+    limits,
+    numbers,
+    pictures,
+    search_numbers,
+    search_tables,
+    searches,
+    sentences,
+    tables,
+    verdicts,
+)
 from study.report.reading import Record, Study, known_form, read_study
 from study.results import StudyFiles, write_json, write_text
 
@@ -30,12 +42,19 @@ def write_report(files: StudyFiles) -> Path:
 def build(files: StudyFiles) -> Record:
     """Every number, sentence and picture that the page shows, as strict JSON."""
     study = read_study(files)
+    if study.settings.repeat_of is not None:
+        raise ResultsError(
+            f"{files.root} is a repeat of study '{study.settings.repeat_of}', expected the study: its report has all "
+            f"searches; make it with `study report --name {study.settings.repeat_of}`"
+        )
     report = _sections(study)
     report["limits"] = {"items": limits.limits(report)}
     report["conclusion"] = {"items": advice.conclusion(report), "future": advice.future_work(report)}
     report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])
     report["answer"]["caveats"] = verdicts.caveats(report)
     report["findings"] = {name: finding(report) for name, finding in sentences.FINDINGS.items()}
+    if report["searches"] is not None:
+        report["findings"]["searches"] = verdicts.between_searches(report["searches"])
     result: Record = strict(report)
     return result
 
@@ -68,6 +87,7 @@ def _sections(study: Study) -> dict[str, Any]:
         "health": search_tables.health(study),
         "reproduce": tables.reproduce(study),
         "pictures": _pictures(study),
+        "searches": searches.searches(study),
     }
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from study.config import StudySettings, load_settings
 from study.errors import ResultsError
+from study.evaluation.replications import choose_over_searches
 from study.evaluation.temperature import carried_temperature
 from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl
 
@@ -64,6 +65,27 @@ class Study:
     strip: dict[str, Array] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
     model: Record = field(default_factory=dict)
+    repeats: dict[int, Study] = field(default_factory=dict)  # further searches that have begun, by number from 2 on
+
+    @property
+    def n_searches(self) -> int:
+        return int(self.ledger.get("repeats", 1))
+
+    @property
+    def searches(self) -> dict[int, Study]:
+        """By number; the first is this study's own."""
+        return {1: self, **self.repeats}
+
+    @property
+    def shipped(self) -> tuple[Study, str | None, str | None]:
+        """The search whose finalist validation chose, with the winning family and the run; of one search its own."""
+        if not self.repeats:
+            return self, self.finalists.get("winner"), self.finalists.get("shipped_run")
+        ready = [one for one in self.searches.values() if one.finalists]
+        if not ready:
+            return self, None, None
+        chosen = choose_over_searches([one.finalists for one in ready])
+        return ready[chosen.search], chosen.winner, chosen.run
 
     @property
     def families(self) -> list[str]:
@@ -125,13 +147,14 @@ def read_study(files: StudyFiles) -> Study:
     settings = load_settings(files.settings)
     labels, logits, broken = _predictions(files.predictions)
     _, candidates, broken_candidates = _predictions(files.candidate_predictions)
-    seal, finalists = _optional_json(files.seal), _optional_json(files.finalists)
+    seal, finalists, ledger = (_optional_json(path) for path in (files.seal, files.finalists, files.ledger))
+    folders = enumerate(files.repeats(ledger.get("repeats", 1)), 2)
     return Study(
         files=files,
         settings=settings,
         trials=read_jsonl(files.trials_jsonl),
         finalists=finalists,
-        ledger=_optional_json(files.ledger),
+        ledger=ledger,
         runs={name: _read_run(name, files.run(name)) for name in done_runs(files)},
         openings=list(seal.get("openings", [])),
         openings_elsewhere=_openings_elsewhere(files, settings),
@@ -145,6 +168,7 @@ def read_study(files: StudyFiles) -> Study:
         temperatures=_temperatures(files, finalists),
         examined=_examined(files),
         model=_optional_json(files.model / "model.json"),
+        repeats={number: read_study(folder) for number, folder in folders if folder.exists()},
     )
 
 

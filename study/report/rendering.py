@@ -16,6 +16,7 @@ OPTUNA_TITLES = {
     "slice": "Slices of {}: validation accuracy against each parameter, one point per {}",
 }
 HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
+BETWEEN_SEARCHES = ("searches", 19, "Between searches", True)  # of a study that has several
 # Section id, number, title, whether it stands open.
 TITLES = (
     ("answer", 1, "Answer in brief", True),
@@ -47,7 +48,7 @@ def render(report: Record) -> str:
         cells.FUNCTIONS,
         report=report,
         findings=report["findings"],
-        titles=TITLES,
+        titles=(*TITLES, BETWEEN_SEARCHES) if report["searches"] else TITLES,
         title=f"{report['header']['name']} – study report",
         numbers_file="report.json",
         families=[row["family"] for row in report["families"]["families"]],
@@ -68,6 +69,7 @@ def all_charts(report: Record) -> dict[str, list[Chart]]:
         "robustness": robustness_figures.charts(report),
         "curves": [figures.learning(report)],
         "health": [figures.timeline(report)],
+        "searches": [evaluation_figures.searches(report)],
     }
     for place, family in enumerate(report["mattered"]["families"]):
         groups[f"mattered-{place}"] = [figures.importance(report, family, place), *_optuna(report, family, place)]

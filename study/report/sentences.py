@@ -25,7 +25,10 @@ def header(report: Record) -> str:
     numbers = report["header"]
     found = len(numbers["openings"])
     opened = f"was opened {times(found)}" if found else "has not been opened"
-    return f"Study {numbers['name']} on {numbers['dataset']}, seed {numbers['seed']}; the test split {opened}."
+    text = f"Study {numbers['name']} on {numbers['dataset']}, seed {numbers['seed']}; the test split {opened}."
+    several = report["searches"]
+    shown = f" Of its {several['asked']} searches sections 2 to 18 show the first, section 19 all." if several else ""
+    return text + shown
 
 
 def protocol(report: Record) -> str:

@@ -224,9 +224,9 @@ def robustness(study: Study) -> Record:
 
 
 def reproduce(study: Study) -> Record:
-    winner = study.finalists.get("winner")
-    shipped = study.finalists.get("shipped_run")
-    run = study.runs.get(str(shipped))
+    source, winner, name = study.shipped
+    run = source.runs.get(str(name))
+    shipped = name if source is study else f"{source.files.name}/{name}"
     return {
         "commands": [
             {key: entry.get(key) for key in ("command", "start", "seconds")}

@@ -44,10 +44,50 @@ def answer(numbers: Record) -> str:
 
 
 def headline(report: Record) -> str:
-    """The answer, called exploratory from the second opening of the test split on."""
-    text = answer(report["answer"])
+    """The answer, called exploratory from the second opening of the test split on. Of several searches it is what they
+    say of the families, with the first one's finalists where they are too few for that."""
+    text, several = answer(report["answer"]), report["searches"]
+    if several is not None:
+        alone = f" In search 1, {text[:1].lower()}{text[1:]}" if several["tested"] < several["needed"] else ""
+        text = between_searches(several) + alone
     tested = report["answer"]["stage"] == "evaluated" and report["header"]["exploratory"]
     return f"Exploratory: {text[:1].lower()}{text[1:]}" if tested else text
+
+
+def between_searches(numbers: Record) -> str:
+    """What the searches say of their families, or how far they are."""
+    asked, tested, needed = numbers["asked"], numbers["tested"], numbers["needed"]
+    if numbers["winner"] is None:
+        return f"Of {asked} searches {numbers['ready']} have finalists, so nothing is said of their families yet."
+    if tested == 0:
+        return (
+            f"{asked} searches have their finalists; nothing is said of their families before the test split is read."
+        )
+    texts = [_family_verdict(numbers)]
+    found = {family: row["test"] for family, row in numbers["families"].items() if row["test"]}
+    means = [f"{family} {percent(test['mean'])}{_deviation(test)}" for family, test in found.items()]
+    texts.append(
+        f"Over {count(tested, 'search', 'searches')} the finalists average {listing(means)} on the test split."
+    )
+    if numbers["contradicted"]:
+        texts.append(f"Validation chose family {numbers['winner']} before the test split was opened.")
+    if tested < needed:
+        missing = needed - tested
+        texts.append(f"{missing} more {'search is' if missing == 1 else 'searches are'} missing.")
+    return " ".join(texts)
+
+
+def _deviation(test: Record) -> str:
+    return "" if test["sd"] is None else f" (standard deviation {points(test['sd'])})"
+
+
+def _family_verdict(numbers: Record) -> str:
+    """The winner against the best other family."""
+    sides = {numbers["winner"], numbers["runner_up"]}
+    for pair in numbers["pairs"]:
+        if {pair["a"], pair["b"]} == sides:
+            return verdict(turned(pair, numbers["winner"]), numbers["winner"])
+    return "No two families were read on the test split in two searches or more, so none are compared."
 
 
 def _alone(row: Record) -> str:
@@ -59,23 +99,24 @@ def _alone(row: Record) -> str:
 
 
 def verdict(pair: Record, first: str) -> str:
-    """One pair in words, seen from `first`: finalist X against finalist Y, one search each."""
+    """One pair in words, seen from `first`: finalist X against finalist Y, one search each; or two families."""
     one, other = _titles(pair, first)
     label = pair["verdict"]["label"]
     if label == "no verdict":
         return f"No verdict between {one} and {other}: {pair['verdict']['reason']}."
-    numbers = f"95 % interval {point_interval(pair['interval95'])}, Holm p {p_value(pair['holm_p'])}"
+    searches = f"{pair['searches']} searches" if "searches" in pair else "one search"
+    numbers = f"95 % interval {point_interval(pair['interval95'])}, Holm p {p_value(pair['holm_p'])}; {searches} each"
     if label.startswith("better"):
         if pair["ahead"] != first:
             return verdict(turned(pair, pair["ahead"]), pair["ahead"])
         size = points(pair["difference"]) + (", too little to matter," if label != "better" else "")
-        return f"{capital(one)} is better than {other} by {size} on the test split ({numbers}; one search each)."
+        return f"{capital(one)} is better than {other} by {size} on the test split ({numbers})."
     words = {
         "equal within 0.2 points": "are equal within 0.2 points on the test split",
         "too close to call": "are too close to call on the test split",
     }
     difference = points(pair["difference"], signed=True)
-    return f"{capital(one)} and {other} {words[label]}: {difference} ({numbers}; one search each)."
+    return f"{capital(one)} and {other} {words[label]}: {difference} ({numbers})."
 
 
 def turned(pair: Record, first: str) -> Record:

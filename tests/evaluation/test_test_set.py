@@ -1,6 +1,7 @@
 """The opening of the test split: what is sealed, when, and what a second command may do."""
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from study.errors import DataError, ResultsError
 from study.evaluation import seal, test_set
 from study.models import build
+from study.results import StudyFiles
 from study.training.checkpoint import save_run
 
 
@@ -25,13 +27,17 @@ def _open(study: Any, **changes: Any) -> bool:
 
 
 def _retrain(study: Any, run: str) -> None:
+    _retrain_in(study.files, run)
+
+
+def _retrain_in(files: StudyFiles, run: str) -> None:
     """Give a run other weights, as a longer final schedule would."""
-    meta = test_set.read_meta(study.files.run(run))
+    meta = test_set.read_meta(files.run(run))
     fields = {key: getattr(meta, key) for key in ("family", "trial", "role", "seed_index", "n_classes", "mean", "std")}
     torch.manual_seed(99)
     model = build(meta.config, meta.n_classes)
     save_run(
-        study.files.run(run),
+        files.run(run),
         model,
         run=fields,
         config=meta.config,
@@ -86,6 +92,55 @@ def test_a_second_command_on_the_same_weights_opens_nothing(opened_study: Any, m
     monkeypatch.setattr(test_set, "load_test", None)
     assert _open(opened_study) is False
     assert opened_study.files.seal.read_bytes() == before
+
+
+@pytest.fixture
+def pair(small_study: Any) -> tuple[StudyFiles, dict[str, Any]]:
+    """A repeat of the small study, and what opening both at once takes."""
+    repeat = small_study.files.repeat(2)
+    shutil.copytree(small_study.files.runs, repeat.runs)
+    _retrain_in(repeat, "cnn-final-seed0")
+    label = "small-repeat-2/cnn-final-seed0"
+    return repeat, {"repeats": [(repeat, small_study.runs)], "shipped_run": label}
+
+
+def test_a_repeat_is_sealed_in_the_same_opening_and_read_into_its_own_folder(
+    small_study: Any, pair: tuple[StudyFiles, dict[str, Any]]
+) -> None:
+    repeat, several = pair
+    assert _open(small_study, **several) is True
+    (opening,) = seal.read_openings(small_study.files.seal)
+    assert opening.shipped_run == "small-repeat-2/cnn-final-seed0"
+    assert set(opening.hashes) == {*small_study.runs, *(f"small-repeat-2/{run}" for run in small_study.runs)}
+    assert opening.hashes["cnn-final-seed0"] != opening.hashes["small-repeat-2/cnn-final-seed0"]
+    assert not repeat.seal.exists()
+    own, other = (test_set.read_logits(files.predictions)[1] for files in (small_study.files, repeat))
+    assert set(own) == set(other) == set(small_study.finals)
+    assert not np.array_equal(own["cnn-final-seed0"], other["cnn-final-seed0"])
+    np.testing.assert_array_equal(own["mlp-final-seed0"], other["mlp-final-seed0"])
+    assert _open(small_study, **several) is False
+
+
+@pytest.mark.parametrize("lost", ["study", "repeat"])
+def test_an_opening_that_ended_between_two_searches_is_resumed(
+    small_study: Any, pair: tuple[StudyFiles, dict[str, Any]], lost: str
+) -> None:
+    repeat, several = pair
+    _open(small_study, **several)
+    path = (small_study.files if lost == "study" else repeat).predictions
+    before = path.read_bytes()
+    path.unlink()
+    assert _open(small_study, **several) is True
+    (opening,) = seal.read_openings(small_study.files.seal)
+    assert len(opening.resumed) == 1
+    assert path.read_bytes() == before
+
+
+def test_a_repeat_that_is_added_after_the_opening_is_another_one(
+    opened_study: Any, pair: tuple[StudyFiles, dict[str, Any]]
+) -> None:
+    assert _open(opened_study, **pair[1]) is True
+    assert len(seal.read_openings(opened_study.files.seal)) == 2
 
 
 def test_other_weights_are_another_opening(opened_study: Any) -> None:

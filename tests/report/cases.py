@@ -27,6 +27,10 @@ CASES = {
     "examined": Wanted(examined=True, trials=200),
     "ablated": Wanted(ablated=True),
     "random": Wanted(sampler="random", pruner="none"),
+    "two searches": Wanted(trials=12, repeats=2),
+    "five searches": Wanted(trials=12, repeats=5),
+    "five sealed": Wanted(trials=12, repeats=5, stage="retrained"),
+    "five alike": Wanted(accuracy={"cnn": 0.9905, "mlp": 0.99}, trials=12, repeats=5),
 }
 HOSTILE_STUDY = Wanted(
     accuracy={"cnn": 0.994, f"x{HOSTILE}": 0.983},

@@ -96,6 +96,16 @@ def _search(study: Study, budget: Record) -> Facts:
         "pruner": Fact("search", "pruner", "text", settings.pruner),
         "warm_starts": Fact("search", "warm starts of each family", "count", settings.warm_starts),
         "imported_from": Fact("search", "trials imported from", "text", settings.imported_from),
+        **_repeats(study),
+    }
+
+
+def _repeats(study: Study) -> Facts:
+    """Only of a study that has several searches: its first one is what is compared."""
+    if study.n_searches == 1:
+        return {}
+    return {
+        "repeats": Fact("search", "independent searches, of which the first is compared", "count", study.n_searches)
     }
 
 

@@ -1,0 +1,88 @@
+"""Section 19 of synthetic studies, against numbers computed another way."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from study.report.rendering import render
+from study.results import StudyFiles
+
+Reports = Callable[[str], dict[str, Any]]
+Files = Callable[[str], StudyFiles]
+
+
+def accuracies(files: StudyFiles, n_searches: int, family: str) -> list[float]:
+    """Mean test accuracy of the finalist's seeds in each search, from the predictions."""
+    found = []
+    for folder in (files, *files.repeats(n_searches)):
+        with np.load(folder.predictions) as arrays:
+            labels = arrays["labels"]
+            seeds = [arrays[name] for name in arrays.files if name.startswith(f"{family}-final")]
+        found.append(float(np.mean([(logits.argmax(axis=1) == labels).mean() for logits in seeds])))
+    return found
+
+
+def test_one_search_has_no_section(case_report: Reports) -> None:
+    report = case_report("clear win")
+    assert report["searches"] is None
+    assert "searches" not in report["findings"]
+
+
+@pytest.mark.parametrize(("name", "n"), [("two searches", 2), ("five searches", 5)])
+def test_the_spread_between_searches(name: str, n: int, case_report: Reports, case_files: Files) -> None:
+    searches = case_report(name)["searches"]
+    assert (searches["asked"], searches["ready"], searches["tested"]) == (n, n, n)
+    for family in ("cnn", "mlp"):
+        values = accuracies(case_files(name), n, family)
+        test = searches["families"][family]["test"]
+        assert len(set(values)) == n
+        assert (test["mean"], test["sd"]) == pytest.approx((statistics.fmean(values), statistics.stdev(values)))
+        interval = scipy.stats.t.interval(0.95, n - 1, statistics.fmean(values), scipy.stats.sem(values))
+        assert test["interval95"] == pytest.approx(interval)
+
+
+def test_the_families_are_compared_by_welch_and_search_by_search(case_report: Reports, case_files: Files) -> None:
+    a, b = (accuracies(case_files("five searches"), 5, family) for family in ("cnn", "mlp"))
+    (pair,) = case_report("five searches")["searches"]["pairs"]
+    reference = scipy.stats.ttest_ind(a, b, equal_var=False)
+    assert (pair["comparison"]["t"], pair["holm_p"]) == pytest.approx((reference.statistic, reference.pvalue))
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    assert list(pair["by_search"].values()) == pytest.approx(differences)
+    paired = scipy.stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert pair["paired"]["interval95"] == pytest.approx(tuple(paired))
+
+
+def test_two_searches_get_no_verdict_and_no_p_value_on_the_page(case_report: Reports) -> None:
+    report = case_report("two searches")
+    (pair,) = report["searches"]["pairs"]
+    assert pair["verdict"]["label"] == "no verdict"
+    html = render(report)
+    assert "2 independent searches per family, fewer than the 5" in html.partition('id="searches"')[2]
+
+
+def test_the_shipped_finalist_is_the_winner_s_best_on_validation(case_report: Reports) -> None:
+    report = case_report("five searches")
+    searches = report["searches"]
+    mine = [row for row in searches["rows"] if row["family"] == searches["winner"] == "cnn"]
+    assert searches["shipped"] == max(mine, key=lambda row: row["validation_mean"])
+    assert searches["shipped"]["search"] == 2
+    assert report["reproduce"]["shipped_run"] == "five-searches-repeat-2/cnn-final-seed0"
+
+
+def test_what_it_cost_counts_every_search(case_report: Reports) -> None:
+    searches = case_report("five searches")["searches"]
+    assert (searches["trials"], searches["search_seconds"]) == (5 * 2 * 12, 5 * 2 * 12 * 4.0)
+
+
+def test_the_page_shows_each_search_and_names_what_its_other_sections_show(case_report: Reports) -> None:
+    report = case_report("five searches")
+    section = render(report).partition('id="searches"')[2]
+    assert report["findings"]["searches"] in section
+    assert section.count(">shipped</td>") == 1
+    assert "sections 2 to 18 show the first" in report["findings"]["header"]
