@@ -25,7 +25,10 @@ from study.training.loop import OnRung, Precision, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], dict[str, Any]]
-_STATE_EVERY = 10.0  # seconds between two states of a run on disk: what a killed run may have to train again
+# Seconds between two states of a run on disk: what a killed run may have to train again. Writing one took half a second
+# on a slow disk, so that every 10 seconds cost a study of short runs 4 % (benchmarks/safety_cost.py).
+_STATE_EVERY = 30.0
+_STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
 
 
 class DriverLeftError(Exception):
@@ -89,7 +92,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     history: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
     states = StateFiles(RunFiles(Path(job.run.folder)), job.run.digest) if job.run is not None else None
-    resume, saved = None, started
+    resume, saved, pause = None, started, _STATE_EVERY
     if states is not None and (found := states.load()) is not None:
         resume, history = found
 
@@ -101,10 +104,11 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         return on_rung(examples, metrics)
 
     def on_state(capture: Callable[[], TrainingState]) -> None:
-        nonlocal saved
-        if states is not None and time.perf_counter() - saved >= _STATE_EVERY:
+        nonlocal saved, pause
+        if states is not None and (began := time.perf_counter()) - saved >= pause:
             states.save(capture(), history)
             saved = time.perf_counter()
+            pause = max(_STATE_EVERY, (saved - began) / _STATE_SHARE)
 
     try:
         fit(

@@ -100,7 +100,11 @@ def rows_searches(searches: Record) -> Rows:
             percent(row["best"]),
             percent(row["validation_mean"]),
             percent(row["test_mean"]),
-            "shipped" if row == searches["shipped"] else "",
+            ", ".join(
+                word
+                for word, holds in (("warm start", row["warm_start"]), ("shipped", row == searches["shipped"]))
+                if holds
+            ),
         )
         for row in searches["rows"]
     ]

@@ -28,6 +28,9 @@ def searches(study: Study) -> Record | None:
         "allowances": [one.ledger.get("allowance_s") for one in everyone.values()],
         "rows": rows,
         "families": {family: _family(rows, family) for family in study.families},
+        "warm_finalists": {
+            family: sum(row["warm_start"] for row in rows if row["family"] == family) for family in study.families
+        },
         "pairs": _pairs(tested),
         "seconds": sum(search.active_seconds(one.ledger) or 0.0 for one in everyone.values()),
         "search_seconds": sum(search.seconds_of(one.trials) for one in everyone.values()),
@@ -49,6 +52,7 @@ def _row(number: int, one: Study, family: str, correct: Mapping[str, Array]) -> 
         "family": family,
         "seed": one.settings.seed,
         "title": one.title(family) if chosen else None,
+        "warm_start": finalist.get("role") == "warm_start",
         "parameters": finalist.get("parameters", {}),
         "best": best["value"] if best else None,
         "validation_mean": chosen.get("mean_accuracy"),

@@ -86,3 +86,15 @@ def test_the_page_shows_each_search_and_names_what_its_other_sections_show(case_
     assert report["findings"]["searches"] in section
     assert section.count(">shipped</td>") == 1
     assert "sections 2 to 18 show the first" in report["findings"]["header"]
+
+
+def test_shared_warm_starts_among_the_finalists_are_counted_and_said(case_report: Reports) -> None:
+    report = case_report("five searches")
+    searches = report["searches"]
+    said = "Finalists that are warm starts, with which every search began"
+    counted = {f: sum(row["warm_start"] for row in searches["rows"] if row["family"] == f) for f in ("cnn", "mlp")}
+    assert searches["warm_finalists"] == counted
+    without = {**report, "searches": searches | {"warm_finalists": {"cnn": 0, "mlp": 0}}}
+    with_some = {**report, "searches": searches | {"warm_finalists": {"cnn": 3, "mlp": 1}}}
+    assert said not in render(without)
+    assert f"{said}: cnn 3 of 5, mlp 1 of 5." in render(with_some)
