@@ -217,7 +217,8 @@ def status(args: argparse.Namespace, command: str, started: float) -> int:
 def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
     from study.status import study_status
 
-    found = study_status(files) | {"held_by": lock_holder(files)}
+    holder = lock_holder(files)
+    found = study_status(files, holder) | {"held_by": holder}
     if getattr(args, "format", "table") == "json":
         print_json(found)
         return 0
@@ -226,8 +227,9 @@ def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
 
     console = Console()
     for one in [found, *found["repeats"]]:
+        search = f", search {one['search']} of {found['searches']}" if found["searches"] > 1 else ""
         columns = ("family", "complete", "pruned", "failed", "best", "trial", "spent", "allowance")
-        table = Table(*columns, title=f"study {one['name']}")
+        table = Table(*columns, title=f"study {one['name']}{search}")
         for family, row in one["families"].items():
             cells = (row["complete"], row["pruned"], row["failed"], row["best_percent"], row["best_trial"])
             table.add_row(family, *map(str, cells), f"{row['spent_s']:.0f} s", row["allowance"])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 from study.errors import ResultsError, StudyError
-from study.results import StudyFiles, StudyLock
+from study.results import StudyFiles, StudyLock, read_json, read_jsonl
 
 Finding = dict[str, Any]
 
 
 def examine(files: StudyFiles, dataset: str | None, data_dir: Path | None, storage: str | None) -> list[Finding]:
-    """All findings; a study is looked at only if there is one."""
+    """All findings; a study is looked at only if there is one, with one finding for each search after the first."""
     findings = [_ask("installation", _installation), _ask("device", _device)]
     findings.append(_ask("search spaces", _spaces))
     findings.append(_ask("dataset", lambda: _dataset(files, dataset, data_dir)))
@@ -24,6 +25,7 @@ def examine(files: StudyFiles, dataset: str | None, data_dir: Path | None, stora
         findings.append(_ask("database", lambda: _database(files, storage)))
         findings.append(_ask("runs", lambda: _runs(files)))
         findings.append(_ask("model", lambda: _model(files)))
+        findings += _repeats(files, storage)
     return findings
 
 
@@ -85,7 +87,6 @@ def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> s
 
 def _study(files: StudyFiles) -> str:
     from study.config import load_settings
-    from study.results import read_jsonl
 
     settings = load_settings(files.settings)
     records = read_jsonl(files.trials_jsonl)
@@ -94,14 +95,13 @@ def _study(files: StudyFiles) -> str:
 
 def _database(files: StudyFiles, storage: str | None) -> str:
     from study.config import load_settings
-    from study.results import read_jsonl
     from study.search.records import compare_all
     from study.search.storage import open_storage, own_database, storage_url
 
     url = storage_url(files, storage)
     if url == own_database(files) and not files.database.exists():
         raise ResultsError(
-            f"{files.database} is missing: rebuild it with `study doctor --name {files.name} --repair`; "
+            f"{files.database} is missing: rebuild it with `study doctor --name {files.study_name} --repair`; "
             "was the study made with --storage?"
         )
     opened = open_storage(url)
@@ -112,6 +112,13 @@ def _database(files: StudyFiles, storage: str | None) -> str:
     return f"{n} finished trials agree with trials.jsonl"
 
 
+def repair_all(files: StudyFiles, storage: str | None) -> Iterator[str]:
+    """`repair` one search of a study after the other, and yield what was done to each; those to come are left out."""
+    for one in (files, *_further_searches(files, _ledger(files))):
+        if one.exists():
+            yield repair(one, storage)
+
+
 def repair(files: StudyFiles, storage: str | None) -> str:
     """Rebuild a SQLite database that does not agree with trials.jsonl; returns what was done, in words.
 
@@ -119,7 +126,6 @@ def repair(files: StudyFiles, storage: str | None) -> str:
     the study's own file.
     """
     from study.config import load_settings
-    from study.results import read_jsonl
     from study.search.repair import rebuild_database
     from study.search.storage import hide_password, own_database, storage_url
 
@@ -133,7 +139,7 @@ def repair(files: StudyFiles, storage: str | None) -> str:
         records = read_jsonl(files.trials_jsonl)
         finding = _ask("database", lambda: _database(files, storage))
         if finding["sound"]:
-            return f"nothing to repair: {finding['found']}"
+            return f"nothing to repair in {files.root}: {finding['found']}"
         kept = rebuild_database(files, settings, records)
     old = f"the old one is kept as {kept}" if kept else "there was none"
     return f"{files.database} was rebuilt from {len(records)} trials of trials.jsonl; {old}"
@@ -156,3 +162,43 @@ def _model(files: StudyFiles) -> str:
         return "none yet"
     load_bundle(files.model)
     return "loads"
+
+
+# --- the searches after the first ----------------------------------------------------------------------------------
+
+
+def _ledger(files: StudyFiles) -> dict[str, Any]:
+    return dict(read_json(files.ledger)) if files.ledger.exists() else {}
+
+
+def _further_searches(files: StudyFiles, ledger: dict[str, Any]) -> list[StudyFiles]:
+    return files.repeats(ledger.get("repeats", 1))
+
+
+def _repeats(files: StudyFiles, storage: str | None) -> list[Finding]:
+    try:
+        ledger = _ledger(files)
+    except ResultsError as error:
+        return [{"what": "ledger", "sound": False, "found": str(error)}]
+    evaluated = ledger.get("done", {}).get("evaluate", {}).get("repeats", 1)
+    return [
+        _ask(f"search {number}", partial(_repeat, one, storage, evaluated=number <= evaluated))
+        for number, one in enumerate(_further_searches(files, ledger), 2)
+    ]
+
+
+def _repeat(files: StudyFiles, storage: str | None, *, evaluated: bool) -> str:
+    """What is asked of a study, asked of one of its repeats; ResultsError with everything that is wrong."""
+    if not files.exists() and not files.trials_jsonl.exists():
+        if evaluated:
+            raise ResultsError(
+                f"{files.root} is missing, though the test split was opened for its runs: restore it from a backup; "
+                "`study run` would search again and open the test split once more"
+            )
+        return "not begun yet"
+    questions = (lambda: _study(files), lambda: _database(files, storage), lambda: _runs(files))
+    findings = [_ask(files.name, question) for question in questions]
+    wrong = [finding["found"] for finding in findings if not finding["sound"]]
+    if wrong:
+        raise ResultsError("; ".join(dict.fromkeys(wrong)))
+    return "; ".join(finding["found"] for finding in findings)

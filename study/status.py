@@ -6,11 +6,12 @@ from collections import Counter
 from typing import Any
 
 from study.config import load_settings
-from study.results import StudyFiles, done_runs, read_json, read_jsonl
+from study.results import StudyFiles, done_runs, is_driven_by, read_json, read_jsonl
 
 
-def study_status(files: StudyFiles) -> dict[str, Any]:
-    """Families with trials by state, best and seconds; stages with seconds; and lines for people."""
+def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]:
+    """Families with trials by state, best and seconds; stages with seconds; and lines for people. `holder` is who
+    drives the study now."""
     settings = load_settings(files.settings)
     records = read_jsonl(files.trials_jsonl)
     ledger = read_json(files.ledger) if files.ledger.exists() else {}
@@ -18,11 +19,12 @@ def study_status(files: StudyFiles) -> dict[str, Any]:
         name: _family([record for record in records if record["family"] == name], ledger) for name in settings.families
     }
     budget = ledger.get("budget_s")
-    folders = files.repeats(ledger.get("repeats", 1))
-    repeats = [study_status(folder) for folder in folders if folder.exists()]
+    folders = dict(enumerate(files.repeats(ledger.get("repeats", 1)), 2))
+    repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
     used = sum(command["seconds"] for command in ledger.get("commands", [])) + sum(one["used_s"] for one in repeats)
     found = {
         "name": settings.name,
+        "search": 1,
         "families": families,
         "budget_s": budget,
         "used_s": round(used, 1),
@@ -33,6 +35,7 @@ def study_status(files: StudyFiles) -> dict[str, Any]:
         "report": str(files.report_html) if files.report_html.exists() else None,
         "searches": 1 + len(folders),
         "repeats": repeats,
+        "running_repeat": next((n for n, one in folders.items() if holder and is_driven_by(one, holder)), None),
     }
     return found | {"lines": _lines(found)}
 
@@ -64,19 +67,33 @@ def _runs_done(found: dict[str, Any]) -> int:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     budget = (
-        "no limit of time"
+        ", no limit of time"
         if found["budget_s"] is None
-        else f"of {found['budget_s']:.0f} s, {found['left_s']:.0f} s left"
+        else f" of {found['budget_s']:.0f} s, {found['left_s']:.0f} s left"
     )
     done = ", ".join(found["done"]) or "none"
-    lines = [f"used {found['used_s']:.0f} s {budget}; {_runs_done(found)} runs done; stages done: {done}"]
+    lines = [f"used {found['used_s']:.0f} s{budget}; {_runs_done(found)} runs done; stages done: {done}"]
+    searches = [found, *found["repeats"]]
     lines += [
-        f"{name}: last failure: {row['last_failure']}" for name, row in found["families"].items() if row["last_failure"]
+        f"{'' if one is found else one['name'] + ', '}{name}: last failure: {row['last_failure']}"
+        for one in searches
+        for name, row in one["families"].items()
+        if row["last_failure"]
     ]
     if found["searches"] > 1:
-        begun, ready = (
-            1 + len(found["repeats"]),
-            [one for one in [found, *found["repeats"]] if "retrain" in one["done"]],
-        )
-        lines.append(f"{found['searches']} searches: {begun} begun, {len(ready)} with finalists")
+        lines += _lines_over_searches(found, searches)
     return lines + ([f"report: {found['report']}"] if found["report"] else [])
+
+
+def _lines_over_searches(found: dict[str, Any], searches: list[dict[str, Any]]) -> list[str]:
+    """How far the searches are, and each family's trials in all of them."""
+    ready = sum("retrain" in one["done"] for one in searches)
+    now = f"; search {found['running_repeat']} is at work" if found["running_repeat"] else ""
+    lines = [f"{found['searches']} searches: {len(searches)} begun, {ready} with finalists{now}"]
+    for name in found["families"]:
+        rows = [(one["search"], one["families"][name]) for one in searches if name in one["families"]]
+        counts = [f"{sum(row[state] for _, row in rows)} {state}" for state in ("complete", "pruned", "failed")]
+        number, best = max(rows, key=lambda numbered: numbered[1]["best"] or 0.0)
+        where = f"; best {best['best_percent']}, trial {best['best_trial']} of search {number}" if best["best"] else ""
+        lines.append(f"{name} in all searches: {', '.join(counts)}{where}")
+    return lines

@@ -149,10 +149,11 @@ def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     from study.doctor import examine as examine_health
-    from study.doctor import repair
+    from study.doctor import repair_all
 
     if args.repair:
-        print(repair(existing_files(args), args.storage), file=sys.stderr)
+        for said in repair_all(existing_files(args), args.storage):
+            print(said, file=sys.stderr)
     findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage)
     print_rows(findings, args.format)
     return 0 if all(finding["sound"] for finding in findings) else 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from conftest import TINY_SPACES
 
 from study.cli import main
 from study.config import load_settings
-from study.results import StudyFiles, read_json, read_jsonl
+from study.results import StudyFiles, StudyLock, read_json, read_jsonl
 from study.seeds import derive_seed
 
 Words = Callable[..., list[str]]
@@ -120,6 +122,81 @@ def test_status_shows_every_search(words: Words, pair: StudyFiles, capsys: pytes
     out = capsys.readouterr().out
     assert "pair-repeat-2" in out
     assert "2 searches: 2 begun, 2 with finalists" in out
+    assert "at work" not in out
+    rows = [one["families"]["mlp"] for one in (found, repeat)]
+    best = max((0, 1), key=lambda search: rows[search]["best"])
+    totals = f"2 complete, 0 pruned, 0 failed; best {rows[best]['best_percent']}, trial #0 of search {best + 1}"
+    assert f"mlp in all searches: {totals}" in found["lines"]
+    with StudyLock(pair), StudyLock(pair.repeat(2)):
+        assert main([*flags, "--format", "json"]) == 0
+    assert "2 searches: 2 begun, 2 with finalists; search 2 is at work" in json.loads(capsys.readouterr().out)["lines"]
+
+
+@pytest.fixture
+def copy(pair: StudyFiles, tmp_path: Path) -> StudyFiles:
+    """The finished study once more, to be damaged."""
+    return StudyFiles(shutil.copytree(pair.root, tmp_path / "pair"))
+
+
+def doctor(files: StudyFiles, *more: str) -> int:
+    return main(["doctor", "--results", str(files.root.parent), "--name", files.name, "--format", "json", *more])
+
+
+def unsound(printed: str) -> list[tuple[str, str]]:
+    return [(row["what"], row["found"]) for row in json.loads(printed) if not row["sound"]]
+
+
+def test_doctor_checks_every_search(pair: StudyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor(pair) == 0
+    *_, last = json.loads(capsys.readouterr().out)
+    found = "pair-repeat-2: 2 trials, every checksum holds; 2 finished trials agree with trials.jsonl; "
+    assert last == {"what": "search 2", "sound": True, "found": f"{found}8 finished runs, all can be rebuilt"}
+
+
+def test_doctor_finds_all_that_is_wrong_with_a_repeat_and_repairs_its_database(
+    copy: StudyFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound, run = copy.database.read_bytes(), min(copy.repeat(2).runs.glob("*/model.safetensors"))
+    weights = run.read_bytes()
+    run.write_bytes(weights[:-1])
+    with contextlib.closing(sqlite3.connect(copy.repeat(2).database)) as connection, connection:
+        connection.execute("UPDATE trial_values SET value = 0.125")
+    assert doctor(copy) == 1
+    ((what, found),) = unsound(capsys.readouterr().out)
+    assert what == "search 2"
+    assert "the database is damaged" in found
+    assert "`study doctor --name pair --repair`" in found
+    assert str(run) in found
+    run.write_bytes(weights)
+    assert doctor(copy, "--repair") == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"nothing to repair in {copy.root}: 2 finished trials")
+    assert second.startswith(f"{copy.repeat(2).database} was rebuilt from 2 trials")
+    assert copy.database.read_bytes() == sound
+
+
+def test_doctor_tells_a_search_to_come_from_one_that_is_lost(
+    copy: StudyFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(copy.repeat(2).root)
+    assert doctor(copy) == 1
+    ((what, found),) = unsound(capsys.readouterr().out)
+    assert (what, found.partition(":")[0]) == (
+        "search 2",
+        f"{copy.repeat(2).root} is missing, though the test split was opened for its runs",
+    )
+    ledger = read_json(copy.ledger)
+    del ledger["done"]["evaluate"]
+    copy.ledger.write_text(json.dumps(ledger))
+    assert doctor(copy, "--repair") == 0
+    assert json.loads(capsys.readouterr().out)[-1] == {"what": "search 2", "sound": True, "found": "not begun yet"}
+
+
+def test_doctor_finds_a_damaged_ledger(copy: StudyFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    copy.ledger.write_bytes(copy.ledger.read_bytes()[:-9])
+    assert doctor(copy) == 1
+    ((what, found),) = unsound(capsys.readouterr().out)
+    assert (what, found.partition(" (")[0]) == ("ledger", f"{copy.ledger} is not JSON")
 
 
 def test_a_repeat_is_not_driven_by_itself(words: Words, pair: StudyFiles, capsys: pytest.CaptureFixture[str]) -> None:

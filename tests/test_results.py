@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_other_study_names_are_refused_in_one_short_line(name: str) -> None:
 def test_the_sample_s_name_is_reserved() -> None:
     with pytest.raises(UsageError, match="reserved"):
         check_study_name("reference")
+
+
+def test_a_repeat_goes_by_the_name_of_its_study(tmp_path: Path) -> None:
+    study = StudyFiles(tmp_path / "mnist")
+    assert [one.study_name for one in (study, *study.repeats(3))] == ["mnist"] * 3
+    for other in ("repeats/mnist-repeat-2", "mnist/repeats/other", "mnist/other/mnist-repeat-2"):
+        files = StudyFiles(tmp_path / other)
+        assert files.study_name == files.name
 
 
 def test_arrays_come_back_by_name_and_objects_are_refused(tmp_path: Path) -> None:
@@ -214,3 +223,23 @@ def test_only_finished_runs_count_and_old_ones_do_not(files: StudyFiles) -> None
 def test_records_are_single_lines_of_json(tmp_path: Path) -> None:
     append_jsonl(tmp_path / "t.jsonl", {"reason": "two\nlines"})
     assert [json.loads(line)["reason"] for line in (tmp_path / "t.jsonl").read_text().splitlines()] == ["two\nlines"]
+
+
+def test_a_line_holds_the_checksum_of_its_bytes_and_older_lines_that_of_their_record(tmp_path: Path) -> None:
+    path, record = tmp_path / "trials.jsonl", {"number": 1, "family": "mlp", "value": 0.25}
+    append_jsonl(path, record)
+    older = json.dumps({**record, "crc32": f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"})
+    with path.open("a") as stream:
+        stream.write(older + "\n")
+    assert read_jsonl(path) == [record, record]
+
+
+@pytest.mark.parametrize("position", range(8, 70, 7))
+def test_a_byte_changed_in_any_line_is_noticed(tmp_path: Path, position: int) -> None:
+    path = tmp_path / "trials.jsonl"
+    append_jsonl(path, {"number": 1, "family": "mlp", "value": 0.25, "reason": None})
+    line = bytearray(path.read_bytes())
+    line[position] ^= 1
+    path.write_bytes(line)
+    with pytest.raises(ResultsError, match="line 1 is damaged"):
+        read_jsonl(path)

@@ -126,7 +126,7 @@ def compare(
         all_of_them = f" (differing: {', '.join(map(str, differing))})" if len(differing) > 1 else ""
         raise ResultsError(
             f"{files.root}: trial {first} of {family}{difference}{all_of_them}; the database is damaged: "
-            f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
+            f"rebuild it with `study doctor --name {files.study_name} --repair`, or restore it"
         )
     return list(ours.values()), [record_of(stored[number], family) for number in sorted(stored.keys() - ours.keys())]
 
@@ -172,7 +172,7 @@ def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict
         except KeyError:
             raise ResultsError(
                 f"{files.root}: the database does not know family {family}: "
-                f"rebuild it with `study doctor --name {files.name} --repair`, or restore it"
+                f"rebuild it with `study doctor --name {files.study_name} --repair`, or restore it"
             ) from None
         agreed += len(compare(read_trials(storage, study_id), family, records, files)[0])
     return agreed

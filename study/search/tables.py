@@ -98,7 +98,7 @@ class _Reader:
         table, trials = model.__table__, models.TrialModel.__table__
         ours = sqlalchemy.select(trials.c.trial_id).where(trials.c.study_id == self._study_id)
         wanted = sqlalchemy.select(*(table.c[name] for name in columns)).where(table.c.trial_id.in_(ours))
-        return self._connection.execute(wanted.order_by(*table.primary_key))
+        return self._connection.execute(wanted.order_by(*table.primary_key)).all()
 
     def _params(self) -> tuple[ByTrial, ByTrial]:
         params, distributions = ByTrial(dict), ByTrial(dict)

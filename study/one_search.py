@@ -1,0 +1,115 @@
+"""One search of a study as its stages see it: what it is to reach, the workers, the database."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Protocol
+
+from optuna.storages import RDBStorage
+
+from study.evaluation.finalists import Engine, Retraining
+from study.execution.executors import Executor, ProcessExecutor
+from study.goal import set_goal
+from study.search.driver import Search
+from study.search.lock import StorageLock
+from study.search.storage import open_storage, storage_url
+from study.session import Session
+
+
+class Progress(Protocol):
+    """Whoever shows the work; every method returns at once."""
+
+    def say(self, text: str) -> None: ...
+    def stage(self, name: str) -> None: ...
+    def search(self, search: Search, record: dict[str, Any] | None) -> None: ...
+    def retrain(self, retraining: Retraining, run: str | None) -> None: ...
+
+
+class Workers:
+    """The worker processes of a command, started when first needed; all searches of a study share them."""
+
+    def __init__(self, session: Session, resources: contextlib.ExitStack) -> None:
+        self._session = session
+        self._running = resources.enter_context(contextlib.ExitStack())
+        self._executor: Executor | None = None
+
+    @property
+    def executor(self) -> Executor:
+        if self._executor is None:
+            session = self._session
+            self._executor = self._running.enter_context(
+                ProcessExecutor(
+                    session.n_workers, session.data, device=str(session.device), precision=session.precision, threads=1
+                )
+            )
+        return self._executor
+
+    def close(self) -> None:
+        """End the workers before stages that measure or need the cores themselves."""
+        self._running.close()
+        self._executor = None
+
+
+class OneSearch:
+    """A search's session, its goal and the stages that have reached it, and its database, opened when first needed.
+
+    The first search of a study is in the study's own session. Each repeat has a session of its own, and in `first` the
+    search that bounds what it may spend.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        progress: Progress,
+        resources: contextlib.ExitStack,
+        workers: Workers,
+        first: OneSearch | None = None,
+    ) -> None:
+        self.session = session
+        self.progress = progress
+        self.workers = workers
+        self.first = first
+        self.goal, self.n_searches = set_goal(session)
+        self._resources = resources
+        self._database: tuple[RDBStorage, StorageLock] | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        return self.first is None and self.n_searches == 1
+
+    @property
+    def engine(self) -> Engine:
+        """What trains this search's runs."""
+        return Engine(str(self.session.device), self.session.precision, 1)
+
+    def is_done(self, stage: str) -> bool:
+        done: dict[str, Any] = self.session.ledger.data.get("done", {})
+        return bool(done.get(stage) == self._reached_by(stage))
+
+    def mark_done(self, stage: str) -> None:
+        self.session.ledger.data.setdefault("done", {})[stage] = self._reached_by(stage)
+        self.session.ledger.save()
+
+    def _reached_by(self, stage: str) -> dict[str, Any]:
+        """The goal, and for the stages that read all searches at once how many there are."""
+        of_all = self.n_searches > 1 and stage in ("evaluate", "examine")
+        return self.goal | {"repeats": self.n_searches} if of_all else self.goal
+
+    @property
+    def storage(self) -> RDBStorage:
+        return self._open_database()[0]
+
+    @property
+    def lock(self) -> StorageLock:
+        return self._open_database()[1]
+
+    def _open_database(self) -> tuple[RDBStorage, StorageLock]:
+        """The storage and the lock on the study in it, held until the command ends with this search."""
+        if self._database is None:
+            session = self.session
+            storage = open_storage(storage_url(session.files, session.request.storage or session.settings.storage))
+            self._resources.callback(storage.engine.dispose)
+            lock = self._resources.enter_context(StorageLock(storage, session.settings.name, self.progress.say))
+            session.keep_storage()
+            self._database = storage, lock
+        return self._database

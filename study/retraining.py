@@ -1,0 +1,101 @@
+"""The retrain stage of one search: its candidates, how long their runs are, its finalists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from study.config import Ladder
+from study.dashboard import note_on_retraining
+from study.errors import StudyError
+from study.evaluation.finalists import Retraining, RunLengths, choose_candidates, fingerprint
+from study.one_search import OneSearch
+from study.results import read_jsonl
+from study.search import planner
+from study.search.watch import RetrainWatch
+from study.session import Session
+
+_TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
+Candidates = dict[str, list[Mapping[str, Any]]]
+
+
+def retrain_candidates(one: OneSearch) -> None:
+    """Train candidates and finalists; finalists.json is written whole at the end."""
+    if one.is_done("retrain"):
+        return
+    session = one.session
+    with session.ledger.stage("retrain"):
+        session.allow_retraining(planner.retrain_settings(one.goal["budget_s"]))
+        candidates = _candidates(session)
+        lengths = _run_lengths(one, candidates)
+        watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
+        retraining = Retraining(session.files, session.settings, candidates, lengths, one.engine, watch)
+
+        def observe(retraining: Retraining, run: str | None) -> None:
+            session.ledger.tick()
+            one.progress.retrain(retraining, run)
+
+        retraining.run(one.workers.executor, observe)
+        found = retraining.save()
+        if one.is_alone:  # else the model is chosen over all searches, once they are there
+            from study.shipping import ship
+
+            ship(session.files, session.settings, session.data)
+        note_on_retraining(one.storage, session.files, found)
+    one.mark_done("retrain")
+
+
+def _candidates(session: Session) -> Candidates:
+    records = [record for record in read_jsonl(session.files.trials_jsonl) if record["counted"]]
+    n = session.settings.retrain.candidates
+    chosen = {
+        family: choose_candidates([record for record in records if record["family"] == family], n)
+        for family in session.settings.families
+    }
+    chosen = {family: trials for family, trials in chosen.items() if trials}
+    if not chosen:
+        raise StudyError(
+            f"{session.files.root}: no trial reached a rung, so there is nothing to retrain; "
+            "search longer with a larger --budget, or see the reasons with `study status`"
+        )
+    return chosen
+
+
+# --- lengths of the runs -------------------------------------------------------------------------------------------
+
+
+def _run_lengths(one: OneSearch, candidates: Candidates) -> RunLengths:
+    """Examples of each candidate's runs. A killed retraining continues with the lengths that it had."""
+    session, budget = one.session, one.goal["budget_s"]
+    plan = session.ledger.data.get("plan")
+    if plan and plan["goal"] == one.goal and plan["runs"].keys() == candidates.keys():
+        lengths: RunLengths = {family: run.get("examples", ()) for family, run in plan["runs"].items()}
+        if fingerprint(candidates, lengths) == plan["runs"]:
+            return lengths
+    seconds = None if budget is None else _retrain_seconds(one, budget)
+    lengths = (
+        _timeless_lengths(session, candidates) if seconds is None else _planned_lengths(session, candidates, seconds)
+    )
+    session.ledger.data["plan"] = {"goal": one.goal, "runs": fingerprint(candidates, lengths), "seconds": seconds}
+    session.ledger.save()
+    return lengths
+
+
+def _timeless_lengths(session: Session, candidates: Candidates) -> RunLengths:
+    """The same for every candidate of a family: nothing may depend on a clock."""
+    ladders: dict[str, Ladder] = {name: family.ladder for name, family in session.settings.families.items()}
+    return {
+        family: [_TIMELESS_RUN * ladders[family].examples[-1]] * len(chosen) for family, chosen in candidates.items()
+    }
+
+
+def _retrain_seconds(one: OneSearch, budget: float) -> float:
+    """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
+    left = one.session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
+    first = None if one.first is None else one.first.session.ledger.data.get("plan", {}).get("seconds")
+    return max(1.0, left if first is None else min(left, first))
+
+
+def _planned_lengths(session: Session, candidates: Candidates, seconds: float) -> RunLengths:
+    costs = {family: planner.run_cost(chosen, session.settings.retrain) for family, chosen in candidates.items()}
+    return planner.plan_retraining(costs, seconds, session.n_workers, session.settings.dataset.n_train)

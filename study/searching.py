@@ -1,0 +1,139 @@
+"""The search stage of one search: its families and their ladders, its allowance, its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from study.config import FamilySettings, StudySettings
+from study.dashboard import Publisher
+from study.one_search import OneSearch
+from study.results import read_jsonl
+from study.search import planner
+from study.search.driver import Limits, Search
+from study.search.imports import import_trials, load_source
+from study.search.probe import measure_speeds
+from study.search.storage import write_trials_csv
+from study.session import Session
+
+_LEAST_SEARCH = 2.0  # seconds
+
+
+def search_families(one: OneSearch) -> None:
+    """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
+    if one.is_done("search"):
+        return
+    session = one.session
+    with session.ledger.stage("search"):
+        _ = one.storage  # opened while the fork server still loads what the workers need
+        _add_families(one)
+        _import_trials(one)
+        records = read_jsonl(session.files.trials_jsonl)
+        allowance = _allowance(one, records)
+        search = Search(session.files, session.settings, one.storage, records, one.lock.guarded)
+        publisher = Publisher(session.files)
+        limits = Limits(allowance, one.goal["n_trials"], _deadline(one))
+
+        def observe(search: Search, record: dict[str, Any] | None) -> None:
+            session.ledger.tick()
+            one.progress.search(search, record)
+            publisher.search(search)
+
+        try:
+            search.run(one.workers.executor, limits, observe)
+        finally:
+            _settle(session, search, allowance)
+        publisher.publish(search, "searched")
+    one.mark_done("search")
+
+
+def _settle(session: Session, search: Search, allowance: float | None) -> None:
+    """Write the table of trials, and what they took into the ledger."""
+    records = [record for family in search.families.values() for record in family.records]
+    write_trials_csv(session.files, records)
+    session.ledger.data["allowance_s"] = allowance
+    held = sum(record["seconds"] for record in records if record["role"] != "imported")
+    wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
+    session.ledger.data["utilisation"] = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
+    session.ledger.data["families"] = {
+        name: {
+            "spent_s": round(family.spent, 2),
+            "training_s": round(sum(record["training_seconds"] for record in family.records), 2),
+        }
+        for name, family in search.families.items()
+    }
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+def _deadline(one: OneSearch) -> float | None:
+    """When the search must end on the monotonic clock: its share is used up, start-up included."""
+    budget = one.goal["budget_s"]
+    return None if budget is None else time.monotonic() + _search_wall(one, budget)
+
+
+def _search_wall(one: OneSearch, budget: float) -> float:
+    """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
+    where starting up has used the search's share."""
+    ledger = one.session.ledger
+    rest = ledger.left(budget) - planner.report_seconds(budget)
+    share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
+    least = 0.0 if "search" in ledger.data.get("done", {}) else _LEAST_SEARCH
+    return max(least, min(share, rest))
+
+
+def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
+    """Seconds that a worker may hold trials of each family, those before this command included."""
+    budget = one.goal["budget_s"]
+    if budget is None:
+        return None
+    spent = dict.fromkeys(one.goal["families"], 0.0)
+    for record in records:
+        spent[record["family"]] += record["seconds"]
+    allowance = planner.equal_allowance(spent, _search_wall(one, budget) * one.session.n_workers)
+    # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
+    first = None if one.first is None else one.first.session.ledger.data.get("allowance_s")
+    return allowance if first is None else min(allowance, first)
+
+
+# --- families ------------------------------------------------------------------------------------------------------
+
+
+def _add_families(one: OneSearch) -> None:
+    """Give each new family its ladder, measured where a budget decides, and keep it for good."""
+    session = one.session
+    if not session.new_spaces:
+        return
+    allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))
+    imported = _import_source(session)
+    measured = allowance is not None and imported is None
+    speeds = measure_speeds(one.workers.executor, session.new_spaces) if measured else {}
+    families = {}
+    for space in session.new_spaces:
+        ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
+        if imported is not None and space.family in imported.families:
+            ladder = imported.families[space.family].ladder
+        families[space.family] = FamilySettings(
+            space_file=Path(space.source).name, space=Path(space.source).read_text(encoding="utf-8"), ladder=ladder
+        )
+    session.save_settings(families)
+
+
+def _import_trials(one: OneSearch) -> None:
+    """Take over the trials of `--from`, once for each family; a command that was killed halfway is continued."""
+    session, done = one.session, set(one.session.ledger.data.get("imported", []))
+    families = set(session.settings.families) - done
+    old = _import_source(session)
+    if old is None or not families:
+        return
+    n = import_trials(session.files, session.settings, one.storage, old, families)
+    session.ledger.data["imported"] = sorted(families | done)
+    session.ledger.save()
+    one.progress.say(f"{n} trials of study '{old.name}' imported and charged")
+
+
+def _import_source(session: Session) -> StudySettings | None:
+    name = session.settings.imported_from
+    return load_source(session.request.results, name, session.settings) if name else None
