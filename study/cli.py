@@ -242,7 +242,7 @@ def _run(args: argparse.Namespace, command: str, started: float) -> int:
 
     # Libraries make some 200,000 objects that stay; looking through them for garbage at every thousandth took a tenth
     # of the time that loading them takes.
-    gc.set_threshold(50_000, 20)
+    gc.set_threshold(500_000, 20)
     try:
         with catching_signals():
             from study import commands
