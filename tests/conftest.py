@@ -22,6 +22,7 @@ from sqlalchemy.engine import Engine
 sys.path.insert(0, str(Path(__file__).parent))
 
 from postgresql import Server, running_server, skip_or_fail
+from tiny_spaces import TINY_SPACES
 
 from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.data.datasets import Dataset, load_train, pixel_statistics
@@ -33,72 +34,6 @@ from study.training.loop import TrainingData
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 N_TRAIN, N_VALIDATION = 600, 200
-
-TINY_SPACES = {
-    "mlp": """\
-family = "mlp"
-depth = { low = 1, high = 2 }
-width = { repeat = "depth", low = 8, high = 32, log = true }
-activation = { choices = ["relu", "tanh"] }
-normalisation = "none"
-dropout = 0.0
-optimizer = { choices = ["sgd", "adamw"] }
-batch_size = { choices = [32, 64] }
-augmentation = "none"
-
-[[parameter]]
-name = "learning_rate"
-when = { optimizer = "sgd" }
-low = 1e-2
-high = 1.0
-log = true
-
-[[parameter]]
-name = "learning_rate"
-when = { optimizer = "adamw" }
-low = 1e-3
-high = 1e-1
-log = true
-
-[[warm_start]]
-depth = 1
-width = [24]
-optimizer = "adamw"
-learning_rate = 1e-2
-
-[[warm_start]]
-depth = 2
-width = [24, 16]
-optimizer = "adamw"
-learning_rate = 5e-3
-""",
-    "cnn": """\
-family = "cnn"
-stages = 2
-convs_per_stage = 1
-width = { low = 4, high = 8 }
-growth = 1.0
-kernel_size = 3
-activation = "relu"
-normalisation = "none"
-pooling = "max"
-residual = false
-head = "global"
-dropout = 0.0
-optimizer = "adamw"
-learning_rate = { low = 1e-3, high = 5e-2, log = true }
-batch_size = 32
-augmentation = "none"
-
-[[warm_start]]
-width = 8
-learning_rate = 1e-2
-
-[[warm_start]]
-width = 4
-learning_rate = 2e-2
-""",
-}
 
 
 @pytest.fixture(scope="session")

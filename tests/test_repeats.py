@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY_SPACES
+from tiny_spaces import TINY_SPACES
 
 from study.cli import main
 from study.config import load_settings
