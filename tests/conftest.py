@@ -30,8 +30,11 @@ from study.results import StudyFiles
 from study.search.storage import open_storage, storage_url
 from study.training.loop import TrainingData
 
-# Under nohup a hang-up is ignored, and every command that a test starts would inherit that.
+# Under nohup a hang-up is ignored, in the background of a script Ctrl-C is: every command that a test starts would
+# inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 N_TRAIN, N_VALIDATION = 600, 200
 
