@@ -241,7 +241,8 @@ def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, sent:
         tempfile.TemporaryDirectory() as folder,  # pytest's own has too long a name for a socket
         subprocess.Popen(
             [sys.executable, script],
-            env={**os.environ, "TMPDIR": folder},
+            # torch's own cache is one for all runs, and none of their files.
+            env={**os.environ, "TMPDIR": folder, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
             stdout=pipe,
             stderr=pipe,
             text=True,
