@@ -48,6 +48,7 @@ def advice(family: str, parameter: str, low: float, high: float, value: float, e
         "pairwise": {"optimism": {}},
         "curves": {"families": {}},
         "robustness": {"validation": {}},
+        "searches": None,
     }
     return [item["text"] for item in future_work(report)]
 
