@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tiny_mlp import CONFIG
 
 from study.config import RetrainSettings, StudySettings
 from study.errors import StudyError
@@ -17,18 +18,7 @@ from study.execution.worker import DriverLeftError, Work, train
 from study.results import StudyFiles, done_runs, read_json
 from study.training.loop import OnRung, TrainingData
 
-MLP = {
-    "family": "mlp",
-    "depth": 1,
-    "width": [8],
-    "activation": "relu",
-    "normalisation": "none",
-    "dropout": 0.0,
-    "optimizer": "adamw",
-    "learning_rate": 0.01,
-    "batch_size": 50,
-    "augmentation": "none",
-}
+MLP = CONFIG | {"learning_rate": 0.01}
 
 
 def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, **more: Any) -> dict[str, Any]:
