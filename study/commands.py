@@ -15,7 +15,8 @@ from typing import Any
 
 from study import tools
 from study.console import existing_files, print_json, print_rows
-from study.results import StudyFiles, lock_holder
+from study.locking import lock_holder
+from study.results import StudyFiles
 
 Verb = Callable[[argparse.Namespace, str, float], int]
 

@@ -17,7 +17,8 @@ import plotly.graph_objects as go
 
 from study.errors import ResultsError, StorageAwayError, UsageError
 from study.interrupts import shielded
-from study.results import StudyFiles, lock_holder
+from study.locking import lock_holder
+from study.results import StudyFiles
 from study.search.driver import FamilySearch, Search
 from study.search.lock import storage_holder
 from study.search.storage import open_storage, own_database, quiet_experimental, storage_url, transaction

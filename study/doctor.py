@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import ResultsError, StudyError
-from study.results import StudyFiles, StudyLock, read_json, read_jsonl
+from study.locking import StudyLock
+from study.results import StudyFiles, read_json, read_jsonl
 
 Finding = dict[str, Any]
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from study.config import StudySettings, load_settings, save_settings
 from study.ledger import Ledger
-from study.results import StudyFiles, StudyLock, prepare_results_folder
+from study.locking import StudyLock
+from study.results import StudyFiles, prepare_results_folder
 from study.seeds import derive_seed
 from study.session import Session, versions
 

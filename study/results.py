@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
 import re
-import socket
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.errors import LockedError, ResultsError, UsageError
+from study.errors import ResultsError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -288,61 +286,6 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
 def _checksum_of_sorted(record: Mapping[str, Any]) -> str:
     """What older lines hold: the checksum of the record with its keys in order."""
     return f"{zlib.crc32(json.dumps(record, sort_keys=True, allow_nan=False).encode()):08x}"
-
-
-class StudyLock:
-    """Exclusive lock on a study, held by the command that drives it and released by its death.
-
-    The lock file lies in the study's folder and names its holder; it is not removed, because unlinking a locked
-    file would let two commands each hold a lock on a different inode.
-    """
-
-    def __init__(self, files: StudyFiles) -> None:
-        self._path = files.root / ".lock"
-        self._stream: io.TextIOWrapper | None = None
-
-    def __enter__(self) -> StudyLock:
-        stream = self._path.open("a+")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            stream.seek(0)
-            holder = stream.read().strip() or "another command"
-            stream.close()
-            raise LockedError(
-                f"{self._path.parent} is in use by {holder}; wait for it to end, or stop it, then run this again"
-            ) from None
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
-        self._stream = stream
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream is not None:
-            self._stream.truncate(0)
-            self._stream.close()
-            self._stream = None
-
-
-def lock_holder(files: StudyFiles) -> str | None:
-    """The holder of a study's lock in words, or None if nobody drives it now."""
-    path = files.root / ".lock"
-    if not path.exists():
-        return None
-    with path.open() as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return stream.read().strip() or "another command"
-    return None
-
-
-def is_driven_by(files: StudyFiles, holder: str) -> bool:
-    """Whether `holder`, who is known to be at work, drives this search now. Its lock is read, never tried: a command
-    that wants it at the same moment would find it taken."""
-    path = files.root / ".lock"
-    return path.exists() and path.read_text().strip() == holder
 
 
 def prepare_results_folder(root: Path) -> None:

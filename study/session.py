@@ -26,8 +26,9 @@ from study.config import (
 from study.data.datasets import load_train, pixel_statistics, split_sha256, stratified_split, test_counts
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
+from study.locking import StudyLock
 from study.request import Request
-from study.results import StudyFiles, StudyLock, check_study_name, prepare_results_folder, write_with
+from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import without_password

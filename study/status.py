@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any
 
 from study.config import load_settings
-from study.results import StudyFiles, done_runs, is_driven_by, read_json, read_jsonl
+from study.locking import is_driven_by
+from study.results import StudyFiles, done_runs, read_json, read_jsonl
 
 
 def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]:

@@ -313,7 +313,7 @@ def test_a_signal_ends_the_command_soon_and_the_same_command_finishes_the_study(
 def test_a_second_command_on_the_same_study_is_refused(
     work: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from study.results import StudyLock
+    from study.locking import StudyLock
 
     with StudyLock(StudyFiles(work["results"] / "done")):
         assert study("run", *_flags(work), "--name", "done") == 1

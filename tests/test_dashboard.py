@@ -11,7 +11,8 @@ from postgresql import Server
 
 from study import dashboard
 from study.dashboard import application
-from study.results import StudyFiles, StudyLock
+from study.locking import StudyLock
+from study.results import StudyFiles
 from study.search.lock import StorageLock
 from study.search.storage import open_storage, storage_url
 

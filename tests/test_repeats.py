@@ -19,7 +19,8 @@ from tiny_spaces import TINY_SPACES
 
 from study.cli import main
 from study.config import load_settings
-from study.results import StudyFiles, StudyLock, read_json, read_jsonl
+from study.locking import StudyLock
+from study.results import StudyFiles, read_json, read_jsonl
 from study.seeds import derive_seed
 
 Words = Callable[..., list[str]]

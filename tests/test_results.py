@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -11,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.errors import LockedError, ResultsError, UsageError
+from study.errors import ResultsError, UsageError
 from study.results import (
     StudyFiles,
-    StudyLock,
     append_jsonl,
     check_study_name,
     done_runs,
-    lock_holder,
     prepare_results_folder,
     read_json,
     read_jsonl,
@@ -168,32 +165,6 @@ def test_a_record_that_json_cannot_hold_is_not_half_written(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="JSON compliant"):
         append_jsonl(path, {"value": float("nan")})
     assert read_jsonl(path) == [RECORD]
-
-
-def test_the_lock_refuses_a_second_command_and_names_the_first(files: StudyFiles) -> None:
-    with StudyLock(files):
-        assert f"process {os.getpid()}" in str(lock_holder(files))
-        with pytest.raises(LockedError, match=f"in use by process {os.getpid()} on "), StudyLock(files):
-            pass
-    assert lock_holder(files) is None
-    with StudyLock(files):
-        pass
-
-
-def test_nobody_holds_a_study_that_was_never_driven(files: StudyFiles) -> None:
-    assert lock_holder(files) is None
-
-
-def test_the_lock_dies_with_its_holder(files: StudyFiles) -> None:
-    script = (
-        "import os, sys, signal, pathlib, study.results as r\n"
-        "r.StudyLock(r.StudyFiles(pathlib.Path(sys.argv[1]))).__enter__()\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    subprocess.run([sys.executable, "-c", script, str(files.root)], check=False)
-    assert lock_holder(files) is None
-    with StudyLock(files):
-        assert f"process {os.getpid()}" in str(lock_holder(files))
 
 
 def test_a_results_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from synthetic import Wanted, write_study
 
 from study.cli import main
+from study.locking import StudyLock
 from study.report.comparison.entries import labels
 from study.report.comparison.page import default_page
-from study.results import StudyFiles, StudyLock
+from study.results import StudyFiles
 
 WANTED = {
     "first": Wanted(trials=6),
