@@ -102,14 +102,14 @@ def test_retraining_fits_into_its_time_and_uses_it(n_workers: int, seconds: floa
     plan = plan_retraining(COSTS, seconds, n_workers, N_TRAIN)
     total = worker_seconds(plan)
     assert total <= seconds * n_workers
-    assert plan["slow"][0] >= 23 * N_TRAIN or total >= 0.5 * seconds * n_workers
+    assert plan["slow"][0] >= 199 * N_TRAIN or total >= 0.5 * seconds * n_workers
 
 
 def test_more_time_never_shortens_a_run() -> None:
-    plans = [plan_retraining(COSTS, seconds, 2, N_TRAIN)["fast"][0] for seconds in (1.0, 10.0, 100.0, 1000.0, 1e5)]
+    plans = [plan_retraining(COSTS, seconds, 2, N_TRAIN)["fast"][0] for seconds in (1.0, 10.0, 100.0, 1000.0, 1e6)]
     assert plans == sorted(plans)
     assert plans[0] == N_TRAIN // 10
-    assert plans[-1] >= 23 * N_TRAIN
+    assert plans[-1] >= 199 * N_TRAIN
 
 
 def test_every_run_gets_the_same_seconds() -> None:
@@ -123,4 +123,4 @@ def test_every_run_gets_the_same_seconds() -> None:
 
 
 def test_a_long_run_ends_at_the_same_number_of_epochs_for_all() -> None:
-    assert {n for lengths in plan_retraining(COSTS, 1e6, 2, N_TRAIN).values() for n in lengths} == {24 * N_TRAIN}
+    assert {n for lengths in plan_retraining(COSTS, 1e6, 2, N_TRAIN).values() for n in lengths} == {200 * N_TRAIN}
