@@ -26,7 +26,7 @@ def retrain_candidates(one: OneSearch) -> None:
     session = one.session
     with session.ledger.stage("retrain"):
         session.allow_retraining(planner.retrain_settings(one.goal["budget_s"]))
-        candidates = _candidates(session)
+        candidates = _candidates(session, equal_seconds=one.goal["budget_s"] is not None)
         lengths = _run_lengths(one, candidates)
         watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
         retraining = Retraining(session.files, session.settings, candidates, lengths, one.engine, watch)
@@ -45,14 +45,10 @@ def retrain_candidates(one: OneSearch) -> None:
     one.mark_done("retrain")
 
 
-def _candidates(session: Session) -> Candidates:
+def _candidates(session: Session, *, equal_seconds: bool) -> Candidates:
     records = [record for record in read_jsonl(session.files.trials_jsonl) if record["counted"]]
-    n = session.settings.retrain.candidates
-    chosen = {
-        family: choose_candidates([record for record in records if record["family"] == family], n)
-        for family in session.settings.families
-    }
-    chosen = {family: trials for family, trials in chosen.items() if trials}
+    found = choose_candidates(records, session.settings.retrain.candidates, equal_seconds=equal_seconds)
+    chosen = {family: found[family] for family in session.settings.families if family in found}
     if not chosen:
         raise StudyError(
             f"{session.files.root}: no trial reached a rung, so there is nothing to retrain; "

@@ -11,7 +11,7 @@ from typing import Any
 
 from study.config import StudySettings
 from study.evaluation.extra_runs import train_all
-from study.evaluation.finalists import choose_candidates
+from study.evaluation.finalists import rank_trials
 from study.evaluation.intervals import upper_bound
 from study.execution.executors import Executor
 from study.execution.jobs import Job, Report
@@ -107,7 +107,7 @@ class Audit:
     def _best(self, family: str) -> float | None:
         """The family's best completed value."""
         complete = [r for r in self._records if r["family"] == family and r["state"] == "COMPLETE"]
-        return float(choose_candidates(complete, 1)[0]["value"]) if complete else None
+        return float(rank_trials(complete)[0]["value"]) if complete else None
 
     def _beats(self, record: Record, best: float | None) -> bool | None:
         value = self._values.get(_id(record))

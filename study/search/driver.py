@@ -279,7 +279,8 @@ class Search:
         executor.answer(event.job, flight.stop is None)
 
     def _reason_to_stop(self, family: FamilySearch, flight: _Flight, running: dict[str, float]) -> str | None:
-        if flight.trial.should_prune():
+        # A warm start is what draws are measured against, and the one that pays in long runs starts slowly.
+        if flight.proposal.role != "warm_start" and flight.trial.should_prune():
             return f"pruned at {flight.rungs[-1]['examples']} examples"
         in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
         allowance = self.limits.allowance

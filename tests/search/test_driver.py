@@ -123,6 +123,14 @@ def test_warm_starts_come_first_as_written_and_marked(bench: Bench) -> None:
     assert (second["width"], second["learning_rate"], second["depth"]) == ([24, 16], 5e-3, 2)
 
 
+def test_a_warm_start_runs_to_the_top_rung_whatever_the_others_have(bench: Bench) -> None:
+    """The second one of either family is worse than the first at every rung."""
+    bench.search(Limits(n_trials=8))
+    states = {(record["role"], record["state"]) for record in bench.records}
+    assert ("warm_start", "PRUNED") not in states
+    assert ("sampled", "PRUNED") in states
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_fewer_warm_starts(files: StudyFiles, make_settings: Settings, n: int) -> None:
     bench = Bench(files, make_settings(warm_starts=n))
