@@ -16,6 +16,8 @@ from study.search.watch import RetrainWatch
 from study.session import Session
 
 _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
+# Of the fall of the error in the search, what a faster network is credited with for its longer runs.
+_SPEED_SHARE = 0.5
 Candidates = dict[str, list[Mapping[str, Any]]]
 
 
@@ -26,7 +28,7 @@ def retrain_candidates(one: OneSearch) -> None:
     session = one.session
     with session.ledger.stage("retrain"):
         session.allow_retraining(planner.retrain_settings(one.goal["budget_s"]))
-        candidates = _candidates(session, equal_seconds=one.goal["budget_s"] is not None)
+        candidates = _candidates(session, speed_share=0.0 if one.goal["budget_s"] is None else _SPEED_SHARE)
         lengths = _run_lengths(one, candidates)
         watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
         retraining = Retraining(session.files, session.settings, candidates, lengths, one.engine, watch)
@@ -45,9 +47,9 @@ def retrain_candidates(one: OneSearch) -> None:
     one.mark_done("retrain")
 
 
-def _candidates(session: Session, *, equal_seconds: bool) -> Candidates:
+def _candidates(session: Session, *, speed_share: float) -> Candidates:
     records = [record for record in read_jsonl(session.files.trials_jsonl) if record["counted"]]
-    found = choose_candidates(records, session.settings.retrain.candidates, equal_seconds=equal_seconds)
+    found = choose_candidates(records, session.settings.retrain.candidates, speed_share=speed_share)
     chosen = {family: found[family] for family in session.settings.families if family in found}
     if not chosen:
         raise StudyError(

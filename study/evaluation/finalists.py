@@ -20,7 +20,7 @@ from study.training.loop import DataPart, Precision, Schedule
 
 MAX_ATTEMPTS = 3
 _POLL_SECONDS = 0.25
-_LEAST_ERROR = 1e-4  # an image of ten thousand: what no error is taken to be less than
+_LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken to be less than
 _MOST_REPORTS = 50  # of a run: validating 200 epochs of an MLP one by one would cost a tenth of its time
 
 
@@ -54,19 +54,20 @@ def rank_trials(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def choose_candidates(
-    records: Sequence[Mapping[str, Any]], n: int, *, equal_seconds: bool
+    records: Sequence[Mapping[str, Any]], n: int, *, speed_share: float
 ) -> dict[str, list[Mapping[str, Any]]]:
     """Up to `n` trials of each family that has any, to be trained again; the best trial over all families is one.
 
-    Trials were compared after equal examples. Where runs will get `equal_seconds` instead, completed trials are chosen
-    by the error that each can expect then: a network twice as fast sees twice the examples.
+    Trials were compared after equal examples. Where runs will get equal seconds, a network twice as fast sees twice the
+    examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much of
+    the fall seen in the search is taken to go on, from 0, for runs of equal examples, to 1.
     """
     best, chosen = best_trial(records), {}
     for family in {record["family"]: None for record in records}:
         trials = [record for record in records if record["family"] == family]
         ranked = rank_trials(trials)
-        if equal_seconds:
-            slope = error_slope(trials)
+        if speed_share:
+            slope = speed_share * error_slope(trials)
             order = sorted(_completed(ranked), key=lambda r: _error(r["value"]) * _seconds_per_example(r) ** slope)
             ranked = [*order, *ranked[len(order) :]]
         if best in ranked[n:]:
@@ -97,8 +98,7 @@ def _error(accuracy: float) -> float:
 
 
 def _seconds_per_example(record: Mapping[str, Any]) -> float:
-    seconds: float = max(1e-3, record["training_seconds"])
-    return seconds / max(1, record["examples"])
+    return max(1e-3, float(record["training_seconds"])) / float(max(1, record["examples"]))
 
 
 def best_trial(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -257,8 +257,8 @@ def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> No
 # --- choosing --------------------------------------------------------------------------------------------------------
 
 
-def numbers(records: list[dict[str, Any]], n: int, *, equal_seconds: bool = False) -> dict[str, list[int]]:
-    chosen = choose_candidates(records, n, equal_seconds=equal_seconds)
+def numbers(records: list[dict[str, Any]], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
+    chosen = choose_candidates(records, n, speed_share=speed_share)
     return {family: [record["number"] for record in rows] for family, rows in chosen.items()}
 
 
@@ -285,15 +285,15 @@ def test_under_equal_seconds_a_faster_network_may_have_made_more_errors() -> Non
     """Nine times as fast: the same error after nine times the examples, a third of that after the same."""
     fast, slow = climbing(0, 0.90, 1.0), climbing(1, 0.95, 9.0)
     leader = record(9, 0.99, family="cnn")
-    assert numbers([fast, slow, leader], 1, equal_seconds=True) == {"mlp": [0], "cnn": [9]}
+    assert numbers([fast, slow, leader], 1, speed_share=1.0) == {"mlp": [0], "cnn": [9]}
     assert numbers([fast, slow, leader], 1) == {"mlp": [1], "cnn": [9]}
-    assert numbers([climbing(0, 0.84, 1.0), slow, leader], 1, equal_seconds=True)["mlp"] == [1]
+    assert numbers([climbing(0, 0.84, 1.0), slow, leader], 1, speed_share=1.0)["mlp"] == [1]
 
 
 def test_the_best_trial_is_a_candidate_however_slow() -> None:
     records = [climbing(number, 0.90 + 0.01 * number, 1.0 + 20 * (number == 3)) for number in range(4)]
-    assert numbers(records, 2, equal_seconds=True) == {"mlp": [2, 3]}
-    assert numbers(records, 1, equal_seconds=True) == {"mlp": [3]}
+    assert numbers(records, 2, speed_share=1.0) == {"mlp": [2, 3]}
+    assert numbers(records, 1, speed_share=1.0) == {"mlp": [3]}
 
 
 def test_without_a_trial_that_reached_a_rung_a_family_has_no_candidate() -> None:
@@ -321,17 +321,17 @@ def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
         record(5, 0.9, state="PRUNED", rungs=[]) | {"rungs": []},
     ]
     assert [r["number"] for r in rank_trials(records)] == [3, 2, 1, 0]
-    assert numbers(records, 3, equal_seconds=True) == {"mlp": [3, 2, 1]}
+    assert numbers(records, 3, speed_share=1.0) == {"mlp": [3, 2, 1]}
     assert rank_trials([]) == []
 
 
-@pytest.mark.parametrize("equal_seconds", [False, True])
+@pytest.mark.parametrize("speed_share", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_the_best_trial_is_always_a_candidate(n: int, equal_seconds: bool) -> None:
+def test_the_best_trial_is_always_a_candidate(n: int, speed_share: float) -> None:
     records = [record(i, 0.5 + 0.01 * (i * 7 % 10), family=("mlp", "cnn")[i % 2], nll=0.1 * i) for i in range(20)]
     best = best_trial(records)
     assert best is not None
-    chosen = choose_candidates(records, n, equal_seconds=equal_seconds)
+    chosen = choose_candidates(records, n, speed_share=speed_share)
     assert best in chosen[best["family"]]
     assert best["value"] == max(r["value"] for r in records)
     assert best_trial([r for rows in chosen.values() for r in rows]) == best
