@@ -1,10 +1,10 @@
 """What safety costs: `study run` as it is, against the same without anything that only a crash would miss.
 
-    python benchmarks/safety_cost.py [--turns 3] [--n-trials 40] [--family mlp]
+    python benchmarks/safety_cost.py [--turns 3] [--n-trials 20] [--families mlp cnn]
 
 Without: no fsync, SQLite neither syncs nor keeps a journal on disk, and runs leave no state to go on from. Both train
 the same, with one worker and a fixed number of trials, at the same time on a core each; whoever starts first takes
-turns. The MLP's trials are the shortest, so that safety's share is the largest. Prints the ratio of wall-clocks.
+turns. The MLP's trials are the shortest, so that safety's share is the largest there. Prints the ratio of wall-clocks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-def one_turn(folder: Path, n_trials: int, family: str, first: str) -> dict[str, float]:
+def one_turn(folder: Path, n_trials: int, families: list[str], first: str) -> dict[str, float]:
     """Seconds that either took, both run at the same time."""
     custom = folder / "without"
     custom.mkdir(parents=True)
@@ -60,7 +60,8 @@ def one_turn(folder: Path, n_trials: int, family: str, first: str) -> dict[str, 
     started, seconds, running = {}, {}, {}
     for arm in sorted(("safe", "bare"), key=lambda arm: arm != first):
         words = [*study_command(), "run", "--n-trials", str(n_trials), "--workers", "1", "--no-evaluate", "--quiet"]
-        words += ["--space", str(SPACES / f"{family}.toml"), "--results", str(folder / arm)]
+        words += [word for family in families for word in ("--space", str(SPACES / f"{family}.toml"))]
+        words += ["--results", str(folder / arm)]
         paths = [str(custom)] if arm == "bare" else []
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
         started[arm] = time.perf_counter()
@@ -80,14 +81,14 @@ def one_turn(folder: Path, n_trials: int, family: str, first: str) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--n-trials", type=int, default=40)
-    parser.add_argument("--family", default="mlp")
+    parser.add_argument("--n-trials", type=int, default=20)
+    parser.add_argument("--families", nargs="+", default=["mlp", "cnn"])
     options = parser.parse_args()
     ratios = []
     for turn in range(options.turns):
         with tempfile.TemporaryDirectory() as folder:
             first = ("safe", "bare")[turn % 2]
-            seconds = one_turn(Path(folder), options.n_trials, options.family, first)
+            seconds = one_turn(Path(folder), options.n_trials, options.families, first)
         ratios.append(seconds["safe"] / seconds["bare"])
         print(f"safe {seconds['safe']:.1f} s, bare {seconds['bare']:.1f} s: {ratios[-1]:.3f}", flush=True)
     print(f"wall-clock, safe / bare: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
