@@ -19,7 +19,8 @@ from study.errors import ResultsError, StorageAwayError, UsageError
 from study.interrupts import shielded
 from study.locking import lock_holder
 from study.results import StudyFiles
-from study.search.driver import FamilySearch, Search
+from study.search.driver import Search
+from study.search.family import FamilySearch
 from study.search.lock import storage_holder
 from study.search.storage import open_storage, own_database, quiet_experimental, storage_url, transaction
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from study.evaluation.finalists import Retraining
-from study.search.driver import FamilySearch, Search
+from study.search.driver import Search
+from study.search.family import FamilySearch
 
 
 def percent(fraction: float | None) -> str:

@@ -7,23 +7,21 @@ and its reports are stored with it, or about a second after they happened.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from study.config import FamilySettings, StudySettings
+from study.config import StudySettings
 from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
 from study.results import StudyFiles, append_jsonl
+from study.search.family import MAX_FAILURES_IN_A_ROW, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
@@ -36,7 +34,6 @@ from study.space import SearchSpace, parse_space, sample, warm_start_params
 from study.training.loop import Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
-MAX_FAILURES_IN_A_ROW = 5
 _POLL_SECONDS = 0.25
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 
@@ -48,67 +45,6 @@ class Limits:
     allowance: float | None = None
     n_trials: int | None = None
     deadline: float | None = None
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Parameters that are given, not drawn: a warm start, an imported trial, or a repeated one."""
-
-    parameters: dict[str, Any]
-    role: str
-    draw: int | None = None
-    seed: int | None = None
-    attempt: int = 1
-    deaths: int = 0
-
-
-@dataclass
-class _Flight:
-    trial: optuna.Trial
-    proposal: Proposal
-    rungs: list[dict[str, Any]] = field(default_factory=list)
-    stop: str | None = None
-    ended: bool = False
-
-
-@dataclass
-class FamilySearch:
-    """One family's search: its Optuna study in memory and the stored one that is seen, what it has spent, and what is
-    in flight."""
-
-    name: str
-    space: SearchSpace
-    settings: FamilySettings
-    study: optuna.Study
-    stored: optuna.Study
-    records: list[dict[str, Any]]
-    proposals: deque[Proposal] = field(default_factory=deque)
-    flights: dict[str, _Flight] = field(default_factory=dict)
-    failures_in_a_row: int = 0
-    next_draw: int = 0
-
-    @property
-    def spent(self) -> float:
-        return float(sum(record["seconds"] for record in self.records))
-
-    @property
-    def counted(self) -> int:
-        return sum(1 for record in self.records if record["counted"])
-
-    @property
-    def stopped(self) -> bool:
-        return self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
-
-    @property
-    def last_failure(self) -> str | None:
-        """Why the family's last trial that failed by its own cause did so."""
-        failed = [record for record in self.records if record["counted"] and record["state"] == "FAIL"]
-        return failed[-1]["reason"] if failed else None
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        complete = [record for record in self.records if record["state"] == "COMPLETE"]
-        return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
 
 
 Observer = Callable[["Search", dict[str, Any] | None], None]
@@ -147,7 +83,7 @@ class Search:
         study = self._mirror.open(stored, trials)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
         search = FamilySearch(name, space, family, study, stored, ours)
-        search.failures_in_a_row = min(_failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
+        search.failures_in_a_row = min(failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
         search.proposals.extend(self._open_proposals(search))
         return search
@@ -156,7 +92,7 @@ class Search:
         """What is owed: interrupted trials first, then warm starts that never got a draw."""
         finished = {record["draw"] for record in search.records if record["counted"]}
         latest = {record["draw"]: record for record in search.records if record["draw"] is not None}
-        repeats = [_repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
+        repeats = [repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
         warm = [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
         n_begun = sum(1 for record in latest.values() if record["role"] != "sampled")
         return repeats + warm[n_begun:]
@@ -252,7 +188,7 @@ class Search:
         ):
             trial.set_user_attr(key, value)
         job_id = f"{family.name}/{trial.number}"
-        family.flights[job_id] = _Flight(trial, proposal)
+        family.flights[job_id] = Flight(trial, proposal)
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
         return Job(job_id, config, seed, schedule)
 
@@ -278,14 +214,16 @@ class Search:
                 flight.stop = self._reason_to_stop(family, flight, executor.running())
         executor.answer(event.job, flight.stop is None)
 
-    def _reason_to_stop(self, family: FamilySearch, flight: _Flight, running: dict[str, float]) -> str | None:
+    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> str | None:
         # A warm start is what draws are measured against, and the one that pays in long runs starts slowly.
         if flight.proposal.role != "warm_start" and flight.trial.should_prune():
             return f"pruned at {flight.rungs[-1]['examples']} examples"
         in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
-        allowance = self.limits.allowance
-        if self._over() or (allowance is not None and family.spent + in_flight >= allowance):
-            return "stopped at a rung: the budget of the search was spent"
+        half = flight.seconds_to_next_rung(family.settings.ladder) / 2
+        allowance, deadline = self.limits.allowance, self.limits.deadline
+        late = deadline is not None and time.monotonic() + half >= deadline
+        if late or (allowance is not None and family.spent + in_flight + half >= allowance):
+            return "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
         return None
 
     def _finish(self, event: Finished) -> dict[str, Any]:
@@ -358,7 +296,7 @@ class Search:
                 self._drop(flight, "withdrawn: the search ended before it began")
             self._write()
 
-    def _drop(self, flight: _Flight, reason: str) -> None:
+    def _drop(self, flight: Flight, reason: str) -> None:
         fail_uncounted(flight.trial.storage, flight.trial._trial_id, reason)
         flight.ended = True
 
@@ -372,14 +310,3 @@ class Search:
                         flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
                         self._drop(flight, reason)
             self._write()
-
-
-def _failures_at_the_end(records: list[dict[str, Any]]) -> int:
-    """How many trials failed by their own cause since the last one that did not. A family that was stopped by them may
-    try once more with every command, since its user may have mended the cause."""
-    states = [record["state"] for record in records if record["counted"]]
-    return sum(1 for _ in itertools.takewhile(lambda state: state == "FAIL", reversed(states)))
-
-
-def _repeat(record: dict[str, Any]) -> Proposal:
-    return Proposal(record["parameters"], record["role"], record["draw"], record["seed"], record["attempt"] + 1)

@@ -29,7 +29,9 @@ def pruned(number: int) -> dict[str, Any]:
     return record(number, "PRUNED", reason="pruned at 100 examples")
 
 
-STOPPED = record(20, "PRUNED", reason="stopped at a rung: the budget of the search was spent")
+STOPPED = record(
+    20, "PRUNED", reason="stopped at a rung: most of the way to the next one lay beyond the budget of the search"
+)
 RECORDS = [record(0, "COMPLETE", 0.3), *(pruned(number) for number in range(1, 9)), STOPPED]
 Auditor = Callable[[int], dict[str, Any]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -447,7 +448,7 @@ def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Be
 
 
 class ScriptedExecutor(Executor):
-    """One worker; every trial costs its family's seconds, a third of them up to each rung."""
+    """One worker; every trial costs its family's seconds, spread evenly over its examples."""
 
     n_workers = 1
 
@@ -461,13 +462,14 @@ class ScriptedExecutor(Executor):
         self._jobs.append(job)
 
     def _held(self, job: Job) -> float:
-        return self._seconds[job.config["family"]] * self._rung / len(RUNGS)
+        return self._seconds[job.config["family"]] * ((0, *RUNGS)[self._rung] / RUNGS[-1])
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         job = self._jobs[0]
         if self._go and self._rung < len(RUNGS):
             self._rung += 1
-            return Report(job, 0, RUNGS[self._rung - 1], metrics(0.5 + self._rung / 10))
+            reported = metrics(0.5 + self._rung / 10) | {"training_seconds": self._held(job)}
+            return Report(job, 0, RUNGS[self._rung - 1], reported)
         finished = Finished(job, 0, self._held(job), None, {"training_seconds": 0.1})
         self._jobs.pop(0)
         self._rung, self._go = 0, True
@@ -497,8 +499,8 @@ def test_families_spend_alike_to_within_a_trial(files: StudyFiles, make_settings
     bench = Bench(files, make_settings(pruner="none"))
     search = run_scripted(bench, Limits(allowance=60.0), {"mlp": 3.0, "cnn": 7.5})
     spent = {name: family.spent for name, family in search.families.items()}
-    assert abs(spent["mlp"] - spent["cnn"]) <= 7.5
-    assert all(60 <= seconds <= 60 + 7.5 for seconds in spent.values())
+    assert abs(spent["mlp"] - spent["cnn"]) <= 2.5
+    assert all(60 <= seconds <= 60 + 2.5 for seconds in spent.values())  # half of cnn's longest stretch
     assert Counter(record["family"] for record in bench.records)["mlp"] >= 19
     bench.check()
 
@@ -522,6 +524,24 @@ def test_a_trial_is_stopped_at_the_rung_where_the_allowance_ends(files: StudyFil
         last = [record for record in bench.records if record["family"] == family][-1]
         assert (last["state"], last["examples"], last["counted"]) == ("PRUNED", 300, True)
         assert "budget" in last["reason"]
+
+
+@pytest.mark.parametrize("allowance", [4.2, 4.8, 5.5, 7.3, 20.0])
+def test_a_stretch_that_lies_mostly_beyond_the_allowance_is_not_begun(
+    files: StudyFiles, make_settings: Settings, allowance: float
+) -> None:
+    bench = Bench(files, make_settings(pruner="none"))
+    search = run_scripted(bench, Limits(allowance=allowance), {"mlp": 3.0, "cnn": 3.0})
+    longest = 3.0 * (1 - RUNGS[-2] / RUNGS[-1])
+    assert all(allowance <= family.spent <= allowance + longest / 2 for family in search.families.values())
+    bench.check()
+
+
+def test_a_stretch_that_lies_mostly_beyond_the_deadline_is_not_begun(bench: Bench) -> None:
+    seconds = {"mlp": 900.0, "cnn": 9.0}  # 200 and 2 of them between the first rung and the second
+    run_scripted(bench, Limits(n_trials=1, deadline=time.monotonic() + 90.0), seconds)
+    found = {record["family"]: (record["state"], record["examples"]) for record in bench.records}
+    assert found == {"mlp": ("PRUNED", 100), "cnn": ("COMPLETE", 900)}
 
 
 def test_a_larger_allowance_continues(files: StudyFiles, make_settings: Settings) -> None:

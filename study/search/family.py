@@ -1,0 +1,96 @@
+"""One family's search as the driver holds it: what was proposed, what is in flight, what has been recorded."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+
+from study.config import FamilySettings, Ladder
+from study.space import SearchSpace
+
+MAX_FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Parameters that are given, not drawn: a warm start, an imported trial, or a repeated one."""
+
+    parameters: dict[str, Any]
+    role: str
+    draw: int | None = None
+    seed: int | None = None
+    attempt: int = 1
+    deaths: int = 0
+
+
+@dataclass
+class Flight:
+    """A trial that a worker has, or will have next."""
+
+    trial: optuna.Trial
+    proposal: Proposal
+    rungs: list[dict[str, Any]] = field(default_factory=list)
+    stop: str | None = None
+    ended: bool = False
+
+    def seconds_to_next_rung(self, ladder: Ladder) -> float:
+        """At the speed so far. The last stretch is two thirds of a trial: one of a slow network, begun a moment before
+        the end, took 10 seconds more than the 125 that its family was allowed in a default study."""
+        last = self.rungs[-1]
+        examples = next(seen for seen in ladder.examples if seen > last["examples"])
+        return float(last["seconds"] * (examples / last["examples"] - 1))
+
+
+@dataclass
+class FamilySearch:
+    """One family's search: its Optuna study in memory and the stored one that is seen, what it has spent, and what is
+    in flight."""
+
+    name: str
+    space: SearchSpace
+    settings: FamilySettings
+    study: optuna.Study
+    stored: optuna.Study
+    records: list[dict[str, Any]]
+    proposals: deque[Proposal] = field(default_factory=deque)
+    flights: dict[str, Flight] = field(default_factory=dict)
+    failures_in_a_row: int = 0
+    next_draw: int = 0
+
+    @property
+    def spent(self) -> float:
+        return float(sum(record["seconds"] for record in self.records))
+
+    @property
+    def counted(self) -> int:
+        return sum(1 for record in self.records if record["counted"])
+
+    @property
+    def stopped(self) -> bool:
+        return self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
+
+    @property
+    def last_failure(self) -> str | None:
+        """Why the family's last trial that failed by its own cause did so."""
+        failed = [record for record in self.records if record["counted"] and record["state"] == "FAIL"]
+        return failed[-1]["reason"] if failed else None
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        complete = [record for record in self.records if record["state"] == "COMPLETE"]
+        return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
+
+
+def failures_at_the_end(records: list[dict[str, Any]]) -> int:
+    """How many trials failed by their own cause since the last one that did not. A family that was stopped by them may
+    try once more with every command, since its user may have mended the cause."""
+    states = [record["state"] for record in records if record["counted"]]
+    return sum(1 for _ in itertools.takewhile(lambda state: state == "FAIL", reversed(states)))
+
+
+def repeat(record: dict[str, Any]) -> Proposal:
+    return Proposal(record["parameters"], record["role"], record["draw"], record["seed"], record["attempt"] + 1)
