@@ -1,4 +1,4 @@
-"""What the timing benchmarks share: the program's own split, and the seconds of some steps of `fit`."""
+"""What benchmarks that train share: the program's own split, the seconds of some steps of `fit`, and a whole run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from _data import cpu_seconds
+from _data import build_model, cpu_seconds, precision
 from torch import nn
 
 from study.data.datasets import load_train, pixel_statistics, stratified_split
+from study.models import parameter_count
 from study.training.config import training_config
 from study.training.loop import Precision, Schedule, TrainingData, fit
 
@@ -51,6 +52,22 @@ def fit_steps(model: nn.Module, data: TrainingData, config: dict[str, Any], step
         part="train+validation",
         precision=precision,
     )
+
+
+def train_whole(config: dict[str, Any], data: TrainingData, steps: int, seed: int) -> dict[str, Any]:
+    """What a run of one annealed cycle on the training part reports at its end, and its `examples` and `parameters`."""
+    model = build_model(config, seed)
+    found: dict[str, Any] = {"parameters": parameter_count(model)}
+    fit(
+        model,
+        data,
+        training_config(config),
+        Schedule.whole(steps, steps),
+        lambda examples, metrics: found.update(metrics, examples=examples) or True,
+        seed=seed,
+        precision=precision(),
+    )
+    return found
 
 
 def steps_within(seconds: float, run: Callable[[int], Seconds], tries: int = 5) -> int:

@@ -21,17 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from _commands import study_command
-from _data import build_model, parallel, precision
+from _data import parallel
 from _rows import RECORDED, Rows, machine, spread
-from _speed import program_data
+from _speed import program_data, train_whole
 from time_to_accuracy import FAMILIES, parse_runs
 
 from study.evaluation.finalists import choose_candidates, error_slope
 from study.results import StudyFiles, read_jsonl
 from study.search import planner
 from study.seeds import derive_seed
-from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData
 
 RULES = {"examples": 0.0, "half": 0.5, "seconds": 1.0}  # share of the error's fall that goes on
 Task = tuple[str, int, int, int, dict[str, Any]]  # family, trial, examples, seed, configuration
@@ -48,18 +47,7 @@ def search(budget: int, seed: int) -> list[dict[str, Any]]:
 def train(task: Task, data: TrainingData) -> tuple[Task, float]:
     """Validation accuracy in % of one whole run."""
     _, _, examples, seed, config = task
-    steps = max(1, round(examples / config["batch_size"]))
-    found: dict[str, Any] = {}
-    model = build_model(config, seed)
-    fit(
-        model,
-        data,
-        training_config(config),
-        Schedule.whole(steps, steps),
-        lambda _, metrics: found.update(metrics) or True,
-        seed=seed,
-        precision=precision(),
-    )
+    found = train_whole(config, data, max(1, round(examples / config["batch_size"])), seed)
     return task, 100 * found["accuracy"]
 
 

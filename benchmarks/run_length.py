@@ -18,11 +18,9 @@ from typing import Any
 
 from _data import build_model, parallel, precision, warm_configs
 from _rows import RECORDED, Rows, machine, spread
-from _speed import fit_steps, program_data, timed
+from _speed import fit_steps, program_data, timed, train_whole
 
-from study.models import parameter_count
-from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData
 
 _SPEED_STEPS = 40
 ELASTIC: dict[str, Any] = {"head_width": 128, "augmentation": "elastic"}
@@ -75,22 +73,12 @@ def measure(item: tuple[str, float, int], data: TrainingData) -> dict[str, Any]:
     fit_steps(build_model(config, seed), data, config, _SPEED_STEPS, precision())
     step = timed(lambda: fit_steps(build_model(config, seed), data, config, _SPEED_STEPS, precision())).wall
     steps = max(1, round(seconds * _SPEED_STEPS / step))
-    found: dict[str, Any] = {}
-    model = build_model(config, seed)
-    fit(
-        model,
-        data,
-        training_config(config),
-        Schedule.whole(steps, steps),
-        lambda examples, metrics: found.update(metrics, examples=examples) or True,
-        seed=seed,
-        precision=precision(),
-    )
+    found = train_whole(config, data, steps, seed)
     return {
         "config": name,
         "seconds": seconds,
         "seed": seed,
-        "parameters": parameter_count(model),
+        "parameters": found["parameters"],
         "training_s": round(found["training_seconds"], 2),
         "epochs": round(found["examples"] / len(data.train), 2),
         "accuracy": round(100 * found["accuracy"], 3),
