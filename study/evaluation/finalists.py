@@ -79,7 +79,7 @@ def choose_candidates(
 
 def error_slope(records: Sequence[Mapping[str, Any]]) -> float:
     """b in error ~ examples^-b, from 0 to 1: the median over a family's completed trials between their last two rungs;
-    0 where none has two. It is 0.5 to 0.6 about the first epoch (benchmarks/candidates.py) and falls later."""
+    0 where none has two. About the first epoch it is 0.5 to 0.6 (benchmarks/recorded/pool.csv), and later less."""
     slopes = []
     for record in _completed(records):
         if len(record["rungs"]) > 1:
