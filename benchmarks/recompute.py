@@ -432,7 +432,7 @@ def check_pair_prose(checks: Checks, report: Record, pair: Record) -> None:
     checks.says(answer, "figures in prose", next((i for i in intervals if i in answer), intervals[0]))
     p = pair["holm_p"]
     checks.says(
-        answer, "figures in prose", "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}" if p < 0.01 else f"p = {p:.2f}"
+        answer, "figures in prose", "p < 0.0001" if p < 1e-4 else f"p = {p:.{4 if p < 0.01 else 3 if p < 0.1 else 2}f}"
     )
 
 

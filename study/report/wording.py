@@ -32,12 +32,12 @@ def point_interval(pair: Sequence[float] | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """'p = 0.03' style without the letter: '= 0.03', '= 0.0031' or '< 0.0001'."""
+    """Without the letter: '= 0.31', '= 0.052', '= 0.0031' or '< 0.0001'. 0.052 must not read as the threshold 0.05."""
     if value is None:
         return NONE
     if value < 1e-4:
         return "< 0.0001"
-    return f"= {value:.4f}" if value < 0.01 else f"= {value:.2f}"
+    return f"= {value:.{4 if value < 0.01 else 3 if value < 0.1 else 2}f}"
 
 
 def count(number: float, noun: str, plural: str | None = None) -> str:
