@@ -26,7 +26,7 @@ from _rows import RECORDED, Rows, machine, spread
 from _speed import program_data, train_whole
 from time_to_accuracy import FAMILIES, parse_runs
 
-from study.evaluation.finalists import choose_candidates, error_slope
+from study.evaluation.candidates import choose_candidates, error_slope
 from study.results import StudyFiles, read_jsonl
 from study.search import planner
 from study.seeds import derive_seed

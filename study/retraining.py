@@ -8,7 +8,8 @@ from typing import Any
 from study.config import Ladder
 from study.dashboard import note_on_retraining
 from study.errors import StudyError
-from study.evaluation.finalists import Retraining, RunLengths, choose_candidates, fingerprint
+from study.evaluation.candidates import choose_candidates
+from study.evaluation.finalists import Retraining, RunLengths, fingerprint
 from study.one_search import OneSearch
 from study.results import read_jsonl
 from study.search import planner

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from study.config import StudySettings
+from study.evaluation.candidates import rank_trials
 from study.evaluation.extra_runs import train_all
-from study.evaluation.finalists import rank_trials
 from study.evaluation.intervals import upper_bound
 from study.execution.executors import Executor
 from study.execution.jobs import Job, Report

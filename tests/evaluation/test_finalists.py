@@ -11,18 +11,7 @@ from tiny_mlp import CONFIG
 
 from study.config import RetrainSettings, StudySettings
 from study.errors import StudyError
-from study.evaluation.finalists import (
-    Engine,
-    Retraining,
-    RunAbout,
-    RunLengths,
-    best_trial,
-    choose_candidates,
-    error_slope,
-    fingerprint,
-    plan_run,
-    rank_trials,
-)
+from study.evaluation.finalists import Engine, Retraining, RunAbout, RunLengths, fingerprint, plan_run
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job
 from study.execution.worker import DriverLeftError, Work, train
@@ -254,53 +243,6 @@ def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> No
     assert bench.notes.begun.count("cnn-t7-seed0") == 1
 
 
-# --- choosing --------------------------------------------------------------------------------------------------------
-
-
-def numbers(records: list[dict[str, Any]], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
-    chosen = choose_candidates(records, n, speed_share=speed_share)
-    return {family: [record["number"] for record in rows] for family, rows in chosen.items()}
-
-
-def test_candidates_are_the_best_completed_trials_ties_by_nll() -> None:
-    records = [record(0, 0.8), record(1, 0.9, nll=0.4), record(2, 0.9, nll=0.3), record(3, 0.95)]
-    assert numbers(records, 3) == {"mlp": [3, 2, 1]}
-
-
-def climbing(number: int, value: float, seconds: float, **more: Any) -> dict[str, Any]:
-    """A completed trial whose error fell as the root of the examples between its last two rungs."""
-    rungs = [{"examples": 100, "accuracy": 1 - 3 * (1 - value + 1e-4) + 1e-4}, {"examples": 900, "accuracy": value}]
-    return record(number, value, rungs=rungs, training_seconds=seconds, **more)
-
-
-def test_the_slope_is_that_of_completed_trials_between_their_last_two_rungs() -> None:
-    assert error_slope([climbing(0, 0.9, 1.0), climbing(1, 0.95, 1.0), record(2, 0.99)]) == pytest.approx(0.5)
-    assert error_slope([record(0, 0.9)]) == 0.0
-    assert error_slope([climbing(0, 0.9, 1.0, state="PRUNED")]) == 0.0
-    rising = record(0, 0.8, rungs=[{"examples": 100, "accuracy": 0.9}, {"examples": 900, "accuracy": 0.8}])
-    assert error_slope([rising]) == 0.0
-
-
-def test_under_equal_seconds_a_faster_network_may_have_made_more_errors() -> None:
-    """Nine times as fast: the same error after nine times the examples, a third of that after the same."""
-    fast, slow = climbing(0, 0.90, 1.0), climbing(1, 0.95, 9.0)
-    leader = record(9, 0.99, family="cnn")
-    assert numbers([fast, slow, leader], 1, speed_share=1.0) == {"mlp": [0], "cnn": [9]}
-    assert numbers([fast, slow, leader], 1) == {"mlp": [1], "cnn": [9]}
-    assert numbers([climbing(0, 0.84, 1.0), slow, leader], 1, speed_share=1.0)["mlp"] == [1]
-
-
-def test_the_best_trial_is_a_candidate_however_slow() -> None:
-    records = [climbing(number, 0.90 + 0.01 * number, 1.0 + 20 * (number == 3)) for number in range(4)]
-    assert numbers(records, 2, speed_share=1.0) == {"mlp": [2, 3]}
-    assert numbers(records, 1, speed_share=1.0) == {"mlp": [3]}
-
-
-def test_without_a_trial_that_reached_a_rung_a_family_has_no_candidate() -> None:
-    assert numbers([record(0, 0.9), record(1, 0.0, family="cnn", state="FAIL")], 2) == {"mlp": [0]}
-    assert numbers([], 2) == {}
-
-
 def test_a_long_run_reports_fifty_times_at_most(bench: Bench) -> None:
     about = RunAbout("mlp", 0, "candidate", 1, 0, "train")
     run, engine = bench.files.run("long"), Engine("cpu", "fp32", 1)
@@ -308,40 +250,6 @@ def test_a_long_run_reports_fifty_times_at_most(bench: Bench) -> None:
     marks = [len(job.schedule.marks) for job in epochs if job is not None]
     assert marks[0] == 3
     assert 45 <= marks[1] <= 50
-
-
-def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
-    pruned = {"state": "PRUNED", "rungs": [{}]}
-    records = [
-        record(0, 0.99, examples=100, **pruned),
-        record(1, 0.7, examples=300, **pruned),
-        record(2, 0.8, examples=300, **pruned),
-        record(3, 0.5),
-        record(4, 0.9, state="FAIL"),
-        record(5, 0.9, state="PRUNED", rungs=[]) | {"rungs": []},
-    ]
-    assert [r["number"] for r in rank_trials(records)] == [3, 2, 1, 0]
-    assert numbers(records, 3, speed_share=1.0) == {"mlp": [3, 2, 1]}
-    assert rank_trials([]) == []
-
-
-@pytest.mark.parametrize("speed_share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_the_best_trial_is_always_a_candidate(n: int, speed_share: float) -> None:
-    records = [record(i, 0.5 + 0.01 * (i * 7 % 10), family=("mlp", "cnn")[i % 2], nll=0.1 * i) for i in range(20)]
-    best = best_trial(records)
-    assert best is not None
-    chosen = choose_candidates(records, n, speed_share=speed_share)
-    assert best in chosen[best["family"]]
-    assert best["value"] == max(r["value"] for r in records)
-    assert best_trial([r for rows in chosen.values() for r in rows]) == best
-
-
-def test_a_completed_trial_beats_a_pruned_one_of_another_family() -> None:
-    pruned = record(1, 0.99, family="cnn", state="PRUNED", rungs=[{}])
-    assert best_trial([pruned, record(0, 0.6)]) == record(0, 0.6)
-    assert best_trial([pruned]) == pruned
-    assert best_trial([]) is None
 
 
 def test_a_retraining_is_known_by_its_trials_and_lengths() -> None:
