@@ -1,7 +1,7 @@
 """Which trials a search should hand over: those best after equal examples, or those that expect the least error after
 equal seconds, which is what final runs get, if the error goes on falling as in the search, or half as fast.
 
-    python benchmarks/candidates.py [--runs 60:0-4 180:0-2] [--workers 2] [--table]
+    python benchmarks/candidates.py [--runs 60:0-4] [--workers 2] [--table]
 
 `BUDGET:SEEDS` as in time_to_accuracy.py. Each line is one `study search` of that budget, from whose trials either rule
 chooses as many candidates as that budget pays for, and plans their runs. Candidates are trained under a fresh seed and
@@ -129,7 +129,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", nargs="+", default=["60:0-4", "180:0-2"], metavar="BUDGET:SEEDS")
+    parser.add_argument("--runs", nargs="+", default=["60:0-4"], metavar="BUDGET:SEEDS")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RECORDED / "candidates.csv")
     parser.add_argument("--table", action="store_true", help="print what is recorded, train nothing")
