@@ -12,6 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from study.machine import available_cores, cpu_name
+
 RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -91,18 +95,10 @@ def _parse(text: str) -> Any:
 
 
 def machine() -> str:
-    """Processor, cores that this process may use, and versions, in one line."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """GPU if there is one, processor, cores that this process may use, and versions, in one line."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "optuna"))
-    return f"{_cpu_name()}, {cores} cores, {versions}, python {platform.python_version()}"
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
+    return f"{gpu}{cpu_name()}, {available_cores()} cores, {versions}, python {platform.python_version()}"
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

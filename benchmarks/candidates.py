@@ -53,7 +53,7 @@ def train(task: Task, data: TrainingData) -> tuple[Task, float]:
 
 def plan(records: list[dict[str, Any]], budget: int, *, speed_share: float) -> dict[str, list[tuple[Any, int]]]:
     """By family, each candidate with the examples of its runs."""
-    retrain = planner.retrain_settings(budget)
+    retrain = planner.retrain_settings(budget, n_workers=2, n_families=2)
     chosen = choose_candidates(records, retrain.candidates, speed_share=speed_share)
     costs = {family: planner.run_cost(trials, retrain) for family, trials in chosen.items()}
     seconds = budget - sum(f(budget) for f in (planner.search_seconds, planner.report_seconds, planner.examine_seconds))

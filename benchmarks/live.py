@@ -319,7 +319,9 @@ class Ours:
         self.ladder = ladder.examples
         path = bundled_spaces()[self.task.family]
         family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)
-        settings = _create(request, self.files, dataset).model_copy(update={"families": {self.task.family: family}})
+        settings = _create(request, self.files, dataset, n_workers=1).model_copy(
+            update={"families": {self.task.family: family}}
+        )
         return Search(self.files, settings, storage, [])
 
 

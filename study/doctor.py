@@ -56,11 +56,14 @@ def _installation() -> str:
 
 
 def _device() -> str:
-    from study.session import available_cores, choose_device
+    from study.machine import choose_device, describe_machine, fitting_workers
     from study.training.loop import choose_precision
 
     device = choose_device("auto")
-    return f"{device}, {choose_precision(device)}, {available_cores()} cores"
+    machine = describe_machine(device)
+    gpu = f"{machine['gpu']}, " if "gpu" in machine else ""
+    cores, workers = machine["cores"], fitting_workers(device)
+    return f"{device}, {gpu}{choose_precision(device)}, {cores} cores" + (f", {workers} workers" if gpu else "")
 
 
 def _spaces() -> str:

@@ -9,6 +9,7 @@ from optuna.storages import RDBStorage
 
 from study.evaluation.finalists import Engine, Retraining
 from study.execution.executors import Executor, ProcessExecutor
+from study.execution.sharing import shared_gpu
 from study.goal import set_goal
 from study.search.driver import Search
 from study.search.lock import StorageLock
@@ -39,7 +40,12 @@ class Workers:
             session = self._session
             self._executor = self._running.enter_context(
                 ProcessExecutor(
-                    session.n_workers, session.data, device=str(session.device), precision=session.precision, threads=1
+                    session.n_workers,
+                    session.data,
+                    device=str(session.device),
+                    precision=session.precision,
+                    threads=1,
+                    environment=self._running.enter_context(shared_gpu(session.device)),
                 )
             )
         return self._executor

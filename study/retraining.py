@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from study.config import Ladder
@@ -13,6 +14,7 @@ from study.evaluation.finalists import Retraining, RunLengths, fingerprint
 from study.one_search import OneSearch
 from study.results import read_jsonl
 from study.search import planner
+from study.search.probe import run_speeds
 from study.search.watch import RetrainWatch
 from study.session import Session
 
@@ -29,7 +31,8 @@ def retrain_candidates(one: OneSearch) -> None:
         return
     session = one.session
     with session.ledger.stage("retrain"):
-        session.allow_retraining(planner.retrain_settings(one.goal["budget_s"]))
+        n_families = len(session.settings.families)
+        session.allow_retraining(planner.retrain_settings(one.goal["budget_s"], session.n_workers, n_families))
         candidates = _candidates(session, speed_share=0.0 if one.goal["budget_s"] is None else _SPEED_SHARE)
         lengths = _run_lengths(one, candidates)
         watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
@@ -72,10 +75,12 @@ def _run_lengths(one: OneSearch, candidates: Candidates) -> RunLengths:
         lengths: RunLengths = {family: run.get("examples", ()) for family, run in plan["runs"].items()}
         if fingerprint(candidates, lengths) == plan["runs"]:
             return lengths
-    seconds = None if budget is None else _retrain_seconds(one, budget)
-    lengths = (
-        _timeless_lengths(session, candidates) if seconds is None else _planned_lengths(session, candidates, seconds)
-    )
+    if budget is None:
+        seconds, lengths = None, _timeless_lengths(session, candidates)
+    else:
+        costs = _run_costs(one, candidates)
+        seconds = _retrain_seconds(one, budget)
+        lengths = planner.plan_retraining(costs, seconds, session.n_workers, session.settings.dataset.n_train)
     session.ledger.data["plan"] = {"goal": one.goal, "runs": fingerprint(candidates, lengths), "seconds": seconds}
     session.ledger.save()
     return lengths
@@ -96,6 +101,18 @@ def _retrain_seconds(one: OneSearch, budget: float) -> float:
     return max(1.0, left if first is None else min(left, first))
 
 
-def _planned_lengths(session: Session, candidates: Candidates, seconds: float) -> RunLengths:
-    costs = {family: planner.run_cost(chosen, session.settings.retrain) for family, chosen in candidates.items()}
-    return planner.plan_retraining(costs, seconds, session.n_workers, session.settings.dataset.n_train)
+def _run_costs(one: OneSearch, candidates: Candidates) -> dict[str, planner.RunCost]:
+    """What the runs will cost: as in the search, or measured afresh where fewer run at once and each is faster."""
+    retrain = one.session.settings.retrain
+    costs = {family: planner.run_cost(chosen, retrain) for family, chosen in candidates.items()}
+    configs = [record["config"] for chosen in candidates.values() for record in chosen]
+    if len(configs) * retrain.candidate_seeds >= one.session.n_workers:
+        return costs
+    repeated = [config for config in configs for _ in range(retrain.candidate_seeds)]
+    speeds = [speed.examples_per_second for speed in run_speeds(one.workers.executor, repeated)]
+    measured = iter(speeds[:: retrain.candidate_seeds])
+    # What could not be measured here, its trial has shown.
+    return {
+        family: replace(cost, speeds=[next(measured) or in_search for in_search in cost.speeds])
+        for family, cost in costs.items()
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from study.data.datasets import load_train, pixel_statistics, split_sha256, stra
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
 from study.locking import StudyLock
+from study.machine import choose_device, describe_machine, fitting_workers
 from study.request import Request
 from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
@@ -53,12 +53,9 @@ class Session:
     data: TrainingData
     device: torch.device
     precision: Precision
+    n_workers: int
     new_spaces: list[SearchSpace]
     warnings: list[str]
-
-    @property
-    def n_workers(self) -> int:
-        return self.request.workers or available_cores()
 
     def allow_retraining(self, wanted: RetrainSettings) -> None:
         """More candidates and seeds where the budget has grown since the study was created; never fewer."""
@@ -80,25 +77,8 @@ class Session:
         self.new_spaces = []
 
 
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one. UsageError for a device that torch does not know or this machine lacks."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-        raise UsageError(f"--device {name!r} is not there: expected auto or one of {', '.join(there)}") from None
-    return device
 
 
 @contextlib.contextmanager
@@ -110,28 +90,32 @@ def open_session(request: Request) -> Iterator[Session]:
     files = request.files
     device = choose_device(request.device)
     known = files.exists()
-    resolved = _resolve(request, files)  # what is wrong with the request is said before anything is written
+    n_workers = request.workers or fitting_workers(device)
+    # What is wrong with the request is said before anything is written.
+    resolved = _resolve(request, files, n_workers)
     prepare_results_folder(files.root)
     with StudyLock(files):
         if files.exists() and not known:  # another command created it meanwhile
-            resolved = _resolve(request, files)
+            resolved = _resolve(request, files, n_workers)
         settings, training, spaces, warnings = resolved
         if not files.samples.exists():
             _write_samples(files, training)
         precision = choose_precision(device)
         ledger = Ledger.open(files.ledger, request.command, request.started, versions())
-        ledger.data |= {"device": str(device), "precision": precision, "workers": request.workers or available_cores()}
-        ledger.data["machine"] = {"cpu": _cpu_name(), "cores": available_cores()}
-        yield Session(request, files, settings, ledger, training, device, precision, spaces, warnings)
+        ledger.data |= {"device": str(device), "precision": precision, "workers": n_workers}
+        ledger.data["machine"] = describe_machine(device)
+        yield Session(request, files, settings, ledger, training, device, precision, n_workers, spaces, warnings)
 
 
-def _resolve(request: Request, files: StudyFiles) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
+def _resolve(
+    request: Request, files: StudyFiles, n_workers: int
+) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
     training, described = _load_data(request, stored)
     if stored is None:
-        return _create(request, files, described), training, _new_spaces(request, {}), []
+        return _create(request, files, described, n_workers), training, _new_spaces(request, {}), []
     warnings = _check_resume(request, stored, described)
     return stored, training, _new_spaces(request, stored.families), warnings
 
@@ -201,7 +185,7 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
     write_with(files.samples, write)
 
 
-def _create(request: Request, files: StudyFiles, dataset: DatasetSettings) -> StudySettings:
+def _create(request: Request, files: StudyFiles, dataset: DatasetSettings, n_workers: int) -> StudySettings:
     timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
     return StudySettings(
         name=files.name,
@@ -212,7 +196,11 @@ def _create(request: Request, files: StudyFiles, dataset: DatasetSettings) -> St
         warm_starts=2 if request.warm_start and request.imported_from is None else 0,
         imported_from=request.imported_from,
         dataset=dataset,
-        retrain=retrain_settings(timed and timed / (request.repeats or 1)),
+        retrain=retrain_settings(
+            timed and timed / (request.repeats or 1),
+            n_workers,
+            len(request.spaces or DEFAULT_FAMILIES),
+        ),
         families={},
         versions=versions(),
     )
@@ -283,11 +271,3 @@ def _check_versions(stored: StudySettings) -> list[str]:
             )
         warnings.append(f"{package} was {before} when this study was created, now {now}")
     return warnings
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -29,6 +29,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "request",
             "repeats",
             "session",
+            "machine",
             "goal",
             "one_search",
             "searching",

@@ -88,8 +88,8 @@ def _affine_matrices(x: Tensor, strength: float, generator: torch.Generator) -> 
     angle = draws[0] * (strength * math.radians(MAX_DEGREES))
     shear = draws[1] * (strength * MAX_SHEAR)
     scale_x, scale_y = 1 + draws[2:4] * (strength * MAX_SCALE)
-    pixels = torch.tensor([[2 / x.shape[-1]], [2 / x.shape[-2]]], device=x.device)
-    move_x, move_y = draws[4:6] * (strength * MAX_TRANSLATION_PIXELS) * pixels
+    move_x = draws[4] * (strength * MAX_TRANSLATION_PIXELS) * (2 / x.shape[-1])
+    move_y = draws[5] * (strength * MAX_TRANSLATION_PIXELS) * (2 / x.shape[-2])
     cos, sin = angle.cos(), angle.sin()
     first = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, move_x], dim=-1)
     second = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, move_y], dim=-1)

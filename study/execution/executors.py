@@ -11,7 +11,7 @@ import multiprocessing.connection
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -137,7 +137,8 @@ class _PipeExecutor:
 
 
 class ProcessExecutor(_PipeExecutor):
-    """Workers are processes, kept alive between jobs, with `threads` torch threads each."""
+    """Workers are processes, kept alive between jobs, with `threads` torch threads each, and `environment` in addition
+    to this process's own."""
 
     def __init__(
         self,
@@ -147,8 +148,9 @@ class ProcessExecutor(_PipeExecutor):
         device: str = "cpu",
         precision: Precision = "fp32",
         threads: int = 1,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._arguments = (data, device, precision, threads)
+        self._arguments = (data, device, precision, threads, dict(environment or {}))
         for tensor in (data.images, data.labels, data.train, data.validation):
             tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         super().__init__(n_workers, self._start_process)

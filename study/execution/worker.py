@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -44,7 +45,10 @@ class RunFailedError(Exception):
 
 
 def serve(connection: Connection, work: Work) -> None:
-    """Run jobs until the driver says None or goes away. Every failure of a job becomes its reason."""
+    """Run jobs until the driver says None or goes away. Every failure of a job becomes its reason.
+
+    Raises AcceleratorError where a GPU has stopped serving this process: every later job would fail with it.
+    """
     while True:
         try:
             job = connection.recv()
@@ -57,6 +61,8 @@ def serve(connection: Connection, work: Work) -> None:
             message = ("finished", None, work(job, lambda examples, metrics: _ask(connection, examples, metrics)))
         except DriverLeftError:
             return
+        except torch.AcceleratorError:
+            raise
         except RunFailedError as error:
             message = ("finished", str(error), error.outcome)
         except Exception as error:
@@ -123,7 +129,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             resume=resume,
             on_state=on_state,
         )
-    except DriverLeftError:
+    except (DriverLeftError, torch.AcceleratorError):
         raise
     except Exception as error:
         raise RunFailedError(
@@ -167,8 +173,16 @@ def _run_metrics(last: dict[str, Any]) -> dict[str, Any]:
     return {key: last.get(key) for key in keys}
 
 
-def worker_process(connection: Connection, data: TrainingData, device: str, precision: Precision, threads: int) -> None:
+def worker_process(
+    connection: Connection,
+    data: TrainingData,
+    device: str,
+    precision: Precision,
+    threads: int,
+    environment: dict[str, str],
+) -> None:
     """Entry point of a worker process. Ctrl-C reaches the whole process group, so only the driver reacts to it."""
+    os.environ.update(environment)  # before the first look at a GPU
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     # What was there before the fork is no garbage: looking at it would copy the pages that workers share.
@@ -177,7 +191,10 @@ def worker_process(connection: Connection, data: TrainingData, device: str, prec
     threading.Thread(target=_end_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
     resident = data.to(torch.device(device))
-    serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision))
+    try:
+        serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision))
+    except torch.AcceleratorError as error:
+        sys.exit(f"{multiprocessing.current_process().name}: {_reason(error)}")  # its job goes to another worker
 
 
 def _end_with_driver() -> None:

@@ -38,13 +38,17 @@ _MOST_EPOCHS = 200.0
 _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
 
 
-def retrain_settings(budget: float | None) -> RetrainSettings:
-    """Candidates and seeds. Where seconds are few, one long run is worth more than several short ones."""
+def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> RetrainSettings:
+    """Candidates and seeds. Where seconds are few, one long run is worth more than several short ones; where all of
+    them run side by side, several are as long as one."""
+    full = RetrainSettings()
+    if n_families * max(full.candidates * full.candidate_seeds, full.final_seeds) <= n_workers:
+        return full
     if budget is not None and budget < SINGLE_BUDGET:
         return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
     if budget is not None and budget < VERDICT_BUDGET:
         return RetrainSettings(candidates=2, candidate_seeds=1, final_seeds=1)
-    return RetrainSettings()
+    return full
 
 
 def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSettings:

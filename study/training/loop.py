@@ -26,6 +26,7 @@ from study.seeds import derive_seed
 from study.training.config import TrainingConfig
 from study.training.metrics import accuracy, fit_temperature, nll
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+from study.training.recorded import RecordedStep
 from study.training.state import TrainingState, capture, restore
 
 Precision = Literal["bf16", "fp32"]
@@ -124,29 +125,33 @@ def fit(
         restore(resume, model, optimizer, generator)
         seconds = resume.seconds
     loss_sum, loss_steps, started = torch.zeros((), device=device), 0, time.perf_counter()
-    model.train()
-    for step in range(resume.step if resume is not None else 0, len(factors)):
-        index = batches[step]
+
+    def step(index: Tensor) -> None:
         x = to_float(data.images.index_select(0, index))
         x = augment(x, config.augmentation, config.augmentation_strength, generator)
         x = x.sub_(data.mean).mul_(1 / data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
-        set_learning_rate(optimizer, config.learning_rate * factors[step])
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(x)  # [B, C]
         loss = F.cross_entropy(logits.float(), data.labels[index], label_smoothing=config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        loss_sum += loss.detach()
+        loss_sum.add_(loss.detach())
+
+    take = RecordedStep(step, generator, config.batch_size) if device.type == "cuda" else step
+    model.train()
+    for position in range(resume.step if resume is not None else 0, len(factors)):
+        set_learning_rate(optimizer, config.learning_rate * factors[position])
+        take(batches[position])
         loss_steps += 1
-        done = step + 1
+        done = position + 1
         if (done % _CHECK_EVERY == 0 or done in marks) and not math.isfinite(loss_sum.item()):
             raise TrainingError(f"the training loss is not finite by step {done}")
         if done in marks:
             seconds += time.perf_counter() - started
             metrics = {
                 "train_loss": loss_sum.item() / loss_steps,
-                "learning_rate": config.learning_rate * factors[step],
+                "learning_rate": config.learning_rate * factors[position],
                 "training_seconds": seconds,
             }
             if part == "train":

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from study.training.config import ScheduleName, TrainingConfig
 
@@ -15,24 +15,29 @@ _ONE_CYCLE_START = 0.04
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Optimizer over the model's parameters; biases and normalisation scales (1-D) are not decayed."""
+    """Optimizer over the model's parameters; biases and normalisation scales (1-D) are not decayed.
+
+    On a GPU its learning rate is a tensor there, and all of its state: a recorded step reads them where they are.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    rate = config.learning_rate
+    rate: float | Tensor = config.learning_rate
+    if on_gpu := parameters[0].is_cuda:
+        rate = torch.tensor(rate, device=parameters[0].device)
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=nesterov, fused=True)
     if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, fused=True)
+        return torch.optim.Adam(groups, lr=rate, fused=True, capturable=on_gpu)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, fused=True, capturable=on_gpu)
     if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum)
-    return torch.optim.NAdam(groups, lr=rate, decoupled_weight_decay=True)
+        return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum, capturable=on_gpu)
+    return torch.optim.NAdam(groups, lr=rate, decoupled_weight_decay=True, capturable=on_gpu)
 
 
 def learning_rate_factor(schedule: ScheduleName, warmup: float, progress: float) -> float:
@@ -50,4 +55,7 @@ def learning_rate_factor(schedule: ScheduleName, warmup: float, progress: float)
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

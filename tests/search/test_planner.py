@@ -28,16 +28,22 @@ def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
 
 @pytest.mark.parametrize("budget", [15.0, 59.0, 60.0])
 def test_up_to_a_minute_one_candidate_and_one_seed(budget: float) -> None:
-    short, full, timeless = retrain_settings(budget), retrain_settings(300.0), retrain_settings(None)
-    between = retrain_settings(180.0)
+    short, between, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 180.0, 300.0, None))
     assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 1)
     assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
     assert (between.candidates, between.candidate_seeds, between.final_seeds) == (2, 1, 1)
     assert timeless == full
 
 
+@pytest.mark.parametrize(
+    ("n_workers", "n_families", "final_seeds"), [(6, 2, 3), (16, 2, 3), (5, 2, 1), (6, 3, 1), (3, 1, 3)]
+)
+def test_runs_that_fit_side_by_side_are_all_made(n_workers: int, n_families: int, final_seeds: int) -> None:
+    assert retrain_settings(30.0, n_workers, n_families).final_seeds == final_seeds
+
+
 def test_a_budget_that_grows_adds_candidates_and_seeds_and_a_smaller_one_takes_none() -> None:
-    short, full = retrain_settings(30.0), retrain_settings(300.0)
+    short, full = retrain_settings(30.0, 2, 2), retrain_settings(300.0, 2, 2)
     assert at_least(short, full) == full
     assert at_least(full, short) == full
 

@@ -94,3 +94,11 @@ def test_the_rate_is_set_for_every_group() -> None:
     optimizer = build_optimizer(network(), config("adam"))
     set_learning_rate(optimizer, 0.125)
     assert {group["lr"] for group in optimizer.param_groups} == {0.125}
+
+
+def test_a_rate_that_a_recorded_step_reads_stays_where_it_is() -> None:
+    rate = torch.tensor(0.5)
+    optimizer = torch.optim.SGD(network().parameters(), lr=rate)
+    set_learning_rate(optimizer, 0.125)
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert rate.item() == 0.125

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_networks import config
 from torch import nn
 
 from study.models import build
@@ -16,29 +17,6 @@ from study.training.loop import Schedule, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
 SCHEDULE = Schedule((30,), (7, 14, 21, 30))
-NETWORKS: dict[str, dict[str, Any]] = {
-    "mlp": {"family": "mlp", "depth": 1, "width": [32], "activation": "relu", "normalisation": "batch", "dropout": 0.3},
-    "cnn": {
-        "family": "cnn",
-        "stages": 2,
-        "convs_per_stage": 1,
-        "width": 8,
-        "growth": 2.0,
-        "kernel_size": 3,
-        "activation": "relu",
-        "normalisation": "batch",
-        "pooling": "max",
-        "residual": False,
-        "head": "global",
-        "dropout": 0.2,
-    },
-}
-
-
-def config(network: str, optimizer: str) -> dict[str, Any]:
-    more = {"momentum": 0.9} if optimizer in ("sgd", "rmsprop") else {}
-    training = {"optimizer": optimizer, "learning_rate": 0.01, "batch_size": 64, **more}
-    return {**NETWORKS[network], **training, "augmentation": "elastic", "augmentation_strength": 0.5}
 
 
 def run(

@@ -174,7 +174,7 @@ def _broken(comparison: Record) -> Items:
 
 
 def _seconds(comparison: Record) -> Items:
-    keys = ("device", "precision", "workers", "cpu", "cores")
+    keys = ("device", "precision", "workers", "cpu", "gpu", "cores")
     differing = [row["label"] for key in keys if (row := _row(comparison, key))["differs"]]
     if not differing:
         return []

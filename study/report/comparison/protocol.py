@@ -134,6 +134,7 @@ def _machine(study: Study) -> Facts:
         "precision": Fact("machine", "precision", "text", ledger.get("precision")),
         "workers": Fact("machine", "number of workers", "count", ledger.get("workers")),
         "cpu": Fact("machine", "processor", "text", machine.get("cpu")),
+        "gpu": Fact("machine", "GPU", "text", machine.get("gpu")),
         "cores": Fact("machine", "number of cores", "count", machine.get("cores")),
         **versions,
     }
