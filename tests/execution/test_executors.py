@@ -21,7 +21,7 @@ import torch
 
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
-from study.execution.worker import train
+from study.execution.worker import serve, train
 from study.results import RunFiles, read_json
 from study.training.loop import Schedule, TrainingData
 
@@ -273,3 +273,23 @@ def test_closing_ends_idle_and_busy_workers(training_data: TrainingData) -> None
         event_of(executor)
     assert len(mine) == 2
     assert not any(is_alive(pid) for pid in mine)
+
+
+@pytest.mark.parametrize("raised", ["at once", "while training"])
+def test_a_worker_ends_when_its_device_no_longer_serves_it(
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    """Later jobs would all fail with it. What a GPU says then is raised by hand: none can be broken here."""
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(job())
+
+    def broken(*_: object, **__: object) -> None:
+        raise torch.AcceleratorError("an illegal memory access was encountered")
+
+    work = broken
+    if raised == "while training":
+        monkeypatch.setattr("study.execution.worker.fit", broken)
+        work = functools.partial(train, data=training_data, precision="fp32")
+    with pytest.raises(torch.AcceleratorError):
+        serve(theirs, work)
+    assert not ours.poll()

@@ -1,0 +1,126 @@
+"""Sharing a GPU by a service that a script stands for: it does what NVIDIA's does with a folder, and no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from study.execution import sharing
+from study.execution.sharing import shared_gpu
+
+GPU = torch.device("cuda")  # naming one needs none
+PATIENCE = 30.0
+SERVICE = """#!/bin/sh
+# As the real one: with -d it goes into the background and serves from its folder; what it is told comes by a pipe.
+if [ "$1" = -d ]; then
+    {fails}
+    touch "$CUDA_MPS_PIPE_DIRECTORY/control"
+    echo "$CUDA_MPS_PIPE_DIRECTORY" >> "{log}"
+else
+    read -r told
+    echo "$told" >> "{log}"
+    rm "$CUDA_MPS_PIPE_DIRECTORY/control"
+fi
+"""
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Puts the service in the path; answers with what it writes down."""
+    monkeypatch.setattr(sharing, "_SOMEBODY_ELSES", tmp_path / "none")
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+    log = tmp_path / "log"
+    log.touch()
+
+    def put(fails: bool = False) -> Path:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        script = folder / "nvidia-cuda-mps-control"
+        script.write_text(SERVICE.format(log=log, fails="exit 1" if fails else ":"))
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+        return log
+
+    return put
+
+
+def wait_until(found: Callable[[], bool]) -> None:
+    last = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < last, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_the_service_runs_for_the_block_and_leaves_nothing(install: Install) -> None:
+    log = install()
+    with shared_gpu(GPU) as environment:
+        folder = Path(environment["CUDA_MPS_PIPE_DIRECTORY"])
+        assert (folder / "control").exists()
+        assert log.read_text().split() == [str(folder)]
+    assert log.read_text().split() == [str(folder), "quit"]
+    assert not folder.exists()
+
+
+def test_a_cpu_is_shared_without_it(install: Install) -> None:
+    log = install()
+    with shared_gpu(torch.device("cpu")) as environment:
+        assert environment == {}
+    assert log.read_text() == ""
+
+
+def test_without_the_service_workers_take_turns(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with shared_gpu(GPU) as environment:
+        assert environment == {}
+
+
+def test_a_service_that_does_not_start_is_done_without(install: Install) -> None:
+    log = install(fails=True)
+    with shared_gpu(GPU) as environment:
+        assert environment == {}
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("by", ["variable", "folder"])
+def test_the_users_own_service_is_left_alone(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    log = install()
+    if by == "variable":
+        monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    else:
+        (tmp_path / "none").mkdir()
+        (tmp_path / "none" / "control").touch()
+    with shared_gpu(GPU) as environment:
+        assert environment == {}
+    assert log.read_text() == ""
+
+
+KILLED = """
+import signal, torch
+from study.execution.sharing import shared_gpu
+with shared_gpu(torch.device("cuda")) as environment:
+    print(environment["CUDA_MPS_PIPE_DIRECTORY"], flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(sharing._is_running(), reason="a service of the user's own runs here")
+def test_the_service_of_a_command_that_is_killed_ends(install: Install) -> None:
+    log = install()
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout is not None
+        folder = Path(command.stdout.readline().strip())
+        assert (folder / "control").exists()
+        command.send_signal(signal.SIGKILL)
+    wait_until(lambda: not folder.exists())
+    assert log.read_text().split() == [str(folder), "quit"]
