@@ -15,8 +15,8 @@ from study.training.loop import Schedule
 
 _SECONDS = 1.0
 _BATCHES = 8  # up to the first look at the clock
-_GROWTH = 1.25  # from look to look: a GPU takes thousands of batches in that time, and must not wait for each look
-_LOOKS = 45
+_GROWTH = 1.1  # from look to look: a GPU takes thousands of batches in that time, and must not wait for each look
+_LOOKS = 70
 
 
 @dataclass

@@ -49,7 +49,7 @@ def test_the_first_look_does_not_count_and_looks_grow_apart() -> None:
     with InProcessExecutor(1, functools.partial(timed, 0.25, looks)) as executor:
         (speed,) = probe.run_speeds(executor, [{}])
     assert looks == [5]  # four after the first make a second
-    assert speed.examples_per_second == 10 + 12 + 16 + 20  # batches
+    assert speed.examples_per_second == 9 + 10 + 11 + 12  # of the marks, as many as there are steps
 
 
 def test_none_stops_before_all_are_measured() -> None:
