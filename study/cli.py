@@ -83,7 +83,9 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--no-warm-start", action="store_true", help="begin without the spaces' known-good configurations"
     )
     parser.add_argument("--from", dest="imported_from", metavar="OLD", help="begin a new study with another's trials")
-    parser.add_argument("--workers", type=_count, metavar="N", help="default: one for each core")
+    parser.add_argument(
+        "--workers", type=_count, metavar="N", help="default: one for each core, on a GPU no more than fit its memory"
+    )
     parser.add_argument("--device", default="auto", help="auto or any torch device (default: auto)")
     parser.add_argument(
         "--storage", metavar="URL", help="default: SQLite in the study's folder; postgresql+psycopg://..."

@@ -36,13 +36,17 @@ def cpu_name() -> str:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one. UsageError for a device that torch does not know or this machine lacks."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """`auto` is the GPU if there is one. UsageError for a device that torch does not know, that this machine lacks, or
+    that does not serve this process."""
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
     try:
-        device = torch.device(name)
+        device = torch.device("cuda" if name == "auto" else name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        if name == "auto":
+            cause = str(error).strip().partition("\n")[0]
+            raise UsageError(f"the GPU does not serve this command ({cause}): free it, or use --device cpu") from None
         there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
         raise UsageError(f"--device {name!r} is not there: expected auto or one of {', '.join(there)}") from None
     return device

@@ -46,5 +46,15 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are() -> None:
     assert choose_device("cpu") == CPU
 
 
+def test_a_gpu_that_does_not_serve_is_no_reason_to_use_the_cpu_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, device: torch.device) -> None:
+        raise torch.AcceleratorError(f"{device.type} error: all devices are busy\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", refuse)
+    with pytest.raises(UsageError, match=r"\(cuda error: all devices are busy\): free it, or use --device cpu$"):
+        choose_device("auto")
+
+
 def test_a_machine_without_a_gpu_has_none_in_its_description() -> None:
     assert describe_machine(CPU).keys() == {"cpu", "cores"}

@@ -57,8 +57,10 @@ def run_speeds(executor: Executor, configs: Sequence[Mapping[str, Any]]) -> list
         speed = speeds[int(event.job.id)]
         if isinstance(event, Report):
             speed.look(event.examples, event.metrics["training_seconds"])
-            # None stops before the last: each is to be measured beside all the others.
-            executor.answer(event.job, not all(speed.is_measured for speed in speeds))
+            # Each is to be measured beside the others: none stops before the last, unless one waits for its worker.
+            one_waits = sum(not speed.ended for speed in speeds) > executor.n_workers
+            may_stop = speed.is_measured if one_waits else all(speed.is_measured for speed in speeds)
+            executor.answer(event.job, not may_stop)
         else:
             speed.ended = True
             speed.reason = event.reason if isinstance(event, Finished) else None

@@ -94,3 +94,12 @@ def test_every_worker_is_busy_while_families_are_measured(make_settings: object)
     with InProcessExecutor(2 * len(spaces) + 1, work) as executor:
         probe.measure_speeds(executor, spaces)
     assert sorted(seen) == sorted(2 * list(settings.families))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_more_trainings_than_workers_are_measured_one_after_the_other(n_workers: int) -> None:
+    looks: list[int] = []
+    with InProcessExecutor(n_workers, functools.partial(timed, 0.25, looks)) as executor:
+        speeds = probe.run_speeds(executor, [{}] * 4)
+    assert all(speed.examples_per_second for speed in speeds)
+    assert max(looks[: 4 - n_workers]) == 5  # those that another waits for stop as soon as they are measured
