@@ -138,7 +138,7 @@ class Retraining:
             for family in self.families.values()
         )
         self.n_done = 0
-        self._pending: list[tuple[float, Job]] = []
+        self._pending: list[tuple[bool, float, Job]] = []  # (is a candidate, seconds expected, job)
         self._attempts: dict[str, int] = {}
         self._begun: set[str] = set()
 
@@ -199,12 +199,13 @@ class Retraining:
             return
         expected = examples * record["training_seconds"] / max(1, record["examples"])
         family.waiting.add(name)
-        self._pending.append((expected, job))
+        self._pending.append((role == "candidate", expected, job))
 
     def _submit(self, executor: Executor) -> None:
-        """The longest first: a short run fills the gap at the end, a long one would leave workers idle."""
-        self._pending.sort(key=lambda pending: -pending[0])
-        _, job = self._pending.pop(0)
+        """Candidates first: a family whose last one waits keeps a worker idle at the end. Among each the longest first,
+        since a short run fills a gap there and a long one would make it."""
+        self._pending.sort(key=lambda pending: pending[:2], reverse=True)
+        _, _, job = self._pending.pop(0)
         if job.id not in self._begun:
             self._watch.begin(job)
             self._begun.add(job.id)
@@ -220,7 +221,7 @@ class Retraining:
         elif isinstance(event, Died):
             self._attempts[event.job.id] = self._attempts.get(event.job.id, 0) + 1
             if self._attempts[event.job.id] < MAX_ATTEMPTS:
-                self._pending.append((float("inf"), event.job))
+                self._pending.append((True, float("inf"), event.job))
             else:
                 reason = f"its worker died {MAX_ATTEMPTS} times (exit status {event.exit_code})"
                 self._finish(Finished(event.job, event.worker, event.held_seconds, reason))

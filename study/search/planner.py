@@ -119,8 +119,16 @@ class RunCost:
 
 def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
     """Cost from the speeds that the candidates' trials had in the search."""
-    speeds = [max(1, record["examples"]) / max(1e-3, record["training_seconds"]) for record in candidates]
-    return RunCost(speeds, retrain.candidate_seeds, retrain.final_seeds)
+    return RunCost([_steady_speed(record) for record in candidates], retrain.candidate_seeds, retrain.final_seeds)
+
+
+def _steady_speed(record: Mapping[str, Any]) -> float:
+    """Examples a second beyond the trial's first rung: a worker's first batches of a network take some tenths of a
+    second more, which a long run hardly feels. Of the whole trial if it has one rung only."""
+    rungs = record["rungs"]
+    begun = rungs[0] if len(rungs) > 1 and "seconds" in rungs[0] else {"examples": 0, "seconds": 0.0}
+    examples, seconds = record["examples"] - begun["examples"], record["training_seconds"] - begun["seconds"]
+    return float(max(1, examples) / max(1e-3, seconds))
 
 
 def plan_retraining(
@@ -152,24 +160,25 @@ def plan_retraining(
 
 
 def _makespan(seconds: Mapping[str, Sequence[float]], costs: Mapping[str, RunCost], n_workers: int) -> float:
-    """Wall-clock of all runs on `n_workers`, longest first, a family's final runs after its candidates."""
-    waiting: list[tuple[float, str, bool]] = []
+    """Wall-clock of all runs on `n_workers` in the order in which they are made: candidates first, since a family's
+    final runs wait for all of its own; among each the longest first."""
+    waiting: list[tuple[bool, float, str]] = []  # (is a candidate, seconds, family)
     finals: dict[str, Sequence[float]] = {}
     left: dict[str, int] = {}
     for family, runs in seconds.items():
         n_candidates = len(runs) - costs[family].final_seeds
-        waiting += [(run, family, False) for run in runs[:n_candidates]]
+        waiting += [(True, run, family) for run in runs[:n_candidates]]
         finals[family], left[family] = runs[n_candidates:], n_candidates
     running: list[tuple[float, str, bool]] = []
     now = 0.0
     while waiting or running:
-        waiting.sort(key=lambda run: run[0])
+        waiting.sort()
         while waiting and len(running) < n_workers:
-            run, family, final = waiting.pop()
-            heapq.heappush(running, (now + run, family, final))
-        now, family, final = heapq.heappop(running)
-        if not final:
+            candidate, run, family = waiting.pop()
+            heapq.heappush(running, (now + run, family, candidate))
+        now, family, candidate = heapq.heappop(running)
+        if candidate:
             left[family] -= 1
             if left[family] == 0:
-                waiting += [(run, family, True) for run in finals[family]]
+                waiting += [(False, run, family) for run in finals[family]]
     return now

@@ -99,6 +99,8 @@ RUNS = {
 def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Bench) -> None:
     retraining = bench.retrain()
     assert set(done_runs(bench.files)) == set(bench.seen) == RUNS
+    final = ["final" in run for run in bench.seen]
+    assert final == sorted(final)  # none before another family's candidates
     assert retraining.n_done == retraining.n_runs == len(RUNS)
     found = retraining.save()
     assert read_json(bench.files.finalists) == found

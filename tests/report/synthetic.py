@@ -67,6 +67,7 @@ class Wanted:
     draw: int = 0  # another search of the same protocol: other trials, other networks
     study_seed: int = 7
     cpu: str = "a processor"
+    gpu: str | None = None
     imported_from: str | None = None
     repeats: int = 1  # searches; each further one is a little better or worse
 
@@ -197,7 +198,7 @@ def _ledger(wanted: Wanted) -> dict[str, Any]:
         "workers": 2,
         "device": "cpu",
         "precision": "bf16",
-        "machine": {"cpu": wanted.cpu, "cores": 2},
+        "machine": {"cpu": wanted.cpu, "cores": 2, **({"gpu": wanted.gpu} if wanted.gpu else {})},
         "utilisation": 0.94,
         **({"repeats": wanted.repeats} if wanted.repeats > 1 else {}),
     }

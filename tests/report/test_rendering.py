@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from cases import CASES, HOSTILE, HOSTILE_STUDY
 from markup import Page, packed
-from synthetic import write_study
+from synthetic import Wanted, write_study
 
 from study.report.page import build, write_report
 from study.report.rendering import TITLES, all_charts, render
@@ -30,6 +30,12 @@ def test_every_case_gives_a_well_formed_page_with_all_sections(name: str, case_r
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert case_report(name)["findings"]["answer"] in page.text
+
+
+@pytest.mark.parametrize(("gpu", "cell"), [(None, "2 cores; 2 workers"), ("a GPU", "2 cores; a GPU; 2 workers")])
+def test_a_gpu_is_named_with_the_machine(tmp_path: Path, gpu: str | None, cell: str) -> None:
+    files = write_study(tmp_path / "named", Wanted(stage="searched", trials=6, gpu=gpu))
+    assert f"a processor, {cell}" in render(build(files))
 
 
 def test_the_named_sections_stand_open(case_report: Reports) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from study.config import RetrainSettings
 from study.search.planner import (
     RunCost,
     at_least,
@@ -11,6 +14,7 @@ from study.search.planner import (
     plan_retraining,
     report_seconds,
     retrain_settings,
+    run_cost,
     search_seconds,
 )
 
@@ -24,6 +28,22 @@ def test_the_search_gets_at_least_two_fifths() -> None:
 @pytest.mark.parametrize("budget", [15.0, 30.0, 60.0, 300.0, 3600.0])
 def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
     assert search_seconds(budget) + report_seconds(budget) + examine_seconds(budget) < budget
+
+
+def trial(*rungs: tuple[int, float]) -> dict[str, Any]:
+    """A trial with these examples and seconds of training at its rungs."""
+    found = [{"examples": examples, "seconds": seconds} for examples, seconds in rungs]
+    return {"rungs": found, "examples": rungs[-1][0], "training_seconds": rungs[-1][1]}
+
+
+def test_what_a_first_batch_costs_is_not_planned_for() -> None:
+    trials = [trial((1000, 1.5), (3000, 2.5), (9000, 5.5)), trial((1000, 0.5))]
+    assert run_cost(trials, RetrainSettings()).speeds == [2000.0, 2000.0]
+
+
+def test_a_trial_of_an_older_study_counts_as_a_whole() -> None:
+    old = {"rungs": [{"examples": 1000}, {"examples": 3000}], "examples": 3000, "training_seconds": 3.0}
+    assert run_cost([old], RetrainSettings()).speeds == [1000.0]
 
 
 @pytest.mark.parametrize("budget", [15.0, 59.0, 60.0])
@@ -109,6 +129,17 @@ def test_retraining_fits_into_its_time_and_uses_it(n_workers: int, seconds: floa
     total = worker_seconds(plan)
     assert total <= seconds * n_workers
     assert plan["slow"][0] >= 199 * N_TRAIN or total >= 0.5 * seconds * n_workers
+
+
+@pytest.mark.parametrize(("candidates", "final_seeds"), [(1, 1), (2, 1), (3, 3)])
+@pytest.mark.parametrize("seconds", [20.0, 76.0, 190.0])
+def test_two_families_leave_no_worker_idle_for_a_run(candidates: int, final_seeds: int, seconds: float) -> None:
+    """Runs of equal seconds on two workers: rounds of two, if no family's candidates wait for another's final runs."""
+    speeds = {"a": [23_616.0, 13_062.0, 17_001.0], "b": [3_219.0, 4_337.0, 9_002.0]}
+    costs = {family: RunCost(found[:candidates], 1, final_seeds) for family, found in speeds.items()}
+    plan = plan_retraining(costs, seconds, 2, N_TRAIN)
+    total = sum(sum(cost.seconds(plan[family])) for family, cost in costs.items())
+    assert total >= 0.95 * 2 * seconds
 
 
 def test_more_time_never_shortens_a_run() -> None:
