@@ -19,7 +19,6 @@ from pathlib import Path
 
 from _commands import study_command
 
-SPACES = Path(__file__).resolve().parent.parent / "search_spaces"
 # Python runs this before anything else in every process whose path has its folder, so in the driver and its workers.
 WITHOUT = """
 import importlib.abc, importlib.machinery, os, sqlite3, sys
@@ -60,7 +59,7 @@ def one_turn(folder: Path, n_trials: int, families: list[str], first: str) -> di
     started, seconds, running = {}, {}, {}
     for arm in sorted(("safe", "bare"), key=lambda arm: arm != first):
         words = [*study_command(), "run", "--n-trials", str(n_trials), "--workers", "1", "--no-evaluate", "--quiet"]
-        words += [word for family in families for word in ("--space", str(SPACES / f"{family}.toml"))]
+        words += ["--families", ",".join(families)]
         words += ["--results", str(folder / arm)]
         paths = [str(custom)] if arm == "bare" else []
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}

@@ -45,6 +45,13 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected names with commas between, such as mlp,cnn")
+    return names
+
+
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -69,7 +76,21 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     _add_study(parser)
     _add_dataset(parser)
     parser.add_argument(
-        "--space", type=Path, action="append", default=[], metavar="FILE", help="a search space; repeatable"
+        "--families",
+        type=_names,
+        metavar="A,B",
+        help="the families to compare: bundled ones, or of --space (default: mlp,cnn and those of --space)",
+    )
+    parser.add_argument(
+        "--space",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a search space: one more family, or in place of that family's bundled space; repeatable",
+    )
+    parser.add_argument(
+        "--single-family", action="store_true", help="open the test split though one family alone compares nothing"
     )
     parser.add_argument(
         "--budget", type=_duration, metavar="TIME", help="total wall-clock of the study: 90s, 5m, 1h30m (default: 5m)"

@@ -37,6 +37,8 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         dataset=args.dataset,
         data_dir=args.data_dir,
         spaces=tuple(args.space),
+        families=args.families,
+        single_family=args.single_family,
         budget=args.budget,
         n_trials=args.n_trials,
         seed=args.seed,
@@ -50,7 +52,8 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
     )
-    request.check()
+    opens_test = args.verb == "evaluate" or (args.verb == "run" and not args.no_evaluate)
+    request.check(args.verb, opens_test=opens_test)
     if workers:
         start_server()  # it loads torch for the workers while the next lines load it here
     from study.progress import Reporter
@@ -61,6 +64,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     with open_session(request) as session:
         for warning in session.warnings:
             reporter.say(f"note: {warning}")
+        reporter.say(f"families: {', '.join(session.families)}")
         try:
             with open_stages(session, reporter) as stages:
                 yield stages
@@ -84,7 +88,7 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
         say(f"study '{files.name}' in {files.root}")
         say(f"watch it: {_dashboard_command(args, files)}  (http://127.0.0.1:{args.port})")
         if stages.is_complete(evaluate=not args.no_evaluate):
-            say("this study is complete; a larger --budget, --n-trials or another --space continues it")
+            say("this study is complete; a larger --budget or --n-trials or one more family (--families) continues it")
         else:
             with _dashboard_along(args, files):
                 stages.run_all(evaluate=not args.no_evaluate)

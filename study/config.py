@@ -77,6 +77,7 @@ class StudySettings(Frozen):
     pruner: PrunerName
     warm_starts: int = Field(default=2, ge=0)
     imported_from: str | None = None
+    single_family: bool = False  # that nothing is compared was asked for
     repeat_of: str | None = None  # the study of which this is a further search
     storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
     dataset: DatasetSettings

@@ -28,8 +28,7 @@ def set_goal(session: Session) -> tuple[dict[str, Any], int]:
     done = ledger.get("done", {}).get("search")
     if done and n_trials == done["n_trials"] and budget and done["budget_s"] and budget < done["budget_s"]:
         budget = done["budget_s"]
-    families = sorted({*session.settings.families, *(space.family for space in session.new_spaces)})
-    goal = {"budget_s": budget, "n_trials": n_trials, "families": families}
+    goal = {"budget_s": budget, "n_trials": n_trials, "families": sorted(session.families)}
     ledger |= {"goal": goal, "budget_s": None if budget is None else budget * n_searches, "n_trials": n_trials}
     if n_searches > 1:
         ledger["repeats"] = n_searches

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.config import PrunerName, SamplerName
+from study.config import PrunerName, SamplerName, StudySettings, load_settings
+from study.families import check_comparison, check_searched, choose_families
 from study.results import StudyFiles, check_study_name
-from study.space import load_space
+from study.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Request:
     dataset: str | None = None
     data_dir: Path | None = None
     spaces: tuple[Path, ...] = ()
+    families: tuple[str, ...] | None = None
+    single_family: bool = False
     budget: float | None = None
     n_trials: int | None = None
     seed: int | None = None
@@ -39,8 +42,23 @@ class Request:
         name = self.name or self.dataset or ("mnist" if self.data_dir is None else self.data_dir.name)
         return StudyFiles(self.results / check_study_name(name))
 
-    def check(self) -> None:
-        """UsageError or SpaceError for a name or a search space that cannot be read, within milliseconds."""
-        _ = self.files
-        for path in self.spaces:
-            load_space(path)
+    def chosen_families(self, stored: StudySettings | None) -> dict[str, SearchSpace]:
+        """The families that the study has from this command on; `stored` are its settings if it exists."""
+        source = None
+        if stored is None and self.imported_from is not None:
+            source = load_settings(StudyFiles(self.results / check_study_name(self.imported_from)).settings)
+        return choose_families(self.spaces, self.families, stored, source)
+
+    def check(self, verb: str, *, opens_test: bool) -> None:
+        """UsageError, SpaceError or ResumeError for what is wrong with name or families, within milliseconds.
+
+        A study of one family whose test split would be opened must have been asked for.
+        """
+        files = self.files
+        stored = load_settings(files.settings) if files.exists() else None
+        families = self.chosen_families(stored)
+        if stored is not None:
+            check_searched(families, stored, verb)
+        asked_for = self.single_family or (stored is not None and stored.single_family) or files.seal.exists()
+        if opens_test and not asked_for:
+            check_comparison(families, files.name, verb)

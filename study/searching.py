@@ -115,9 +115,7 @@ def _add_families(one: OneSearch) -> None:
         ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
         if imported is not None and space.family in imported.families:
             ladder = imported.families[space.family].ladder
-        families[space.family] = FamilySettings(
-            space_file=Path(space.source).name, space=Path(space.source).read_text(encoding="utf-8"), ladder=ladder
-        )
+        families[space.family] = FamilySettings(space_file=Path(space.source).name, space=space.text, ladder=ladder)
     session.save_settings(families)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,11 +32,10 @@ from study.results import StudyFiles, check_study_name, prepare_results_folder, 
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import without_password
-from study.space import SearchSpace, bundled_spaces, load_space, parse_space
+from study.space import SearchSpace
 from study.training.loop import Precision, TrainingData, choose_precision
 
 DEFAULT_BUDGET = 300.0
-DEFAULT_FAMILIES = ("mlp", "cnn")
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _SAMPLES = 10  # pictures of a class in the report
 _MAJOR_MATTERS = ("torch", "optuna")
@@ -56,6 +55,11 @@ class Session:
     n_workers: int
     new_spaces: list[SearchSpace]
     warnings: list[str]
+
+    @property
+    def families(self) -> list[str]:
+        """All families that this command works on, those that it adds last."""
+        return list(dict.fromkeys([*self.settings.families, *(space.family for space in self.new_spaces)]))
 
     def allow_retraining(self, wanted: RetrainSettings) -> None:
         """More candidates and seeds where the budget has grown since the study was created; never fewer."""
@@ -98,6 +102,8 @@ def open_session(request: Request) -> Iterator[Session]:
         if files.exists() and not known:  # another command created it meanwhile
             resolved = _resolve(request, files, n_workers)
         settings, training, spaces, warnings = resolved
+        if request.single_family and files.exists():
+            save_settings(settings, files.settings)
         if not files.samples.exists():
             _write_samples(files, training)
         precision = choose_precision(device)
@@ -114,10 +120,12 @@ def _resolve(
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
     training, described = _load_data(request, stored)
+    families = request.chosen_families(stored)
     if stored is None:
-        return _create(request, files, described, n_workers), training, _new_spaces(request, {}), []
+        return _create(request, files, described, n_workers, len(families)), training, _new_spaces(families, {}), []
     warnings = _check_resume(request, stored, described)
-    return stored, training, _new_spaces(request, stored.families), warnings
+    settings = stored.model_copy(update={"single_family": stored.single_family or request.single_family})
+    return settings, training, _new_spaces(families, stored.families), warnings
 
 
 def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None) -> None:
@@ -185,7 +193,9 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
     write_with(files.samples, write)
 
 
-def _create(request: Request, files: StudyFiles, dataset: DatasetSettings, n_workers: int) -> StudySettings:
+def _create(
+    request: Request, files: StudyFiles, dataset: DatasetSettings, n_workers: int, n_families: int
+) -> StudySettings:
     timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
     return StudySettings(
         name=files.name,
@@ -196,42 +206,19 @@ def _create(request: Request, files: StudyFiles, dataset: DatasetSettings, n_wor
         warm_starts=2 if request.warm_start and request.imported_from is None else 0,
         imported_from=request.imported_from,
         dataset=dataset,
-        retrain=retrain_settings(
-            timed and timed / (request.repeats or 1),
-            n_workers,
-            len(request.spaces or DEFAULT_FAMILIES),
-        ),
+        single_family=request.single_family,
+        retrain=retrain_settings(timed and timed / (request.repeats or 1), n_workers, n_families),
         families={},
         versions=versions(),
     )
 
 
-def _new_spaces(request: Request, stored: dict[str, FamilySettings]) -> list[SearchSpace]:
-    """The search spaces that this command adds, each checked; ResumeError for a stored family whose space changed."""
-    paths = list(request.spaces)
-    if not paths and not stored:
-        bundled = bundled_spaces()
-        paths = [bundled[family] for family in DEFAULT_FAMILIES]
-    spaces: dict[str, SearchSpace] = {}
-    for path in paths:
-        space = load_space(path)
-        if space.family in spaces:
-            raise UsageError(f"--space {path}: family '{space.family}' was given twice; expected one file a family")
-        if space.family in stored:
-            _check_same_space(space, stored[space.family])
-            continue
+def _new_spaces(families: Mapping[str, SearchSpace], stored: Mapping[str, FamilySettings]) -> list[SearchSpace]:
+    """The search spaces that this command adds; SpaceError for one that cannot be trained."""
+    spaces = [space for family, space in families.items() if family not in stored]
+    for space in spaces:
         check_space(space)
-        spaces[space.family] = space
-    return list(spaces.values())
-
-
-def _check_same_space(space: SearchSpace, stored: FamilySettings) -> None:
-    before = parse_space(stored.space, stored.space_file)
-    if replace(space, source="") != replace(before, source=""):
-        raise ResumeError(
-            f"{space.source}: the space of family '{space.family}' differs from the one this study was created with "
-            f"({stored.space_file}); use that one, or start a new study with --name NEW --from this one"
-        )
+    return spaces
 
 
 def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSettings) -> list[str]:

@@ -12,7 +12,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from study.errors import SpaceError
@@ -73,13 +73,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A family's search space; `parameters` stand in sampling order, parents first."""
+    """A family's search space; `parameters` stand in sampling order, parents first. Two spaces are equal if they mean
+    the same, whatever file and text they were read from."""
 
     family: str
     fixed: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
     warm_starts: tuple[Mapping[str, Any], ...]
-    source: str
+    source: str = field(compare=False)
+    text: str = field(compare=False, repr=False)
 
     @property
     def keys(self) -> set[str]:
@@ -105,7 +107,7 @@ def parse_space(text: str, source: str) -> SearchSpace:
     parameters += [_variant(variant, source) for variant in variants]
     _check_names(family, fixed, parameters, source)
     _check_parents(fixed, parameters, source)
-    space = SearchSpace(family, fixed, _parents_first(parameters, source), tuple(warm_starts), source)
+    space = SearchSpace(family, fixed, _parents_first(parameters, source), tuple(warm_starts), source, text)
     for i in range(len(warm_starts)):
         warm_start_params(space, i)
     return space

@@ -229,6 +229,9 @@ def test_data_as_json_counts_every_class(capsys: pytest.CaptureFixture[str]) -> 
         (["run", "--name", "reference"], 2, "reserved"),
         (["run", "--device", "cuda:99"], 2, "--device 'cuda:99' is not there"),
         (["run", "--space", "missing.toml"], 1, "missing.toml: cannot read"),
+        (["run", "--families", "mlp,nope"], 2, "--families: 'nope' is unknown"),
+        (["run", "--families", "mlp"], 2, "nothing is compared"),
+        (["evaluate", "--families", "mlp"], 2, "nothing is compared"),
         (["run", "--data-dir", "missing"], 1, "missing"),
         (["report", "--name", "absent"], 1, "holds no study"),
         (["compare", "absent", "other"], 1, "study 'absent' is missing"),
@@ -286,6 +289,24 @@ def test_resume_refuses_another_space(
     flags = ["--results", work["results"], "--data-dir", work["data"], "--name", "done"]
     assert study("run", *flags, "--space", tmp_path / "mlp.toml") == 1
     assert "differs from the one this study was created with" in capsys.readouterr().err
+
+
+def test_one_family_alone_is_evaluated_only_if_that_is_said_once(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = StudyFiles(work["results"] / "alone")
+    words = ["run", "--results", work["results"], "--data-dir", work["data"], "--workers", "2", "--name", "alone"]
+    words += ["--space", work["root"] / "mlp.toml", "--families", "mlp", "--n-trials", "1"]
+    assert study(*words) == 2
+    assert not files.root.exists()
+    assert study(*words, "--no-evaluate") == 0
+    assert "families: mlp\n" in capsys.readouterr().err
+    assert study(*words) == 2
+    assert "nothing is compared" in capsys.readouterr().err
+    assert study("evaluate", "--results", work["results"], "--name", "alone", "--single-family", "--quiet") == 0
+    assert load_settings(files.settings).single_family
+    assert study(*words, "--quiet") == 0
+    assert len(read_json(files.seal)["openings"]) == 1
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -27,6 +27,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "console",
             "tools",
             "request",
+            "families",
             "repeats",
             "session",
             "machine",
