@@ -23,6 +23,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
     {
         "front": (
             "cli",
+            "flags",
             "commands",
             "console",
             "tools",
