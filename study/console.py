@@ -7,20 +7,29 @@ import json
 from typing import Any
 
 from study.errors import ResultsError
-from study.results import RESERVED_NAMES, StudyFiles, check_study_name
+from study.results import RESERVED_NAMES, StudyFiles, check_study_name, default_name
 
 
 def files_of(args: argparse.Namespace) -> StudyFiles:
-    """The study that a reading verb means; the committed sample may be read, though not written."""
-    name = args.name or getattr(args, "dataset", None) or "mnist"
-    return StudyFiles(args.results / (name if name in RESERVED_NAMES else check_study_name(name)))
+    """The study that a reading verb means; the committed sample may be read by its name, though not written."""
+    if args.name in RESERVED_NAMES:
+        return StudyFiles(args.results / args.name)
+    name = args.name if args.name is not None else default_name(args.dataset, args.data_dir)
+    return StudyFiles(args.results / check_study_name(name))
 
 
 def existing_files(args: argparse.Namespace) -> StudyFiles:
     files = files_of(args)
     if not files.exists():
-        raise ResultsError(f"{files.root} holds no study; start one with `study run`, or name another with --name")
+        raise ResultsError(no_study_in(files))
     return files
+
+
+def no_study_in(files: StudyFiles) -> str:
+    """That there is no such study, and which there are."""
+    there = sorted(path.parent.name for path in files.root.parent.glob("*/study.toml"))
+    named = f"--name: {files.root.parent} has {', '.join(there[:9])}" if there else "--name or --results"
+    return f"{files.root} holds no study; start one with `study run`, or name another with {named}"
 
 
 def print_json(value: Any) -> None:

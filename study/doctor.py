@@ -9,19 +9,25 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+from study.console import no_study_in
 from study.errors import ResultsError, StudyError
 from study.locking import StudyLock
-from study.results import StudyFiles, read_json, read_jsonl
+from study.results import StudyFiles, default_name, read_json, read_jsonl
 
 Finding = dict[str, Any]
 
 
-def examine(files: StudyFiles, dataset: str | None, data_dir: Path | None, storage: str | None) -> list[Finding]:
-    """All findings; a study is looked at only if there is one, with one finding for each search after the first."""
+def examine(
+    files: StudyFiles, dataset: str | None, data_dir: Path | None, storage: str | None, *, named: bool = False
+) -> list[Finding]:
+    """All findings; a study is looked at only if there is one, with one finding for each search after the first, and
+    `named` says that there must be one."""
     findings = [_ask("installation", _installation), _ask("device", _device)]
     findings.append(_ask("search spaces", _spaces))
     findings.append(_ask("dataset", lambda: _dataset(files, dataset, data_dir)))
-    if files.exists():
+    if not files.exists():
+        findings.append({"what": "study", "sound": not named, "found": no_study_in(files)})
+    else:
         findings.append(_ask("study files", lambda: _study(files)))
         findings.append(_ask("database", lambda: _database(files, storage)))
         findings.append(_ask("runs", lambda: _runs(files)))
@@ -84,7 +90,7 @@ def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> s
         described = load_settings(files.settings).dataset
         dataset, expected = described.name, described.sha256
         data_dir = Path(described.data_dir) if described.data_dir else None
-    name = dataset or (data_dir.resolve().name if data_dir else "mnist")
+    name = default_name(dataset, data_dir)
     train, test = load_train(name, data_dir, expected), test_counts(name, data_dir)
     return f"{name}: {len(train.labels):,} training and {sum(test.counts):,} test images, checksums as expected"
 

@@ -54,20 +54,20 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="default: ./results")
 
 
-def _add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="the study's name (default: the dataset's)")
-    _add_results(parser)
-
-
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", help="mnist (bundled), fashion-mnist, kmnist, qmnist, emnist-digits, usps")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="a folder of IDX files, plain or gzipped")
 
 
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="the study's name (default: the dataset's, or the name of --data-dir's folder)")
+    _add_results(parser)
+    _add_dataset(parser)
+
+
 def _add_work(parser: argparse.ArgumentParser) -> None:
     """Flags of the verbs that create or continue a study."""
     _add_study(parser)
-    _add_dataset(parser)
     parser.add_argument(
         "--families",
         type=_names,
@@ -222,7 +222,6 @@ def build_parser() -> argparse.ArgumentParser:
 
     doctor = verb("doctor", "is this installation, this dataset, this study sound?")
     _add_study(doctor)
-    _add_dataset(doctor)
     doctor.add_argument("--storage", metavar="URL")
     doctor.add_argument("--repair", action="store_true", help="rebuild a damaged SQLite database from trials.jsonl")
     _add_format(doctor)

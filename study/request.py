@@ -7,7 +7,7 @@ from pathlib import Path
 
 from study.config import PrunerName, SamplerName, StudySettings, load_settings
 from study.families import check_comparison, check_searched, choose_families
-from study.results import StudyFiles, check_study_name
+from study.results import StudyFiles, check_study_name, default_name
 from study.space import SearchSpace
 
 
@@ -39,7 +39,7 @@ class Request:
 
     @property
     def files(self) -> StudyFiles:
-        name = self.name or self.dataset or ("mnist" if self.data_dir is None else self.data_dir.name)
+        name = self.name if self.name is not None else default_name(self.dataset, self.data_dir)
         return StudyFiles(self.results / check_study_name(name))
 
     def chosen_families(self, stored: StudySettings | None) -> dict[str, SearchSpace]:

@@ -37,6 +37,14 @@ def check_study_name(name: str) -> str:
     return name
 
 
+def default_name(dataset: str | None, data_dir: Path | None) -> str:
+    """What a data set is called, and a study of it without --name; where --data-dir alone is given, as the folder."""
+    if dataset is not None or data_dir is None:
+        return dataset or "mnist"
+    # A link keeps its name: where it points may change.
+    return data_dir.name if data_dir.name not in ("", "..") else data_dir.resolve().name
+
+
 @dataclass(frozen=True)
 class StudyFiles:
     """The paths of one study, `results/<name>/`."""

@@ -28,7 +28,7 @@ from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers
 from study.request import Request
-from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
+from study.results import StudyFiles, check_study_name, default_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import without_password
@@ -148,10 +148,8 @@ def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | 
 
 def _load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:
     recorded = stored.dataset if stored else None
-    name = request.dataset or (recorded.name if recorded else "mnist")
+    name = request.dataset or (recorded.name if recorded else default_name(None, request.data_dir))
     folder = request.data_dir or (Path(recorded.data_dir) if recorded and recorded.data_dir else None)
-    if folder is not None and request.dataset is None and recorded is None:
-        name = folder.resolve().name
     same = recorded is not None and recorded.name == name
     dataset = load_train(name, folder, recorded.sha256 if same and recorded else None)
     split_seed = request.split_seed if request.split_seed is not None else recorded.split_seed if recorded else 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from study.console import existing_files, files_of, print_json, print_rows
 from study.errors import ResultsError
+from study.results import default_name
 
 _PARITY_IMAGES = 1000
 
@@ -64,7 +65,7 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     folder = _model_folder(args)
     bundle = load_bundle(folder)
     about: dict[str, Any] = (bundle.description.model_extra or {}).get("dataset", {})
-    data_dir = about.get("data_dir")
+    data_dir = args.data_dir or about.get("data_dir")
     train = load_train(about.get("name", "mnist"), Path(data_dir) if data_dir else None)
     _, validation = stratified_split(train.labels, about.get("split_seed", 0))
     path = args.output or folder / "model.onnx"
@@ -80,8 +81,7 @@ def data(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data import explore
     from study.data.datasets import load_train
 
-    name = args.dataset or (args.data_dir.resolve().name if args.data_dir else "mnist")
-    dataset = load_train(name, args.data_dir)
+    dataset = load_train(default_name(args.dataset, args.data_dir), args.data_dir)
     summary = explore.summarise(dataset, args.data_dir, args.seed)
     if args.image is not None:
         args.image.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +154,7 @@ def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     if args.repair:
         for said in repair_all(existing_files(args), args.storage):
             print(said, file=sys.stderr)
-    findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage)
+    named = args.name is not None
+    findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage, named=named)
     print_rows(findings, args.format)
     return 0 if all(finding["sound"] for finding in findings) else 1

@@ -208,6 +208,15 @@ def test_doctor_finds_a_sound_study_and_a_changed_trial(
     assert "line 1 is damaged" in wrong[0]["found"]
 
 
+def test_doctor_misses_a_study_that_was_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, status in ((["--name", "nope"], 1), ([], 0)):
+        assert study("doctor", "--results", tmp_path, *words, "--format", "json") == status
+        *others, last = json.loads(capsys.readouterr().out)
+        assert all(row["sound"] for row in others)
+        assert (last["what"], last["sound"]) == ("study", status == 0)
+        assert "holds no study" in last["found"]
+
+
 def test_spaces_check_trains_every_branch(work: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert study("spaces", "check", work["root"] / "mlp.toml", "--format", "json") == 0
     row = json.loads(capsys.readouterr().out)[0]
