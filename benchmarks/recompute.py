@@ -132,11 +132,40 @@ def bounds(mean: float, se: float, df: float, level: float) -> tuple[float, floa
     return float(low), float(high)
 
 
+def exact_share(count: float, n: int, level: float) -> tuple[float, float]:
+    low, high = proportion_confint(count, n, 1 - level, method="beta")
+    return (float(low) if count > 0 else 0.0), (float(high) if count < n else 1.0)
+
+
+def share_bounds(found: tuple[float, float], count: float, n: int) -> list[float]:
+    """The 95 % bounds of a mean share, no narrower than the exact ones where fewer than ten images are on one side."""
+    low, high = exact_share(count, n, 0.95) if min(count, n - count) < 10 else found
+    return [max(0.0, min(found[0], low)), min(1.0, max(found[1], high))]
+
+
+def pair_bounds(found: tuple[float, float], wins: float, losses: float, n: int, level: float) -> list[float]:
+    """The bounds of a difference of matched shares, no narrower than those joined from the exact ones of either share
+    (MOVER) where fewer than ten images are beside the most frequent outcome."""
+    if n - max(wins, losses, n - wins - losses) >= 10:
+        return list(found)
+    (low_a, high_a), (low_b, high_b) = (exact_share(count, n, level) for count in (wins, losses))
+    a, b = wins / n, losses / n
+    low, high = a - b - math.hypot(a - low_a, high_b - b), a - b + math.hypot(high_a - a, b - low_b)
+    return [min(found[0], max(-1.0, low)), max(found[1], min(1.0, high))]
+
+
+def sign_p(wins: float, losses: float) -> float:
+    """The exact sign test's p, of counts that may be fractions."""
+    fewer, both = min(wins, losses), wins + losses
+    return min(1.0, 2 * float(stats.beta.cdf(0.5, both - fewer, fewer + 1))) if both > 0 else 1.0
+
+
 def check_accuracy(checks: Checks, name: str, correct: Array, theirs: Record) -> None:
     topic = "accuracy and intervals"
     mean, se, df = t_summary(correct.mean(axis=0), [(excess(correct), len(correct))])
-    low, high = bounds(mean, se, df, 0.95)
-    for key, ours in (("mean", mean), ("se", se), ("df", df), ("interval95", [max(0, low), min(1, high)])):
+    n = correct.shape[1]
+    interval = share_bounds(bounds(mean, se, df, 0.95), round(mean * n, 6), n)
+    for key, ours in (("mean", mean), ("se", se), ("df", df), ("interval95", interval)):
         checks.number(topic, f"{name} {key}", ours, theirs[key], 1e-7)
     checks.number(topic, f"{name} seeds", correct.mean(axis=1), theirs["seed_accuracies"])
 
@@ -174,7 +203,19 @@ def f1_interval(labels: Array, answers: Array, kinds: int) -> Array:
             with np.errstate(invalid="ignore"):
                 scores.append(np.nan_to_num(2 * np.diag(cells) / (cells.sum(0) + cells.sum(1))).mean())
         values.append(np.mean(scores))
-    return np.percentile(values, [2.5, 97.5])
+    low, high = np.percentile(values, [2.5, 97.5])
+    right, n = round(float((answers == labels).mean()) * len(labels), 6), len(labels)
+    if min(right, n - right) >= 10:
+        return np.array([low, high])
+    exact, middle = exact_share(right, n, 0.95), float(np.mean([_macro_f1(labels, one, kinds) for one in answers]))
+    weight = n / (kinds * min(count for count in np.bincount(labels) if count))
+    return np.array(
+        [min(low, middle - (right / n - exact[0]) * weight), max(high, middle + (exact[1] - right / n) * weight)]
+    ).clip(0, 1)
+
+
+def _macro_f1(labels: Array, answers: Array, kinds: int) -> float:
+    return float(metrics.f1_score(labels, answers, labels=range(kinds), average="macro", zero_division=0))
 
 
 def check_pair(checks: Checks, pair: Record, a: Array, b: Array) -> None:
@@ -192,19 +233,24 @@ def check_pair_itself(checks: Checks, pair: Record) -> None:
     """What follows from a pair's own difference, standard error and counts."""
     topic, c, name = "pairwise", pair["comparison"], f"{pair['a']}-{pair['b']}"
     checks.number(topic, f"{name} difference", c["accuracy_a"] - c["accuracy_b"], c["difference"])
+    wins, losses = c.get("wins", 0.0), c.get("losses", 0.0)
+    few = "wins" in c and c["n"] - max(wins, losses, c["n"] - wins - losses) < 10  # older reports have no counts
     if c["se"] > 0:
         t = c["difference"] / c["se"]
         checks.number(topic, f"{name} t", t, c["t"])
-        checks.number(topic, f"{name} p", 2 * stats.t.sf(abs(t), c["df"]), c["p_value"])
+        p = 2 * stats.t.sf(abs(t), c["df"])
+        checks.number(topic, f"{name} p", max(p, sign_p(wins, losses)) if few else p, c["p_value"])
     for level, key in ((0.95, "interval95"), (0.90, "interval90")):
-        checks.number(topic, f"{name} {key}", bounds(c["difference"], c["se"], c["df"], level), c[key])
+        found = bounds(c["difference"], c["se"], c["df"], level)
+        checks.number(topic, f"{name} {key}", pair_bounds(found, wins, losses, c["n"], level) if few else found, c[key])
     single = pair["single"]
     a, b, n = single["only_a"], single["only_b"], single["n"]
     exact = stats.binomtest(min(a, b), a + b).pvalue if a + b else 1.0
     checks.number("McNemar", f"{name} p", exact, single["p_value"])
     middle = (a - b) / (n + 2)  # Agresti and Min: half an image more in each cell
     half = stats.norm.ppf(0.975) * math.sqrt(a + b + 1 - (a - b) ** 2 / (n + 2)) / (n + 2)
-    checks.number("McNemar", f"{name} interval", [middle - half, middle + half], single["interval95"])
+    interval = pair_bounds((middle - half, middle + half), a, b, n, 0.95)
+    checks.number("McNemar", f"{name} interval", interval, single["interval95"])
     checks.number(
         "verdicts", f"{name} {expected_verdict(pair)!r}", 1, int(expected_verdict(pair) == pair["verdict"]["label"])
     )
@@ -216,7 +262,7 @@ def expected_verdict(pair: Record) -> str:
         return "no verdict"
     if pair["holm_p"] < 0.05:
         return "better" if abs(c["difference"]) >= 0.001 else "better, too small to matter"
-    inside = c["interval90"][0] > -0.002 and c["interval90"][1] < 0.002 and c["n"] >= 1500
+    inside = c["interval90"][0] > -0.002 and c["interval90"][1] < 0.002
     return "equal within 0.2 points" if inside else "too close to call"
 
 

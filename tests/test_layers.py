@@ -50,7 +50,17 @@ ROOM_OF = {module: room for row in ROWS for room, modules in row.items() for mod
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 
 # Parts of evaluation that are plain arithmetic over files: the report may use them, and only them.
-PURE_EVALUATION = {"stats", "metrics", "estimators", "intervals", "replications", "result", "seal", "temperature"}
+PURE_EVALUATION = {
+    "stats",
+    "metrics",
+    "estimators",
+    "intervals",
+    "over_seeds",
+    "replications",
+    "result",
+    "seal",
+    "temperature",
+}
 
 
 def modules() -> list[Path]:

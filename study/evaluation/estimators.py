@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from study.evaluation.intervals import FEW, clopper_pearson
 from study.evaluation.result import Result
 
 MIN_SEEDS_FOR_INTERVAL = 10
@@ -90,7 +91,8 @@ class ProbabilityBetter(Result):
 
 def p_a_better(accuracies_a: Sequence[float], accuracies_b: Sequence[float], seed: int = 0) -> ProbabilityBetter:
     """P(A > B) over all seed pairs (Bouthillier et al. 2021); interval by 2,000 seeded bootstraps of the seeds of
-    each side. It speaks of seeds on these test images: no verdict follows from it."""
+    each side, or, where one side won every pair and no bootstrap can vary, Clopper and Pearson's of as many pairs as
+    have no seed in common. It speaks of seeds on these test images: no verdict follows from it."""
     wins = _wins(np.asarray(accuracies_a), np.asarray(accuracies_b))
     interval = None
     if min(wins.shape) >= MIN_SEEDS_FOR_INTERVAL:
@@ -99,6 +101,9 @@ def p_a_better(accuracies_a: Sequence[float], accuracies_b: Sequence[float], see
         columns = rng.integers(0, wins.shape[1], (2000, wins.shape[1]))
         means = [wins[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)]
         interval = _percentiles(np.asarray(means))
+        if interval[0] == interval[1]:
+            apart = min(wins.shape)
+            interval = clopper_pearson(float(wins.mean()) * apart, apart)
     return ProbabilityBetter(wins.size, float(wins.mean()), interval)
 
 
@@ -125,13 +130,30 @@ def bootstrap_macro_f1(
     """Macro F1, mean over the S seeds of `predictions` [S, N], and its interval over images.
 
     Images with the same label and the same S answers are exchangeable, so a resample is one multinomial draw over the
-    few patterns that occur: the memory is resamples x patterns, not resamples x N.
+    few patterns that occur: the memory is resamples x patterns, not resamples x N. No resample holds an error that did
+    not occur: where errors are few the interval reaches as far as that of the accuracy does, see `_f1_reach`.
     """
     patterns, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_counts=True)
     cells = patterns[0] * n_classes + patterns[1:]
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)
-    values = _mean_macro_f1(drawn, cells, n_classes)
-    return Bootstrap(float(_mean_macro_f1(counts[None, :], cells, n_classes)[0]), _percentiles(values))
+    estimate = float(_mean_macro_f1(counts[None, :], cells, n_classes)[0])
+    low, high = _percentiles(_mean_macro_f1(drawn, cells, n_classes))
+    below, above = _f1_reach(labels, float((predictions == labels).mean()), n_classes)
+    return Bootstrap(estimate, (max(0.0, min(low, estimate - below)), min(1.0, max(high, estimate + above))))
+
+
+def _f1_reach(labels: NDArray[Any], accuracy: float, n_classes: int) -> tuple[float, float]:
+    """How far macro F1 may lie below and above its estimate where fewer than FEW images are wrong, or right: as far as
+    Clopper and Pearson's interval of the accuracy, times what an image of the smallest class weighs more in it. Else
+    (0, 0)."""
+    n = len(labels)
+    right = round(accuracy * n, 6)
+    if min(right, n - right) >= FEW:
+        return 0.0, 0.0
+    low, high = clopper_pearson(right, n)
+    support = np.bincount(labels, minlength=n_classes)
+    weight = n / (n_classes * float(support[support > 0].min()))
+    return (accuracy - low) * weight, (high - accuracy) * weight
 
 
 def _mean_macro_f1(counts: NDArray[Any], cells: NDArray[Any], n_classes: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import ResultsError
-from study.evaluation.intervals import Interval, degrees_of_freedom, t_interval, two_sided
+from study.evaluation.intervals import Interval, degrees_of_freedom, t_interval, two_sided, unmatched_difference
 from study.evaluation.result import Result
 
 MIN_DATASETS = 6
@@ -44,8 +44,10 @@ class Welch(Result):
     interval90: Interval
 
 
-def compare_searches(accuracies_a: Sequence[float], accuracies_b: Sequence[float]) -> Welch:
-    """Welch's t on the mean accuracies of the finalists of R independent searches each (Welch 1947); R >= 2."""
+def compare_searches(accuracies_a: Sequence[float], accuracies_b: Sequence[float], images: int) -> Welch:
+    """Welch's t on the mean accuracies of the finalists of R independent searches each (Welch 1947); R >= 2. Where all
+    searches of either family agree to the image there is no spread to test with: p is 1, and the intervals are those of
+    two shares of so many images."""
     a, b = np.asarray(accuracies_a, dtype=np.float64), np.asarray(accuracies_b, dtype=np.float64)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"{len(a)} and {len(b)} searches; expected at least two of each")
@@ -53,26 +55,31 @@ def compare_searches(accuracies_a: Sequence[float], accuracies_b: Sequence[float
     variance = v_a + v_b
     df = degrees_of_freedom(variance, [(v_a, len(a)), (v_b, len(b))], len(a) + len(b) - 2)
     difference, se = float(a.mean() - b.mean()), float(np.sqrt(variance))
-    t, p_value = two_sided(difference, se, df)
+    t, p_value = two_sided(difference, se, df) if se > 0 else (0.0, 1.0)
+    mean_a, mean_b = float(a.mean()), float(b.mean())
+    interval95, interval90 = (
+        t_interval(difference, se, df, level) if se > 0 else unmatched_difference(mean_a, mean_b, images, level)
+        for level in (0.95, 0.90)
+    )
     return Welch(
         searches_a=len(a),
         searches_b=len(b),
-        accuracy_a=float(a.mean()),
-        accuracy_b=float(b.mean()),
+        accuracy_a=mean_a,
+        accuracy_b=mean_b,
         difference=difference,
         se=se,
         df=df,
         t=t,
         p_value=p_value,
-        interval95=t_interval(difference, se, df, 0.95),
-        interval90=t_interval(difference, se, df, 0.90),
+        interval95=interval95,
+        interval90=interval90,
     )
 
 
 @dataclass(frozen=True)
 class Spread(Result):
     """One value of each of n independent searches: their mean, standard deviation and range, and the t interval of the
-    mean; no deviation and no interval for one."""
+    mean; no deviation for one, and no interval for one or for values without any spread."""
 
     n: int
     mean: float
@@ -87,7 +94,7 @@ def spread(values: Sequence[float]) -> Spread:
     x = np.asarray(values, dtype=np.float64)
     n, mean = len(x), float(x.mean())
     sd = float(x.std(ddof=1)) if n > 1 else None
-    interval = None if sd is None else t_interval(mean, sd / float(np.sqrt(n)), n - 1, 0.95)
+    interval = None if not sd else t_interval(mean, sd / float(np.sqrt(n)), n - 1, 0.95)
     return Spread(n, mean, sd, float(x.min()), float(x.max()), interval)
 
 

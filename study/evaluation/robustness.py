@@ -288,7 +288,7 @@ def _pair_order(group: str, a: str, b: str, clean: NDArray[np.float64], hurt: ND
         "b": b,
         "clean": mean_interval(clean),
         "corrupt": corrupt,
-        "change": mean_interval(hurt - clean),
+        "change": mean_interval(hurt - clean, reach=2.0),
         "order_changes": bool((ahead > 0 and high < 0) or (ahead < 0 and low > 0)),
     }
 

@@ -1,8 +1,8 @@
 """The tests and intervals of the comparison, as pure functions of correctness matrices and counts.
 
 Everywhere `correct` is bool [S, N]: S seeds of one finalist on the same N images. Differences, standard errors and
-intervals are fractions (0.002 is 0.2 points). What `intervals`, `replications` and `estimators` hold is offered here
-too, so that a reader of results needs this module alone.
+intervals are fractions (0.002 is 0.2 points). What `intervals`, `over_seeds`, `replications` and `estimators` hold is
+offered here too, so that a reader of results needs this module alone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from study.evaluation.estimators import (
     Bootstrap,
@@ -32,12 +29,16 @@ from study.evaluation.intervals import (
     MatchedPair,
     MeanInterval,
     clopper_pearson,
-    degrees_of_freedom,
     mcnemar_exact,
     mean_interval,
-    t_interval,
-    two_sided,
     wilson,
+)
+from study.evaluation.over_seeds import (
+    Comparison,
+    FamilyAccuracy,
+    compare_finalists,
+    family_accuracy,
+    family_halves,
 )
 from study.evaluation.replications import (
     MIN_DATASETS,
@@ -101,133 +102,7 @@ ALPHA = 0.05
 EQUAL_WITHIN = 0.002
 SMALL = 0.001
 MIN_SEEDS = 3
-# Rule of three: no discordant image among n leaves a share of up to 3/n, and 3/1500 is EQUAL_WITHIN.
-MIN_IMAGES_FOR_EQUAL = 1500
 MIN_SEARCHES = 5
-
-
-# -- finalists under S seeds ------------------------------------------------------------------------------------------
-
-
-def _seed_excess(correct: NDArray[np.float64]) -> float:
-    """g = max(0, s²/S − f/(nS)): the variance of the mean accuracy that seeds add beyond what image flips explain.
-
-    s² is the variance of the seeds' accuracies, f the mean over images of S/(S−1)·p_i(1−p_i) with p_i the share of
-    seeds right on image i. Flips of single images are in var(d_i)/n already. 0 for one seed, where it is unknown.
-    """
-    seeds, n = correct.shape
-    if seeds < 2:
-        return 0.0
-    share = correct.mean(axis=0)
-    flips = seeds / (seeds - 1) * float((share * (1 - share)).mean())
-    spread = float(correct.mean(axis=1).var(ddof=1))
-    return float(max(0.0, spread / seeds - flips / (n * seeds)))
-
-
-def _matrix(correct: Correct) -> NDArray[np.float64]:
-    matrix = np.asarray(correct, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] < 1 or matrix.shape[1] < 2:
-        raise ValueError(f"correctness has shape {matrix.shape}; expected [seeds >= 1, images >= 2]")
-    return matrix
-
-
-@dataclass(frozen=True)
-class Comparison(Result):
-    """Finalist A against finalist B; `difference` is A's mean accuracy minus B's, `g_a`, `g_b` the seed excess."""
-
-    seeds_a: int
-    seeds_b: int
-    n: int
-    accuracy_a: float
-    accuracy_b: float
-    difference: float
-    se: float
-    df: float
-    t: float
-    p_value: float
-    interval95: Interval
-    interval90: Interval
-    g_a: float
-    g_b: float
-
-
-def compare_finalists(correct_a: Correct, correct_b: Correct) -> Comparison:
-    """Two finalists, S seeds each, on the same N images.
-
-    d_i is the mean over seeds of A's correctness on image i minus B's, D its mean, SE² = var(d_i)/N + g_A + g_B (see
-    `_seed_excess`), and D/SE is read against t with df = SE⁴/((g_A² + g_B²)/(S−1)), capped at N−1. Its false-alarm
-    rate is measured by `benchmarks/aa_power.py`.
-    """
-    a, b = _matrix(correct_a), _matrix(correct_b)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"finalists were read on {a.shape[1]} and {b.shape[1]} images; expected the same images")
-    n = a.shape[1]
-    d = a.mean(axis=0) - b.mean(axis=0)
-    g_a, g_b = _seed_excess(a), _seed_excess(b)
-    variance = float(d.var(ddof=1)) / n + g_a + g_b
-    df = degrees_of_freedom(variance, [(g_a, len(a)), (g_b, len(b))], n - 1)
-    difference, se = float(d.mean()), float(np.sqrt(variance))
-    t, p_value = two_sided(difference, se, df)
-    return Comparison(
-        seeds_a=len(a),
-        seeds_b=len(b),
-        n=n,
-        accuracy_a=float(a.mean()),
-        accuracy_b=float(b.mean()),
-        difference=difference,
-        se=se,
-        df=df,
-        t=t,
-        p_value=p_value,
-        interval95=t_interval(difference, se, df, 0.95),
-        interval90=t_interval(difference, se, df, 0.90),
-        g_a=g_a,
-        g_b=g_b,
-    )
-
-
-@dataclass(frozen=True)
-class FamilyAccuracy(Result):
-    """Mean accuracy of one finalist over its seeds, with the interval over images and seeds."""
-
-    seeds: int
-    n: int
-    mean: float
-    se: float
-    df: float
-    interval95: Interval
-    seed_accuracies: tuple[float, ...]
-    seed_sd: float | None
-
-
-def family_accuracy(correct: Correct) -> FamilyAccuracy:
-    """SE² = var(p_i)/N + g with p_i the share of seeds right on image i (see `_seed_excess`); t with the degrees of
-    freedom of the seed part. With one seed the interval is over images only, and `seed_sd` is None."""
-    matrix = _matrix(correct)
-    seeds, n = matrix.shape
-    share, g = matrix.mean(axis=0), _seed_excess(matrix)
-    variance = float(share.var(ddof=1)) / n + g
-    df = degrees_of_freedom(variance, [(g, seeds)], n - 1)
-    mean, se = float(share.mean()), float(np.sqrt(variance))
-    per_seed = matrix.mean(axis=1)
-    low, high = t_interval(mean, se, df, 0.95)
-    return FamilyAccuracy(
-        seeds=seeds,
-        n=n,
-        mean=mean,
-        se=se,
-        df=df,
-        interval95=(max(0.0, low), min(1.0, high)),
-        seed_accuracies=tuple(float(value) for value in per_seed),
-        seed_sd=float(per_seed.std(ddof=1)) if seeds > 1 else None,
-    )
-
-
-def family_halves(correct: Correct) -> tuple[FamilyAccuracy, FamilyAccuracy]:
-    """`family_accuracy` on the first and on the second half of the images (MNIST: 0–4,999 and 5,000–9,999, whose
-    writers and difficulty differ)."""
-    half = np.asarray(correct).shape[1] // 2
-    return family_accuracy(np.asarray(correct)[:, :half]), family_accuracy(np.asarray(correct)[:, half:])
 
 
 # -- verdicts ---------------------------------------------------------------------------------------------------------
@@ -247,8 +122,8 @@ class Verdict(Result):
 
 def verdict(comparison: Comparison | Welch, holm_p: float) -> Verdict:
     """better: Holm p < 0.05, "too small to matter" when |D| < 0.1 points; equal: the 90 % interval inside ±0.2 points
-    (two one-sided tests at 5 %, Schuirmann 1987; on fewer than 1,500 images never) and not better; too close to call
-    otherwise. None at all with fewer than three seeds, or, over searches, fewer than five of them."""
+    (two one-sided tests at 5 %, Schuirmann 1987; fewer than about 1,500 images never show that) and not better; too
+    close to call otherwise. None at all with fewer than three seeds, or, over searches, fewer than five of them."""
     missing = _too_few(comparison)
     if missing:
         return Verdict("no verdict", None, missing)
@@ -271,9 +146,6 @@ def _equal_or_open(
     interval = f"the 90 % interval of the difference, {low:+.2f} to {high:+.2f} points,"
     if not (comparison.interval90[0] > -EQUAL_WITHIN and comparison.interval90[1] < EQUAL_WITHIN):
         return "too close to call", f"{interval} reaches beyond ±0.2"
-    if isinstance(comparison, Comparison) and comparison.n < MIN_IMAGES_FOR_EQUAL:
-        few = f"{comparison.n} images are fewer than the {MIN_IMAGES_FOR_EQUAL} that can show it within ±0.2 points"
-        return "too close to call", few
     return "equal within 0.2 points", f"{interval} lies inside ±0.2"
 
 

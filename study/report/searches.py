@@ -31,7 +31,7 @@ def searches(study: Study) -> Record | None:
         "warm_finalists": {
             family: sum(row["warm_start"] for row in rows if row["family"] == family) for family in study.families
         },
-        "pairs": _pairs(tested),
+        "pairs": _pairs(tested, max((c.shape[1] for one in correct.values() for c in one.values()), default=0)),
         "seconds": sum(search.active_seconds(one.ledger) or 0.0 for one in everyone.values()),
         "search_seconds": sum(search.seconds_of(one.trials) for one in everyone.values()),
         "trials": sum(len(one.family_trials(family)) for one in everyone.values() for family in one.families),
@@ -80,11 +80,11 @@ def _family(rows: Sequence[Record], family: str) -> Record:
     return {"best": spreads["best"], "validation": spreads["validation_mean"], "test": spreads["test_mean"]}
 
 
-def _pairs(tested: Mapping[str, Mapping[int, float]]) -> list[Record]:
-    """Every pair of families that two searches or more have: Welch's t with Holm over the pairs, and, with no test, the
-    difference search by search."""
+def _pairs(tested: Mapping[str, Mapping[int, float]], images: int) -> list[Record]:
+    """Every pair of families that two searches or more have, all read on the same images: Welch's t with Holm over the
+    pairs, and, with no test, the difference search by search."""
     known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
-    compared = [stats.compare_searches(list(tested[a].values()), list(tested[b].values())) for a, b in known]
+    compared = [stats.compare_searches(list(tested[a].values()), list(tested[b].values()), images) for a, b in known]
     adjusted = stats.holm([comparison.p_value for comparison in compared])
     rows = []
     for (a, b), comparison, holm_p in zip(known, compared, adjusted, strict=True):

@@ -61,6 +61,17 @@ def test_macro_f1_is_sklearns_mean_over_seeds_and_lies_in_its_interval() -> None
     assert found.interval95[1] - found.interval95[0] == pytest.approx(4 * np.sqrt(0.925 * 0.075 / 1800), rel=0.3)
 
 
+def test_macro_f1_without_an_error_is_no_more_certain_than_the_accuracy() -> None:
+    labels = np.arange(40) % 4
+    low, high = estimators.bootstrap_macro_f1(labels, np.stack([labels, labels]), 4).interval95
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 40)), 1.0)
+
+
+def test_p_a_better_of_ten_seeds_that_all_win_is_not_certain() -> None:
+    found = estimators.p_a_better([0.9] * 10, [0.8] * 12)
+    assert found.interval95 == (pytest.approx(0.025 ** (1 / 10)), 1.0)
+
+
 def test_ece_bootstrap_estimates_the_ece() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 2000)

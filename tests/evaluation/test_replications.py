@@ -26,7 +26,7 @@ def test_one_search_has_no_spread() -> None:
 
 
 def test_too_few_searches_are_counted_by_family() -> None:
-    found = verdict(compare_searches([0.9, 0.91], [0.8, 0.81]), 0.001)
+    found = verdict(compare_searches([0.9, 0.91], [0.8, 0.81], 1000), 0.001)
     assert found.reason == "2 independent searches per family, fewer than the 5 that a verdict needs"
 
 
