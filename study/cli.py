@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 
-from study.errors import Interrupted, StudyError
+from study.errors import Interrupted, ReaderLeftError, StudyError
 from study.flags import build_parser
+from study.streams import steady_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     started = time.monotonic()
     words = list(sys.argv[1:] if argv is None else argv)
+    with steady_streams():
+        return _run(words, started)
+
+
+def _without_password(command: str) -> str:
+    """The command as it may be printed and kept: a storage URL's password is in no file and no log."""
+    command = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", command)
+    return re.sub(r"(password=)[^&\s']*", r"\1***", command)
+
+
+def _run(words: list[str], started: float) -> int:
+    debug = "--debug" in words
+    try:
+        try:
+            return _command(words, started)
+        finally:
+            sys.stdout.flush()  # here, so that results that cannot be written are told
+    except ReaderLeftError:
+        return 1
+    except StudyError as error:
+        _explain(error, debug)
+        return error.exit_status
+    except Exception as error:
+        _explain(error, debug)
+        return 1
+
+
+def _command(words: list[str], started: float) -> int:
     parser = build_parser()
     args = parser.parse_args(words)
     if args.version:
@@ -29,16 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verb is None:
         parser.print_help()
         return 2
-    return _run(args, _without_password(shlex.join(["study", *words])), started)
+    return _verb(args, _without_password(shlex.join(["study", *words])), started)
 
 
-def _without_password(command: str) -> str:
-    """The command as it may be printed and kept: a storage URL's password is in no file and no log."""
-    command = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", command)
-    return re.sub(r"(password=)[^&\s']*", r"\1***", command)
-
-
-def _run(args: argparse.Namespace, command: str, started: float) -> int:
+def _verb(args: argparse.Namespace, command: str, started: float) -> int:
     from study.interrupts import catching_signals
 
     # Libraries make some 200,000 objects that stay; looking through them for garbage at every thousandth took a tenth
@@ -51,23 +73,13 @@ def _run(args: argparse.Namespace, command: str, started: float) -> int:
             return commands.VERBS[args.verb](args, command, started)
     except Interrupted as error:
         if args.verb != "dashboard":  # a signal is how it ends: nothing is cut short
-            _explain(args, error)
+            _explain(error, args.debug)
             print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
         return error.exit_status
-    except StudyError as error:
-        _explain(args, error)
-        return error.exit_status
-    except BrokenPipeError:
-        # The reader of standard output left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        _explain(args, error)
-        return 1
 
 
-def _explain(args: argparse.Namespace, error: BaseException) -> None:
-    if args.debug:
+def _explain(error: BaseException, debug: bool) -> None:
+    if debug:
         import traceback
 
         traceback.print_exception(error)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from study.errors import ResultsError
 from study.results import RESERVED_NAMES, StudyFiles, check_study_name, default_name
+from study.streams import knows_every_sign
 
 
 def files_of(args: argparse.Namespace) -> StudyFiles:
@@ -33,7 +35,7 @@ def no_study_in(files: StudyFiles) -> str:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(value, indent=1, ensure_ascii=not knows_every_sign(sys.stdout), allow_nan=False))
 
 
 def print_rows(rows: list[dict[str, Any]], form: str) -> None:

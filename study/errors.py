@@ -12,7 +12,9 @@ StudyError                  exit status 1; the message is one line: file, value 
 ├── FamilyStoppedError      a family's search gave up; the other families went on
 ├── TrainingError           a run that cannot go on: a non-finite loss, no memory
 ├── ModelFileError          a model folder that cannot be trusted or used
-└── ImageError              a picture that cannot be read
+├── ImageError              a picture that cannot be read
+└── OutputError             results cannot be written to standard output
+    └── ReaderLeftError     nobody reads it any more: nothing is said
 
 Interrupted                 SIGHUP, SIGINT or SIGTERM; exit status 128 + signal number
 """
@@ -71,6 +73,14 @@ class ModelFileError(StudyError):
 
 
 class ImageError(StudyError):
+    pass
+
+
+class OutputError(StudyError):
+    pass
+
+
+class ReaderLeftError(OutputError):
     pass
 
 

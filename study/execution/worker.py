@@ -20,6 +20,7 @@ from study.errors import StudyError
 from study.execution.jobs import Job
 from study.models import build, flops_per_image, parameter_count
 from study.results import RunFiles
+from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import training_config
 from study.training.loop import OnRung, Precision, TrainingData, fit
@@ -183,6 +184,7 @@ def worker_process(
 ) -> None:
     """Entry point of a worker process. Ctrl-C reaches the whole process group, so only the driver reacts to it."""
     os.environ.update(environment)  # before the first look at a GPU
+    steady_errors()
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     # What was there before the fork is no garbage: looking at it would copy the pages that workers share.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from study.inference.predictor import Prediction
+from study.streams import knows_every_sign
 
 Form = Literal["table", "json", "csv"]
 COLUMNS = ("path", "status", "digit", "probability", "top_k", "set", "flags", "reason")
@@ -20,9 +22,9 @@ def render(answers: Iterable[Prediction], form: Form = "table") -> Iterator[str]
 
 
 def _json(answers: Iterable[Prediction]) -> Iterator[str]:
-    start = "[\n"
+    start, plain = "[\n", not knows_every_sign(sys.stdout)
     for answer in answers:
-        yield start + json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False)
+        yield start + json.dumps(answer.to_dict(), ensure_ascii=plain, allow_nan=False)
         start = ",\n"
     yield "[]\n" if start == "[\n" else "\n]\n"
 
