@@ -90,6 +90,8 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
         if stages.is_complete(evaluate=not args.no_evaluate):
             say("this study is complete; a larger --budget or --n-trials or one more family (--families) continues it")
         else:
+            if not args.no_evaluate and (warning := stages.no_verdict()):
+                say(f"note: {warning}")
             with _dashboard_along(args, files):
                 stages.run_all(evaluate=not args.no_evaluate)
     _print_summary(files)

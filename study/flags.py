@@ -27,13 +27,13 @@ def _duration(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a whole number from 1 on")
     return int(text)
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a whole number from 0 to 2^32 - 1")
     return int(text)
 
@@ -86,7 +86,10 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--single-family", action="store_true", help="open the test split though one family alone compares nothing"
     )
     parser.add_argument(
-        "--budget", type=_duration, metavar="TIME", help="total wall-clock of the study: 90s, 5m, 1h30m (default: 5m)"
+        "--budget",
+        type=_duration,
+        metavar="TIME",
+        help="total wall-clock of the study: 90s, 5m, 1h30m, 0.5h (default: 5m)",
     )
     parser.add_argument("--n-trials", type=_count, metavar="N", help="total trials of each family, in each search")
     parser.add_argument("--seed", type=_seed, metavar="S", help="the study's seed (default: 0)")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from study.config import Ladder
+from study.config import Ladder, RetrainSettings
 from study.dashboard import note_on_retraining
 from study.errors import StudyError
 from study.evaluation.candidates import choose_candidates
 from study.evaluation.finalists import Retraining, RunLengths, fingerprint
 from study.one_search import OneSearch
+from study.report.wording import count, flag_value
 from study.results import read_jsonl
 from study.search import planner
 from study.search.probe import run_speeds
@@ -31,8 +32,7 @@ def retrain_candidates(one: OneSearch) -> None:
         return
     session = one.session
     with session.ledger.stage("retrain"):
-        n_families = len(session.settings.families)
-        session.allow_retraining(planner.retrain_settings(one.goal["budget_s"], session.n_workers, n_families))
+        session.allow_retraining(planned_runs(one))
         candidates = _candidates(session, speed_share=0.0 if one.goal["budget_s"] is None else _SPEED_SHARE)
         lengths = _run_lengths(one, candidates)
         watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
@@ -50,6 +50,27 @@ def retrain_candidates(one: OneSearch) -> None:
             ship(session.files, session.settings, session.data)
         note_on_retraining(one.storage, session.files, found)
     one.mark_done("retrain")
+
+
+def planned_runs(one: OneSearch) -> RetrainSettings:
+    """How many candidates and seeds the goal plans, and the study has: never fewer than before."""
+    session = one.session
+    wanted = planner.retrain_settings(one.goal["budget_s"], session.n_workers, len(session.families))
+    return planner.at_least(session.settings.retrain, wanted)
+
+
+def no_verdict(one: OneSearch) -> str | None:
+    """In words that the goal plans one seed per finalist, too few for a verdict; None if it plans more."""
+    budget, planned = one.goal["budget_s"], planned_runs(one)
+    if budget is None or planned.final_seeds > 1:
+        return None
+    runs = f"{count(planned.candidates, 'candidate')} and one seed per family"
+    enough = flag_value(planner.VERDICT_BUDGET * one.n_searches)
+    per_search = " per search" if one.n_searches > 1 else ""
+    return (
+        f"a budget of {budget:.0f} s{per_search} plans {runs}: the test split will be opened without a verdict; "
+        f"--budget {enough} plans one, --no-evaluate keeps the split sealed"
+    )
 
 
 def _candidates(session: Session, *, speed_share: float) -> Candidates:

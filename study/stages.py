@@ -13,7 +13,7 @@ from study.evaluation.replications import choose_over_searches
 from study.one_search import OneSearch, Progress, Workers
 from study.repeats import open_repeat
 from study.results import StudyFiles, read_json
-from study.retraining import retrain_candidates
+from study.retraining import no_verdict, retrain_candidates
 from study.search import planner
 from study.searching import search_families
 from study.session import Session
@@ -175,6 +175,9 @@ class Stages:
         with self.session.ledger.stage("report"):
             write_report(self.session.files)
         self.session.ledger.save()
+
+    def no_verdict(self) -> str | None:
+        return no_verdict(self._first)
 
     # --- all together ------------------------------------------------------------------------------------------------
 

@@ -259,7 +259,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "words", [["run", "--budget", "0"], ["run", "--n-trials", "0"], ["fly"], ["run", "--seed", "-1"]]
+    "words",
+    [
+        ["run", "--budget", "0"],
+        ["run", "--budget", "5"],
+        ["examine", "--ablation", "5"],
+        ["run", "--n-trials", "0"],
+        ["run", "--n-trials", "٥"],
+        ["fly"],
+        ["run", "--seed", "-1"],
+    ],
 )
 def test_wrong_usage_is_one_line_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -367,8 +376,14 @@ def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_budget_gives_every_family_the_same_allowance(work: dict[str, Path]) -> None:
-    assert study("run", *_flags(work), "--budget", "16s", "--name", "timed", "--quiet") == 0
+def test_a_budget_gives_every_family_the_same_allowance(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study("run", *_flags(work), "--budget", "16s", "--name", "timed") == 0
+    planned = (
+        "a budget of 16 s plans 1 candidate and one seed per family: the test split will be opened without a verdict"
+    )
+    assert planned in capsys.readouterr().err
     ledger = read_json(work["results"] / "timed" / "ledger.json")
     spent = [family["spent_s"] for family in ledger["families"].values()]
     longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))

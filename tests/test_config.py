@@ -15,15 +15,47 @@ HOSTILE = 'family = "mlp"\n# \'\'\'three\'\'\' """quotes""" back\\slash\ttab ü 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), (" 2m5s ", 125), ("0.5", 0.5)],
+    [
+        ("90s", 90),
+        ("5m", 300),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+        ("0.5h", 1800),
+        (" 2m5s ", 125),
+        ("1h5s", 3605),
+        ("0.5s", 0.5),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0m", "-5", "5x", "m", "30m1h", "1e3", "inf", "nan", "5 m", "9" * 400])
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("5", "5s or 5m or 5h"),
+        ("0.5", "0.5s or 0.5m or 0.5h"),
+        ("1h30", "1h30s or 1h30m"),
+        ("1h 30", "1h30s or 1h30m"),
+        ("2m5", "2m5s"),
+        ("5M", "5m"),
+        ("5 m", "5m"),
+        ("1m1h", "1h1m"),
+        ("30M1H", "1h30m"),
+    ],
+)
+def test_what_a_duration_probably_means_is_said_and_is_one(text: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"expected {meant}$"):
+        parse_duration(text)
+    assert all(parse_duration(form) > 0 for form in meant.split(" or "))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "0m", "-5", "-5m", "5x", "m", "1h1h", "1e3s", "1.h", "inf", "nan", "٥m", "5min", "5m\n", "9" * 400 + "s"],
+)
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(UsageError, match="expected a time above zero"):
+    with pytest.raises(UsageError, match=r"expected a time above zero with its unit, such as 90s, 5m, 0\.5h or 1h30m"):
         parse_duration(text)
 
 
