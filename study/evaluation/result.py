@@ -1,4 +1,4 @@
-"""The base of every computed result: a frozen dataclass that strict JSON can hold."""
+"""The base of every computed result, a frozen dataclass that strict JSON can hold, and how a p-value is written."""
 
 from __future__ import annotations
 
@@ -31,3 +31,10 @@ def strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def shown_p(p: float) -> str:
+    """With its sign: '= 0.31', '= 0.052', '= 0.0031' or '< 0.0001'. 0.052 must not read as the threshold 0.05."""
+    if p < 1e-4:
+        return "< 0.0001"
+    return f"= {p:.{4 if p < 0.01 else 3 if p < 0.1 else 2}f}"

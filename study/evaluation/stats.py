@@ -52,7 +52,7 @@ from study.evaluation.replications import (
     holm,
     spread,
 )
-from study.evaluation.result import Result
+from study.evaluation.result import Result, shown_p
 
 __all__ = [
     "EQUAL_WITHIN",
@@ -130,12 +130,12 @@ def verdict(comparison: Comparison | Welch, holm_p: float) -> Verdict:
     points = 100 * comparison.difference
     if holm_p < ALPHA:
         better: Literal["a", "b"] = "a" if points > 0 else "b"
-        reason = f"a difference of {abs(points):.2f} points, Holm p {_shown_p(holm_p)}"
+        reason = f"a difference of {abs(points):.2f} points, Holm p {shown_p(holm_p)}"
         if abs(comparison.difference) < SMALL:
             return Verdict("better, too small to matter", better, f"{reason}, but less than 0.1 points")
         return Verdict("better", better, reason)
     label, reason = _equal_or_open(comparison)
-    return Verdict(label, None, reason if label.startswith("equal") else f"Holm p {_shown_p(holm_p)} and {reason}")
+    return Verdict(label, None, reason if label.startswith("equal") else f"Holm p {shown_p(holm_p)} and {reason}")
 
 
 def _equal_or_open(
@@ -183,10 +183,6 @@ def _too_few(comparison: Comparison | Welch) -> str | None:
         return None
     plural = ("es" if unit.endswith("search") else "s") if fewest != 1 else ""
     return f"{fewest} {unit}{plural} per {whose}, fewer than the {needed} that a verdict needs"
-
-
-def _shown_p(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"= {p:.4f}" if p < 0.01 else f"= {p:.2f}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from study.evaluation.result import shown_p
+
 NONE = "–"
 
 
@@ -32,12 +34,8 @@ def point_interval(pair: Sequence[float] | None) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Without the letter: '= 0.31', '= 0.052', '= 0.0031' or '< 0.0001'. 0.052 must not read as the threshold 0.05."""
-    if value is None:
-        return NONE
-    if value < 1e-4:
-        return "< 0.0001"
-    return f"= {value:.{4 if value < 0.01 else 3 if value < 0.1 else 2}f}"
+    """A p-value as the verdicts write it, '= 0.052'; see `shown_p`."""
+    return NONE if value is None else shown_p(value)
 
 
 def count(number: float, noun: str, plural: str | None = None) -> str:

@@ -10,6 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from study.evaluation import stats
+from study.report import wording
 
 
 def _outcomes(seeds: int, n: int, error: float, seed: int) -> np.ndarray:
@@ -152,6 +153,11 @@ class TestVerdict:
         assert stats.verdict(_comparison(0.0031, 0.001), 0.0042).reason == (
             "a difference of 0.31 points, Holm p = 0.0042"
         )
+
+    def test_the_reason_shows_on_which_side_of_the_threshold_p_is(self) -> None:
+        reason = stats.verdict(_comparison(0.0012, 0.001), 0.0523).reason
+        assert reason.startswith("Holm p = 0.052 and ")
+        assert wording.p_value(0.0523) in reason
 
 
 class TestPairs:
