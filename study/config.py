@@ -41,6 +41,11 @@ class DatasetSettings(Frozen):
     mean: float
     std: float = Field(gt=0)
 
+    @property
+    def is_bundled_mnist(self) -> bool:
+        """Whether these are MNIST's own images: a folder of somebody's own may be called mnist, too."""
+        return self.name == "mnist" and self.data_dir is None
+
 
 class Ladder(Frozen):
     """Rungs in examples seen since the beginning of the trial, rising; of the trials that reach a rung about one in

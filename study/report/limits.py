@@ -108,7 +108,7 @@ def _broken(report: Record) -> list[Record]:
 
 
 def _labels(report: Record) -> list[Record]:
-    if report["header"]["dataset"] != "mnist":
+    if report["hardest"]["known_errors"] is None:
         return []
     return _item("label noise", "15 labels of MNIST's test set are disputed, so about 99.85 % is the honest ceiling.")
 

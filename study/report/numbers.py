@@ -209,7 +209,7 @@ def hardest(study: Study, limit: int = 40) -> list[Record]:
     labels = study.test_labels
     if indices is None or labels is None:
         return []
-    known = LABEL_ERRORS if study.settings.dataset.name == "mnist" else frozenset()
+    known = LABEL_ERRORS if study.settings.dataset.is_bundled_mnist else frozenset()
     inside = [(place, int(index)) for place, index in enumerate(indices) if 0 <= int(index) < len(labels)]
     rows = [_hard_image(study, place, index, int(labels[index]), index in known) for place, index in inside]
     return sorted(rows, key=lambda row: -row["loss"])[:limit]

@@ -208,7 +208,7 @@ def hardest(study: Study) -> Record:
 
 
 def _flagged(study: Study, rows: list[Record]) -> int | None:
-    return sum(row["label_error"] for row in rows) if study.settings.dataset.name == "mnist" else None
+    return sum(row["label_error"] for row in rows) if study.settings.dataset.is_bundled_mnist else None
 
 
 def calibrated(study: Study, correct: dict[str, Array]) -> Record:

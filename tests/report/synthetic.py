@@ -61,6 +61,7 @@ class Wanted:
     family_title: dict[str, str] = field(default_factory=dict)
     reason: str = "the loss became nan at step 12"
     dataset: str = "mnist"
+    data_dir: str | None = None
     activations: tuple[str, ...] = ("relu", "gelu", "silu")
     examined: bool = False
     ablated: bool = False  # an ablation of both finalists and an audit of pruned trials
@@ -153,6 +154,7 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
         imported_from=wanted.imported_from,
         dataset=DatasetSettings(
             name=wanted.dataset,
+            data_dir=wanted.data_dir,
             classes=wanted.classes,
             sha256=_digests(wanted),
             n_train=50_000,

@@ -64,11 +64,19 @@ def test_the_hardest_images_come_by_falling_loss_with_every_seeds_answer(case_re
     assert all(len(answers) == 3 for answers in images[0]["answers"].values())
 
 
-def test_known_label_errors_are_marked_for_mnist_alone(tmp_path: Path) -> None:
-    for dataset, flagged in (("mnist", 1), ("other", None)):
-        files = write_study(tmp_path / dataset, Wanted(dataset=dataset))
-        np.savez(files.test / "images.npz", indices=np.array([947, 3]), images=np.zeros((2, 28, 28), np.uint8))
-        assert build(files)["hardest"]["known_errors"] == flagged
+@pytest.mark.parametrize(
+    ("dataset", "data_dir", "flagged"), [("mnist", None, 1), ("other", None, None), ("mnist", "/home/me/mnist", None)]
+)
+def test_mnist_s_disputed_labels_are_marked_for_mnist_alone(
+    dataset: str, data_dir: str | None, flagged: int | None, tmp_path: Path
+) -> None:
+    """Somebody's own folder may have the name, and its image 947 is another one."""
+    files = write_study(tmp_path / "study", Wanted(dataset=dataset, data_dir=data_dir))
+    np.savez(files.test / "images.npz", indices=np.array([947, 3]), images=np.zeros((2, 28, 28), np.uint8))
+    report = build(files)
+    assert report["hardest"]["known_errors"] == flagged
+    assert sum(image["label_error"] for image in report["hardest"]["images"]) == (flagged or 0)
+    assert any(item["flag"] == "label noise" for item in report["limits"]["items"]) == (flagged is not None)
 
 
 def test_the_pareto_front_holds_no_dominated_point(case_report: Reports) -> None:
