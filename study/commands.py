@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -229,21 +229,25 @@ def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
     if getattr(args, "format", "table") == "json":
         print_json(found)
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     for one in [found, *found["repeats"]]:
         search = f", search {one['search']} of {found['searches']}" if found["searches"] > 1 else ""
-        columns = ("family", "complete", "pruned", "failed", "best", "trial", "spent", "allowance")
-        table = Table(*columns, title=f"study {one['name']}{search}")
-        for family, row in one["families"].items():
-            cells = (row["complete"], row["pruned"], row["failed"], row["best_percent"], row["best_trial"])
-            table.add_row(family, *map(str, cells), f"{row['spent_s']:.0f} s", row["allowance"])
-        console.print(table)
-    for line in found["lines"]:
-        console.print(line, markup=False, highlight=False)
+        rows = [_status_row(family, row) for family, row in one["families"].items()]
+        print_rows(rows, title=f"study {one['name']}{search}")
+    print(*found["lines"], sep="\n")
     return 0
+
+
+def _status_row(family: str, row: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "family": family,
+        "complete": row["complete"],
+        "pruned": row["pruned"],
+        "failed": row["failed"],
+        "best": row["best_percent"],
+        "trial": row["best_trial"],
+        "spent": f"{row['spent_s']:.0f} s",
+        "allowance": row["allowance"],
+    }
 
 
 def dashboard(args: argparse.Namespace, command: str, started: float) -> int:

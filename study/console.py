@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from study.errors import ResultsError
 from study.results import RESERVED_NAMES, StudyFiles, check_study_name, default_name
 from study.streams import knows_every_sign
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_ANY_WIDTH = 1_000_000
 
 
 def files_of(args: argparse.Namespace) -> StudyFiles:
@@ -38,16 +44,34 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=not knows_every_sign(sys.stdout), allow_nan=False))
 
 
-def print_rows(rows: list[dict[str, Any]], form: str) -> None:
-    """Rows with the same keys as a table, or as JSON with form 'json'."""
+def print_rows(rows: Sequence[Mapping[str, object]], form: str = "table", title: str | None = None) -> None:
+    """Rows with the same keys as a table, or as JSON with form 'json'.
+
+    Nothing is cut: in a pipe or a file a table is as wide as its rows need, and at a terminal too narrow for its words
+    each value has a line of its own.
+    """
     if form == "json":
         print_json(rows)
         return
+    if title is not None:
+        print(title)
     from rich.console import Console
-    from rich.table import Table
+
+    table = _table(rows)
+    needed = Console(width=_ANY_WIDTH).measure(table)
+    console = Console() if sys.stdout.isatty() else Console(width=max(1, needed.maximum))
+    if needed.minimum <= console.width:
+        console.print(table)
+    else:
+        for row in rows:
+            print(*(f"{name}: {value}" for name, value in row.items()), "", sep="\n")
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> Table:
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*(rows[0] if rows else ()))
+    table = Table(*(Column(name, overflow="fold") for name in (rows[0] if rows else ())))
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
-    Console().print(table)
+    return table

@@ -98,20 +98,14 @@ def data(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def _print_data(summary: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console, counts = Console(), (summary["counts"]["train"], summary["counts"]["test"])
-    table = Table("class", "training", "test", title=summary["dataset"])
-    for name, train, test in zip(summary["classes"], *counts, strict=True):
-        table.add_row(name, f"{train:,}", f"{test:,}")
-    table.add_row("all", *(f"{sum(part):,}" for part in counts))
-    console.print(table)
+    counts = summary["counts"]["train"], summary["counts"]["test"]
+    rows = [*zip(summary["classes"], *counts, strict=True), ("all", *map(sum, counts))]
+    shown = [{"class": name, "training": f"{train:,}", "test": f"{test:,}"} for name, train, test in rows]
+    print_rows(shown, title=summary["dataset"])
     pixels = summary["pixels"]
-    console.print(
+    print(
         f"pixels of the training images: mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f} "
-        f"(of 1), grey levels {pixels['min']} to {pixels['max']}",
-        highlight=False,
+        f"(of 1), grey levels {pixels['min']} to {pixels['max']}"
     )
 
 

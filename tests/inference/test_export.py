@@ -35,13 +35,17 @@ def test_one_file_of_raw_pixels_and_any_batch_agrees_with_torch(make_bundle, tmp
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_export_that_disagrees_is_refused_and_removed(make_bundle, tmp_path, digits, monkeypatch):
+def test_an_export_that_disagrees_is_refused_and_an_older_one_stays(make_bundle, tmp_path, digits, monkeypatch):
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"an older one")
     monkeypatch.setattr(export, "compare", lambda *_: export.Parity(1000, 3, 0.5))
-    with pytest.raises(StudyError, match="differ on 3 of 1000 images"):
+    with pytest.raises(StudyError, match=r"differ on 3 of 1000 images.*no file was written"):
         export.export_onnx(load_bundle(make_bundle()), path, digits[0])
     assert not list(tmp_path.glob("*onnx*"))
+    path.write_bytes(b"an older one")
+    with pytest.raises(StudyError, match="the older file was left in place"):
+        export.export_onnx(load_bundle(make_bundle()), path, digits[0])
+    assert path.read_bytes() == b"an older one"
+    assert list(tmp_path.glob("*onnx*")) == [path]
 
 
 def test_parity_fails_for_a_gap_or_a_changed_answer():
