@@ -181,7 +181,11 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
             stages.ablate(None if math.isinf(args.ablation) else args.ablation)
             written.append(files.ablation)
         if args.audit is not None:
-            stages.audit(args.audit)
+            drawn = stages.audit(args.audit)["drawn"]
+            if drawn < args.audit:
+                print(
+                    f"--audit {args.audit}: all {drawn} pruned trials of this study, there are no more", file=sys.stderr
+                )
             written.append(files.audit)
         if not trains:
             stages.examine(None)

@@ -231,6 +231,7 @@ def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSetti
         ("--sampler", stored.sampler, request.sampler),
         ("--pruner", stored.pruner, request.pruner),
         ("--from", stored.imported_from, request.imported_from),
+        ("warm starts per family:", stored.warm_starts, None if request.warm_start else 0),
     ):
         if now is not None:
             compared.append((flag, before, now))

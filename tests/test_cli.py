@@ -180,8 +180,11 @@ def test_examine_adds_an_ablation_and_an_audit_to_the_report(
     files = StudyFiles(shutil.copytree(work["results"] / "done", tmp_path / "results" / "done"))
     flags = ["--results", tmp_path / "results", "--name", "done", "--quiet"]
     before = files.seal.read_bytes()
-    assert study("examine", *flags, "--data-dir", work["data"], "--workers", "2", "--ablation", "--audit", "2") == 0
-    assert "ablation.json" in capsys.readouterr().out
+    assert study("examine", *flags, "--data-dir", work["data"], "--workers", "2", "--ablation", "--audit", "9") == 0
+    captured = capsys.readouterr()
+    assert "ablation.json" in captured.out
+    pruned = read_json(files.audit)["pruned"]
+    assert f"--audit 9: all {pruned} pruned trials of this study, there are no more" in captured.err
     assert files.seal.read_bytes() == before
     assert study("report", *flags) == 0
     report = read_json(files.report_json)
@@ -191,7 +194,7 @@ def test_examine_adds_an_ablation_and_an_audit_to_the_report(
         "cnn": ["optimizer"],
     }
     pruned = sum(states["PRUNED"] for states in report["health"]["states"].values())
-    assert report["health"]["audit"]["drawn"] == min(2, pruned)
+    assert report["health"]["audit"]["drawn"] == min(9, pruned)
     assert "has no score" not in files.report_html.read_text()
 
 
@@ -291,6 +294,7 @@ def test_a_results_folder_that_is_a_file_is_refused_before_any_work(
         (["--seed", "7"], "--seed 0, seen 7"),
         (["--sampler", "random"], "--sampler tpe, seen random"),
         (["--split-seed", "3"], "--split-seed 0, seen 3"),
+        (["--no-warm-start"], "warm starts per family: 2, seen 0"),
     ],
 )
 def test_resume_refuses_what_would_make_it_another_comparison(

@@ -64,7 +64,7 @@ def _stream(source: str | Path) -> Path | io.BytesIO:
     path = Path(source)
     try:
         if path.is_dir():
-            raise ImageError(f"{path}: is a folder; expected a picture")
+            raise ImageError(f"{path}: is a folder; expected a picture, or a folder that holds pictures")
         if not path.is_file():
             raise ImageError(f"{path}: no such file; check the path")
         _check_bytes(path.stat().st_size, str(path))

@@ -287,13 +287,13 @@ def as_text(pixels: NDArray[np.uint8]) -> str:
 
 def collect_inputs(arguments: Iterable[str], recursive: bool = False) -> Iterator[Path]:
     """Files named by FILE, DIR, GLOB or '-', in stable order. A folder gives its pictures by name; a file that is not
-    there is handed on, so that it becomes a row of its own."""
+    there, or a folder without pictures, is handed on, so that it becomes a row of its own."""
     for argument in arguments:
         path = Path(argument)
         if argument == STDIN:
             yield path
         elif path.is_dir():
-            yield from _pictures_in(path, recursive)
+            yield from _pictures_in(path, recursive) or [path]
         elif not path.exists() and any(sign in argument for sign in "*?["):
             yield from _matches(path) or [path]
         else:

@@ -207,4 +207,6 @@ def test_inputs_are_collected_in_stable_order(folder, monkeypatch):
     assert names == ["-", "0.png", "1.png", "2.png", "missing.png", "1.png", "2.png"]
     assert [p.name for p in collect_inputs([str(folder)], recursive=True)] == ["0.png", "1.png", "2.png", "3.PNG"]
     assert list(collect_inputs([str(folder / "*.gif")])) == [folder / "*.gif"]
+    (folder.parent / "empty").mkdir()
+    assert list(collect_inputs(["empty"])) == [Path("empty")]
     assert list(collect_inputs(["pictures/notes.txt"])) == [Path("pictures/notes.txt")]
