@@ -29,6 +29,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     from study.execution.processes import start_server
     from study.request import Request
 
+    opens_test = args.verb == "evaluate" or (args.verb == "run" and not args.no_evaluate)
     request = Request(
         command=command,
         started=started,
@@ -51,8 +52,8 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         device=args.device,
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
+        opens_test=opens_test,
     )
-    opens_test = args.verb == "evaluate" or (args.verb == "run" and not args.no_evaluate)
     request.check(args.verb, opens_test=opens_test)
     if workers:
         start_server()  # it loads torch for the workers while the next lines load it here

@@ -26,17 +26,29 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DatasetSettings(Frozen):
-    """What was compared on. `sha256` are digests of the raw IDX bytes by file role; `mean` and `std` are of the
-    training part's pixels scaled to [0, 1]."""
+class DataPlace(Frozen):
+    """Where a data set is and how it is read. `sha256` are digests by file role, of the raw IDX bytes or, for a known
+    data set that is not MNIST, of the values; `transposed` and `inverted` say what is done to the pictures on loading:
+    rows and columns exchanged, dark ink made bright."""
 
     name: str
     data_dir: str | None = None
+    transposed: bool | None = None  # None in older studies, which did so to downloads alone
+    inverted: bool = False
+    split_seed: int = Field(default=0, ge=0)
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def was_transposed(self) -> bool:
+        return self.data_dir is None and self.name == "emnist-digits" if self.transposed is None else self.transposed
+
+
+class DatasetSettings(DataPlace):
+    """What was compared on; `mean` and `std` are of the training part's pixels scaled to [0, 1]."""
+
     classes: tuple[str, ...]
-    sha256: dict[str, str]
     n_train: int = Field(gt=0)
     n_validation: int = Field(gt=0)
-    split_seed: int = Field(ge=0)
     split_sha256: str
     mean: float
     std: float = Field(gt=0)
@@ -45,6 +57,10 @@ class DatasetSettings(Frozen):
     def is_bundled_mnist(self) -> bool:
         """Whether these are MNIST's own images: a folder of somebody's own may be called mnist, too."""
         return self.name == "mnist" and self.data_dir is None
+
+    def for_model(self) -> dict[str, Any]:
+        """What a model says of the data it was trained on: enough to find its validation images again."""
+        return self.model_dump(include=set(DataPlace.model_fields))
 
 
 class Ladder(Frozen):

@@ -12,7 +12,7 @@ from typing import Any
 from study.console import no_study_in
 from study.errors import ResultsError, StudyError
 from study.locking import StudyLock
-from study.results import StudyFiles, default_name, read_json, read_jsonl
+from study.results import StudyFiles, read_json, read_jsonl
 
 Finding = dict[str, Any]
 
@@ -82,17 +82,21 @@ def _spaces() -> str:
 
 
 def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> str:
+    """Of a study its own data, in `data_dir` if they were moved there, unless another data set is named."""
     from study.config import load_settings
     from study.data.datasets import load_train, test_counts
+    from study.data.folder import has_split
+    from study.data.source import Source
 
-    expected = None
-    if files.exists() and dataset is None and data_dir is None:
-        described = load_settings(files.settings).dataset
-        dataset, expected = described.name, described.sha256
-        data_dir = Path(described.data_dir) if described.data_dir else None
-    name = default_name(dataset, data_dir)
-    train, test = load_train(name, data_dir, expected), test_counts(name, data_dir)
-    return f"{name}: {len(train.labels):,} training and {sum(test.counts):,} test images, checksums as expected"
+    recorded = load_settings(files.settings).dataset if files.exists() else None
+    if recorded is not None and dataset in (None, recorded.name):
+        source = Source.recorded(recorded, data_dir)
+    else:
+        source = Source.asked(dataset, data_dir)
+    train = f"{source.name}: {len(load_train(source)):,} training"
+    if source.folder is not None and not has_split(source, "test"):
+        return f"{train} images, checksums as expected; no test images, which only `study evaluate` needs"
+    return f"{train} and {sum(test_counts(source).counts):,} test images, checksums as expected"
 
 
 def _study(files: StudyFiles) -> str:

@@ -36,6 +36,7 @@ class Request:
     device: str = "auto"
     storage: str | None = None
     repeats: int | None = None
+    opens_test: bool = False  # whether this command is to read the test split
 
     @property
     def files(self) -> StudyFiles:

@@ -22,17 +22,17 @@ from study.config import (
     load_settings,
     save_settings,
 )
-from study.data.datasets import load_train, pixel_statistics, split_sha256, stratified_split, test_counts
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers
 from study.request import Request
-from study.results import StudyFiles, check_study_name, default_name, prepare_results_folder, write_with
+from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import without_password
 from study.space import SearchSpace
+from study.study_data import keep_place, load_data
 from study.training.loop import Precision, TrainingData, choose_precision
 
 DEFAULT_BUDGET = 300.0
@@ -104,6 +104,7 @@ def open_session(request: Request) -> Iterator[Session]:
         settings, training, spaces, warnings = resolved
         if request.single_family and files.exists():
             save_settings(settings, files.settings)
+        keep_place(settings, files)
         if not files.samples.exists():
             _write_samples(files, training)
         precision = choose_precision(device)
@@ -119,12 +120,13 @@ def _resolve(
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
-    training, described = _load_data(request, stored)
+    training, described = load_data(request, stored)
     families = request.chosen_families(stored)
     if stored is None:
         return _create(request, files, described, n_workers, len(families)), training, _new_spaces(families, {}), []
     warnings = _check_resume(request, stored, described)
-    settings = stored.model_copy(update={"single_family": stored.single_family or request.single_family})
+    single = stored.single_family or request.single_family
+    settings = stored.model_copy(update={"dataset": described, "single_family": single})
     return settings, training, _new_spaces(families, stored.families), warnings
 
 
@@ -144,33 +146,6 @@ def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | 
             "since searches that begin with the same trials are not independent"
         )
     check_study_name(files.repeat(request.repeats).name)
-
-
-def _load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:
-    recorded = stored.dataset if stored else None
-    name = request.dataset or (recorded.name if recorded else default_name(None, request.data_dir))
-    folder = request.data_dir or (Path(recorded.data_dir) if recorded and recorded.data_dir else None)
-    same = recorded is not None and recorded.name == name
-    dataset = load_train(name, folder, recorded.sha256 if same and recorded else None)
-    split_seed = request.split_seed if request.split_seed is not None else recorded.split_seed if recorded else 0
-    train, validation = stratified_split(dataset.labels, split_seed)
-    mean, std = pixel_statistics(dataset.images.numpy()[train])
-    digests = dict(recorded.sha256) if same and recorded else {**dataset.sha256, **test_counts(name, folder).sha256}
-    described = DatasetSettings(
-        name=name,
-        data_dir=str(folder.resolve()) if folder else None,
-        classes=dataset.classes,
-        sha256=digests,
-        n_train=len(train),
-        n_validation=len(validation),
-        split_seed=split_seed,
-        split_sha256=split_sha256(validation),
-        mean=mean,
-        std=std,
-    )
-    indices = torch.from_numpy(train), torch.from_numpy(validation)
-    training = TrainingData(dataset.images, dataset.labels, *indices, mean, std, len(dataset.classes))
-    return training, described
 
 
 def _write_samples(files: StudyFiles, data: TrainingData) -> None:
@@ -222,7 +197,6 @@ def _new_spaces(families: Mapping[str, SearchSpace], stored: Mapping[str, Family
 def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSettings) -> list[str]:
     """ResumeError with the first difference that would make the comparison another one; warnings for the rest."""
     compared: list[tuple[str, Any, Any]] = [
-        ("--dataset", stored.dataset.name, dataset.name),
         ("--split-seed", stored.dataset.split_seed, dataset.split_seed),
         ("the validation split's hash", stored.dataset.split_sha256, dataset.split_sha256),
     ]

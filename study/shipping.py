@@ -51,12 +51,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "mean": meta.mean,
         "std": meta.std,
         "temperature": temperature,
-        "dataset": {
-            "name": settings.dataset.name,
-            "data_dir": settings.dataset.data_dir,
-            "split_seed": settings.dataset.split_seed,
-            "sha256": settings.dataset.sha256,
-        },
+        "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": meta.trial,
         "run": run,

@@ -11,7 +11,6 @@ from typing import Any
 
 from study.console import existing_files, files_of, print_json, print_rows
 from study.errors import ResultsError
-from study.results import default_name
 
 _PARITY_IMAGES = 1000
 
@@ -59,15 +58,15 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
 
 def export(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data.datasets import load_train, stratified_split
+    from study.data.source import Source
     from study.inference.bundle import load_bundle
     from study.inference.export import export_onnx
 
     folder = _model_folder(args)
     bundle = load_bundle(folder)
-    about: dict[str, Any] = (bundle.description.model_extra or {}).get("dataset", {})
-    data_dir = args.data_dir or about.get("data_dir")
-    train = load_train(about.get("name", "mnist"), Path(data_dir) if data_dir else None)
-    _, validation = stratified_split(train.labels, about.get("split_seed", 0))
+    trained_on = bundle.description.trained_on()
+    train = load_train(Source.recorded(trained_on, args.data_dir))
+    _, validation = stratified_split(train.labels, trained_on.split_seed)
     path = args.output or folder / "model.onnx"
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
@@ -80,9 +79,11 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
 def data(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data import explore
     from study.data.datasets import load_train
+    from study.data.source import Source
 
-    dataset = load_train(default_name(args.dataset, args.data_dir), args.data_dir)
-    summary = explore.summarise(dataset, args.data_dir, args.seed)
+    source = Source.asked(args.dataset, args.data_dir)
+    dataset = load_train(source)
+    summary = explore.summarise(dataset, source, args.seed)
     if args.image is not None:
         args.image.parent.mkdir(parents=True, exist_ok=True)
         explore.sample_grid(dataset, seed=args.seed).save(args.image)

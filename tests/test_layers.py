@@ -31,6 +31,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "families",
             "repeats",
             "session",
+            "study_data",
             "machine",
             "goal",
             "one_search",

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from plotly.offline import get_plotlyjs
 
-from study.data.datasets import IMAGE_SIZE, Dataset, load_train, pixel_histogram, test_counts
+from study.data.datasets import IMAGE_SIZE, Dataset, pixel_histogram, test_counts
+from study.data.source import Source
 from study.results import write_text
 
 PLOT_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
@@ -28,14 +29,9 @@ LABEL_MARGIN = 12
 MARKDOWN_OF_PLOTLY = str.maketrans({"<": "‹", ">": "›"})
 
 
-def explore(name: str, data_dir: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """Load a data set and summarise it for JSON; `seed` is recorded as the one that draws the sample grid."""
-    return summarise(load_train(name, data_dir), data_dir, seed)
-
-
-def summarise(dataset: Dataset, data_dir: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """The same for a training set already loaded."""
-    test = test_counts(dataset.name, data_dir)
+def summarise(dataset: Dataset, source: Source, seed: int = 0) -> dict[str, Any]:
+    """A training set loaded from `source`, for JSON; `seed` is recorded as the one that draws the sample grid."""
+    test = test_counts(source)
     histogram = pixel_histogram(dataset.images)
     seen = np.flatnonzero(histogram)
     share = histogram / histogram.sum()

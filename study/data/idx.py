@@ -6,8 +6,8 @@ import gzip
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from study.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
-UINT8 = 0x08
+UINT8, INT32 = 0x08, 0x0C
+_DTYPES: dict[int, np.dtype[Any]] = {UINT8: np.dtype(np.uint8), INT32: np.dtype(">i4")}
 
 # Raw bytes of the files that come with the program, by role.
 MNIST_SHA256 = {
@@ -24,46 +25,31 @@ MNIST_SHA256 = {
     "test-images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "test-labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-_FILE_STEMS = {"train": ("train",), "test": ("t10k", "test")}
 _REMEDY = "restore the file from its source or name another folder with --data-dir"
 
 
-def find_file(folder: Path, role: str) -> Path:
-    """The file of a role such as 'train-images' under the names in use: train-images-idx3-ubyte or .idx3-ubyte, each
-    also with .gz; t10k or test for the test split. DataError when it is not there."""
-    split, what = role.split("-")
-    kind = "idx3-ubyte" if what == "images" else "idx1-ubyte"
-    names = [f"{s}-{what}{dot}{kind}{gz}" for s in _FILE_STEMS[split] for dot in "-." for gz in ("", ".gz")]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    seen = "the folder does not exist" if not folder.is_dir() else f"{role} are not in it"
-    raise DataError(f"{folder}: {seen}; expected {names[0]}[.gz] there; check --data-dir")
-
-
-def read_verified(path: Path, role: str, expected_sha256: Mapping[str, str]) -> tuple[bytes, str]:
-    """The file's unpacked bytes and their sha256. DataError names file, expected and actual sha256."""
-    expected = expected_sha256.get(role)
-    raw = _unpack(path, expected)
-    actual = hashlib.sha256(raw).hexdigest()
-    if expected is not None and actual != expected:
-        other = _mnist_role(actual)
-        hint = f" (these are MNIST's {other})" if other else ""
-        raise DataError(f"{path}: sha256 of the unpacked {role} is {actual}{hint}, expected {expected}; {_REMEDY}")
+def checked_digest(raw: bytes, role: str, path: Path) -> str:
+    """sha256 of a file's unpacked bytes; DataError where they are those of another file of MNIST's."""
+    actual = _digest(raw)
     if (other := _mnist_role(actual)) not in (None, role):
         raise DataError(
             f"{path}: holds MNIST's {other} (sha256 {actual}), expected {role}, MNIST's have sha256 "
             f"{MNIST_SHA256[role]}; {_REMEDY}"
         )
-    return raw, actual
+    return actual
+
+
+def mismatch(path: Path, role: str, actual: str, expected: str) -> DataError:
+    """What is said of a file that is not the one that was recorded."""
+    return DataError(f"{path}: sha256 of the unpacked {role} is {actual}, expected {expected}; {_REMEDY}")
 
 
 def _mnist_role(sha256: str) -> str | None:
     return next((role for role, known in MNIST_SHA256.items() if known == sha256), None)
 
 
-def _unpack(path: Path, expected: str | None) -> bytes:
-    """Gzip is told by content, not by name."""
+def unpack(path: Path, expected: str | None = None) -> bytes:
+    """A file's bytes; gzip is told by content, not by name. DataError names the sha256 seen and `expected`."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -82,23 +68,40 @@ def _unpack(path: Path, expected: str | None) -> bytes:
 
 def parse(raw: bytes, ndim: int, path: Path) -> NDArray[np.uint8]:
     """The uint8 array of `ndim` dimensions in an IDX file's bytes, read-only; DataError when it is not one."""
-    magic = bytes((0, 0, UINT8, ndim))
+    return np.asarray(_parse(raw, ndim, path, UINT8), dtype=np.uint8)
+
+
+def parse_labels(raw: bytes, path: Path) -> NDArray[np.uint8]:
+    """Labels [N] in an IDX file's bytes: of one byte each, or QMNIST's table [N, 8] of int32, whose first column they
+    are."""
+    if raw[:4] != bytes((0, 0, INT32, 2)):
+        return parse(raw, 1, path)
+    first = _parse(raw, 2, path, INT32)[:, 0]
+    if first.min() < 0 or first.max() > 255:
+        raise DataError(f"{path}: labels from {first.min()} to {first.max()}, expected 0 to 255; {_REMEDY}")
+    return first.astype(np.uint8)
+
+
+def _parse(raw: bytes, ndim: int, path: Path, kind: int) -> NDArray[Any]:
+    magic, dtype = bytes((0, 0, kind, ndim)), _DTYPES[kind]
     if raw[:4] != magic:
         raise DataError(
             f"{path}: starts with {raw[:4]!r}{_looks_like(raw)}, expected the IDX magic {magic!r} (unsigned bytes, "
             f"{ndim} dimensions), sha256 {_digest(raw)}; {_REMEDY}"
         )
-    if len(raw) < 4 + 4 * ndim:
-        expected_size = f"expected an IDX header of {4 + 4 * ndim}"
+    start = 4 + 4 * ndim
+    if len(raw) < start:
+        expected_size = f"expected an IDX header of {start}"
         raise DataError(f"{path}: {len(raw)} bytes, {expected_size}, sha256 {_digest(raw)}; {_REMEDY}")
     shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", ndim, offset=4))
-    expected, actual = math.prod(shape), len(raw) - 4 - 4 * ndim
+    expected, actual = math.prod(shape) * dtype.itemsize, len(raw) - start
     if expected != actual or expected == 0:
         raise DataError(
-            f"{path}: header announces {' x '.join(map(str, shape))} = {expected} values, seen {actual}; expected as "
-            f"many as announced and at least one, sha256 {_digest(raw)}; {_REMEDY}"
+            f"{path}: header announces {' x '.join(map(str, shape))} values in {expected} bytes, seen {actual}; "
+            f"expected as many as announced and at least one, sha256 {_digest(raw)}; {_REMEDY}"
         )
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * ndim).reshape(shape)
+    values: NDArray[Any] = np.frombuffer(raw, dtype, offset=start).reshape(shape)
+    return values
 
 
 def _looks_like(raw: bytes) -> str:

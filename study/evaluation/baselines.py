@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from study.config import StudySettings
 from study.data.datasets import load_train
+from study.data.source import Source
 from study.evaluation.result import strict
 from study.evaluation.stats import wilson
 from study.evaluation.test_set import load_sealed_test
@@ -41,9 +41,7 @@ def run(
     settings: nothing is tuned. `seconds` steers how many images and iterations there are; each entry says how many.
     """
     test = load_sealed_test(files, settings)
-    dataset = settings.dataset
-    data_dir = None if dataset.data_dir is None else Path(dataset.data_dir)
-    train = load_train(dataset.name, data_dir, expected_sha256=dataset.sha256)
+    train = load_train(Source.recorded(settings.dataset))
     x, y = _pixels(train.images), train.labels.numpy()
     x_test, y_test = _pixels(test.images), test.labels.numpy()
     entries = [

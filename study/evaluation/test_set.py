@@ -21,6 +21,7 @@ from torch import nn
 from study.config import StudySettings
 from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
+from study.data.source import Source
 from study.errors import ResultsError
 from study.evaluation.seal import Opening, count_openings, now, read_openings, run_hashes, write_openings
 from study.models import build
@@ -183,9 +184,7 @@ def _complete(path: Path, runs: Sequence[str]) -> bool:
 
 
 def _load_test(settings: StudySettings) -> Dataset:
-    dataset = settings.dataset
-    data_dir = None if dataset.data_dir is None else Path(dataset.data_dir)
-    return load_test(dataset.name, data_dir=data_dir, expected_sha256=dataset.sha256)
+    return load_test(Source.recorded(settings.dataset))
 
 
 def load_sealed_test(files: StudyFiles, settings: StudySettings) -> Dataset:

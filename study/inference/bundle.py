@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from study.config import Frozen, explain
+from study.config import DataPlace, Frozen, explain
 from study.errors import ConfigError, ModelFileError, StudyError
 from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
 from study.inference.card import model_card
@@ -53,6 +53,15 @@ class Description(Frozen):
     abstention: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str
     second_reader_sha256: str | None = None
+
+    def trained_on(self) -> DataPlace:
+        """The data set that the model's file names; ModelFileError where it does so in another form."""
+        about = (self.model_extra or {}).get("dataset") or {"name": "mnist"}
+        try:
+            return DataPlace.model_validate({key: about[key] for key in DataPlace.model_fields if key in about})
+        except (ValidationError, TypeError) as error:
+            cause = explain(error) if isinstance(error, ValidationError) else _line(error)
+            raise ModelFileError(f"{DESCRIPTION}: dataset: {cause}; {_AGAIN}") from None
 
 
 @dataclass(frozen=True)

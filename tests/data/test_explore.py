@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from study.data import datasets, explore
+from study.data.source import Source
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -22,12 +23,12 @@ def dataset():
 @pytest.fixture
 def counted(monkeypatch):
     counts = datasets.SplitCounts(("0", "1", "2"), (5, 6, 7), {"test-labels": "cd" * 32})
-    monkeypatch.setattr(explore, "test_counts", lambda name, data_dir: counts)
+    monkeypatch.setattr(explore, "test_counts", lambda source: counts)
 
 
 @pytest.fixture
 def summary(dataset, counted):
-    return explore.summarise(dataset)
+    return explore.summarise(dataset, Source.asked("mnist"))
 
 
 def test_summary_counts_classes_of_both_splits(summary):
@@ -48,11 +49,6 @@ def test_summary_finds_the_repeated_image(summary):
 
 def test_summary_is_json(summary):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-
-
-def test_explore_loads_by_name(monkeypatch, dataset, counted):
-    monkeypatch.setattr(explore, "load_train", lambda name, data_dir: dataset)
-    assert explore.explore("mine", seed=4)["seed"] == 4
 
 
 def test_class_means_by_hand(dataset):

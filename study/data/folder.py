@@ -1,0 +1,180 @@
+"""A folder's files as a split: IDX under the names in use, or a known data set's own names and forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.data import drop_ins, idx
+from study.data.classes import read_class_names
+from study.data.raw import RawSplit, content_sha256
+from study.data.source import DATASETS, KNOWN, Source, Split
+from study.errors import DataError
+
+Labels = NDArray[np.uint8]
+_STEMS = {"train": ("train",), "test": ("t10k", "test")}
+_USPS = {"train": "usps.bz2", "test": "usps.t.bz2"}
+
+
+def read_folder(source: Source, split: Split) -> RawSplit:
+    """DataError names the file that is missing, or is not what it should be."""
+    assert source.folder is not None
+    if (usps := _usps_file(source, split)) is not None:
+        return _read_usps(source, split, usps)
+    labels, classes, label_digest = _read_labels(source, split)
+    role = f"{split}-images"
+    path = find_file(source, role)
+    raw, digest = _unpacked(source, role, path)
+    images = torch.from_numpy(idx.parse(raw, 3, path).copy())
+    if source.transposed:
+        images = images.transpose(1, 2).contiguous()
+    digest = _to_record(source, role, path, digest, images)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{path}: {len(images)} images, but {split}-labels hold {len(labels)}; expected equal counts; sha256 of "
+            f"the images is {digest}; check that both files belong together"
+        )
+    return RawSplit(images, torch.from_numpy(labels), classes, {f"{split}-labels": label_digest, role: digest})
+
+
+def has_split(source: Source, split: Split) -> bool:
+    """Whether both files of the split are there; what is in them is not looked at."""
+    assert source.folder is not None
+    if _usps_file(source, split) is not None:
+        return True
+    return all(_candidates(source, f"{split}-{what}") for what in ("images", "labels"))
+
+
+# --- where the files are -------------------------------------------------------------------------------------------
+
+
+def find_file(source: Source, role: str) -> Path:
+    """The file of a role such as 'train-images': train-images-idx3-ubyte or .idx3-ubyte, each also with .gz; t10k or
+    test for the test split; a known data set's own names before these. DataError when it is not there."""
+    assert source.folder is not None
+    if found := _candidates(source, role):
+        return found[0]
+    seen = "the folder does not exist" if not source.folder.is_dir() else f"{role} are not in it"
+    raise DataError(f"{source.folder}: {seen}; expected {_names(source, role)[0]}[.gz] there; {_advice(source)}")
+
+
+def _candidates(source: Source, role: str) -> list[Path]:
+    assert source.folder is not None
+    places = [source.folder]
+    if source.known is not None:  # where torchvision keeps them
+        places.append(source.folder / source.known.class_name / "raw")
+    return [place / name for place in places for name in _names(source, role) if (place / name).is_file()]
+
+
+def _names(source: Source, role: str) -> list[str]:
+    split, what = role.split("-")
+    kinds = ["idx3-ubyte"] if what == "images" else ["idx1-ubyte"]
+    if what == "labels" and source.known == DATASETS["qmnist"]:
+        kinds = ["idx2-int", *kinds]
+    prefixes = dict.fromkeys((source.known.prefix if source.known else "", ""))
+    return [
+        f"{prefix}{stem}-{what}{dot}{kind}{gz}"
+        for prefix in prefixes
+        for stem in (_STEMS[split][::-1] if prefix else _STEMS[split])
+        for kind in kinds
+        for dot in "-."
+        for gz in ("", ".gz")
+    ]
+
+
+def _advice(source: Source) -> str:
+    """What to do about a file that is not there: a known data set's names are seen by --dataset alone."""
+    assert source.folder is not None
+    for name, known in KNOWN.items():
+        there = known.prefix and next(iter(sorted(source.folder.glob(f"{known.prefix}*-images*"))), None)
+        if there and known != source.known:
+            return f"{there.name} is there: if this is that data set, say so with --dataset {name}"
+    if source.known != DATASETS["usps"] and any((source.folder / name).is_file() for name in _USPS.values()):
+        return "USPS's files are there: if this is that data set, say so with --dataset usps"
+    return "check --data-dir"
+
+
+def _usps_file(source: Source, split: Split) -> Path | None:
+    assert source.folder is not None
+    path = source.folder / _USPS[split]
+    return path if source.known == DATASETS["usps"] and path.is_file() else None
+
+
+def _read_usps(source: Source, split: Split, path: Path) -> RawSplit:
+    raw = drop_ins.read_usps(source, split, path)
+    for role, digest in raw.sha256.items():
+        _check(source, role, path, (digest,))
+    return raw
+
+
+# --- labels and digests --------------------------------------------------------------------------------------------
+
+
+def _read_labels(source: Source, split: Split) -> tuple[NDArray[np.int64], tuple[str, ...], str]:
+    """Labels from 0 on [N], class names, sha256; the training labels say which classes there are."""
+    train, digest, path = _label_file(source, "train")
+    first, last = int(train.min()), int(train.max())
+    missing = sorted(set(range(first, last + 1)) - set(np.unique(train).tolist()))
+    if first > 1 or last == first or missing:
+        raise DataError(
+            f"{path}: labels run from {first} to {last}, without {missing[:3]}; expected at least two classes, "
+            f"numbered from 0 or 1 without a gap; sha256 {digest}; check the file"
+        )
+    labels = tuple(str(label) for label in range(first, last + 1))
+    classes = source.classes or _names_of_classes(source, path.parent, labels)
+    if split == "train":
+        return train.astype(np.int64) - first, classes, digest
+    test, digest, path = _label_file(source, "test")
+    wrong = test[(test < first) | (test > last)]
+    if wrong.size:
+        raise DataError(
+            f"{path}: label {wrong[0]} seen, expected {first} to {last} as in train-labels; sha256 {digest}"
+        )
+    return test.astype(np.int64) - first, classes, digest
+
+
+def _names_of_classes(source: Source, folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """From classes.txt beside the files, or as a known data set has them, or the labels."""
+    named = read_class_names(folder, labels)
+    published = None if named else drop_ins.class_names(source)
+    return named or (published if published and len(published) == len(labels) else labels)
+
+
+def _label_file(source: Source, split: Split) -> tuple[Labels, str, Path]:
+    role = f"{split}-labels"
+    path = find_file(source, role)
+    raw, digest = _unpacked(source, role, path)
+    labels = idx.parse_labels(raw, path)
+    return labels, _to_record(source, role, path, digest, torch.from_numpy(labels.copy())), path
+
+
+def _unpacked(source: Source, role: str, path: Path) -> tuple[bytes, str]:
+    """The file's bytes and their sha256, which is the one that was recorded."""
+    raw = idx.unpack(path, source.sha256.get(role))
+    digest = idx.checked_digest(raw, role, path)
+    if not _has_own_form(source):
+        _check(source, role, path, (digest,))
+    return raw, digest
+
+
+def _has_own_form(source: Source) -> bool:
+    return source.known is not None and source.known != DATASETS["mnist"]
+
+
+def _to_record(source: Source, role: str, path: Path, digest: str, values: torch.Tensor) -> str:
+    """Of a known data set the digest of the values, the same for a folder and a download; what earlier versions
+    recorded, that of the file's bytes, holds, too."""
+    if not _has_own_form(source):
+        return digest
+    content = content_sha256(values)
+    _check(source, role, path, (content, digest))
+    return content
+
+
+def _check(source: Source, role: str, path: Path, digests: tuple[str, ...]) -> None:
+    expected = source.sha256.get(role)
+    if expected is not None and expected not in digests:
+        raise idx.mismatch(path, role, digests[-1], expected)
