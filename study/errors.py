@@ -16,7 +16,7 @@ StudyError                  exit status 1; the message is one line: file, value 
 └── OutputError             results cannot be written to standard output
     └── ReaderLeftError     nobody reads it any more: nothing is said
 
-Interrupted                 SIGHUP, SIGINT or SIGTERM; exit status 128 + signal number
+Interrupted                 SIGHUP, SIGINT, SIGTERM or a batch system's notice; exit status 128 + signal number
 """
 
 import signal

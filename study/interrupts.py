@@ -1,4 +1,4 @@
-"""SIGHUP, SIGINT and SIGTERM as one exception, held back while something is being written."""
+"""The signals that ask a command to end as one exception, held back while something is being written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from types import FrameType
 
 from study.errors import Interrupted
 
-_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+# What a batch system sends some time before it kills: Slurm SIGUSR1 where it is asked to, Grid Engine (-notify) and LSF
+# SIGUSR2; and SIGXCPU, every second, where the CPU time is used up.
+_NOTICES = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, *_NOTICES)
+# Of these the workers hear nothing: they reach all processes of a command, and only the driver reacts to them.
+FOR_THE_DRIVER = (signal.SIGHUP, signal.SIGINT, *_NOTICES)
 _shields = 0
 _pending: int | None = None
 _raised = False
@@ -20,6 +25,8 @@ _raised = False
 def _handle(signum: int, _frame: FrameType | None) -> None:
     global _pending, _raised
     if requested():
+        if signum in _NOTICES:  # nobody is impatient, and the time is for what is being written
+            return
         # The second signal: the user does not want to wait. Workers end by themselves when their driver is gone.
         os._exit(128 + signum)
     if _shields:
@@ -42,8 +49,9 @@ def catching_signals() -> Iterator[None]:
         yield
         return
     _pending, _raised = None, False
-    # Under nohup a hang-up is ignored from the start, and stays so.
-    taken = [s for s in _SIGNALS if s != signal.SIGHUP or signal.getsignal(s) != signal.SIG_IGN]
+    # Under nohup a hang-up is ignored from the start, and stays so; likewise a notice that a job script ignores.
+    stay = {s for s in (signal.SIGHUP, *_NOTICES) if signal.getsignal(s) == signal.SIG_IGN}
+    taken = [s for s in _SIGNALS if s not in stay]
     previous = {signum: signal.signal(signum, _handle) for signum in taken}
     try:
         yield

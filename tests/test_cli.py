@@ -1,6 +1,8 @@
 """The verbs as a user meets them, on a small slice of real digits."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -12,8 +14,10 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -331,7 +335,7 @@ def test_one_family_alone_is_evaluated_only_if_that_is_said_once(
     assert len(read_json(files.seal)["openings"]) == 1
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_ends_the_command_soon_and_the_same_command_finishes_the_study(
     work: dict[str, Path], signum: signal.Signals
 ) -> None:
@@ -344,13 +348,40 @@ def test_a_signal_ends_the_command_soon_and_the_same_command_finishes_the_study(
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signum)
+    whole = psutil.Process(process.pid)  # a terminal and a batch system signal all processes of a command
+    for one in [whole, *whole.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(signum)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 128 + signum
     assert "continue with: study search" in err
+    assert "Traceback" not in err
     assert study(*words, "--quiet") == 0
     counted = [r for r in read_jsonl(trials) if r["counted"]]
     assert [sum(r["family"] == family for r in counted) for family in ("mlp", "cnn")] == [4, 4]
+
+
+def test_a_study_on_a_disk_without_locks_continues_from_a_copy_on_another(
+    work: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lustre = shutil.copytree(work["results"], tmp_path / "lustre")
+    lock = fcntl.flock
+
+    def flock(stream: IO[str], operation: int) -> None:
+        if Path(stream.name).is_relative_to(lustre):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        lock(stream, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    words = ["run", *_flags(work), "--n-trials", "2", "--name", "done", "--results"]
+    assert study("status", "--results", lustre, "--name", "done") == 0
+    capsys.readouterr()
+    assert study(*words, lustre) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "cannot lock files" in err
+    shutil.copytree(lustre / "done", tmp_path / "local" / "done")
+    assert study(*words, tmp_path / "local") == 0
 
 
 def test_a_second_command_on_the_same_study_is_refused(

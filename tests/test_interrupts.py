@@ -12,8 +12,10 @@ import pytest
 from study.errors import Interrupted
 from study.interrupts import catching_signals, requested, shielded
 
+NOTICES = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU]  # of batch systems
 
-@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, *NOTICES])
 def test_a_signal_becomes_an_exception_with_its_exit_status(signum: signal.Signals) -> None:
     with pytest.raises(Interrupted) as caught, catching_signals():
         os.kill(os.getpid(), signum)
@@ -28,10 +30,11 @@ def test_no_library_that_suppresses_its_own_errors_swallows_a_signal() -> None:
 
 
 def test_handlers_are_put_back() -> None:
-    before = [signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)]
+    signals = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, *NOTICES]
+    before = [signal.getsignal(s) for s in signals]
     with catching_signals():
         assert signal.getsignal(signal.SIGTERM) != before[2]
-    assert [signal.getsignal(s) for s in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(s) for s in signals] == before
 
 
 def test_a_shield_holds_the_signal_back_until_the_outermost_ends() -> None:
@@ -110,13 +113,33 @@ def test_a_signal_is_forgotten_with_the_command_that_it_ended() -> None:
     assert not requested()
 
 
-def test_a_hang_up_stays_ignored_under_nohup() -> None:
+def test_what_is_ignored_from_the_start_stays_so() -> None:
+    """Under nohup, or by a job script's trap."""
     script = """
 import os, signal
 from study.interrupts import catching_signals
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
+ignored = (signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
+for signum in ignored:
+    signal.signal(signum, signal.SIG_IGN)
 with catching_signals():
-    os.kill(os.getpid(), signal.SIGHUP)
+    for signum in ignored:
+        os.kill(os.getpid(), signum)
 raise SystemExit(7)
 """
     assert _run(script) == 7
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_notice_that_is_repeated_cuts_nothing_short(first: signal.Signals) -> None:
+    """SIGXCPU comes every second, and while the first signal is held back as well."""
+    done = []
+    with pytest.raises(Interrupted) as caught, catching_signals():  # noqa: PT012
+        try:
+            with shielded():
+                for signum in (first, *NOTICES):
+                    os.kill(os.getpid(), signum)
+                done.append("written")
+        finally:
+            os.kill(os.getpid(), signal.SIGXCPU)
+            done.append("ended")
+    assert (caught.value.signum, done) == (first, ["written", "ended"])

@@ -11,9 +11,10 @@ import shutil
 import signal
 
 from study.execution.processes import SOCKET_FOLDER
+from study.interrupts import FOR_THE_DRIVER
 
-# Ctrl-C and a hang-up reach the whole process group; only the driver reacts to them.
-for _signal in (signal.SIGINT, signal.SIGHUP):
+# They reach the whole process group.
+for _signal in FOR_THE_DRIVER:
     signal.signal(_signal, signal.SIG_IGN)
 
 _server = os.getpid()

@@ -18,6 +18,7 @@ import torch
 
 from study.errors import StudyError
 from study.execution.jobs import Job
+from study.interrupts import FOR_THE_DRIVER
 from study.models import build, flops_per_image, parameter_count
 from study.results import RunFiles
 from study.streams import steady_errors
@@ -182,10 +183,10 @@ def worker_process(
     threads: int,
     environment: dict[str, str],
 ) -> None:
-    """Entry point of a worker process. Ctrl-C reaches the whole process group, so only the driver reacts to it."""
+    """Entry point of a worker process. Ctrl-C reaches the whole process group, and only the driver reacts to it."""
     os.environ.update(environment)  # before the first look at a GPU
     steady_errors()
-    for ignored in (signal.SIGINT, signal.SIGHUP):
+    for ignored in FOR_THE_DRIVER:
         signal.signal(ignored, signal.SIG_IGN)
     # What was there before the fork is no garbage: looking at it would copy the pages that workers share.
     gc.freeze()
