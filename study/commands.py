@@ -82,6 +82,10 @@ def _dashboard_command(args: argparse.Namespace, files: StudyFiles) -> str:
 
 
 def run(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.request import check_port
+
+    if args.dashboard:
+        check_port(args.port)
     files = None
     with _stages(args, command, started) as stages:
         files = stages.session.files

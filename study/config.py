@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from study.errors import ResultsError, UsageError
-from study.results import write_text
+from study.results import read_text, write_text
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
@@ -125,7 +125,7 @@ def save_settings(settings: StudySettings, path: Path) -> None:
 def load_settings(path: Path) -> StudySettings:
     """Read `study.toml`; ResultsError names the file and the first key that is wrong."""
     try:
-        return StudySettings.model_validate(tomllib.loads(path.read_text()))
+        return StudySettings.model_validate(tomllib.loads(read_text(path)))
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing: there is no study here; start one with `study run`") from None
     except ValidationError as error:

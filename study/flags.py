@@ -32,6 +32,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a port from 1 to 65535")
+    return int(text)
+
+
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a whole number from 0 to 2^32 - 1")
@@ -136,7 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
     run.add_argument("--dashboard", action="store_true", help="start the dashboard along")
-    run.add_argument("--port", type=_count, default=8080, help="the dashboard's port (default: 8080)")
+    run.add_argument("--port", type=_port, default=8080, help="the dashboard's port (default: 8080)")
     for name, text in (
         ("search", "search every family for good configurations"),
         ("retrain", "train candidates under fresh seeds, and the finalists on train + validation"),
@@ -178,7 +184,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_study(dashboard)
     dashboard.add_argument("--storage", metavar="URL")
     dashboard.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
-    dashboard.add_argument("--port", type=_count, default=8080, help="default: 8080")
+    dashboard.add_argument("--port", type=_port, default=8080, help="default: 8080")
     dashboard.add_argument("--write", action="store_true", help="allow changes, when no search holds the study")
     _add_output(dashboard)
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from study.config import PrunerName, SamplerName, StudySettings, load_settings
+from study.errors import UsageError
 from study.families import check_comparison, check_searched, choose_families
 from study.results import StudyFiles, check_study_name, default_name
 from study.space import SearchSpace
+
+
+def check_port(port: int) -> None:
+    """UsageError for a port of this machine that a dashboard could not have: one that is in use, or the system's."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageError(
+                f"http://127.0.0.1:{port} cannot be served ({error.strerror}); choose another --port"
+            ) from None
 
 
 @dataclass(frozen=True)

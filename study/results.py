@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -186,16 +187,15 @@ class RunFiles:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success flush it to the disk and rename it into place."""
+    """Yield a path beside `path` to write to; on success flush it to the disk and rename it into place. Who may read
+    and write the file is for the user's umask to say, as with any other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    part.touch(mode=0o666, exist_ok=False)
     try:
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
-        part.chmod(0o644)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -210,6 +210,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_text(path: Path) -> str:
+    """A file's text, which is UTF-8 whatever the locale; without the mark that some editors put at its start."""
+    return path.read_text(encoding="utf-8-sig")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Strict JSON: a non-finite number is an error of the program, never a token that browsers refuse."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -217,7 +222,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_text(path))
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing; run the stage that writes it, or `study run`") from None
     except (ValueError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from study.errors import SpaceError
+from study.results import read_text
 from study.space_grammar import (
     Config,
     Parameter,
@@ -54,7 +55,7 @@ class Trial(Protocol):
 def load_space(path: Path) -> SearchSpace:
     """Read and check a search-space file; SpaceError names file, key, value seen and rule."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SpaceError(f"{path}: cannot read this search space ({reason}); expected a TOML file") from None

@@ -273,6 +273,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ["examine", "--ablation", "5"],
         ["run", "--n-trials", "0"],
         ["run", "--n-trials", "٥"],
+        ["run", "--port", "0"],
+        ["dashboard", "--port", "99999"],
         ["fly"],
         ["run", "--seed", "-1"],
     ],
@@ -392,6 +394,19 @@ def test_a_second_command_on_the_same_study_is_refused(
     with StudyLock(StudyFiles(work["results"] / "done")):
         assert study("run", *_flags(work), "--name", "done") == 1
     assert f"in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_a_port_that_is_in_use_is_said_before_any_work(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert study("run", *_flags(work), "--name", "unwatched", "--dashboard", "--port", port) == 2
+    err = capsys.readouterr().err
+    assert err == f"study: http://127.0.0.1:{port} cannot be served (Address already in use); choose another --port\n"
+    assert not (work["results"] / "unwatched").exists()
 
 
 def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path]) -> None:

@@ -109,6 +109,15 @@ def test_a_missing_key_is_named(make_settings: Callable[..., StudySettings], tmp
         load_settings(tmp_path / "study.toml")
 
 
+def test_settings_that_an_editor_marked_as_utf_8_are_read(
+    make_settings: Callable[..., StudySettings], tmp_path: Path
+) -> None:
+    save_settings(make_settings(), tmp_path / "study.toml")
+    text = (tmp_path / "study.toml").read_text(encoding="utf-8")
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8-sig")
+    assert load_settings(tmp_path / "study.toml") == make_settings()
+
+
 def test_a_file_that_is_missing_or_no_toml(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="there is no study here"):
         load_settings(tmp_path / "study.toml")

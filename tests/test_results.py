@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -106,9 +107,20 @@ def test_a_kill_between_write_and_rename_keeps_the_previous_file(tmp_path: Path)
     assert read_json(path) == {"value": 1}
 
 
-def test_written_files_can_be_read_by_others(tmp_path: Path) -> None:
-    write_text(tmp_path / "a", "text")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_who_may_read_and_write_a_file_is_for_the_umask_to_say(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a", "text")
+        append_jsonl(tmp_path / "b", {"x": 1})
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.iterdir())] == [mode, mode]
+
+
+def test_the_mark_that_some_editors_put_before_utf_8_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"name": "é"}', encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json") == {"name": "é"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

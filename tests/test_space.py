@@ -244,6 +244,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         space.load_space(tmp_path / "latin.toml")
 
 
+def test_a_file_that_an_editor_marked_as_utf_8_is_read(tmp_path):
+    (tmp_path / "mlp.toml").write_text(TEXT, encoding="utf-8-sig")
+    loaded = space.load_space(tmp_path / "mlp.toml")
+    assert loaded.text == TEXT  # which the study keeps and reads again
+
+
 def test_a_key_that_the_family_does_not_know_is_refused():
     parsed = family("droput = 0.1")
     with pytest.raises(SpaceError, match="key 'droput': unknown to family 'mlp': expected one of depth, dropout"):

@@ -25,7 +25,7 @@ from study.data.source import Source
 from study.errors import ResultsError
 from study.evaluation.seal import Opening, count_openings, now, read_openings, run_hashes, write_openings
 from study.models import build
-from study.results import RunFiles, StudyFiles, write_npz
+from study.results import RunFiles, StudyFiles, read_text, write_npz
 from study.training.metrics import log_softmax
 
 __all__ = [
@@ -63,7 +63,7 @@ class RunMeta:
 def read_meta(run: RunFiles) -> RunMeta:
     """ResultsError names the file and what it lacks."""
     try:
-        content = tomllib.loads(run.config.read_text())
+        content = tomllib.loads(read_text(run.config))
         fields = {field.name for field in dataclasses.fields(RunMeta)} - {"name", "config"}
         return RunMeta(
             name=run.root.name, config=content["config"], **{key: content["run"][key] for key in sorted(fields)}

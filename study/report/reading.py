@@ -18,7 +18,7 @@ from study.config import StudySettings, load_settings
 from study.errors import ResultsError
 from study.evaluation.replications import choose_over_searches
 from study.evaluation.temperature import carried_temperature
-from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl
+from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl, read_text
 
 Array = NDArray[Any]
 Record = dict[str, Any]
@@ -218,7 +218,7 @@ def _predictions(path: Path) -> tuple[Array | None, dict[str, Array], list[str]]
 
 def _read_run(name: str, run: RunFiles) -> Run:
     try:
-        settings = tomllib.loads(run.config.read_text())
+        settings = tomllib.loads(read_text(run.config))
         about, config = dict(settings["run"]), dict(settings["config"])
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise ResultsError(
@@ -232,7 +232,7 @@ def _read_run(name: str, run: RunFiles) -> Run:
 def _history(path: Path) -> list[dict[str, float | None]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8") as stream:
         return [{key: _number(cell) for key, cell in row.items() if key} for row in csv.DictReader(stream)]
 
 

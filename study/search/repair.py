@@ -14,7 +14,7 @@ from study.config import StudySettings
 from study.errors import ResultsError
 from study.results import StudyFiles, replacing
 from study.search.records import compare_all, trial_of
-from study.search.storage import open_storage, open_study, own_database, transaction
+from study.search.storage import open_storage, open_study, own_database, sqlite_url, transaction
 from study.search.tables import insert_trial
 
 _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite applies a journal that it finds beside a file, whosever it was
@@ -31,7 +31,7 @@ def rebuild_database(files: StudyFiles, settings: StudySettings, records: list[d
     """
     positions = {family: _study_attributes(files, f"{settings.name}/{family}") for family in settings.families}
     with replacing(files.database) as part:
-        storage = open_storage(f"sqlite:///{part}")
+        storage = open_storage(sqlite_url(part))
         try:
             for family in settings.families:
                 ours = {record["number"]: trial_of(record) for record in records if record["family"] == family}

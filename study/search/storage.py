@@ -33,7 +33,12 @@ def storage_url(files: StudyFiles, url: str | None) -> str:
 
 
 def own_database(files: StudyFiles) -> str:
-    return f"sqlite:///{files.database.resolve()}"
+    return sqlite_url(files.database)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file, with the signs of its path that mean something in a URL escaped."""
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string(hide_password=False)
 
 
 def hide_password(url: str) -> str:
@@ -59,9 +64,22 @@ def _secret_keys(url: URL) -> list[str]:
 
 def _parse(url: str) -> URL:
     try:
-        return sqlalchemy.make_url(url)
+        parsed = sqlalchemy.make_url(url)
     except (SQLAlchemyError, ValueError):
         raise UsageError("storage URL cannot be read: expected sqlite:///FILE or postgresql+psycopg://...") from None
+    if parsed.get_backend_name() == "sqlite" and _has_no_options(url):
+        raise UsageError(
+            f"storage URL {hide_password(url)}: what follows its question mark is no option; "
+            "write %3F for a question mark in a path"
+        )
+    return parsed
+
+
+def _has_no_options(url: str) -> bool:
+    """Whether a question mark stands in the URL that begins no options, but belongs to a path."""
+    _, mark, options = url.partition("?")
+    names = [option.partition("=") for option in options.split("&")]
+    return bool(mark) and any("/" in name or not equals for name, equals, _ in names)
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -104,7 +122,7 @@ def _create_whole(url: URL) -> None:
         return
     if not path.exists() or path.stat().st_size == 0:
         with replacing(path) as part:
-            RDBStorage(f"sqlite:///{part}").engine.dispose()
+            RDBStorage(sqlite_url(part)).engine.dispose()
 
 
 def _where_from(url: URL) -> str:

@@ -12,7 +12,7 @@ from bench import PowerFailure, power_until
 from optuna.storages import RDBStorage
 
 from study.config import StudySettings, save_settings
-from study.errors import ResultsError, StudyError
+from study.errors import ResultsError, StudyError, UsageError
 from study.results import StudyFiles
 from study.search.storage import (
     hide_password,
@@ -76,6 +76,26 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("not a database, though long enough to look like one" * 100)
     with pytest.raises(ResultsError, match="cannot be opened"):
         open_storage(f"sqlite:///{tmp_path}/study.db")
+
+
+@pytest.mark.parametrize("name", ["what?", "a#1", "100%", "%20", "{x}", "a b", "ü ✓", "a&b=c;d"])
+def test_a_database_lies_in_the_study_s_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    files = StudyFiles(tmp_path / name / "tiny")
+    files.root.mkdir(parents=True)
+    for url in (storage_url(files, None), without_password(storage_url(files, None))):
+        storage = open_storage(url)
+        optuna.create_study(study_name=f"{len(optuna.get_all_study_names(storage))}", storage=storage)
+    assert optuna.get_all_study_names(storage) == ["0", "1"]
+    storage.engine.dispose()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [files.database]
+
+
+def test_a_question_mark_in_a_given_url_is_asked_for_in_its_escaped_form(tmp_path: Path) -> None:
+    (tmp_path / "what?").mkdir()
+    with pytest.raises(UsageError, match="write %3F for a question mark"):
+        open_storage(f"sqlite:///{tmp_path}/what?/study.db")
+    open_storage(f"sqlite:///{tmp_path}/what%3F/study.db").engine.dispose()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "what?" / "study.db"]
 
 
 def test_a_crash_while_a_database_is_made_leaves_none(tmp_path: Path) -> None:
