@@ -168,21 +168,3 @@ def _mean_macro_f1(counts: NDArray[Any], cells: NDArray[Any], n_classes: int) ->
         f1 = np.divide(2 * hits, both, out=np.zeros(hits.shape), where=both > 0)
         total += f1.mean(axis=1)
     return np.asarray(total / len(cells))
-
-
-def bootstrap_ece(bins: NDArray[Any], residual: NDArray[Any], resamples: int = 1000, seed: int = 0) -> Bootstrap:
-    """ECE from each image's bin [N] and residual (correct − confidence) [N], with its interval over images.
-
-    Resamples are drawn in batches of 100 so that memory stays at 100 x N. Resampling adds noise to every bin, which
-    an absolute value cannot average out; the interval is therefore reflected about the estimate (basic bootstrap).
-    """
-    n = len(residual)
-    membership = np.zeros((n, int(bins.max()) + 1))
-    membership[np.arange(n), bins] = residual
-    estimate = float(np.abs(membership.sum(axis=0)).sum() / n)
-    rng, values = np.random.default_rng(seed), []
-    for start in range(0, resamples, _BATCH):
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(_BATCH, resamples - start))
-        values.append(np.abs(counts @ membership).sum(axis=1) / n)
-    low, high = _percentiles(np.concatenate(values))
-    return Bootstrap(estimate, (max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)))

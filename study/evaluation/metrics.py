@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.evaluation.result import Result
-from study.evaluation.stats import clopper_pearson, wilson
+from study.evaluation.stats import wilson
 from study.training.metrics import accuracy, fit_temperature, log_softmax, nll, softmax
 
 __all__ = [
-    "Abstention",
     "Calibration",
     "NoiseFloor",
     "PerClass",
@@ -37,7 +36,6 @@ __all__ = [
     "per_class",
     "risk_coverage",
     "softmax",
-    "threshold_for_risk",
 ]
 
 BINS = 15
@@ -228,32 +226,3 @@ def risk_coverage(confidence: NDArray[Any], correct: NDArray[Any]) -> RiskCovera
     coverage, risk = answered / len(confidence), wrong / answered
     area = float((risk * np.diff(coverage, prepend=0)).sum())
     return RiskCoverage(tuple(threshold.tolist()), tuple(coverage.tolist()), tuple(risk.tolist()), area)
-
-
-@dataclass(frozen=True)
-class Abstention(Result):
-    """Answer when confidence >= threshold. `risk` is the observed share of wrong answers, `upper` its bound."""
-
-    threshold: float
-    coverage: float
-    answered: int
-    wrong: int
-    risk: float
-    upper: float
-
-
-def threshold_for_risk(
-    confidence: NDArray[Any], correct: NDArray[Any], risk: float = 0.001, level: float = 0.95
-) -> Abstention | None:
-    """The lowest threshold at which the one-sided upper Clopper–Pearson bound of the error among answered images is at
-    most `risk`; None if there is none (about 3,000 images answered without an error are needed for 0.001).
-
-    One of many thresholds is chosen on the same images, so the bound is somewhat optimistic."""
-    threshold, answered, wrong = _by_threshold(confidence, correct)
-    promising = np.flatnonzero(wrong <= risk * answered)
-    for index in promising[::-1]:
-        n, errors = int(answered[index]), int(wrong[index])
-        upper = clopper_pearson(errors, n, 2 * level - 1)[1]
-        if upper <= risk:
-            return Abstention(float(threshold[index]), n / len(confidence), n, errors, errors / n, upper)
-    return None

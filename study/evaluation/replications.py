@@ -1,20 +1,16 @@
-"""Comparisons over independent searches and over data sets, and Holm's adjustment. Pure functions."""
+"""Comparisons over independent searches, and Holm's adjustment. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from study.errors import ResultsError
 from study.evaluation.intervals import Interval, degrees_of_freedom, t_interval, two_sided, unmatched_difference
 from study.evaluation.result import Result
-
-MIN_DATASETS = 6
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -129,53 +125,3 @@ def choose_over_searches(finalists: Sequence[Mapping[str, Any]]) -> Choice:
     winner = max(scores, key=standing)
     _, _, search, run = max(scores[winner])
     return Choice(winner, -search, run)
-
-
-@dataclass(frozen=True)
-class DatasetsComparison(Result):
-    """Two families over several data sets. p-values are None below six data sets: a table then, no test."""
-
-    a: str
-    b: str
-    n: int
-    wins_a: int
-    ties: int
-    median_difference: float
-    p_value: float | None
-    holm_p: float | None
-
-
-def compare_on_datasets(accuracies: Mapping[str, Sequence[float]]) -> list[DatasetsComparison]:
-    """Family -> one accuracy per data set, in the same order. Wilcoxon's signed-rank test of each pair of families,
-    Holm over the pairs (Demšar 2006), from six data sets on."""
-    if len({len(values) for values in accuracies.values()}) > 1:
-        raise ValueError("families have different numbers of data sets; expected one accuracy each per data set")
-    pairs = list(combinations(accuracies, 2))
-    differences = {(a, b): np.subtract(accuracies[a], accuracies[b]) for a, b in pairs}
-    p_values = [_signed_rank(differences[pair]) for pair in pairs]
-    tested = [p for p in p_values if p is not None]
-    adjusted: Sequence[float | None] = holm(tested) if tested else [None] * len(pairs)
-    return [
-        DatasetsComparison(
-            a=a,
-            b=b,
-            n=len(differences[a, b]),
-            wins_a=int((differences[a, b] > 0).sum()),
-            ties=int((differences[a, b] == 0).sum()),
-            median_difference=float(np.median(differences[a, b])),
-            p_value=p,
-            holm_p=p_holm,
-        )
-        for (a, b), p, p_holm in zip(pairs, p_values, adjusted, strict=True)
-    ]
-
-
-def _signed_rank(differences: NDArray[Any]) -> float | None:
-    if len(differences) < MIN_DATASETS:
-        return None
-    if not differences.any():
-        return 1.0
-    from scipy.stats import wilcoxon
-
-    # Zeros keep their ranks, split between the sides (Pratt 1959): dropping them would test a smaller question.
-    return float(wilcoxon(differences, zero_method="zsplit", method="auto").pvalue)

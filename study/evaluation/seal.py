@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,17 +115,3 @@ def _as_entry(opening: Opening) -> dict[str, Any]:
     if not entry["resumed"]:
         del entry["resumed"]
     return entry
-
-
-def count_openings(results_root: Path, test_sha256: Mapping[str, str] | None = None) -> int:
-    """Openings by all studies in a results folder; with digests, only those of that test split. A seal that cannot be
-    read counts as one: it was written because somebody was about to look."""
-    return sum(_count(path, test_sha256) for path in sorted(results_root.glob("*/test/seal.json")))
-
-
-def _count(path: Path, test_sha256: Mapping[str, str] | None) -> int:
-    try:
-        openings = read_openings(path)
-    except ResultsError:
-        return 1
-    return sum(test_sha256 is None or opening.test_sha256 == dict(test_sha256) for opening in openings)

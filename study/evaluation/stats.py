@@ -17,7 +17,6 @@ from study.evaluation.estimators import (
     Optimism,
     ProbabilityBetter,
     best_so_far,
-    bootstrap_ece,
     bootstrap_macro_f1,
     expected_max,
     optimism,
@@ -41,13 +40,10 @@ from study.evaluation.over_seeds import (
     family_halves,
 )
 from study.evaluation.replications import (
-    MIN_DATASETS,
     Choice,
-    DatasetsComparison,
     Spread,
     Welch,
     choose_over_searches,
-    compare_on_datasets,
     compare_searches,
     holm,
     spread,
@@ -56,14 +52,12 @@ from study.evaluation.result import Result, shown_p
 
 __all__ = [
     "EQUAL_WITHIN",
-    "MIN_DATASETS",
     "MIN_SEARCHES",
     "MIN_SEEDS",
     "SMALL",
     "Bootstrap",
     "Choice",
     "Comparison",
-    "DatasetsComparison",
     "FamilyAccuracy",
     "Interval",
     "MatchedPair",
@@ -76,12 +70,10 @@ __all__ = [
     "Verdict",
     "Welch",
     "best_so_far",
-    "bootstrap_ece",
     "bootstrap_macro_f1",
     "choose_over_searches",
     "clopper_pearson",
     "compare_finalists",
-    "compare_on_datasets",
     "compare_pairs",
     "compare_searches",
     "expected_max",
@@ -107,7 +99,6 @@ MIN_SEARCHES = 5
 
 # -- verdicts ---------------------------------------------------------------------------------------------------------
 
-OpenLabel = Literal["equal within 0.2 points", "too close to call"]
 Label = Literal["better", "better, too small to matter", "equal within 0.2 points", "too close to call", "no verdict"]
 
 

@@ -23,14 +23,13 @@ from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
-from study.evaluation.seal import Opening, count_openings, now, read_openings, run_hashes, write_openings
+from study.evaluation.seal import Opening, now, read_openings, run_hashes, write_openings
 from study.models import build
 from study.results import RunFiles, StudyFiles, read_text, write_npz
 from study.training.metrics import log_softmax
 
 __all__ = [
     "RunMeta",
-    "count_openings",
     "hardest_images",
     "load_run",
     "load_sealed_test",

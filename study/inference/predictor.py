@@ -24,7 +24,6 @@ from study.inference.second_reader import SecondReader
 
 BATCH = 32
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-_REFUSING = (BLANK, SEVERAL_DIGITS, NOT_A_DIGIT)
 
 
 @dataclass(frozen=True)

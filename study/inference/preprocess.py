@@ -19,7 +19,6 @@ from study.inference.grouping import Box, cut_touching, group_parts
 from study.inference.ink import Invert, ink_of
 from study.inference.opening import Gray, Opened
 
-PREPROCESSING_VERSION = 1
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 

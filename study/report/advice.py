@@ -30,7 +30,7 @@ def conclusion(report: Record) -> list[Record]:
 def future_work(report: Record) -> list[Record]:
     """What to try next, the most promising first."""
     first = (_start, _failures, _unopened, _starved, _edges, _rising, _settled)
-    then = (_ablated, _unequal, _seeds, _luck, _fit, _corrupted, _more_searches, _other, _opened)
+    then = (_ablated, _unequal, _seeds, _luck, _fit, _more_searches, _other, _opened)
     return [item for rule in first + then for item in rule(report)]
 
 
@@ -267,18 +267,6 @@ def _last_losses(run: Record) -> tuple[float, float] | None:
     pairs = zip(run["train_loss"], run["validation_loss"], strict=True)
     known = [(train, validation) for train, validation in pairs if train is not None and validation is not None]
     return known[-1] if known else None
-
-
-def _corrupted(report: Record) -> list[Record]:
-    """Only from corrupted validation images; what the test split shows under corruption advises nothing."""
-    items = []
-    for family, entry in report["robustness"]["validation"].items():
-        text = (
-            f"Candidates of {family} keep {percent(entry['accuracy'])} under {entry['kind']} on validation "
-            f"(section 12): train with {entry['kind']} as an augmentation."
-        )
-        items += _item(text, 12)
-    return items
 
 
 def _more_searches(report: Record) -> list[Record]:

@@ -219,8 +219,8 @@ def calibrated(study: Study, correct: dict[str, Array]) -> Record:
 
 
 def robustness(study: Study) -> Record:
-    """What `examine` measured on corrupted test images, and nothing on validation images, which it does not read."""
-    return {"measured": study.examined.get("robustness") or None, "validation": {}}
+    """What `examine` measured on corrupted test images."""
+    return {"measured": study.examined.get("robustness") or None}
 
 
 def reproduce(study: Study) -> Record:

@@ -7,7 +7,6 @@ import pytest
 from sklearn.metrics import f1_score
 
 from study.evaluation import estimators
-from study.evaluation.metrics import ece, equal_mass_bins
 
 
 def test_optimism_is_taken_apart_by_hand() -> None:
@@ -70,12 +69,3 @@ def test_macro_f1_without_an_error_is_no_more_certain_than_the_accuracy() -> Non
 def test_p_a_better_of_ten_seeds_that_all_win_is_not_certain() -> None:
     found = estimators.p_a_better([0.9] * 10, [0.8] * 12)
     assert found.interval95 == (pytest.approx(0.025 ** (1 / 10)), 1.0)
-
-
-def test_ece_bootstrap_estimates_the_ece() -> None:
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1, 2000)
-    correct = rng.random(2000) < confidence - 0.1
-    found = estimators.bootstrap_ece(equal_mass_bins(confidence), correct - confidence, resamples=300)
-    assert found.estimate == pytest.approx(ece(confidence, correct))
-    assert found.interval95[0] < 0.1 < found.interval95[1]

@@ -98,28 +98,6 @@ def test_risk_coverage_by_hand() -> None:
     assert found.risk == pytest.approx((0, 1 / 3, 1 / 4))
 
 
-class TestThresholdForRisk:
-    def test_the_bound_holds_and_a_lower_threshold_breaks_it(self) -> None:
-        rng = np.random.default_rng(0)
-        confidence = rng.random(10_000)
-        correct = rng.random(10_000) < 1 - 0.02 * (1 - confidence) ** 4
-        found = metrics.threshold_for_risk(confidence, correct, risk=0.002)
-        assert found is not None
-        assert found.upper <= 0.002
-        answered = confidence >= found.threshold
-        assert (int(answered.sum()), int((~correct[answered]).sum())) == (found.answered, found.wrong)
-
-    def test_about_three_thousand_answers_without_an_error_are_needed(self) -> None:
-        """1 − 0.05^(1/n) <= 0.001 from n = 2,995 on."""
-        assert metrics.threshold_for_risk(np.linspace(0, 1, 2994), np.ones(2994, bool)) is None
-        found = metrics.threshold_for_risk(np.linspace(0, 1, 2995), np.ones(2995, bool))
-        assert found is not None
-        assert (found.threshold, found.coverage) == (0.0, 1.0)
-
-    def test_always_wrong_has_no_threshold(self) -> None:
-        assert metrics.threshold_for_risk(np.linspace(0, 1, 5000), np.zeros(5000, bool)) is None
-
-
 def test_what_the_report_imports_loads_no_torch_and_no_optuna() -> None:
     modules = "study.evaluation.stats, study.evaluation.metrics, study.evaluation.seal, study.evaluation.temperature"
     code = f"import sys, {modules}; print(sorted({{'torch', 'optuna', 'sklearn', 'statsmodels'}} & set(sys.modules)))"

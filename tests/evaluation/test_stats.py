@@ -302,23 +302,6 @@ def test_searches_that_agree_to_the_image_show_no_spread_to_test_with() -> None:
     assert stats.spread([1.0, 1.0, 1.0]).interval95 is None
 
 
-class TestDatasets:
-    def test_five_data_sets_get_a_table_without_p_values(self) -> None:
-        (found,) = stats.compare_on_datasets({"a": [0.9] * 5, "b": [0.8] * 5})
-        assert (found.wins_a, found.p_value, found.holm_p) == (5, None, None)
-
-    def test_six_get_wilcoxon_with_holm(self) -> None:
-        """All six differences of one sign: the smallest two-sided p of six is 2/2⁶; three pairs."""
-        a = np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96])
-        worse = np.array([0.01, 0.02, 0.03, 0.04, 0.05, 0.06])
-        found = stats.compare_on_datasets({"a": list(a), "b": list(a - worse), "c": list(a - 3 * worse)})
-        assert [pair.p_value for pair in found] == pytest.approx([2 / 64] * 3)
-        assert [pair.holm_p for pair in found] == pytest.approx([6 / 64] * 3)
-
-    def test_equal_families_are_p_one(self) -> None:
-        assert stats.compare_on_datasets({"a": [0.9] * 6, "b": [0.9] * 6})[0].p_value == 1.0
-
-
 def test_mean_interval_agrees_with_the_normal_formula() -> None:
     x = np.random.default_rng(0).normal(size=400)
     found = stats.mean_interval(x)

@@ -190,18 +190,6 @@ def test_the_sealed_test_is_closed_before_the_opening(small_study: Any) -> None:
         test_set.load_sealed_test(small_study.files, small_study.settings)
 
 
-def test_openings_are_counted_over_studies_and_by_test_split(opened_study: Any) -> None:
-    root = opened_study.files.root.parent
-    (opening,) = seal.read_openings(opened_study.files.seal)
-    sibling = root / "sibling" / "test" / "seal.json"
-    seal.write_openings(sibling, [opening, opening])
-    unreadable = root / "broken" / "test" / "seal.json"
-    unreadable.parent.mkdir(parents=True)
-    unreadable.write_text("{")
-    assert test_set.count_openings(root) == 4
-    assert test_set.count_openings(root, {"test-images": "another"}) == 1
-
-
 def test_hardest_images_have_the_largest_mean_loss() -> None:
     labels = np.array([0, 0, 0])
     sure, unsure = np.array([[5.0, 0], [0, 0], [0, 5]]), np.array([[5.0, 0], [0, 5], [0, 5]])

@@ -47,7 +47,7 @@ def advice(family: str, parameter: str, low: float, high: float, value: float, e
         "leaderboard": {"rows": []},
         "pairwise": {"optimism": {}},
         "curves": {"families": {}},
-        "robustness": {"validation": {}},
+        "robustness": {"measured": None},
         "searches": None,
     }
     return [item["text"] for item in future_work(report)]
