@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,12 @@ class Frozen(BaseModel):
     """Base of every settings model: immutable, and an unknown key is an error that names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Configuration(Frozen):
+    """Base of what a configuration is checked against: text is no number, a number no truth value, 32.0 no int."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class DataPlace(Frozen):
@@ -170,3 +177,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+def typed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A flat configuration as the strict models read it: lists for tuples, and whole numbers as ints, since a study of
+    an earlier version may hold 32.0 where an int is meant."""
+    return {key: _whole(value) for key, value in plain(dict(config)).items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

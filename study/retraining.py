@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,10 +79,18 @@ def _candidates(session: Session, *, speed_share: float) -> Candidates:
     chosen = {family: found[family] for family in session.settings.families if family in found}
     if not chosen:
         raise StudyError(
-            f"{session.files.root}: no trial reached a rung, so there is nothing to retrain; "
-            "search longer with a larger --budget, or see the reasons with `study status`"
+            f"{session.files.root}: no trial reached a rung, so there is nothing to retrain; {_why(records)}"
         )
     return chosen
+
+
+def _why(records: Sequence[Mapping[str, Any]]) -> str:
+    """Of a search without a candidate: how each family failed last, or that it was too short."""
+    last = {record["family"]: record["reason"] for record in records if record["state"] == "FAIL"}
+    if not last:
+        return "search longer with a larger --budget or --n-trials"
+    told = "; ".join(f"{family} failed: {reason}" for family, reason in last.items())
+    return f"{told}; mend the cause, or start another study (--name) with other search spaces"
 
 
 # --- lengths of the runs -------------------------------------------------------------------------------------------

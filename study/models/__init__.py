@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from study.config import Frozen, explain, plain
+from study.config import Configuration, explain, typed
 from study.errors import ConfigError
 from study.models.cnn import CNN
 from study.models.layers import IMAGE_SIZE
@@ -23,7 +23,7 @@ class Family(Protocol):
     """A network class: its pydantic `Config`, and `Family(config, n_classes)`."""
 
     @property
-    def Config(self) -> type[Frozen]: ...  # noqa: N802 (a class as an attribute)
+    def Config(self) -> type[Configuration]: ...  # noqa: N802 (a class as an attribute)
 
     def __call__(self, config: Any, n_classes: int) -> nn.Module: ...
 
@@ -69,7 +69,7 @@ def build(config: Mapping[str, Any], n_classes: int) -> nn.Module:
         raise ConfigError(f"n_classes is {n_classes}: expected at least 2")
     own = {key: value for key, value in config.items() if key != "family" and key not in TRAINING_KEYS}
     try:
-        return family(family.Config.model_validate(plain(own)), n_classes)
+        return family(family.Config.model_validate(typed(own)), n_classes)
     except ValidationError as error:
         raise ConfigError(f"configuration of family '{config['family']}': {explain(error)}") from None
 

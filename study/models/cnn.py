@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from study.config import Frozen
+from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
 
 GROUPS = 4
@@ -26,7 +26,7 @@ POOLS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class CNNConfig(Frozen):
+class CNNConfig(Configuration):
     """`width` is the first stage's number of channels, `growth` the factor from stage to stage. A strided `stem` halves
     the picture in its very first convolution, 5 x 5, whatever `pooling` says: no layer works on 28 x 28 maps."""
 

@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from study.config import Frozen
+from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
 
 
-class MixerConfig(Frozen):
+class MixerConfig(Configuration):
     """`width` channels for each of the (28 / patch_size)² tokens; hidden layers are `expansion` times their input."""
 
     depth: int = Field(ge=1, le=12)

@@ -5,17 +5,17 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from study.config import Frozen
+from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
 
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-class MLPConfig(Frozen):
+class MLPConfig(Configuration):
     """`width` holds the units of each hidden layer, `depth` of them."""
 
     depth: int = Field(ge=1, le=5)
-    width: tuple[int, ...]
+    width: tuple[int, ...] = Field(strict=False)  # a list, too; its items are strict
     activation: Activation
     normalisation: Literal["none", "batch", "layer"]
     dropout: float = Field(ge=0, le=0.7)

@@ -98,7 +98,8 @@ class Search:
         return repeats + warm[n_begun:]
 
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
-        """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up."""
+        """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up, or has nothing
+        but failures to show."""
         self.limits = limits
         try:
             self._loop(executor, observe)
@@ -107,13 +108,8 @@ class Search:
             with contextlib.suppress(ResultsError):  # why the search ends matters more; the next command sweeps
                 self._abandon(executor, f"interrupted: {reason}")
             raise
-        stopped = [family for family in self.families.values() if family.stopped]
-        if stopped:
-            family = stopped[0]
-            raise FamilyStoppedError(
-                f"family {family.name} stopped after {MAX_FAILURES_IN_A_ROW} failures in a row; the last one: "
-                f"{family.last_failure}; change its search space, or start a study without it"
-            )
+        if failures := [failure for family in self.families.values() if (failure := family.failure) is not None]:
+            raise FamilyStoppedError("; ".join(failures))
 
     def _loop(self, executor: Executor, observe: Observer) -> None:
         while True:

@@ -80,6 +80,20 @@ class FamilySearch:
         return failed[-1]["reason"] if failed else None
 
     @property
+    def failure(self) -> str | None:
+        """Why the family's search is no success, in one line with the way out; None if it is one."""
+        if self.stopped:
+            what = f"stopped after {MAX_FAILURES_IN_A_ROW} failures in a row; the last one"
+        elif self.counted and all(record["state"] == "FAIL" for record in self.records):
+            what = f"has no trial that did not fail, of {self.counted}; the last failure"
+        else:
+            return None
+        return (
+            f"family {self.name} {what}: {self.last_failure}; mend its cause, then try again with more trials, "
+            "or start another study (--name) with another search space or without the family"
+        )
+
+    @property
     def best(self) -> dict[str, Any] | None:
         complete = [record for record in self.records if record["state"] == "COMPLETE"]
         return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)

@@ -51,16 +51,18 @@ class _Replay:
         return self._take(name, CategoricalDistribution(tuple(choices)))
 
     def _take(self, name: str, distribution: BaseDistribution) -> Any:
-        if name not in self._parameters:
-            raise _Misfit(name)
-        try:
-            inside = distribution._contains(distribution.to_internal_repr(self._parameters[name]))
-        except (ValueError, TypeError):
-            inside = False
-        if not inside:
+        if name not in self._parameters or not _could_be_drawn(self._parameters[name], distribution):
             raise _Misfit(name)
         self.distributions[name] = distribution
         return self._parameters[name]
+
+
+def _could_be_drawn(value: Any, distribution: BaseDistribution) -> bool:
+    """Whether the distribution holds the value as what it is. Optuna's own test takes "32" for 32, and true for 1."""
+    if isinstance(distribution, CategoricalDistribution):
+        return any(type(value) is type(choice) and value == choice for choice in distribution.choices)
+    kinds = (int,) if isinstance(distribution, IntDistribution) else (int, float)
+    return type(value) in kinds and distribution._contains(distribution.to_internal_repr(value))
 
 
 def replay(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
 from study.models import FAMILIES, build, flops_per_image, parameter_count
 from study.space import SearchSpace, branches, require_keys
-from study.training.config import known_keys, training_config
+from study.space_grammar import fail
+from study.training.config import TrainingConfig, known_keys, training_config
 from study.training.loop import Schedule, TrainingData, fit
 
 
 def check_space(space: SearchSpace) -> None:
-    """SpaceError unless every branch of the space is a configuration that its family and the training accept."""
+    """SpaceError unless every value and every branch of the space is one that its family and the training accept."""
     if space.family not in FAMILIES:
         raise SpaceError(
             f"{space.source}: key 'family': seen {space.family!r}, expected one of {', '.join(sorted(FAMILIES))}"
         )
     require_keys(space, known_keys(space.family) - {"family"})
+    _check_values(space)
     for config in branches(space):
         try:
             training_config(config)
@@ -29,6 +33,66 @@ def check_space(space: SearchSpace) -> None:
                 build(config, 10)
         except ConfigError as error:
             raise SpaceError(f"{space.source}: {error}") from None
+
+
+# --- single values ---------------------------------------------------------------------------------------------------
+
+
+def _check_values(space: SearchSpace) -> None:
+    """SpaceError for a value that its key cannot have, wherever the space names it: branches visit only the middle of a
+    range that has a condition, and a training would take 32.0 for 32 until the range gives 41.5."""
+    fields = {**FAMILIES[space.family].Config.model_fields, **TrainingConfig.model_fields}
+    types = {key: _type_of(fields[key]) for key in fields}
+    for name, key, value in _values(space):
+        wrong = _wrong(types[key], value)
+        if wrong:
+            fail(space.source, name, wrong)
+    for p in space.parameters:
+        if len({(isinstance(choice, bool), choice) for choice in p.choices}) < len(p.choices):
+            fail(space.source, p.name, f"choices {list(p.choices)!r:.60} hold a value twice")
+
+
+def _values(space: SearchSpace) -> Iterator[tuple[str, str, Any]]:
+    """(name in messages, configuration key, value) of all that the space says."""
+    for key, value in space.fixed.items():
+        yield key, key, value
+    for p in space.parameters:
+        for value in p.choices or (p.low, p.high):
+            yield p.name, p.key, [value] if p.repeat else value
+        for key, values in p.when:
+            yield from ((f"{p.name}, when {key}", key, value) for value in values)
+    for given in space.warm_starts:
+        yield from ((f"{key} of a warm_start", key, value) for key, value in given.items())
+
+
+def _type_of(field: FieldInfo) -> TypeAdapter[Any]:
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return TypeAdapter(kind, config=ConfigDict(strict=True))
+
+
+def _wrong(kind: TypeAdapter[Any], value: Any) -> str | None:
+    """What is wrong with a value in one line, None if nothing is."""
+    try:
+        read = kind.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{first['msg'][:1].lower()}{first['msg'][1:]}, seen {_shown(first['input'])}"
+    return None if _is_same(value, read) else f"input should be {_shown(read)}, seen {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    """As TOML writes it, text in quotes."""
+    return str(value).lower() if isinstance(value, bool) else f"{value!r:.60}"
+
+
+def _is_same(value: Any, read: Any) -> bool:
+    """Whether a value was taken as it is written: for 3 a key that knows 3 and 5 takes 3.0, too."""
+    if isinstance(value, list):
+        return all(map(_is_same, value, read))
+    return type(value) is type(read) or (type(value) is int and type(read) is float)
+
+
+# --- whole branches --------------------------------------------------------------------------------------------------
 
 
 def try_branches(space: SearchSpace, dataset: Dataset) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from study.config import Frozen, explain
+from study.config import Configuration, explain, typed
 from study.errors import ConfigError
 from study.models import FAMILIES, model_keys
 
@@ -16,7 +16,7 @@ ScheduleName = Literal["one_cycle", "cosine", "linear"]
 AugmentationName = Literal["none", "shift", "affine", "elastic"]
 
 
-class TrainingConfig(Frozen):
+class TrainingConfig(Configuration):
     """How one run trains. `warmup` is the share of each cycle in which a one_cycle schedule rises."""
 
     optimizer: OptimizerName
@@ -38,7 +38,7 @@ TRAINING_KEYS = frozenset(TrainingConfig.model_fields)
 def training_config(config: Mapping[str, Any]) -> TrainingConfig:
     """The training keys of a flat configuration; ConfigError names the first key that is wrong."""
     try:
-        return TrainingConfig.model_validate({key: config[key] for key in TRAINING_KEYS & config.keys()})
+        return TrainingConfig.model_validate(typed({key: config[key] for key in TRAINING_KEYS & config.keys()}))
     except ValidationError as error:
         raise ConfigError(f"configuration of family {config.get('family')!r}: {explain(error)}") from None
 

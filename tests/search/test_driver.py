@@ -24,7 +24,7 @@ from bench import (
     work,
 )
 
-from study.errors import ResultsError, StudyError
+from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, Report
 from study.execution.worker import DriverLeftError
@@ -381,8 +381,25 @@ def failing(_job: Job, _on_rung: OnRung) -> dict[str, Any]:
     raise ValueError("no")
 
 
+@pytest.mark.parametrize("n_trials", [1, 3])
+def test_a_family_of_failures_is_no_success_however_few_they_are(bench: Bench, n_trials: int) -> None:
+    with pytest.raises(FamilyStoppedError, match=f"family mlp has no trial that did not fail, of {n_trials}") as caught:
+        bench.search(Limits(n_trials=n_trials), failing_mlp)
+    assert "ValueError: no" in str(caught.value)
+    assert "cnn" not in str(caught.value)
+    with pytest.raises(FamilyStoppedError, match="did not fail"):  # the same command does not make it one
+        bench.search(Limits(n_trials=n_trials))
+    bench.search(Limits(n_trials=n_trials + 1))  # the cause is mended, and more trials are asked for
+    assert Counter(record["family"] for record in bench.counted) == {"mlp": n_trials + 1, "cnn": n_trials + 1}
+
+
+def failing_mlp(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    return failing(job, on_rung) if job.id.startswith("mlp") else work(job, on_rung)
+
+
 def test_failures_in_a_row_are_counted_over_commands(bench: Bench) -> None:
-    bench.search(Limits(n_trials=3), failing)
+    with pytest.raises(FamilyStoppedError, match=r"family mlp .*; family cnn has no trial that did not fail, of 3"):
+        bench.search(Limits(n_trials=3), failing)
     with pytest.raises(StudyError, match="stopped after 5 failures in a row"):
         bench.search(Limits(n_trials=9), failing)
     assert all(5 <= n <= 6 for n in Counter(record["family"] for record in bench.counted).values())
@@ -405,7 +422,8 @@ def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database
         on_rung(RUNGS[0], metrics(0.5))
         raise MemoryError
 
-    bench.search(Limits(n_trials=1), late)
+    with pytest.raises(FamilyStoppedError, match="out of memory"):
+        bench.search(Limits(n_trials=1), late)
     for record in bench.records:
         assert (record["state"], record["reason"], record["examples"]) == ("FAIL", "out of memory", 100)
     assert [trial.value for trial in bench.trials("mlp")] == [None]
@@ -437,7 +455,8 @@ def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Be
             raise DriverLeftError
         return work(job, on_rung)
 
-    bench.search(Limits(n_trials=1), deadly)
+    with pytest.raises(FamilyStoppedError, match=r"family mlp .* its worker died"):
+        bench.search(Limits(n_trials=1), deadly)
     mlp = [record for record in bench.records if record["family"] == "mlp"]
     assert [(record["attempt"], record["counted"]) for record in mlp] == [(1, False), (2, False), (3, True)]
     assert len({record["seed"] for record in mlp}) == 1

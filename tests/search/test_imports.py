@@ -132,3 +132,21 @@ def test_a_step_is_part_of_a_range() -> None:
     space = parse_space('family = "mlp"\nx = { low = 0, high = 10, step = 5 }', "s.toml")
     assert replay(space, {"x": 5}) is not None
     assert replay(space, {"x": 6}) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ("low = 0, high = 10", "5"),
+        ("low = 0, high = 10", True),
+        ("low = 0, high = 10", 5.0),
+        ("low = 0.0, high = 10.0", "5"),
+        ("low = 0.0, high = 10.0", True),
+        ("choices = [1, 2]", True),
+        ("choices = [1, 2]", 1.0),
+        ('choices = ["1", "2"]', 1),
+    ],
+)
+def test_a_value_of_another_type_could_not_have_been_drawn(rule: str, value: object) -> None:
+    space = parse_space(f'family = "mlp"\nx = {{ {rule} }}', "s.toml")
+    assert replay(space, {"x": value}) is None

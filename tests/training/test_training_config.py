@@ -42,6 +42,10 @@ def test_the_training_s_part_of_a_configuration() -> None:
         ("warmup", 0.6),
         ("batch_size", 0),
         ("batch_size", 32.5),
+        ("batch_size", "32"),
+        ("batch_size", True),
+        ("learning_rate", "0.1"),
+        ("nesterov", 1),
         ("label_smoothing", 1.0),
         ("augmentation", "mixup"),
         ("augmentation_strength", 0.0),
@@ -50,6 +54,12 @@ def test_the_training_s_part_of_a_configuration() -> None:
 def test_a_value_out_of_range_is_named(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"'mlp': key '{key}'"):
         training_config({**CONFIG, key: value})
+
+
+def test_a_whole_number_is_an_int_as_studies_of_earlier_versions_have_it() -> None:
+    config = training_config({**CONFIG, "batch_size": 32.0, "learning_rate": 1})
+    assert (config.batch_size, config.learning_rate) == (32, 1.0)
+    assert type(config.batch_size) is int
 
 
 @pytest.mark.parametrize("key", ["optimizer", "learning_rate", "batch_size"])
