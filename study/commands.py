@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
 import shlex
 import subprocess
 import sys
@@ -111,6 +112,7 @@ def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> Iterator[No
         yield
         return
     from study.config import load_settings
+    from study.execution.processes import own_modules
 
     words = [sys.executable, "-m", "study", "dashboard", "--name", files.name, "--results", str(args.results)]
     words += ["--port", str(args.port), "--quiet"] + (["--storage", args.storage] if args.storage else [])
@@ -119,7 +121,7 @@ def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> Iterator[No
     def start() -> None:
         while not ended.wait(0.2):
             if files.exists() and (files.database.exists() or args.storage or load_settings(files.settings).storage):
-                started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+                started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, env=os.environ | own_modules()))
                 return
 
     starter = threading.Thread(target=start, daemon=True)

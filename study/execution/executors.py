@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.memory import SharedData
 from study.execution.processes import start_process
 from study.execution.worker import Work, serve, worker_process
 from study.training.loop import Precision, TrainingData
@@ -150,9 +151,7 @@ class ProcessExecutor(_PipeExecutor):
         threads: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._arguments = (data, device, precision, threads, dict(environment or {}))
-        for tensor in (data.images, data.labels, data.train, data.validation):
-            tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._arguments = (SharedData(data), device, precision, threads, dict(environment or {}))
         super().__init__(n_workers, self._start_process)
 
     def _start_process(self, number: int) -> _Worker:

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
@@ -14,10 +15,15 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from typing import Any
 
+from study.errors import StudyError
+
 # Forking a process that has loaded torch is safe only where system libraries allow it, and macOS's do not.
 FORKING = sys.platform == "linux"
 SOCKET_FOLDER = "DIGIT_STUDY_SOCKET_FOLDER"  # an environment variable of the server
 _SERVER_SECONDS = 3.0
+_LONGEST_PATH = 107  # bytes of a socket's path, as the system has it
+_BELOW = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # what multiprocessing adds to the folder for temporary files
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 # How many compiled kernels torch's CPU library (oneDNN) and torch's wrapper of it keep. By default 1,024 each, so that
 # a worker grew by 5 MiB with every new architecture; one run needs some dozens (benchmarks/worker_memory.py).
 KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "64"}
@@ -32,7 +38,7 @@ def start_server() -> None:
     """
     if FORKING:
         multiprocessing.get_context("forkserver").set_forkserver_preload(["study.execution.preload"])
-        with _environment(_server_environment()):
+        with _environment(own_modules() | _server_environment()):
             forkserver.ensure_running()
 
 
@@ -43,7 +49,8 @@ def start_process(target: Callable[..., None], arguments: tuple[Any, ...], name:
     while True:
         start_server()
         try:
-            process.start()
+            with _environment(own_modules()):  # a worker that is spawned begins as the server does
+                process.start()
             return process
         except (ConnectionError, EOFError):  # it was killed just now, and the system has not yet said so
             if time.monotonic() > last:
@@ -56,13 +63,43 @@ def worker_context() -> ForkServerContext | SpawnContext:
     return multiprocessing.get_context("forkserver") if FORKING else multiprocessing.get_context("spawn")
 
 
+def own_modules() -> dict[str, str]:
+    """Environment of a Python process whose modules are to be this one's: by itself it would look into the current
+    folder first, where a user may have a `random.py`."""
+    return {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path), "PYTHONSAFEPATH": "1"}
+
+
+def short_folder() -> str:
+    """A folder for temporary files that a socket may lie in: the system's own, if its path is not too long for that.
+
+    StudyError where no folder can be written, or only such as have long paths.
+    """
+    with contextlib.suppress(FileNotFoundError):  # there is none at all
+        if len(os.fsencode(folder := tempfile.gettempdir())) + _BELOW <= _LONGEST_PATH:
+            return folder
+    for folder in _SHORT_FOLDERS:
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise StudyError(
+        f"there is no folder for the workers' sockets: expected one in TMPDIR that can be written and whose path has "
+        f"{_LONGEST_PATH - _BELOW} bytes at most, seen {os.environ.get('TMPDIR', 'none')}, and "
+        f"{' and '.join(_SHORT_FOLDERS)} cannot be written; set TMPDIR to such a folder"
+    )
+
+
+def _socket_folder() -> str:
+    """The folder of this process's sockets, which ends with it; multiprocessing makes it when it is first asked for."""
+    before, tempfile.tempdir = tempfile.tempdir, short_folder()
+    try:
+        return get_temp_dir()
+    finally:
+        tempfile.tempdir = before
+
+
 def _server_environment() -> dict[str, str]:
     return {
-        # Its modules must be the driver's: by itself it would look into the current folder first.
-        "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path),
-        "PYTHONSAFEPATH": "1",
         # The driver's own, which removes it unless it is killed.
-        SOCKET_FOLDER: get_temp_dir(),
+        SOCKET_FOLDER: _socket_folder(),
         # numpy's BLAS would start threads while it is loaded, which a fork leaves behind.
         "OPENBLAS_NUM_THREADS": "1",
         **{name: os.environ.get(name, size) for name, size in KERNEL_CACHES.items()},

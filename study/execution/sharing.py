@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from study.execution.processes import short_folder
+
 _CONTROL = "nvidia-cuda-mps-control"
 _FOLDER = "CUDA_MPS_PIPE_DIRECTORY"  # NVIDIA's environment variables
 _LOGS = "CUDA_MPS_LOG_DIRECTORY"
@@ -64,5 +66,5 @@ def _is_running() -> bool:
 
 
 def _private() -> dict[str, str]:
-    folder = tempfile.mkdtemp(prefix="digit-study-mps-")
+    folder = tempfile.mkdtemp(prefix="digit-study-mps-", dir=short_folder())
     return {_FOLDER: folder, _LOGS: folder}

@@ -18,6 +18,7 @@ import torch
 
 from study.errors import StudyError
 from study.execution.jobs import Job
+from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import build, flops_per_image, parameter_count
 from study.results import RunFiles
@@ -177,7 +178,7 @@ def _run_metrics(last: dict[str, Any]) -> dict[str, Any]:
 
 def worker_process(
     connection: Connection,
-    data: TrainingData,
+    shared: SharedData,
     device: str,
     precision: Precision,
     threads: int,
@@ -193,7 +194,7 @@ def worker_process(
     gc.enable()
     threading.Thread(target=_end_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
-    resident = data.to(torch.device(device))
+    resident = shared.data.to(torch.device(device))
     try:
         serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision))
     except torch.AcceleratorError as error:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from study.errors import StudyError
 from study.execution import processes
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job
@@ -89,6 +91,7 @@ def test_a_worker_is_born_with_all_that_training_needs(ask: Ask, module: str) ->
 
 TRAIN = """
 import sys
+import tempfile
 import time
 from study.execution.worker import train
 before = set(sys.modules)
@@ -159,18 +162,70 @@ def test_without_a_fork_server_workers_are_spawned(
         train_shortly(executor)
 
 
-def test_the_server_takes_no_module_from_the_current_folder(tmp_path: Path) -> None:
-    """The driver does not, since its own script lies elsewhere."""
-    for name in ("torch.py", "study.py"):
-        (tmp_path / name).write_text("raise SystemExit('the wrong module')")
+TRAPS = sorted({*sys.stdlib_module_names, "study", "torch", "numpy", "optuna", "rich", "sqlalchemy"} - {"__main__"})
+DRIVER = """
+from study.execution import processes
+if __name__ == "__main__":
+    process = processes.start_process(print, ("trained",), "worker")
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("forking", [True, False])
+def test_no_process_takes_a_module_from_the_current_folder(tmp_path: Path, forking: bool) -> None:
+    """Neither the server nor a worker nor multiprocessing's tracker, which is a Python process, too."""
+    for name in TRAPS:
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{name} ')")
     script = tmp_path / "scripts" / "driver.py"
     script.parent.mkdir()
-    script.write_text(
-        "from study.execution import processes\n"
-        "if __name__ == '__main__':\n"
-        "    processes.start_server()\n"
-        "    with processes.worker_context().Pool(1) as pool:\n"
-        "        print(pool.apply(eval, (\"'torch._dynamo' in __import__('sys').modules\",)))\n"
-    )
+    script.write_text(DRIVER.replace("process =", f"processes.FORKING = {forking}; process ="))
     ended = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
-    assert (ended.stdout, ended.stderr) == ("True\n", "")
+    assert (ended.stdout, ended.stderr) == ("trained\n", "")
+    assert not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
+
+
+SOCKET = """
+import os, tempfile
+from study.execution import processes
+if __name__ == "__main__":
+    process = processes.start_process(print, ("trained",), "worker")
+    process.join()
+    print(processes.get_temp_dir())
+"""
+
+
+@pytest.mark.parametrize("kind", ["long", "missing", "a file"])
+def test_the_server_has_a_socket_whatever_the_folder_for_temporary_files(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / ("x" * 120) if kind == "long" else tmp_path / "tmp"
+    if kind == "long":
+        folder.mkdir()
+    elif kind == "a file":
+        folder.touch()
+    (tmp_path / "driver.py").write_text(SOCKET)
+    environment = {name: value for name, value in os.environ.items() if name not in ("TEMP", "TMP")}
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "driver.py"],
+        env=environment | {"TMPDIR": str(folder)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ended.stderr == ""
+    trained, used = ended.stdout.split()
+    assert trained == "trained"
+    assert not Path(used).exists()
+    assert not list(tmp_path.rglob("pymp-*"))
+
+
+def test_no_folder_for_a_socket_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = tmp_path, tmp_path / ("x" * 120)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(processes, "_SHORT_FOLDERS", (str(tmp_path / "none"),))
+    with pytest.raises(StudyError, match=r"TMPDIR .* 75 bytes at most, seen .*xxx.* set TMPDIR to such"):
+        processes.short_folder()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(short))
+    assert processes.short_folder() == str(short)
