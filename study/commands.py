@@ -7,7 +7,7 @@ import contextlib
 import math
 import os
 import shlex
-import subprocess
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -87,53 +87,47 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
 
     if args.dashboard:
         check_port(args.port)
-    files = None
-    with _stages(args, command, started) as stages:
-        files = stages.session.files
-        say = stages.progress.say
-        say(f"study '{files.name}' in {files.root}")
-        say(f"watch it: {_dashboard_command(args, files)}  (http://127.0.0.1:{args.port})")
-        if stages.is_complete(evaluate=not args.no_evaluate):
-            say("this study is complete; a larger --budget or --n-trials or one more family (--families) continues it")
-        else:
-            if not args.no_evaluate and (warning := stages.no_verdict()):
-                say(f"note: {warning}")
-            with _dashboard_along(args, files):
+    with contextlib.ExitStack() as along:
+        with _stages(args, command, started) as stages:
+            files, say = stages.session.files, stages.progress.say
+            _say_where(args, files, say)
+            if args.dashboard:
+                along.enter_context(_dashboard_along(args, files))
+            if stages.is_complete(evaluate=not args.no_evaluate):
+                say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
+            else:
+                if not args.no_evaluate and (warning := stages.no_verdict()):
+                    say(f"note: {warning}")
                 stages.run_all(evaluate=not args.no_evaluate)
-    _print_summary(files)
-    print(f"dashboard: {_dashboard_command(args, files)}")
+        _print_summary(files)
+        print(f"dashboard: {_dashboard_command(args, files)}", flush=True)
     return 0
 
 
-@contextlib.contextmanager
-def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> Iterator[None]:
-    """A dashboard in a process of its own while the study runs, from the moment that there is something to show."""
-    if not args.dashboard:
-        yield
-        return
+def _say_where(args: argparse.Namespace, files: StudyFiles, say: Callable[[str], None]) -> None:
+    address = f"http://127.0.0.1:{args.port}"
+    say(f"study '{files.name}' in {files.root}")
+    if args.dashboard:
+        say(f"watch it: {address}")
+    else:
+        say(f"watch it: {_dashboard_command(args, files)}  ({address})")
+
+
+def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> contextlib.AbstractContextManager[None]:
+    """A dashboard from the moment that there is something to show."""
+    from study.along import dashboard_along
     from study.config import load_settings
-    from study.execution.processes import own_modules
 
     words = [sys.executable, "-m", "study", "dashboard", "--name", files.name, "--results", str(args.results)]
-    words += ["--port", str(args.port), "--quiet"] + (["--storage", args.storage] if args.storage else [])
-    ended, started = threading.Event(), list[subprocess.Popen[bytes]]()
+    words += ["--port", str(args.port), "--quiet", "--until-stdin-ends"]
+    words += ["--storage", args.storage] if args.storage else []
 
-    def start() -> None:
-        while not ended.wait(0.2):
-            if files.exists() and (files.database.exists() or args.storage or load_settings(files.settings).storage):
-                started.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, env=os.environ | own_modules()))
-                return
+    def ready() -> bool:
+        return files.exists() and (
+            files.database.exists() or bool(args.storage) or load_settings(files.settings).storage is not None
+        )
 
-    starter = threading.Thread(target=start, daemon=True)
-    starter.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        starter.join()
-        for process in started:
-            process.terminate()
-            process.wait()
+    return dashboard_along(words, f"http://127.0.0.1:{args.port}", _dashboard_command(args, files), ready)
 
 
 def _print_summary(files: StudyFiles) -> None:
@@ -267,8 +261,16 @@ def dashboard(args: argparse.Namespace, command: str, started: float) -> int:
     files = existing_files(args)
     if not args.quiet:
         print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if args.until_stdin_ends:
+        threading.Thread(target=_end_with_standard_input, daemon=True).start()
     serve(files, args.storage, args.host, args.port, write=args.write)
     return 0
+
+
+def _end_with_standard_input() -> None:
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 VERBS: dict[str, Verb] = {

@@ -141,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="independent searches that share the budget; from five on the verdict speaks of families (default: 1)",
     )
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
-    run.add_argument("--dashboard", action="store_true", help="start the dashboard along")
+    run.add_argument("--dashboard", action="store_true", help="serve the dashboard, too; at a terminal until Ctrl-C")
     run.add_argument("--port", type=_port, default=8080, help="the dashboard's port (default: 8080)")
     for name, text in (
         ("search", "search every family for good configurations"),
@@ -185,6 +185,7 @@ def build_parser() -> argparse.ArgumentParser:
     dashboard.add_argument("--storage", metavar="URL")
     dashboard.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     dashboard.add_argument("--port", type=_port, default=8080, help="default: 8080")
+    dashboard.add_argument("--until-stdin-ends", action="store_true", help=argparse.SUPPRESS)
     dashboard.add_argument("--write", action="store_true", help="allow changes, when no search holds the study")
     _add_output(dashboard)
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -409,10 +410,26 @@ def test_a_port_that_is_in_use_is_said_before_any_work(
     assert not (work["results"] / "unwatched").exists()
 
 
-def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path]) -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_dashboard_runs_along_and_ends_with_a_command_that_nobody_watches(work: dict[str, Path]) -> None:
+    port = free_port()
     process = start("run", *_flags(work), "--n-trials", "2", "--name", "watched", "--dashboard", "--port", port)
     seen = ""
     while process.poll() is None and "watched/mlp" not in seen:
@@ -422,8 +439,29 @@ def test_the_dashboard_runs_along_and_ends_with_the_command(work: dict[str, Path
     assert process.returncode == 0
     assert "interrupted" not in err
     assert "watched/mlp" in seen
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert f"watch it: http://127.0.0.1:{port}\n" in err
+    assert "the dashboard ends with the run; again: study dashboard --name watched" in err
+    assert not is_served(port)
+
+
+def test_at_a_terminal_the_dashboard_stays_until_ctrl_c_and_leaves_no_orphan(work: dict[str, Path]) -> None:
+    words = [sys.executable, "-m", "study", "run", *_flags(work), "--n-trials", "2", "--name", "done", "--dashboard"]
+    for signum, status in ((signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)):
+        port = free_port()
+        master, terminal = pty.openpty()
+        process = subprocess.Popen(
+            [*words, "--port", str(port)], stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        said = iter(process.stderr.readline, "")
+        assert any(f"the dashboard stays at http://127.0.0.1:{port} until Ctrl-C" in line for line in said)
+        wait_for(lambda port=port: is_served(port))  # type: ignore[misc]
+        process.send_signal(signum)
+        assert process.wait(timeout=60) == status
+        wait_for(lambda port=port: not is_served(port))  # type: ignore[misc]
+        process.stderr.close()
+        os.close(master)
+        os.close(terminal)
 
 
 def test_a_budget_gives_every_family_the_same_allowance(

@@ -25,6 +25,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "cli",
             "flags",
             "commands",
+            "along",
             "console",
             "tools",
             "request",
