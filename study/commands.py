@@ -58,6 +58,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     request.check(args.verb, opens_test=opens_test)
     if workers:
         start_server()  # it loads torch for the workers while the next lines load it here
+    from study.neighbours import crowding
     from study.progress import Reporter
     from study.session import open_session
     from study.stages import open_stages
@@ -66,6 +67,8 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     with open_session(request) as session:
         for warning in session.warnings:
             reporter.say(f"note: {warning}")
+        if workers and (crowd := crowding(session.files, session.n_workers)):
+            reporter.say(f"note: {crowd}")
         reporter.say(f"families: {', '.join(session.families)}")
         try:
             with open_stages(session, reporter) as stages:

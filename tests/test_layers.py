@@ -34,6 +34,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "session",
             "study_data",
             "machine",
+            "neighbours",
             "goal",
             "one_search",
             "searching",
