@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).parent.parent / "study"
 
 # A room is a folder of the package, or some modules that belong together.
 ROWS: list[dict[str, tuple[str, ...]]] = [
-    {"ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams")},
+    {
+        "ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams"),
+        "records": ("records",),
+    },
     {"space": ("space", "space_grammar"), "data": ("data",), "models": ("models",)},
     {"training": ("training",)},
     {"execution": ("execution",)},

@@ -15,6 +15,7 @@ from study.evaluation.extra_runs import train_all
 from study.evaluation.intervals import upper_bound
 from study.execution.executors import Executor
 from study.execution.jobs import Job, Report
+from study.records.trial import ending_of
 from study.results import StudyFiles, read_json, read_jsonl, write_json
 from study.seeds import derive_seed
 from study.training.loop import Schedule
@@ -24,11 +25,7 @@ Record = Mapping[str, Any]
 
 def pruned_trials(records: Sequence[Record]) -> list[Record]:
     """Counted trials that the pruner ended; one that only the search's end stopped is not its doing."""
-    return [
-        record
-        for record in records
-        if record["state"] == "PRUNED" and record["counted"] and str(record["reason"]).startswith("pruned")
-    ]
+    return [record for record in records if record["counted"] and ending_of(record) == "pruned"]
 
 
 def draw(records: Sequence[Record], n: int, study_seed: int) -> list[Record]:

@@ -21,7 +21,7 @@ from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
 from study.results import StudyFiles, append_jsonl
-from study.search.family import MAX_FAILURES_IN_A_ROW, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
+from study.search.family import MAX_FAILURES_IN_A_ROW, End, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
@@ -35,6 +35,7 @@ from study.training.loop import Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
 _POLL_SECONDS = 0.25
+_BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 
 
@@ -210,54 +211,56 @@ class Search:
                 flight.stop = self._reason_to_stop(family, flight, executor.running())
         executor.answer(event.job, flight.stop is None)
 
-    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> str | None:
+    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> End | None:
         # A warm start is what draws are measured against, and the one that pays in long runs starts slowly.
         if flight.proposal.role != "warm_start" and flight.trial.should_prune():
-            return f"pruned at {flight.rungs[-1]['examples']} examples"
+            return End("pruned", f"pruned at {flight.rungs[-1]['examples']} examples")
         in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
         half = flight.seconds_to_next_rung(family.settings.ladder) / 2
         allowance, deadline = self.limits.allowance, self.limits.deadline
         late = deadline is not None and time.monotonic() + half >= deadline
         if late or (allowance is not None and family.spent + in_flight + half >= allowance):
-            return "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
+            return End("budget", _BEYOND_THE_BUDGET)
         return None
 
     def _finish(self, event: Finished) -> dict[str, Any]:
         family = self._family_of(event.job)
         flight = family.flights[event.job.id]
         if event.reason is not None:
-            state = TrialState.FAIL
+            state, end = TrialState.FAIL, End("failed", event.reason)
         else:
             state = TrialState.PRUNED if flight.stop else TrialState.COMPLETE
+            end = flight.stop or End("complete")
         outcome = {key: value for key, value in event.outcome.items() if value is not None}
-        return self._tell(family, event, state, event.reason or flight.stop, outcome)
+        return self._tell(family, event, state, end, outcome)
 
     def _death(self, event: Died) -> dict[str, Any]:
         family = self._family_of(event.job)
         proposal = family.flights[event.job.id].proposal
         deaths = proposal.deaths + 1
-        reason = f"its worker died (exit status {event.exit_code})"
         again = deaths < MAX_ATTEMPTS
         if again:
             family.proposals.appendleft(
                 Proposal(proposal.parameters, proposal.role, proposal.draw, proposal.seed, proposal.attempt + 1, deaths)
             )
-        return self._tell(family, event, TrialState.FAIL, reason, {}, counted=not again)
+        end = End("interrupted" if again else "failed", f"its worker died (exit status {event.exit_code})")
+        return self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
 
     def _tell(
         self,
         family: FamilySearch,
         event: Finished | Died,
         state: TrialState,
-        reason: str | None,
+        end: End,
         outcome: dict[str, Any],
         counted: bool = True,
     ) -> dict[str, Any]:
         """End a trial and record it; only then is it shown."""
         flight = family.flights[event.job.id]
         attrs = {"seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": flight.rungs, **outcome}
-        if reason:
-            attrs["reason"] = reason
+        attrs["ending"] = end.ending
+        if end.reason:
+            attrs["reason"] = end.reason
         if not counted:
             attrs["counted"] = False
         with shielded():
@@ -289,11 +292,11 @@ class Search:
         with shielded():
             for job in executor.withdraw():
                 flight = self._family_of(job).flights[job.id]
-                self._drop(flight, "withdrawn: the search ended before it began")
+                self._drop(flight, End("withdrawn", "withdrawn: the search ended before it began"))
             self._write()
 
-    def _drop(self, flight: Flight, reason: str) -> None:
-        fail_uncounted(flight.trial.storage, flight.trial._trial_id, reason)
+    def _drop(self, flight: Flight, end: End) -> None:
+        fail_uncounted(flight.trial.storage, flight.trial._trial_id, end.ending, end.reason or "")
         flight.ended = True
 
     def _abandon(self, executor: Executor, reason: str) -> None:
@@ -304,5 +307,5 @@ class Search:
                 for job_id, flight in family.flights.items():
                     if not flight.ended:  # else it was its recording that failed
                         flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
-                        self._drop(flight, reason)
+                        self._drop(flight, End("interrupted", reason))
             self._write()

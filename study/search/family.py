@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 
 from study.config import FamilySettings, Ladder
+from study.records.trial import Ending
 from study.space import SearchSpace
 
 MAX_FAILURES_IN_A_ROW = 5
@@ -27,6 +28,13 @@ class Proposal:
     deaths: int = 0
 
 
+class End(NamedTuple):
+    """How and why a trial ends, the reason in words for people."""
+
+    ending: Ending
+    reason: str | None = None
+
+
 @dataclass
 class Flight:
     """A trial that a worker has, or will have next."""
@@ -34,7 +42,7 @@ class Flight:
     trial: optuna.Trial
     proposal: Proposal
     rungs: list[dict[str, Any]] = field(default_factory=list)
-    stop: str | None = None
+    stop: End | None = None
     ended: bool = False
 
     def seconds_to_next_rung(self, ladder: Ladder) -> float:

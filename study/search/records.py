@@ -20,6 +20,7 @@ TextOf = Callable[[BaseDistribution], str]
 _ATTRIBUTES = (
     "config",
     "rungs",
+    "ending",
     "reason",
     "role",
     "draw",
@@ -53,6 +54,7 @@ def _record(trial: FrozenTrial, family: str, text_of: TextOf) -> dict[str, Any]:
         "distributions": {name: text_of(distribution) for name, distribution in trial.distributions.items()},
         "rungs": rungs,
         "state": trial.state.name,
+        "ending": attrs.get("ending"),
         "reason": attrs.get("reason"),
         "role": attrs.get("role", "sampled"),
         "value": rungs[-1]["accuracy"] if rungs else None,

@@ -65,7 +65,7 @@ def _write_family(storage: RDBStorage, name: str, trials: dict[int, FrozenTrial]
 
 
 def _place() -> FrozenTrial:
-    return create_trial(state=TrialState.FAIL, user_attrs={"counted": False, "reason": _LOST})
+    return create_trial(state=TrialState.FAIL, user_attrs={"counted": False, "ending": "interrupted", "reason": _LOST})
 
 
 def _set_aside(database: Path) -> Path | None:

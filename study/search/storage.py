@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from study.config import load_settings
 from study.errors import ResultsError, StorageAwayError, UsageError
+from study.records.trial import Ending, ending_of
 from study.results import StudyFiles, replacing, write_csv
 from study.search.tables import DAMAGE
 
@@ -205,11 +206,12 @@ def sweep(storage: RDBStorage, study: optuna.Study) -> None:
     """Fail every trial left RUNNING by a driver that died. Only the holder of the study's lock may call this."""
     left = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
     for trial in left:
-        fail_uncounted(storage, trial._trial_id, "interrupted: the command ended while it ran")
+        fail_uncounted(storage, trial._trial_id, "interrupted", "interrupted: the command ended while it ran")
 
 
-def fail_uncounted(storage: BaseStorage, trial_id: int, reason: str) -> None:
+def fail_uncounted(storage: BaseStorage, trial_id: int, ending: Ending, reason: str) -> None:
     """Close an unfinished trial that is nobody's fault: it does not count and may be tried again."""
+    storage.set_trial_user_attr(trial_id, "ending", ending)
     storage.set_trial_user_attr(trial_id, "reason", reason)
     storage.set_trial_user_attr(trial_id, "counted", False)
     storage.set_trial_state_values(trial_id, TrialState.FAIL)
@@ -219,6 +221,7 @@ _CSV_COLUMNS = [
     "number",
     "family",
     "state",
+    "ending",
     "role",
     "value",
     "nll",
@@ -240,8 +243,9 @@ _CSV_COLUMNS = [
 def write_trials_csv(files: StudyFiles, records: list[dict[str, Any]]) -> None:
     """The records as a table, one column a parameter, families after each other."""
     names = sorted({name for record in records for name in record["parameters"]})
+    told = [record | {"ending": ending_of(record)} for record in records]
     rows = [
         [record[column] for column in _CSV_COLUMNS] + [record["parameters"].get(name, "") for name in names]
-        for record in sorted(records, key=lambda record: (record["family"], record["number"]))
+        for record in sorted(told, key=lambda record: (record["family"], record["number"]))
     ]
     write_csv(files.trials_csv, [*_CSV_COLUMNS, *(f"param_{name}" for name in names)], rows)

@@ -86,6 +86,7 @@ def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> Non
         assert (record["state"] == "COMPLETE") == (record["examples"] == RUNGS[-1])
         if record["state"] == "PRUNED":
             assert record["reason"] == f"pruned at {record['examples']} examples"
+            assert record["ending"] == "pruned"
     for trial in bench.trials("mlp"):
         assert list(trial.intermediate_values) == [rung for rung in RUNGS if rung <= trial.last_step]
         assert trial.value == trial.intermediate_values[trial.last_step]
@@ -207,6 +208,7 @@ def test_an_interrupted_trial_is_repeated_with_everything_it_had(bench: Bench) -
     for record in interrupted:
         assert (record["state"], record["counted"], record["value"]) == ("FAIL", False, None)
         assert record["reason"].startswith("interrupted: ")
+        assert record["ending"] == "interrupted"
     bench.search(Limits(n_trials=3))
     for before in interrupted:
         after = next(r for r in bench.counted if (r["family"], r["draw"]) == (before["family"], before["draw"]))
@@ -375,6 +377,7 @@ def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> 
     assert len(bench.records) == 18
     failed = next(record for record in bench.records if record["state"] == "FAIL")
     assert (failed["reason"], failed["counted"], failed["value"]) == ("ValueError: no", True, None)
+    assert failed["ending"] == "failed"
 
 
 def failing(_job: Job, _on_rung: OnRung) -> dict[str, Any]:
@@ -543,6 +546,7 @@ def test_a_trial_is_stopped_at_the_rung_where_the_allowance_ends(files: StudyFil
         last = [record for record in bench.records if record["family"] == family][-1]
         assert (last["state"], last["examples"], last["counted"]) == ("PRUNED", 300, True)
         assert "budget" in last["reason"]
+        assert last["ending"] == "budget"
 
 
 @pytest.mark.parametrize("allowance", [4.2, 4.8, 5.5, 7.3, 20.0])
@@ -592,6 +596,7 @@ def test_what_was_prepared_is_withdrawn_uncounted_and_kept_for_later(bench: Benc
     withdrawn = [record for record in bench.records if not record["counted"]]
     assert withdrawn
     assert all("withdrawn" in record["reason"] for record in withdrawn)
+    assert {record["ending"] for record in withdrawn} == {"withdrawn"}
     bench.search(Limits(n_trials=3))
     again = {(r["family"], r["draw"]): r["parameters"] for r in bench.counted}
     assert len(again) == 6

@@ -63,7 +63,7 @@ def test_the_storage_equals_the_memory_after_any_sequence(storage: RDBStorage, s
 
     def drop(trial: optuna.Trial) -> None:
         flights.remove(trial)
-        fail_uncounted(trial.storage, trial._trial_id, "withdrawn")
+        fail_uncounted(trial.storage, trial._trial_id, "withdrawn", "withdrawn")
 
     def annotate(trial: optuna.Trial) -> None:
         trial.set_user_attr(rng.choice("ab"), rng.random())

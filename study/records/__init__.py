@@ -1,0 +1,1 @@
+"""What a study's files hold. No torch, no Optuna."""
