@@ -192,8 +192,10 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
     part.touch(mode=0o666, exist_ok=False)
+    mode = part.stat().st_mode
     try:
         yield part
+        part.chmod(mode)  # a library may have put another file in its place
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
