@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from study.errors import ResultsError, UsageError
-from study.results import read_text, write_text
+from study.results import StudyFiles, read_text, write_text
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
@@ -98,7 +98,9 @@ class StudySettings(Frozen):
     """All that is fixed when a study is created; budget, trials and workers are free and live in the ledger."""
 
     format_version: Literal[1] = 1
+    id: str | None = None  # tells the study from others of its name; older studies get one when they are continued
     name: str
+    folder: str | None = None  # where it was last continued, absolute
     created: str
     seed: int = Field(ge=0)
     sampler: SamplerName
@@ -130,7 +132,16 @@ def save_settings(settings: StudySettings, path: Path) -> None:
 
 
 def load_settings(path: Path) -> StudySettings:
-    """Read `study.toml`; ResultsError names the file and the first key that is wrong."""
+    """Read `study.toml` of a study that is named as its folder is now, whatever name it had when the file was written.
+
+    ResultsError names the file and the first key that is wrong.
+    """
+    settings, files = read_settings(path), StudyFiles(path.parent)
+    return settings.model_copy(update={"name": files.name, "repeat_of": files.repeat_of or settings.repeat_of})
+
+
+def read_settings(path: Path) -> StudySettings:
+    """Read `study.toml` as it was written. ResultsError names the file and the first key that is wrong."""
     try:
         return StudySettings.model_validate(tomllib.loads(read_text(path)))
     except FileNotFoundError:

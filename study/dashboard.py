@@ -15,13 +15,16 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import plotly.graph_objects as go
 
+from study.config import load_settings
 from study.errors import ResultsError, StorageAwayError, UsageError
 from study.interrupts import shielded
 from study.locking import lock_holder
 from study.results import StudyFiles
 from study.search.driver import Search
 from study.search.family import FamilySearch
+from study.search.identity import stored_studies
 from study.search.lock import storage_holder
+from study.search.opening import refuse_foreign
 from study.search.storage import open_storage, own_database, quiet_experimental, storage_url, transaction
 
 Start = Callable[..., Any]
@@ -85,6 +88,8 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
     if url == own_database(files) and not files.database.exists():
         raise ResultsError(f"{files.database} is missing: nothing to show yet; start the search with `study run`")
     storage = open_storage(url)
+    if files.exists():
+        refuse_foreign(storage, stored_studies(storage), files, load_settings(files.settings))
 
     def may_write() -> bool:
         return write and lock_holder(files) is None and storage_holder(storage, files.name) is None

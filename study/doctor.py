@@ -109,6 +109,8 @@ def _study(files: StudyFiles) -> str:
 
 def _database(files: StudyFiles, storage: str | None) -> str:
     from study.config import load_settings
+    from study.search.identity import stored_studies
+    from study.search.opening import refuse_foreign
     from study.search.records import compare_all
     from study.search.storage import open_storage, own_database, storage_url
 
@@ -118,9 +120,10 @@ def _database(files: StudyFiles, storage: str | None) -> str:
             f"{files.database} is missing: rebuild it with `study doctor --name {files.study_name} --repair`; "
             "was the study made with --storage?"
         )
-    opened = open_storage(url)
+    opened, settings = open_storage(url), load_settings(files.settings)
     try:
-        n = compare_all(opened, load_settings(files.settings), read_jsonl(files.trials_jsonl), files)
+        refuse_foreign(opened, stored_studies(opened), files, settings)
+        n = compare_all(opened, settings, read_jsonl(files.trials_jsonl), files)
     finally:
         opened.engine.dispose()
     return f"{n} finished trials agree with trials.jsonl"
@@ -157,6 +160,19 @@ def repair(files: StudyFiles, storage: str | None) -> str:
         kept = rebuild_database(files, settings, records)
     old = f"the old one is kept as {kept}" if kept else "there was none"
     return f"{files.database} was rebuilt from {len(records)} trials of trials.jsonl; {old}"
+
+
+def set_aside(files: StudyFiles, storage: str | None) -> str:
+    """Free the study's name in a database where another study has it; returns what was done, in words."""
+    from study.search import opening
+    from study.search.storage import is_own, storage_url
+
+    url = storage_url(files, storage)
+    if is_own(files, url) and not files.database.exists():
+        raise ResultsError(
+            f"{files.database} is missing: give the database where another study has the name, --storage"
+        )
+    return opening.set_aside(files, url)
 
 
 def _runs(files: StudyFiles) -> str:

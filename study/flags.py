@@ -234,6 +234,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_study(doctor)
     doctor.add_argument("--storage", metavar="URL")
     doctor.add_argument("--repair", action="store_true", help="rebuild a damaged SQLite database from trials.jsonl")
+    doctor.add_argument(
+        "--set-aside", action="store_true", help="only this: rename another study's trials that have this name there"
+    )
     _add_format(doctor)
     _add_output(doctor)
     return parser

@@ -13,7 +13,8 @@ from study.execution.sharing import shared_gpu
 from study.goal import set_goal
 from study.search.driver import Search
 from study.search.lock import StorageLock
-from study.search.storage import open_storage, storage_url
+from study.search.opening import Opened, open_for_work
+from study.search.storage import storage_url
 from study.session import Session
 
 
@@ -77,7 +78,7 @@ class OneSearch:
         self.first = first
         self.goal, self.n_searches = set_goal(session)
         self._resources = resources
-        self._database: tuple[RDBStorage, StorageLock] | None = None
+        self._database: Opened | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -103,19 +104,20 @@ class OneSearch:
 
     @property
     def storage(self) -> RDBStorage:
-        return self._open_database()[0]
+        return self._open_database().storage
 
     @property
     def lock(self) -> StorageLock:
-        return self._open_database()[1]
+        return self._open_database().lock
 
-    def _open_database(self) -> tuple[RDBStorage, StorageLock]:
-        """The storage and the lock on the study in it, held until the command ends with this search."""
+    def _open_database(self) -> Opened:
+        """The storage and the lock on the study in it, held until the command ends with this search. The session goes
+        on under the identity that the study has in it."""
         if self._database is None:
             session = self.session
-            storage = open_storage(storage_url(session.files, session.request.storage or session.settings.storage))
-            self._resources.callback(storage.engine.dispose)
-            lock = self._resources.enter_context(StorageLock(storage, session.settings.name, self.progress.say))
+            url = storage_url(session.files, session.request.storage or session.settings.storage)
+            opened = open_for_work(session.files, session.settings, url, self.progress.say, self._resources)
+            session.settings = opened.settings
             session.keep_storage()
-            self._database = storage, lock
+            self._database = opened
         return self._database

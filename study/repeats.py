@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from study.config import StudySettings, load_settings, save_settings
 from study.ledger import Ledger
@@ -23,7 +24,7 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
     files = session.files.repeat(number)
     request = replace(
         session.request,
-        name=files.name,
+        name=files.root.name,
         results=files.root.parent,
         started=time.monotonic(),
         budget=budget,
@@ -44,15 +45,19 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
 
 
 def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySettings:
-    """The study's settings as they are now, under another name and seed."""
-    own = {
+    """The study's settings as they are now, under another name, identity and seed; those of a repeat that was begun
+    are written once its database is open."""
+    own: dict[str, Any] = {
+        "id": None,
+        "folder": None,
         "name": files.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": derive_seed(study.seed, "", number, "repeat"),
         "repeat_of": study.name,
     }
     if files.exists():
-        own["created"] = load_settings(files.settings).created
+        begun = load_settings(files.settings)
+        return study.model_copy(update=own | {"created": begun.created, "id": begun.id, "folder": begun.folder})
     settings = study.model_copy(update=own)
     save_settings(settings, files.settings)
     return settings

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_REPEAT = re.compile(r".+-repeat-(\d+)")
 RESERVED_NAMES = frozenset({"reference"})
 
 
@@ -54,7 +55,22 @@ class StudyFiles:
 
     @property
     def name(self) -> str:
-        return self.root.name
+        """The study's name: its folder's; a repeat has that of the folder of the study whose search it is."""
+        study, number = self.repeat_of, _REPEAT.fullmatch(self._folder.name)
+        return f"{study}-repeat-{number[1]}" if study and number else self._folder.name
+
+    @property
+    def repeat_of(self) -> str | None:
+        """The study of which this folder holds a further search, by its place; None for a study."""
+        study = StudyFiles(self._folder.parent.parent)
+        is_repeat = self._folder.parent.name == "repeats" and _REPEAT.fullmatch(self._folder.name)
+        known = study.exists() or self._folder.name.startswith(f"{study.root.name}-repeat-")
+        return study.root.name if is_repeat and known else None
+
+    @property
+    def _folder(self) -> Path:
+        """The root with the folders above it; `.` and `..` have no name of their own."""
+        return self.root.absolute() if self.root.name not in ("", "..") else self.root.resolve()
 
     @property
     def settings(self) -> Path:
@@ -125,8 +141,15 @@ class StudyFiles:
         return self.root / "model"
 
     def repeat(self, number: int) -> StudyFiles:
-        """The folder of the study's search `number`, from 2 on: a study of its own; the first search is in this one."""
-        return StudyFiles(self.root / "repeats" / f"{self.name}-repeat-{number}")
+        """The folder of the study's search `number`, from 2 on: a study of its own; the first search is in this one.
+
+        A study that was copied or renamed has its searches in folders of the name that it had.
+        """
+        here = self.root / "repeats" / f"{self.name}-repeat-{number}"
+        if here.exists():
+            return StudyFiles(here)
+        before = sorted(self.root.glob(f"repeats/*-repeat-{number}/study.toml"))
+        return StudyFiles(before[0].parent if before else here)
 
     def repeats(self, n_searches: int) -> list[StudyFiles]:
         """The folders of all searches but the first, whether they have begun or not."""
@@ -135,9 +158,7 @@ class StudyFiles:
     @property
     def study_name(self) -> str:
         """The name that commands take: for a repeat that of the study whose search it is."""
-        study = StudyFiles(self.root.parent.parent)
-        is_repeat = self.root.parent == study.root / "repeats" and self.name.startswith(f"{study.name}-repeat-")
-        return study.name if is_repeat else self.name
+        return self.repeat_of or self.name
 
     def run(self, name: str) -> RunFiles:
         return RunFiles(self.runs / name)

@@ -15,6 +15,7 @@ from study.one_search import OneSearch
 from study.report.wording import count, flag_value
 from study.results import read_jsonl
 from study.search import planner
+from study.search.identity import owner_of
 from study.search.probe import run_speeds
 from study.search.watch import RetrainWatch
 from study.session import Session
@@ -32,10 +33,11 @@ def retrain_candidates(one: OneSearch) -> None:
         return
     session = one.session
     with session.ledger.stage("retrain"):
+        storage = one.storage  # first of all, since it decides under which name and identity the study goes on
         session.allow_retraining(planned_runs(one))
         candidates = _candidates(session, speed_share=0.0 if one.goal["budget_s"] is None else _SPEED_SHARE)
         lengths = _run_lengths(one, candidates)
-        watch = RetrainWatch(session.settings.name, one.storage, one.lock.guarded)
+        watch = RetrainWatch(session.settings.name, storage, one.lock.guarded, owner_of(session.settings))
         retraining = Retraining(session.files, session.settings, candidates, lengths, one.engine, watch)
 
         def observe(retraining: Retraining, run: str | None) -> None:
@@ -48,7 +50,7 @@ def retrain_candidates(one: OneSearch) -> None:
             from study.shipping import ship
 
             ship(session.files, session.settings, session.data)
-        note_on_retraining(one.storage, session.files, found)
+        note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")
 
 

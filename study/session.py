@@ -30,7 +30,7 @@ from study.request import Request
 from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
-from study.search.storage import without_password
+from study.search.storage import is_own, without_password
 from study.space import SearchSpace
 from study.study_data import keep_place, load_data
 from study.training.loop import Precision, TrainingData, choose_precision
@@ -71,7 +71,8 @@ class Session:
     def keep_storage(self) -> None:
         """Let the study remember a storage that was given and could be opened, so that the next command finds it."""
         if self.request.storage is not None:
-            self.settings = self.settings.model_copy(update={"storage": without_password(self.request.storage)})
+            kept = None if is_own(self.files, self.request.storage) else without_password(self.request.storage)
+            self.settings = self.settings.model_copy(update={"storage": kept})
             if self.files.exists():  # else it is written with the first families
                 save_settings(self.settings, self.files.settings)
 

@@ -65,7 +65,7 @@ class Stages:
     def _open_search(self, number: int) -> Iterator[OneSearch]:
         """Search `number`, from 2 on, in a session of its own."""
         repeat, goal = self.session.files.repeat(number), self._first.goal
-        watch = shlex.join(["study", "dashboard", "--name", repeat.name, "--results", str(repeat.root.parent)])
+        watch = shlex.join(["study", "dashboard", "--name", repeat.root.name, "--results", str(repeat.root.parent)])
         self.progress.say(f"search {number} of {self._n_searches} in {repeat.root}; watch it: {watch}")
         with (
             open_repeat(self.session, number, goal["budget_s"], goal["n_trials"]) as session,
@@ -115,7 +115,7 @@ class Stages:
         session = self.session
         folders, found = self._folders, self.finalists()
         chosen = choose_over_searches(found)
-        shipped_run = f"{folders[chosen.search].name}/{chosen.run}" if chosen.search else chosen.run
+        shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
         standing = dict.fromkeys(
             family for one in found for family, row in one["families"].items() if row["final_runs"]
         )

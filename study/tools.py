@@ -144,8 +144,11 @@ def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     from study.doctor import examine as examine_health
-    from study.doctor import repair_all
+    from study.doctor import repair_all, set_aside
 
+    if args.set_aside:
+        print(set_aside(files_of(args), args.storage))
+        return 0
     if args.repair:
         for said in repair_all(existing_files(args), args.storage):
             print(said, file=sys.stderr)

@@ -7,8 +7,9 @@ import pytest
 import tomli_w
 from pydantic import ValidationError
 
-from study.config import Ladder, StudySettings, load_settings, parse_duration, plain, save_settings
+from study.config import Ladder, StudySettings, load_settings, parse_duration, plain, read_settings, save_settings
 from study.errors import ResultsError, UsageError
+from study.results import StudyFiles
 
 HOSTILE = 'family = "mlp"\n# \'\'\'three\'\'\' """quotes""" back\\slash\ttab ü {{7*7}} <script>\n\n[x]\n'
 
@@ -60,9 +61,22 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_settings_come_back_as_they_were(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
-    settings = make_settings({"mlp": HOSTILE, "cnn": "family = 'cnn'"}, imported_from="old")
+    settings = make_settings({"mlp": HOSTILE, "cnn": "family = 'cnn'"}, imported_from="old", id="a1", folder="/b")
     save_settings(settings, tmp_path / "study.toml")
-    assert load_settings(tmp_path / "study.toml") == settings
+    assert read_settings(tmp_path / "study.toml") == settings
+
+
+def test_a_study_is_named_as_its_folder_is_now(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
+    study = StudyFiles(tmp_path / "renamed")
+    save_settings(make_settings(), study.settings)
+    repeat = StudyFiles(study.root / "repeats" / "tiny-repeat-2")
+    save_settings(make_settings(name="tiny-repeat-2", repeat_of="tiny"), repeat.settings)
+    assert load_settings(study.settings) == make_settings(name="renamed")
+    assert load_settings(repeat.settings) == make_settings(name="renamed-repeat-2", repeat_of="renamed")
+    assert study.repeat(2) == repeat
+    assert repeat.study_name == "renamed"
+    alone = StudyFiles(repeat.root.rename(tmp_path / "tiny-repeat-2"))
+    assert load_settings(alone.settings) == make_settings(name="tiny-repeat-2", repeat_of="tiny")
 
 
 def test_what_is_not_set_is_not_written(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:
@@ -115,7 +129,7 @@ def test_settings_that_an_editor_marked_as_utf_8_are_read(
     save_settings(make_settings(), tmp_path / "study.toml")
     text = (tmp_path / "study.toml").read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text, encoding="utf-8-sig")
-    assert load_settings(tmp_path / "study.toml") == make_settings()
+    assert read_settings(tmp_path / "study.toml") == make_settings()
 
 
 def test_a_file_that_is_missing_or_no_toml(tmp_path: Path) -> None:

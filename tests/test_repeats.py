@@ -18,7 +18,7 @@ import pytest
 from tiny_spaces import TINY_SPACES
 
 from study.cli import main
-from study.config import load_settings
+from study.config import load_settings, read_settings
 from study.locking import StudyLock
 from study.results import StudyFiles, read_json, read_jsonl
 from study.seeds import derive_seed
@@ -61,8 +61,9 @@ def pair(words: Words) -> StudyFiles:
 def test_a_repeat_is_the_same_search_under_another_seed(pair: StudyFiles) -> None:
     first, second = load_settings(pair.settings), load_settings(pair.repeat(2).settings)
     assert (second.name, second.repeat_of, second.seed) == ("pair-repeat-2", "pair", derive_seed(0, "", 2, "repeat"))
-    same = {"name", "repeat_of", "seed", "created"}
-    assert second.model_dump(exclude=same) == first.model_dump(exclude=same)
+    differ = {"id", "name", "folder", "repeat_of", "seed", "created"}
+    assert second.model_dump(exclude=differ) == first.model_dump(exclude=differ)
+    assert second.id not in (None, first.id)
     seeds = [{record["seed"] for record in read_jsonl(files.trials_jsonl)} for files in (pair, pair.repeat(2))]
     assert seeds[0].isdisjoint(seeds[1])
 
@@ -206,6 +207,44 @@ def test_a_repeat_is_not_driven_by_itself(words: Words, pair: StudyFiles, capsys
         assert main([verb, "--results", repeats, "--name", "pair-repeat-2"]) == 1
         assert "is a repeat of study 'pair'" in capsys.readouterr().err
     assert not pair.repeat(2).seal.exists()
+
+
+def below(root: Path) -> dict[Path, bytes]:
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_a_copy_under_another_name_has_all_its_searches_and_goes_on_with_them(
+    words: Words, pair: StudyFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = below(pair.root)
+    twin = StudyFiles(shutil.copytree(pair.root, pair.root.with_name("twin")))
+    copied = below(twin.root)
+    where = ["--results", str(twin.root.parent), "--name", "twin"]
+    assert main(["status", *where, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], [one["name"] for one in found["repeats"]]) == ("twin", ["twin-repeat-2"])
+    assert main(["doctor", *where]) == 0
+    changed = {path for path, content in below(twin.root).items() if copied.get(path) != content}
+    assert {path.name for path in changed} <= {".lock"}
+    assert main(["report", *where]) == 0
+    report = read_json(twin.report_json)
+    assert (report["header"]["name"], report["searches"]["tested"]) == ("twin", 2)
+    assert not report["header"]["openings_elsewhere"]
+    assert main(words("run", "twin", "--n-trials", "1")) == 0  # complete: nothing was to be done
+    assert read_json(twin.seal) == read_json(pair.seal)
+    capsys.readouterr()
+    assert main(words("search", "twin", "--n-trials", "2")) == 0
+    assert main(words("retrain", "twin")) == 0
+    assert "winner by validation" in capsys.readouterr().out
+    settings = [read_settings(one.settings) for one in (pair, pair.repeat(2), twin, twin.repeat(2))]
+    assert len({one.id for one in settings}) == 4
+    assert [one.name for one in settings[2:]] == ["twin", "twin-repeat-2"]
+    assert settings[3].repeat_of == "twin"
+    assert {len(read_jsonl(one.trials_jsonl)) for one in (twin, twin.repeat(2))} == {4}
+    with contextlib.closing(sqlite3.connect(twin.repeat(2).database)) as connection:
+        stored = {name for (name,) in connection.execute("SELECT study_name FROM studies")}
+    assert stored == {f"twin-repeat-2/{part}" for part in ("mlp", "cnn", "retrain")}
+    assert below(pair.root) == before
 
 
 @pytest.mark.parametrize(

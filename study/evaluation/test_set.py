@@ -147,8 +147,8 @@ def open_test(
     """
     hashes = run_hashes(files, runs)
     for repeat, names in repeats:
-        hashes |= {f"{repeat.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
-    searches = [_evaluated(repeat, names, f"{repeat.name}/") for repeat, names in repeats]
+        hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
+    searches = [_evaluated(repeat, names, f"{repeat.root.name}/") for repeat, names in repeats]
     searches.append(_evaluated(files, runs))  # the study's own last: with its predictions the opening is complete
     finals = [run for search in searches for run in search.sealed(search.finals)]
     if shipped_run not in finals:

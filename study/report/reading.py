@@ -247,8 +247,19 @@ def _number(cell: str | None) -> float | None:
 def _openings_elsewhere(files: StudyFiles, settings: StudySettings) -> list[str]:
     wanted = {key: value for key, value in settings.dataset.sha256.items() if "test" in key}
     others = [path for path in files.root.parent.glob("*/test/seal.json") if path != files.seal]
-    openings = [opening for path in others for opening in _seal_openings(path)]
-    return sorted(str(opening.get("time")) for opening in openings if _same_split(opening, wanted))
+    # A copy of a study has its seal, too: what was opened once is counted once.
+    seen = [_opening(opening) for opening in _seal_openings(files.seal)]
+    found = []
+    for opening in (opening for path in others for opening in _seal_openings(path)):
+        if _opening(opening) not in seen and _same_split(opening, wanted):
+            seen.append(_opening(opening))
+            found.append(str(opening.get("time")))
+    return sorted(found)
+
+
+def _opening(opening: Record) -> Record:
+    """What tells an opening from others."""
+    return {key: opening.get(key) for key in ("time", "command", "hashes")}
 
 
 def _seal_openings(path: Path) -> list[Record]:

@@ -226,7 +226,7 @@ def robustness(study: Study) -> Record:
 def reproduce(study: Study) -> Record:
     source, winner, name = study.shipped
     run = source.runs.get(str(name))
-    shipped = name if source is study else f"{source.files.name}/{name}"
+    shipped = name if source is study else f"{source.files.root.name}/{name}"
     return {
         "commands": [
             {key: entry.get(key) for key in ("command", "start", "seconds")}

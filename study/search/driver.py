@@ -22,6 +22,7 @@ from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
 from study.results import StudyFiles, append_jsonl
 from study.search.family import MAX_FAILURES_IN_A_ROW, End, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
+from study.search.identity import owner_of
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
@@ -77,7 +78,8 @@ class Search:
 
     def _open(self, name: str, space: SearchSpace, records: list[dict[str, Any]]) -> FamilySearch:
         family = self._settings.families[name]
-        stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize")
+        owner = owner_of(self._settings)
+        stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize", owner)
         sweep(self.storage, stored)
         trials = read_trials(self.storage, stored._study_id)
         ours = reconcile(trials, name, records, self._files)

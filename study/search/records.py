@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.config import StudySettings
 from study.errors import ResultsError
 from study.results import StudyFiles, append_jsonl
+from study.search.identity import ours, stored_studies
 from study.search.tables import read_trials
 
 TextOf = Callable[[BaseDistribution], str]
@@ -167,14 +168,12 @@ def _difference(trial: FrozenTrial | None, family: str, record: dict[str, Any], 
 
 def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles) -> int:
     """Compare every family without changing anything; returns how many finished trials agree."""
-    agreed = 0
+    agreed, stored = 0, ours(stored_studies(storage), files, settings)
     for family in settings.families:
-        try:
-            study_id = storage.get_study_id_from_name(f"{settings.name}/{family}")
-        except KeyError:
+        if family not in stored:
             raise ResultsError(
                 f"{files.root}: the database does not know family {family}: "
                 f"rebuild it with `study doctor --name {files.study_name} --repair`, or restore it"
-            ) from None
-        agreed += len(compare(read_trials(storage, study_id), family, records, files)[0])
+            )
+        agreed += len(compare(read_trials(storage, stored[family].study_id), family, records, files)[0])
     return agreed

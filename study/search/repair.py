@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.config import StudySettings
 from study.errors import ResultsError
 from study.results import StudyFiles, replacing
+from study.search.identity import owner_of
 from study.search.records import compare_all, trial_of
 from study.search.storage import open_storage, open_study, own_database, sqlite_url, transaction
 from study.search.tables import insert_trial
@@ -21,29 +23,31 @@ _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite applies a journal that it f
 _LOST = "lost with the database: it had not ended"
 
 
-def rebuild_database(files: StudyFiles, settings: StudySettings, records: list[dict[str, Any]]) -> Path | None:
+def rebuild_database(
+    files: StudyFiles, settings: StudySettings, records: list[dict[str, Any]], formerly: str | None = None
+) -> Path | None:
     """Build the database from the records and put it in place whole; returns under which name the old one is kept, or
     None where there was none.
 
     Trials that had not ended get a place, so that numbers stay. The study of the retrainings, which is there to be
     watched, begins anew, and so do hyperband's brackets; the position of a quasi-random sequence is taken from the old
-    database if it can be read.
+    database if it can be read, in which the study is called `formerly`, if it had another name.
     """
-    positions = {family: _study_attributes(files, f"{settings.name}/{family}") for family in settings.families}
+    name = formerly or settings.name
+    positions = {family: study_attributes(files, f"{name}/{family}") for family in settings.families}
     with replacing(files.database) as part:
         storage = open_storage(sqlite_url(part))
         try:
             for family in settings.families:
-                ours = {record["number"]: trial_of(record) for record in records if record["family"] == family}
-                _write_family(storage, f"{settings.name}/{family}", ours, positions[family])
+                add_family(storage, settings, family, records, positions[family])
             compare_all(storage, settings, records, files)
         finally:
             storage.engine.dispose()
         return _set_aside(files.database)
 
 
-def _study_attributes(files: StudyFiles, name: str) -> dict[str, Any]:
-    """The system attributes of a study in a database that may be damaged or missing."""
+def study_attributes(files: StudyFiles, name: str) -> dict[str, Any]:
+    """The system attributes of an Optuna study in the study's own database, which may be damaged or missing."""
     if not files.database.exists():
         return {}
     with contextlib.suppress(ResultsError, LookupError, ValueError):
@@ -55,9 +59,18 @@ def _study_attributes(files: StudyFiles, name: str) -> dict[str, Any]:
     return {}
 
 
-def _write_family(storage: RDBStorage, name: str, trials: dict[int, FrozenTrial], attributes: dict[str, Any]) -> None:
-    study_id = open_study(storage, name, "accuracy", "maximize")._study_id
+def add_family(
+    storage: RDBStorage,
+    settings: StudySettings,
+    family: str,
+    records: list[dict[str, Any]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write a family's Optuna study, which is not there yet, with all its trials, or nothing of it."""
+    trials: dict[int, FrozenTrial] = {r["number"]: trial_of(r) for r in records if r["family"] == family}
+    name = f"{settings.name}/{family}"
     with transaction(storage) as connection:
+        study_id = open_study(storage, name, "accuracy", "maximize", owner_of(settings))._study_id
         for key, value in attributes.items():
             storage.set_study_system_attr(study_id, key, value)
         for number in range(max(trials, default=-1) + 1):

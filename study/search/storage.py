@@ -19,6 +19,7 @@ from study.config import load_settings
 from study.errors import ResultsError, StorageAwayError, UsageError
 from study.records.trial import Ending, ending_of
 from study.results import StudyFiles, replacing, write_csv
+from study.search.identity import KEY, Owner, claim
 from study.search.tables import DAMAGE
 
 _SQLITE_TIMEOUT = 60  # seconds
@@ -40,6 +41,11 @@ def own_database(files: StudyFiles) -> str:
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file, with the signs of its path that mean something in a URL escaped."""
     return URL.create("sqlite", database=str(path.resolve())).render_as_string(hide_password=False)
+
+
+def is_own(files: StudyFiles, url: str) -> bool:
+    """Whether a URL means the database in the study's folder."""
+    return without_password(url) == without_password(own_database(files))
 
 
 def hide_password(url: str) -> str:
@@ -194,11 +200,16 @@ def quiet_experimental() -> Iterator[None]:
         yield
 
 
-def open_study(storage: BaseStorage, name: str, metric: str, direction: Direction) -> optuna.Study:
+def open_study(
+    storage: RDBStorage, name: str, metric: str, direction: Direction, owner: Owner | None = None
+) -> optuna.Study:
+    """Open or create an Optuna study; a new one, or one that has none, gets the owner."""
     study = optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
     if study.metric_names != [metric]:
         with quiet_experimental():
             study.set_metric_names([metric])
+    if owner is not None and KEY not in study.user_attrs:
+        claim(storage, study._study_id, owner)
     return study
 
 

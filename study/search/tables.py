@@ -227,3 +227,8 @@ _PARTS = (
     _Part(models.TrialUserAttributeModel, "key", lambda trial: _attribute_rows(trial.user_attrs)),
     _Part(models.TrialSystemAttributeModel, "key", lambda trial: _attribute_rows(trial.system_attrs)),
 )
+
+
+def rename_study(connection: Connection, study_id: int, name: str) -> None:
+    table = models.StudyModel.__table__
+    connection.execute(sqlalchemy.update(table).where(table.c.study_id == study_id).values(study_name=name))

@@ -11,6 +11,7 @@ from optuna.storages import RDBStorage
 from study.errors import ResultsError
 from study.execution.jobs import Finished, Job
 from study.interrupts import shielded
+from study.search.identity import Owner
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.storage import open_study, sweep
@@ -21,8 +22,8 @@ class RetrainWatch:
     """Mirrors runs into a study of their own. Its value is the training loss, to be minimised: the one figure that a
     final run, which has no validation images left, shares with a candidate."""
 
-    def __init__(self, name: str, storage: RDBStorage, guard: Guard = at_once) -> None:
-        stored = open_study(storage, f"{name}/retrain", "training loss", "minimize")
+    def __init__(self, name: str, storage: RDBStorage, guard: Guard = at_once, owner: Owner | None = None) -> None:
+        stored = open_study(storage, f"{name}/retrain", "training loss", "minimize", owner)
         sweep(storage, stored)
         self._mirror = Mirror(storage, guard)
         self._study = self._mirror.open(stored, read_trials(storage, stored._study_id))

@@ -58,7 +58,7 @@ def searched(bench: Bench) -> Bench:
 
 
 def copy_of(bench: Bench, name: str) -> Bench:
-    return Bench(StudyFiles(shutil.copytree(bench.files.root, bench.files.root.parent / name)), bench.settings)
+    return Bench(StudyFiles(shutil.copytree(bench.files.root, bench.files.root.parent / name / "tiny")), bench.settings)
 
 
 def values(trials: Iterable[FrozenTrial]) -> list[tuple[int, float | None, dict[int, float]]]:
