@@ -19,10 +19,15 @@ from study.session import Session
 
 
 class Progress(Protocol):
-    """Whoever shows the work; every method returns at once."""
+    """Whoever shows the work; every method returns at once.
+
+    A stage takes about `seconds`, if that is known, and what follows it in this command `after`; `share` of a stage is
+    done when it goes on to a step.
+    """
 
     def say(self, text: str) -> None: ...
-    def stage(self, name: str) -> None: ...
+    def stage(self, name: str, seconds: float | None = None, after: float | None = 0.0) -> None: ...
+    def step(self, text: str, share: float | None = None) -> None: ...
     def search(self, search: Search, record: dict[str, Any] | None) -> None: ...
     def retrain(self, retraining: Retraining, run: str | None) -> None: ...
 
@@ -71,11 +76,13 @@ class OneSearch:
         resources: contextlib.ExitStack,
         workers: Workers,
         first: OneSearch | None = None,
+        number: int = 1,
     ) -> None:
         self.session = session
         self.progress = progress
         self.workers = workers
         self.first = first
+        self.number = number
         self.goal, self.n_searches = set_goal(session)
         self._resources = resources
         self._database: Opened | None = None

@@ -71,10 +71,10 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
 def _deadline(one: OneSearch) -> float | None:
     """When the search must end on the monotonic clock: its share is used up, start-up included."""
     budget = one.goal["budget_s"]
-    return None if budget is None else time.monotonic() + _search_wall(one, budget)
+    return None if budget is None else time.monotonic() + search_wall(one, budget)
 
 
-def _search_wall(one: OneSearch, budget: float) -> float:
+def search_wall(one: OneSearch, budget: float) -> float:
     """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
     where starting up has used the search's share."""
     ledger = one.session.ledger
@@ -92,7 +92,7 @@ def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
     spent = dict.fromkeys(one.goal["families"], 0.0)
     for record in records:
         spent[record["family"]] += record["seconds"]
-    allowance = planner.equal_allowance(spent, _search_wall(one, budget) * one.session.n_workers)
+    allowance = planner.equal_allowance(spent, search_wall(one, budget) * one.session.n_workers)
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
     first = None if one.first is None else one.first.session.ledger.data.get("allowance_s")
     return allowance if first is None else min(allowance, first)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from study.agenda import Agenda
 from study.errors import FamilyStoppedError
 from study.evaluation.replications import choose_over_searches
 from study.one_search import OneSearch, Progress, Workers
@@ -15,7 +16,7 @@ from study.repeats import open_repeat
 from study.results import StudyFiles, read_json
 from study.retraining import no_verdict, retrain_candidates
 from study.search import planner
-from study.searching import search_families
+from study.searching import search_families, search_wall
 from study.session import Session
 
 
@@ -29,6 +30,11 @@ class Stages:
         self._first = OneSearch(session, progress, resources, self._workers)
         self._n_searches = self._first.n_searches
         self._spare = 0.0  # seconds that the repeats left of their budgets
+        self._evaluates: bool | None = None  # whether all stages are made that a report needs; None for one stage alone
+
+    @property
+    def _agenda(self) -> Agenda:
+        return Agenda(self._first.goal["budget_s"], self._n_searches, self._evaluates)
 
     @property
     def _folders(self) -> list[StudyFiles]:
@@ -38,10 +44,10 @@ class Stages:
     # --- search and retraining ---------------------------------------------------------------------------------------
 
     def search(self) -> None:
-        self._in_each_search(search_families)
+        self._in_each_search(self._search)
 
     def retrain(self) -> None:
-        self._in_each_search(retrain_candidates)
+        self._in_each_search(self._retrain)
         self._ship_over_searches()
 
     def _in_each_search(self, action: Callable[[OneSearch], None]) -> None:
@@ -71,20 +77,28 @@ class Stages:
             open_repeat(self.session, number, goal["budget_s"], goal["n_trials"]) as session,
             contextlib.ExitStack() as resources,
         ):
-            yield OneSearch(session, self.progress, resources, self._workers, first=self._first)
+            yield OneSearch(session, self.progress, resources, self._workers, first=self._first, number=number)
             if goal["budget_s"] is not None:
                 self._spare += max(0.0, session.ledger.left(goal["budget_s"]))
 
+    def _search(self, one: OneSearch) -> None:
+        budget = one.goal["budget_s"]
+        left, wall = (0.0, 0.0) if budget is None else (one.session.ledger.left(budget), search_wall(one, budget))
+        self.progress.stage("search", after=self._agenda.after_search(one.number, left, wall))
+        search_families(one)
+
+    def _retrain(self, one: OneSearch) -> None:
+        self.progress.stage("retrain", after=self._agenda.after_retraining(one.number))
+        retrain_candidates(one)
+
     def _search_and_retrain(self, one: OneSearch) -> None:
         """A family that failed does not keep the others from their finalists."""
-        self.progress.stage("search")
         failure: FamilyStoppedError | None = None
         try:
-            search_families(one)
+            self._search(one)
         except FamilyStoppedError as error:
             failure = error
-        self.progress.stage("retrain")
-        retrain_candidates(one)
+        self._retrain(one)
         if failure is not None:
             raise failure
 
@@ -111,6 +125,8 @@ class Stages:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""
         from study.evaluation.test_set import open_test
 
+        self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
+        self.progress.step("the test split is read")
         self._workers.close()
         session = self.session
         folders, found = self._folders, self.finalists()
@@ -141,14 +157,19 @@ class Stages:
         from study.evaluation import baselines, ensemble, latency, robustness
 
         self._workers.close()
-        session = self.session
+        session, step = self.session, self.progress.step
+        total = seconds if seconds is not None else planner.examine_seconds(None)
+        self.progress.stage("examine", total, self._agenda.after_examination())
         with session.ledger.stage("examine"):
+            step("ensembles")
             ensemble.run(session.files, session.settings)
             if seconds is not None and seconds <= 0:
                 return
-            total = seconds if seconds is not None else planner.examine_seconds(None)
+            step("latency")
             latency.run(session.files, session.settings, seconds=0.15 * total)
+            step("baselines")
             baselines.run(session.files, session.settings, seconds=0.35 * total)
+            step("robustness to corrupted images")
             robustness.run(session.files, session.settings, seconds=0.5 * total, device=str(session.device))
         self._first.mark_done("examine")
 
@@ -157,21 +178,37 @@ class Stages:
         from study.evaluation.ablation import Ablation
 
         session = self.session
+        self.progress.stage("ablation", seconds)
         with session.ledger.stage("ablation"):
             ablation = Ablation(session.files, session.settings, self._first.engine)
-            return ablation.run(self._workers.executor, seconds, session.ledger.tick)
+
+            def tick() -> None:
+                session.ledger.tick()
+                share = ablation.n_trained / max(1, ablation.n_to_train) if seconds is None else None
+                self.progress.step(f"{ablation.n_trained} of {ablation.n_to_train} runs", share)
+
+            return ablation.run(self._workers.executor, seconds, tick)
 
     def audit(self, n: int) -> dict[str, Any]:
         """Run `n` pruned trials to their end."""
         from study.evaluation.audit import Audit
 
         session = self.session
+        self.progress.stage("audit")
         with session.ledger.stage("audit"):
-            return Audit(session.files, session.settings, n).run(self._workers.executor, session.ledger.tick)
+            audit = Audit(session.files, session.settings, n)
+
+            def tick() -> None:
+                session.ledger.tick()
+                self.progress.step(f"{audit.n_known} of {audit.n_drawn} trials", audit.n_known / max(1, audit.n_drawn))
+
+            return audit.run(self._workers.executor, tick)
 
     def report(self) -> None:
         from study.report.page import write_report
 
+        self.progress.stage("report", self._agenda.half_report)
+        self.progress.step("the page is made")
         with self.session.ledger.stage("report"):
             write_report(self.session.files)
         self.session.ledger.save()
@@ -191,6 +228,7 @@ class Stages:
 
     def run_all(self, *, evaluate: bool) -> None:
         """Every stage that is not done yet. A family that failed does not keep the others from their report."""
+        self._evaluates = evaluate
         failure: FamilyStoppedError | None = None
         try:
             self._in_each_search(self._search_and_retrain)
@@ -198,11 +236,8 @@ class Stages:
             failure = error
         self._ship_over_searches()
         if evaluate:
-            self.progress.stage("evaluate")
             self.evaluate()
-            self.progress.stage("examine")
             self.examine(self._examine_seconds())
-        self.progress.stage("report")
         self.report()
         if failure is not None:
             raise failure

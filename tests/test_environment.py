@@ -103,8 +103,8 @@ def test_a_study_from_start_to_end(
 
     port = free_port()
     spaces = [word for path in tiny_spaces.values() for word in ("--space", str(path))]
-    process = start("run", "--data-dir", "digits", *spaces, "--n-trials", "1", "--workers", "1", "--name", "tiny", "--no-evaluate",
-                    "--dashboard", "--port", str(port))  # fmt: skip
+    flags = ["--n-trials", "1", "--workers", "1", "--name", "tiny", "--no-evaluate", "--dashboard", "--port", str(port)]
+    process = start("run", "--data-dir", "digits", *spaces, *flags)
     assert watched(process, port), process.communicate(timeout=PATIENCE)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err

@@ -29,6 +29,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "flags",
             "commands",
             "along",
+            "agenda",
             "console",
             "tools",
             "request",

@@ -115,6 +115,8 @@ class Ablation:
         self._families = [self._family(name, row, records) for name, row in chosen.items()]
         if not self._families:
             raise ResultsError(f"{files.finalists} names no finalist; expected one at least: rerun `study retrain`")
+        self.n_trained = 0  # runs of this call
+        self.n_to_train = sum(1 for _ in self._jobs(math.inf, 1))
 
     def _family(self, name: str, row: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> _Family:
         trials = [record for record in records if record["family"] == name and record["counted"]]
@@ -160,6 +162,7 @@ class Ablation:
         assert job.run is not None  # plan_run gives every job a folder
         if reason is not None:
             self._failed[job.id] = reason
+        self.n_trained += 1
         (self._files.root / "ablation" / job.id / "model.safetensors").unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any]:

@@ -50,6 +50,15 @@ class Audit:
         self._failed: dict[str, str] = {}
         self._last: dict[str, float] = {}
 
+    @property
+    def n_drawn(self) -> int:
+        return len(self._drawn)
+
+    @property
+    def n_known(self) -> int:
+        """Of those drawn, whose end is known."""
+        return sum(_id(record) in self._values or _id(record) in self._failed for record in self._drawn)
+
     def run(self, executor: Executor, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Train what is not known yet, and write `audit.json`, also when interrupted."""
         jobs = iter([self._job(record) for record in self._drawn if _id(record) not in self._values])

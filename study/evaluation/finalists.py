@@ -12,6 +12,7 @@ import numpy as np
 from study.config import StudySettings
 from study.errors import StudyError
 from study.evaluation.candidates import best_trial
+from study.evaluation.pace import Pace
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report, RunTarget
 from study.results import RunFiles, StudyFiles, read_json, write_json
@@ -138,11 +139,19 @@ class Retraining:
             for family in self.families.values()
         )
         self.n_done = 0
+        self._pace = Pace()
+        self._n_workers = 1
         self._pending: list[tuple[bool, float, Job]] = []  # (is a candidate, seconds expected, job)
         self._attempts: dict[str, int] = {}
         self._begun: set[str] = set()
 
+    @property
+    def seconds_left(self) -> float:
+        """Wall-clock until the last run ends, by what the trials took and the runs have taken so far."""
+        return self._pace.left(self._n_workers)
+
     def run(self, executor: Executor, observe: Observer) -> None:
+        self._n_workers = executor.n_workers
         for family in self.families.values():
             self._plan_candidates(family)
         in_flight = 0
@@ -172,6 +181,21 @@ class Retraining:
                 self._plan(family, name, record, "candidate", index)
                 names.append(name)
             family.runs[record["number"]] = names
+        self._expect_final_runs(family)
+
+    def _expect_final_runs(self, family: _Family) -> None:
+        """As long as those of the costliest candidate: it is not known yet whose they will be."""
+        seconds = max(self._seconds_expected(family, record) for record in family.candidates)
+        candidates = [name for names in family.runs.values() for name in names]
+        for name in self._final_runs(family):
+            self._pace.expect(name, seconds, candidates)
+
+    def _seconds_expected(self, family: _Family, record: Mapping[str, Any]) -> float:
+        """Of a run, at the speed that its trial had in the search."""
+        return float(family.examples[record["number"]] * record["training_seconds"] / max(1, record["examples"]))
+
+    def _final_runs(self, family: _Family) -> list[str]:
+        return [f"{family.name}-final-seed{index}" for index in range(self._settings.retrain.final_seeds)]
 
     def _advance(self, family: _Family) -> None:
         """Once all candidates are there, choose the finalist and plan its final runs."""
@@ -182,8 +206,7 @@ class Retraining:
             return
         family.finalist = ranked[0]["trial"]
         record = next(record for record in family.candidates if record["number"] == family.finalist)
-        for index in range(self._settings.retrain.final_seeds):
-            name = f"{family.name}-final-seed{index}"
+        for index, name in enumerate(self._final_runs(family)):
             family.final_runs.append(name)
             self._plan(family, name, record, "final", index)
 
@@ -193,11 +216,13 @@ class Retraining:
         examples = family.examples[record["number"]]
         about = RunAbout(family.name, record["number"], role, seed, index, part)
         job = plan_run(self._files.run(name), self._settings, self._engine, about, record["config"], examples)
+        expected = self._seconds_expected(family, record)
+        self._pace.expect(name, expected)
         if job is None:
+            self._pace.end(name)
             self.n_done += 1
             family.seconds += float(read_json(self._files.run(name).metrics)["seconds"])
             return
-        expected = examples * record["training_seconds"] / max(1, record["examples"])
         family.waiting.add(name)
         self._pending.append((role == "candidate", expected, job))
 
@@ -209,11 +234,14 @@ class Retraining:
         if job.id not in self._begun:
             self._watch.begin(job)
             self._begun.add(job.id)
+        self._pace.begin(job.id)
         executor.submit(job)
 
     def _handle(self, executor: Executor, event: object) -> str | None:
         if isinstance(event, Report):
             executor.answer(event.job, True)
+            if event.job.run is not None:
+                self._pace.reached(event.job.id, event.examples / event.job.run.record["examples"])
             self._watch.report(event.job, event.examples, event.metrics)
         elif isinstance(event, Finished):
             self._finish(event)
@@ -232,6 +260,7 @@ class Retraining:
         assert event.job.run is not None
         family = self.families[event.job.run.record["family"]]
         family.waiting.discard(event.job.id)
+        self._pace.end(event.job.id)
         family.seconds += event.held_seconds
         self.n_done += 1
         train_loss = None

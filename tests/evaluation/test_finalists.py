@@ -71,8 +71,15 @@ class Bench:
         lengths = lengths or {family: LENGTHS[family][: len(chosen)] for family, chosen in candidates.items()}
         engine = Engine("cpu", "fp32", 1)
         retraining = Retraining(self.files, self.settings, candidates, lengths, engine, self.notes)
+        self.left: list[float] = []
+
+        def observe(retraining: Retraining, run: str | None) -> None:
+            self.left.append(retraining.seconds_left)
+            if run:
+                self.seen.append(run)
+
         with InProcessExecutor(1, work or self.work) as executor:
-            retraining.run(executor, lambda _, run: self.seen.append(run) if run else None)
+            retraining.run(executor, observe)
         return retraining
 
 
@@ -102,6 +109,8 @@ def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Ben
     final = ["final" in run for run in bench.seen]
     assert final == sorted(final)  # none before another family's candidates
     assert retraining.n_done == retraining.n_runs == len(RUNS)
+    assert bench.left[0] > 0
+    assert bench.left[-1] == retraining.seconds_left == 0
     found = retraining.save()
     assert read_json(bench.files.finalists) == found
     for family, row in found["families"].items():
