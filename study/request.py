@@ -9,7 +9,7 @@ from pathlib import Path
 from study.config import PrunerName, SamplerName, StudySettings, load_settings
 from study.errors import UsageError
 from study.families import check_comparison, check_searched, choose_families
-from study.results import StudyFiles, check_study_name, default_name
+from study.results import StudyFiles, check_study_name, default_name, find_study
 from study.space import SearchSpace
 
 
@@ -61,7 +61,7 @@ class Request:
         """The families that the study has from this command on; `stored` are its settings if it exists."""
         source = None
         if stored is None and self.imported_from is not None:
-            source = load_settings(StudyFiles(self.results / check_study_name(self.imported_from)).settings)
+            source = load_settings(find_study(self.imported_from, self.results).settings)
         return choose_families(self.spaces, self.families, stored, source)
 
     def check(self, verb: str, *, opens_test: bool) -> None:

@@ -6,13 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from study.config import FamilySettings, StudySettings
+from study.config import FamilySettings
 from study.dashboard import Publisher
+from study.errors import ResultsError
 from study.one_search import OneSearch
-from study.results import read_jsonl
+from study.results import StudyFiles, find_study, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
-from study.search.imports import import_trials, load_source
+from study.search.imports import import_trials, left_out, load_source
 from study.search.probe import measure_speeds
 from study.search.storage import write_trials_csv
 from study.session import Session
@@ -107,14 +108,15 @@ def _add_families(one: OneSearch) -> None:
     if not session.new_spaces:
         return
     allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))
-    imported = _import_source(session)
-    measured = allowance is not None and imported is None
-    speeds = measure_speeds(one.workers.executor, session.new_spaces) if measured else {}
+    source = _import_source(session)
+    old = None if source is None else load_source(source, session.settings)
+    unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
+    speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
     families = {}
     for space in session.new_spaces:
         ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
-        if imported is not None and space.family in imported.families:
-            ladder = imported.families[space.family].ladder
+        if old is not None and space.family in old.families:
+            ladder = old.families[space.family].ladder
         families[space.family] = FamilySettings(space_file=Path(space.source).name, space=space.text, ladder=ladder)
     session.save_settings(families)
 
@@ -123,15 +125,30 @@ def _import_trials(one: OneSearch) -> None:
     """Take over the trials of `--from`, once for each family; a command that was killed halfway is continued."""
     session, done = one.session, set(one.session.ledger.data.get("imported", []))
     families = set(session.settings.families) - done
-    old = _import_source(session)
-    if old is None or not families:
+    if session.settings.imported_from is None or not families:
         return
-    n = import_trials(session.files, session.settings, one.storage, old, families)
+    source = _import_source(session)
+    if source is None:
+        said = f"{session.settings.imported_from} is gone: {', '.join(sorted(families))} without its trials"
+    else:
+        load_source(source, session.settings)
+        fits = import_trials(session.files, session.settings, one.storage, source, families)
+        n, others = sum(len(fit.trials) for fit in fits.values()), left_out(fits)
+        said = f"{n} trials of study '{source.name}' imported and charged{f'; left out: {others}' if others else ''}"
     session.ledger.data["imported"] = sorted(families | done)
     session.ledger.save()
-    one.progress.say(f"{n} trials of study '{old.name}' imported and charged")
+    one.progress.say(said)
 
 
-def _import_source(session: Session) -> StudySettings | None:
-    name = session.settings.imported_from
-    return load_source(session.request.results, name, session.settings) if name else None
+def _import_source(session: Session) -> StudyFiles | None:
+    """The study of `--from`. It is needed for families that begin with its trials; one that is added after it was
+    removed begins without."""
+    word = session.settings.imported_from
+    if word is None:
+        return None
+    try:
+        return find_study(word, session.request.results)
+    except ResultsError:
+        if session.ledger.data.get("imported"):
+            return None
+        raise

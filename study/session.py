@@ -27,7 +27,15 @@ from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers
 from study.request import Request
-from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
+from study.results import (
+    StudyFiles,
+    check_study_name,
+    find_study,
+    lasting_word,
+    prepare_results_folder,
+    write_with,
+)
+from study.search.imports import check_source
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import is_own, without_password
@@ -124,7 +132,10 @@ def _resolve(
     training, described = load_data(request, stored)
     families = request.chosen_families(stored)
     if stored is None:
-        return _create(request, files, described, n_workers, len(families)), training, _new_spaces(families, {}), []
+        created, spaces = _create(request, files, described, n_workers, len(families)), _new_spaces(families, {})
+        if created.imported_from is not None:
+            check_source(find_study(created.imported_from, request.results), created, spaces)
+        return created, training, spaces, []
     warnings = _check_resume(request, stored, described)
     single = stored.single_family or request.single_family
     settings = stored.model_copy(update={"dataset": described, "single_family": single})
@@ -170,6 +181,7 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
 def _create(
     request: Request, files: StudyFiles, dataset: DatasetSettings, n_workers: int, n_families: int
 ) -> StudySettings:
+    source = request.imported_from
     timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
     return StudySettings(
         name=files.name,
@@ -177,8 +189,8 @@ def _create(
         seed=request.seed or 0,
         sampler=request.sampler or "tpe",
         pruner=request.pruner or "asha",
-        warm_starts=2 if request.warm_start and request.imported_from is None else 0,
-        imported_from=request.imported_from,
+        warm_starts=2 if request.warm_start and source is None else 0,
+        imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,
         retrain=retrain_settings(timed and timed / (request.repeats or 1), n_workers, n_families),
@@ -197,6 +209,7 @@ def _new_spaces(families: Mapping[str, SearchSpace], stored: Mapping[str, Family
 
 def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSettings) -> list[str]:
     """ResumeError with the first difference that would make the comparison another one; warnings for the rest."""
+    source = request.imported_from
     compared: list[tuple[str, Any, Any]] = [
         ("--split-seed", stored.dataset.split_seed, dataset.split_seed),
         ("the validation split's hash", stored.dataset.split_sha256, dataset.split_sha256),
@@ -205,7 +218,7 @@ def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSetti
         ("--seed", stored.seed, request.seed),
         ("--sampler", stored.sampler, request.sampler),
         ("--pruner", stored.pruner, request.pruner),
-        ("--from", stored.imported_from, request.imported_from),
+        ("--from", stored.imported_from, source and lasting_word(source, request.results)),
         ("warm starts per family:", stored.warm_starts, None if request.warm_start else 0),
     ):
         if now is not None:

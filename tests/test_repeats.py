@@ -285,6 +285,35 @@ def test_searches_that_begin_with_the_same_trials_are_refused(
     assert not folder(words, "heirs").root.exists()
 
 
+def test_a_study_begins_with_the_trials_of_any_folder_and_outlives_it(
+    words: Words, pair: StudyFiles, tmp_path: Path
+) -> None:
+    source = str(shutil.copytree(pair.root, tmp_path / "renamed"))
+    heir = folder(words, "heir")
+    assert main(words("search", "heir", "--from", source, "--n-trials", "1")) == 0
+    assert read_settings(heir.settings).imported_from == source
+    assert {(r["family"], r["role"]) for r in read_jsonl(heir.trials_jsonl)} == {(f, "imported") for f in TINY_SPACES}
+    shutil.rmtree(source)
+    assert main(words("search", "heir", "--from", source, "--n-trials", "2")) == 0
+    assert Counter(record["family"] for record in read_jsonl(heir.trials_jsonl)) == {"mlp": 2, "cnn": 2}
+
+
+def test_trials_none_of_which_fits_are_an_error_before_anything_is_written(
+    words: Words, pair: StudyFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = words("search", "barren", "--from", "pair", "--families", "cnn", "--n-trials", "1")
+    narrow = tmp_path / "narrow.toml"
+    narrow.write_text(
+        TINY_SPACES["cnn"].split("[[warm_start]]")[0].replace("low = 1e-3, high = 5e-2", "low = 1, high = 2")
+    )
+    while "--space" in line:
+        del line[line.index("--space") : line.index("--space") + 2]
+    assert main([*line, "--space", str(narrow)]) == 1
+    said = capsys.readouterr().err
+    assert "none of its 2 trials can begin this study: cnn: 1 outside its space by learning_rate" in said
+    assert not folder(words, "barren").root.exists()
+
+
 @pytest.mark.parametrize("repeats", ["0", "-1", "two"])
 def test_a_number_of_repeats_that_is_none_is_wrong_usage(
     words: Words, repeats: str, capsys: pytest.CaptureFixture[str]

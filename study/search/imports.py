@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import (
@@ -19,7 +20,8 @@ from optuna.trial import FrozenTrial
 
 from study.config import StudySettings, load_settings
 from study.errors import ResumeError
-from study.results import StudyFiles, append_jsonl, check_study_name, read_jsonl
+from study.results import StudyFiles, append_jsonl, read_jsonl
+from study.search.identity import owner_of
 from study.search.records import record_of, trial_of
 from study.search.storage import open_study, transaction
 from study.search.tables import insert_trial, read_trials
@@ -67,69 +69,125 @@ def _could_be_drawn(value: Any, distribution: BaseDistribution) -> bool:
 
 def replay(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
     """(configuration, distributions) of an old trial in `space`, or None if it could not have been drawn there."""
-    trial = _Replay(parameters)
     try:
-        config = sample(space, trial)
+        return _replayed(space, parameters)
     except _Misfit:
         return None
-    return (config, trial.distributions) if trial.distributions.keys() == parameters.keys() else None
 
 
-def load_source(results: Path, name: str, settings: StudySettings) -> StudySettings:
+def _replayed(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """As `replay`; _Misfit names the first parameter that does not fit."""
+    trial = _Replay(parameters)
+    config = sample(space, trial)
+    for name in parameters:
+        if name not in trial.distributions:
+            raise _Misfit(name)
+    return config, trial.distributions
+
+
+# --- the study that is imported from -------------------------------------------------------------------------------
+
+
+def load_source(source: StudyFiles, settings: StudySettings) -> StudySettings:
     """Settings of the study to import from. ResumeError if its trials were not measured on the same ground."""
-    files = StudyFiles(results / check_study_name(name))
-    old = load_settings(files.settings)
+    old = load_settings(source.settings)
     for what, before, now in (
-        ("dataset", old.dataset.sha256, settings.dataset.sha256),
+        ("dataset", _training_files(old), _training_files(settings)),
         ("validation split", old.dataset.split_sha256, settings.dataset.split_sha256),
     ):
         if before != now:
             raise ResumeError(
-                f"--from {name}: its {what} is not this study's; trials can be imported on the same one only"
+                f"--from {source.root}: its {what} is not this study's; trials can be imported on the same one only"
             )
     return old
 
 
+def _training_files(settings: StudySettings) -> tuple[object, ...]:
+    """Of the data what a trial saw, and how."""
+    dataset = settings.dataset
+    digests = {role: digest for role, digest in dataset.sha256.items() if not role.startswith("test")}
+    return digests, dataset.was_transposed, dataset.inverted
+
+
+def check_source(source: StudyFiles, settings: StudySettings, spaces: Sequence[SearchSpace]) -> None:
+    """ResumeError, before any work, if a new study with these spaces could begin with no trial of the source."""
+    load_source(source, settings)
+    records = read_jsonl(source.trials_jsonl)
+    fits = {space.family: fitting(records, space) for space in spaces}
+    if not any(fit.trials for fit in fits.values()):
+        raise ResumeError(
+            f"--from {source.root}: none of its {len(records)} trials can begin this study: {left_out(fits)}; "
+            "expected trials that these spaces could have drawn: search its own spaces, or begin without --from"
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Of a family's old trials those that can be imported, and why others cannot, with how often."""
+
+    trials: list[FrozenTrial]
+    reasons: Counter[str]
+
+
+def fitting(
+    records: Sequence[dict[str, Any]],
+    space: SearchSpace,
+    there: frozenset[tuple[int | None, str]] = frozenset(),
+) -> Fit:
+    """The old trials as those of the new space, but for those that are `there` already."""
+    trials: list[FrozenTrial] = []
+    reasons: Counter[str] = Counter()
+    for record in records:
+        if record["family"] != space.family or _identity(record["seed"], record["parameters"]) in there:
+            continue
+        if not record["counted"] or record["state"] not in ("COMPLETE", "PRUNED"):
+            reasons["failed or interrupted"] += 1
+            continue
+        try:
+            trials.append(_trial(record, *_replayed(space, record["parameters"])))
+        except _Misfit as misfit:
+            reasons[f"outside its space by {misfit}"] += 1
+    return Fit(trials, reasons)
+
+
+def left_out(fits: Mapping[str, Fit]) -> str:
+    """Which trials were not imported and why, in words; empty if all were."""
+    said = []
+    for family, fit in fits.items():
+        parts = [f"{n} {reason}" for reason, n in fit.reasons.most_common()]
+        if not fit.trials and not parts:
+            parts = ["it has none"]
+        said += [f"{family}: {', '.join(parts)}"] if parts else []
+    return "; ".join(said)
+
+
 def import_trials(
-    files: StudyFiles,
-    settings: StudySettings,
-    storage: RDBStorage,
-    old: StudySettings,
-    families: set[str],
-) -> int:
-    """Add the old study's finished trials that the new spaces could have drawn and that are not there yet; returns
-    how many.
+    files: StudyFiles, settings: StudySettings, storage: RDBStorage, source: StudyFiles, families: set[str]
+) -> dict[str, Fit]:
+    """Add the source's finished trials that the new spaces could have drawn and that are not there yet; returns them,
+    with what was left out, by family.
 
     They keep their values and are charged the seconds that they cost.
     """
-    imported = 0
-    records = read_jsonl(files.root.parent / old.name / "trials.jsonl")
+    records = read_jsonl(source.trials_jsonl)
+    fits = {}
     for family in sorted(families):
         space = parse_space(settings.families[family].space, settings.families[family].space_file)
-        study_id = open_study(storage, f"{settings.name}/{family}", "accuracy", "maximize")._study_id
-        there = {_identity(trial.user_attrs.get("seed"), trial.params) for trial in read_trials(storage, study_id)}
-        ours = [record for record in records if record["family"] == family]
-        trials = [trial for record in ours if (trial := _as_new(record, space, there)) is not None]
+        name = f"{settings.name}/{family}"
+        study_id = open_study(storage, name, "accuracy", "maximize", owner_of(settings))._study_id
+        known = read_trials(storage, study_id)
+        there = frozenset(_identity(trial.user_attrs.get("seed"), trial.params) for trial in known)
+        fits[family] = fitting(records, space, there)
         with transaction(storage) as connection:
-            for trial in trials:
+            for trial in fits[family].trials:
                 _, trial.number = insert_trial(connection, study_id, trial)
-        for trial in trials:
+        for trial in fits[family].trials:
             append_jsonl(files.trials_jsonl, record_of(trial, family))
-        imported += len(trials)
-    return imported
+    return fits
 
 
 def _identity(seed: int | None, parameters: dict[str, Any]) -> tuple[int | None, str]:
     return seed, json.dumps(parameters, sort_keys=True)
-
-
-def _as_new(record: dict[str, Any], space: SearchSpace, there: set[tuple[int | None, str]]) -> FrozenTrial | None:
-    """The old trial as one of the new space; None if it counts for nothing, is there already, or does not fit."""
-    usable = record["counted"] and record["state"] in ("COMPLETE", "PRUNED")
-    if not usable or _identity(record["seed"], record["parameters"]) in there:
-        return None
-    found = replay(space, record["parameters"])
-    return _trial(record, *found) if found is not None else None
 
 
 def _trial(record: dict[str, Any], config: dict[str, Any], distributions: dict[str, BaseDistribution]) -> FrozenTrial:

@@ -11,9 +11,9 @@ from study.config import StudySettings, save_settings
 from study.errors import ResultsError, ResumeError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.results import StudyFiles, read_jsonl
+from study.results import StudyFiles, find_study, lasting_word, read_jsonl
 from study.search.driver import Limits, Search
-from study.search.imports import import_trials, load_source, replay
+from study.search.imports import check_source, fitting, import_trials, left_out, load_source, replay
 from study.search.records import record_of
 from study.search.storage import open_storage, storage_url
 from study.space import load_space, parse_space
@@ -46,8 +46,10 @@ def old(tmp_path: Path, make_settings: Settings) -> StudyFiles:
 
 def import_into(files: StudyFiles, settings: StudySettings, families: set[str]) -> tuple[int, Any]:
     storage = open_storage(storage_url(files, None))
-    source = load_source(files.root.parent, "old", settings)
-    return import_trials(files, settings, storage, source, families), storage
+    source = find_study("old", files.root.parent)
+    load_source(source, settings)
+    fits = import_trials(files, settings, storage, source, families)
+    return sum(len(fit.trials) for fit in fits.values()), storage
 
 
 def test_trials_keep_values_and_cost_and_are_marked(
@@ -94,12 +96,52 @@ def test_a_study_on_other_ground_is_refused(old: StudyFiles, files: StudyFiles, 
     for change, what in (
         ({"split_sha256": "2" * 64}, "validation split"),
         ({"sha256": {"train-images": "x"}}, "dataset"),
+        ({"inverted": True}, "dataset"),
     ):
         settings = make_settings(dataset=dataset.model_copy(update=change).model_dump())
-        with pytest.raises(ResumeError, match=f"--from old: its {what} is not"):
-            load_source(files.root.parent, "old", settings)
-    with pytest.raises(ResultsError, match="there is no study here"):
-        load_source(files.root.parent, "absent", make_settings())
+        with pytest.raises(ResumeError, match=f"--from .*old: its {what} is not"):
+            load_source(old, settings)
+    tested = dataset.model_copy(update={"sha256": dataset.sha256 | {"test-images": "seen by one alone"}})
+    load_source(old, make_settings(dataset=tested.model_dump()))
+
+
+def test_a_source_is_a_name_under_the_results_folder_or_a_folder(
+    old: StudyFiles, files: StudyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = files.root.parent
+    assert find_study("old", results) == old
+    assert lasting_word("old", results) == "old"
+    monkeypatch.chdir(results)
+    for word in ("./old", str(old.root), "../results/old"):
+        assert find_study(word, Path("elsewhere")).root.samefile(old.root)
+        assert lasting_word(word, Path("elsewhere")) == str(old.root)
+    assert lasting_word("old", Path("elsewhere")) == str(old.root)
+    with pytest.raises(ResultsError, match=r"study 'absent' is missing \(no .*absent/study\.toml"):
+        find_study("absent", results)
+    assert lasting_word("absent", results) == "absent"
+
+
+def test_a_renamed_source_is_read_where_it_is(old: StudyFiles, files: StudyFiles, make_settings: Settings) -> None:
+    other = StudyFiles(old.root.parent / "another")
+    old.root.rename(other.root)
+    storage = open_storage(storage_url(files, None))
+    fits = import_trials(files, make_settings(), storage, other, {"mlp"})
+    assert len(fits["mlp"].trials) == 8
+
+
+def test_what_is_left_out_is_said_and_a_study_that_gets_nothing_is_refused(
+    old: StudyFiles, make_settings: Settings
+) -> None:
+    settings = make_settings(imported_from="old")
+    spaces = {name: parse_space(family.space, f"{name}.toml") for name, family in settings.families.items()}
+    check_source(old, settings, list(spaces.values()))
+    slow = parse_space('family = "cnn"\nlearning_rate = { low = 1e-9, high = 1e-8 }', "slow.toml")
+    fits = {"mlp": fitting(read_jsonl(old.trials_jsonl), spaces["mlp"]), "cnn": fitting([], spaces["cnn"])}
+    assert left_out(fits) == "cnn: it has none"
+    fits = {"cnn": fitting(read_jsonl(old.trials_jsonl), slow)}
+    assert left_out(fits) == "cnn: 8 outside its space by learning_rate"
+    with pytest.raises(ResumeError, match=r"none of its 16 trials can begin this study: cnn: 8 outside its space"):
+        check_source(old, settings, [slow])
 
 
 def test_replaying_needs_exactly_the_space_s_parameters(tiny_spaces: dict[str, Path]) -> None:

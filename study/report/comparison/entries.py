@@ -11,7 +11,7 @@ from study.evaluation.seal import file_sha256
 from study.locking import lock_holder
 from study.report import numbers, tables
 from study.report.reading import Array, Record, Study, known_form, read_study
-from study.results import StudyFiles
+from study.results import StudyFiles, find_study, study_places
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,14 @@ def find_studies(words: Sequence[str], results: Path) -> list[StudyFiles]:
 
 def _find(word: str, results: Path) -> StudyFiles:
     """A name under the results folder before a folder of that name here."""
-    if not word:
-        raise UsageError("study '' is not usable: expected a study's name under --results, or its folder")
-    is_name = "/" not in word and word not in (".", "..")
-    places = [results / word, Path(word)] if is_name else [Path(word)]
-    for place in places:
-        if StudyFiles(place).exists():
-            return StudyFiles(place)
-    seen = " nor ".join(str(place / "study.toml") for place in places)
+    places = study_places(word, results)
     folder = next((place for place in places if place.is_dir()), None)
-    if folder is not None:
+    if folder is not None and not any(StudyFiles(place).exists() for place in places):
         raise ResultsError(
             f"{folder} cannot be compared: {folder / 'study.toml'} is missing; expected the whole folder of a finished "
             "study, not its report alone"
         )
-    raise ResultsError(f"study {word!r} is missing (no {seen}); expected a study's name under --results, or its folder")
+    return find_study(word, results)
 
 
 def read_entries(studies: Sequence[StudyFiles]) -> list[Entry]:
