@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import platform
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -17,8 +20,56 @@ _GPU_MEMORY = 2 * 2**30
 _HOST_MEMORY = 3 * 2**29
 
 
-def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def available_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may use: those it may run on, and no more than a container's quota of their time, rounded
+    up. `root` is where /proc and /sys are."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([cores, *(max(1, math.ceil(quota)) for quota in _quotas(root))])
+
+
+def core_share(root: Path = Path("/")) -> float:
+    """How much of one core's time a process of this command has, above 0: 1 unless a container's quota is less."""
+    return min([1.0, *(quota for quota in _quotas(root) if quota > 0)])
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores' worth of time that each control group of this process may use, in version 2 and version 1 of the system.
+
+    A container sees its own group as the topmost one, though it may be told the path that it has outside.
+    """
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        groups = [PurePath(path), *PurePath(path).parents]
+        if controllers == "":
+            for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
+                yield from _each(root / mount, groups, _quota_v2)
+        elif "cpu" in controllers.split(","):
+            for mount in (f"sys/fs/cgroup/{controllers}", "sys/fs/cgroup/cpu"):
+                yield from _each(root / mount, groups, _quota_v1)
+
+
+def _each(mount: Path, groups: list[PurePath], read: Callable[[Path], float | None]) -> Iterator[float]:
+    for group in groups:
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
+            if (quota := read(mount / group.relative_to("/"))) is not None:
+                yield quota
+
+
+def _quota_v2(group: Path) -> float | None:
+    most, period = (group / "cpu.max").read_text(encoding="ascii").split()
+    return None if most == "max" else int(most) / int(period)
+
+
+def _quota_v1(group: Path) -> float | None:
+    most, period = (int((group / f"cpu.cfs_{name}_us").read_text(encoding="ascii")) for name in ("quota", "period"))
+    return None if most <= 0 else most / period
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -28,11 +79,9 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    lines = _lines(Path("/proc/cpuinfo"))
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def choose_device(name: str) -> torch.device:
@@ -64,10 +113,27 @@ def fitting_workers(device: torch.device) -> int:
     return max(1, min(limits))
 
 
+def too_many(workers: int, fitting: int) -> list[str]:
+    """What is to be said of more workers than this machine feeds; nothing of fewer."""
+    if workers <= fitting:
+        return []
+    return [
+        f"--workers {workers} is more than the {fitting} that this machine feeds: they share its cores, each trains "
+        f"slower, and fewer trials fit the same time; without --workers there are {fitting}"
+    ]
+
+
+def limit_threads() -> None:
+    """No more threads of torch in this process than the cores' time that it has: torch counts the cores themselves, and
+    threads that wait for each other under a quota are slower than few."""
+    if torch.get_num_threads() > (cores := available_cores()):
+        torch.set_num_threads(cores)
+
+
 def _available_memory() -> int | None:
     """Bytes that programs may still take without swapping; None where the system does not say (not Linux)."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        lines = _lines(Path("/proc/meminfo"))
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
+    except (StopIteration, ValueError, IndexError):
         return None

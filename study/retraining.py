@@ -11,6 +11,7 @@ from study.dashboard import note_on_retraining
 from study.errors import StudyError
 from study.evaluation.candidates import choose_candidates
 from study.evaluation.finalists import Retraining, RunLengths, fingerprint
+from study.machine import core_share
 from study.one_search import OneSearch
 from study.report.wording import count, flag_value
 from study.results import read_jsonl
@@ -57,7 +58,7 @@ def retrain_candidates(one: OneSearch) -> None:
 def planned_runs(one: OneSearch) -> RetrainSettings:
     """How many candidates and seeds the goal plans, and the study has: never fewer than before."""
     session = one.session
-    wanted = planner.retrain_settings(one.goal["budget_s"], session.n_workers, len(session.families))
+    wanted = planner.retrain_settings(one.goal["budget_s"], session.n_at_once, len(session.families))
     return planner.at_least(session.settings.retrain, wanted)
 
 
@@ -127,7 +128,8 @@ def _timeless_lengths(session: Session, candidates: Candidates) -> RunLengths:
 
 def _retrain_seconds(one: OneSearch, budget: float) -> float:
     """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
-    left = one.session.ledger.left(budget) - planner.report_seconds(budget) - planner.examine_seconds(budget)
+    closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
+    left = one.session.ledger.left(budget) - closing
     first = None if one.first is None else one.first.session.ledger.data.get("plan", {}).get("seconds")
     return max(1.0, left if first is None else min(left, first))
 

@@ -9,6 +9,7 @@ from typing import Any
 from study.config import FamilySettings
 from study.dashboard import Publisher
 from study.errors import ResultsError
+from study.machine import core_share
 from study.one_search import OneSearch
 from study.results import StudyFiles, find_study, read_jsonl
 from study.search import planner
@@ -19,6 +20,8 @@ from study.search.storage import write_trials_csv
 from study.session import Session
 
 _LEAST_SEARCH = 2.0  # seconds
+# Where starting up has taken so long that the search's share would leave nothing for retraining.
+_OF_THE_REST = 0.75
 
 
 def search_families(one: OneSearch) -> None:
@@ -79,10 +82,10 @@ def search_wall(one: OneSearch, budget: float) -> float:
     """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
     where starting up has used the search's share."""
     ledger = one.session.ledger
-    rest = ledger.left(budget) - planner.report_seconds(budget)
+    rest = ledger.left(budget) - planner.report_seconds(budget, core_share())
     share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
     least = 0.0 if "search" in ledger.data.get("done", {}) else _LEAST_SEARCH
-    return max(least, min(share, rest))
+    return max(least, min(share, _OF_THE_REST * rest))
 
 
 def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
@@ -112,9 +115,11 @@ def _add_families(one: OneSearch) -> None:
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
     speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
+    budget, n_train = one.goal["budget_s"], session.settings.dataset.n_train
+    wall = None if budget is None else search_wall(one, budget)
     families = {}
     for space in session.new_spaces:
-        ladder = planner.choose_ladder(session.settings.dataset.n_train, speeds.get(space.family), allowance)
+        ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
         families[space.family] = FamilySettings(space_file=Path(space.source).name, space=space.text, ladder=ladder)

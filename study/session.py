@@ -25,7 +25,7 @@ from study.config import (
 from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
 from study.locking import StudyLock
-from study.machine import choose_device, describe_machine, fitting_workers
+from study.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
 from study.request import Request
 from study.results import (
     StudyFiles,
@@ -61,6 +61,7 @@ class Session:
     device: torch.device
     precision: Precision
     n_workers: int
+    n_at_once: int  # of the workers, those that do not slow each other down
     new_spaces: list[SearchSpace]
     warnings: list[str]
 
@@ -102,14 +103,17 @@ def open_session(request: Request) -> Iterator[Session]:
     """
     files = request.files
     device = choose_device(request.device)
+    limit_threads()
     known = files.exists()
-    n_workers = request.workers or fitting_workers(device)
+    fitting = fitting_workers(device)
+    n_workers = request.workers or fitting
     # What is wrong with the request is said before anything is written.
-    resolved = _resolve(request, files, n_workers)
+    n_at_once = min(n_workers, fitting)
+    resolved = _resolve(request, files, n_at_once)
     prepare_results_folder(files.root)
     with StudyLock(files):
         if files.exists() and not known:  # another command created it meanwhile
-            resolved = _resolve(request, files, n_workers)
+            resolved = _resolve(request, files, n_at_once)
         settings, training, spaces, warnings = resolved
         if request.single_family and files.exists():
             save_settings(settings, files.settings)
@@ -120,11 +124,14 @@ def open_session(request: Request) -> Iterator[Session]:
         ledger = Ledger.open(files.ledger, request.command, request.started, versions())
         ledger.data |= {"device": str(device), "precision": precision, "workers": n_workers}
         ledger.data["machine"] = describe_machine(device)
-        yield Session(request, files, settings, ledger, training, device, precision, n_workers, spaces, warnings)
+        warnings += too_many(n_workers, fitting)
+        yield Session(
+            request, files, settings, ledger, training, device, precision, n_workers, n_at_once, spaces, warnings
+        )
 
 
 def _resolve(
-    request: Request, files: StudyFiles, n_workers: int
+    request: Request, files: StudyFiles, n_at_once: int
 ) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     stored = load_settings(files.settings) if files.exists() else None
@@ -132,7 +139,7 @@ def _resolve(
     training, described = load_data(request, stored)
     families = request.chosen_families(stored)
     if stored is None:
-        created, spaces = _create(request, files, described, n_workers, len(families)), _new_spaces(families, {})
+        created, spaces = _create(request, files, described, n_at_once, len(families)), _new_spaces(families, {})
         if created.imported_from is not None:
             check_source(find_study(created.imported_from, request.results), created, spaces)
         return created, training, spaces, []
@@ -179,7 +186,7 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
 
 
 def _create(
-    request: Request, files: StudyFiles, dataset: DatasetSettings, n_workers: int, n_families: int
+    request: Request, files: StudyFiles, dataset: DatasetSettings, n_at_once: int, n_families: int
 ) -> StudySettings:
     source = request.imported_from
     timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
@@ -193,7 +200,7 @@ def _create(
         imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,
-        retrain=retrain_settings(timed and timed / (request.repeats or 1), n_workers, n_families),
+        retrain=retrain_settings(timed and timed / (request.repeats or 1), n_at_once, n_families),
         families={},
         versions=versions(),
     )

@@ -22,6 +22,8 @@ _FULL_TRIALS = 24
 _LEAST_FULL_TRIALS = 12
 _SHORT_EPOCHS = 0.5  # epochs; at half of that one of three CNN searches lost 0.3 points, the others nothing
 _EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_LONGEST_STRETCH = 0.25  # of the search's wall-clock: from a trial's rung to the next one
+_FEWEST_EXAMPLES = 500
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
 # Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
@@ -65,9 +67,10 @@ def examine_seconds(budget: float | None) -> float:
     return 60.0 if budget is None else min(60.0, 0.06 * budget) if budget >= SHORT_BUDGET else 0.0
 
 
-def report_seconds(budget: float) -> float:
-    """Seconds kept for the shipped model, evaluation and report; at a budget of 60 they took 6 on a quiet machine."""
-    return min(18.0, 5.0 + 0.05 * budget)
+def report_seconds(budget: float, core_share: float = 1.0) -> float:
+    """Seconds kept for the shipped model, evaluation and report; at a budget of 60 they took 6 on a quiet machine, and
+    longer where a quota leaves only a share of a core."""
+    return min(18.0, 5.0 + 0.05 * budget) / core_share
 
 
 def search_seconds(budget: float) -> float:
@@ -90,17 +93,29 @@ def equal_allowance(spent: Mapping[str, float], worker_seconds: float) -> float:
     raise ValueError("no family to plan for")
 
 
-def choose_ladder(n_train: int, examples_per_second: float | None, allowance: float | None) -> Ladder:
+def choose_ladder(
+    n_train: int, examples_per_second: float | None, allowance: float | None, wall: float | None = None
+) -> Ladder:
     """A ladder whose top rung costs a 24th of the allowance at the measured speed, in rounded epochs; up to half an
-    epoch it may cost a twelfth."""
+    epoch it may cost a twelfth. However many workers share a slow machine, no trial needs much of the search's `wall`
+    seconds to its next rung: at their end those in flight are trained so far."""
     epochs = _DEFAULT_EPOCHS
     if examples_per_second is not None and allowance is not None:
         affordable = examples_per_second * allowance / n_train
         wanted = max(affordable / _FULL_TRIALS, min(_SHORT_EPOCHS, affordable / _LEAST_FULL_TRIALS))
         epochs = max((e for e in _EPOCHS if e <= wanted), default=_EPOCHS[0])
+        if wall is not None:
+            epochs = min(epochs, max(_FEWEST_EXAMPLES / n_train, _longest(wall * examples_per_second / n_train)))
     shares = [_SPACING ** -(_MOST_RUNGS - 1 - rung) for rung in range(_MOST_RUNGS)]
     examples = [round(share * epochs * n_train) for share in shares if share * epochs >= _SMALLEST_RUNG or share == 1]
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
+
+
+def _longest(epochs: float) -> float:
+    """Epochs of a trial, if a worker trains `epochs` during the search: all of it is one stretch where it is too short
+    for a lower rung, else two thirds are."""
+    stretch = _LONGEST_STRETCH * epochs
+    return stretch if stretch < _SPACING * _SMALLEST_RUNG else stretch * _SPACING / (_SPACING - 1)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -108,6 +109,28 @@ def test_up_to_half_an_epoch_the_top_rung_may_cost_a_twelfth() -> None:
     assert choose_ladder(N_TRAIN, 10_000.0, 30.0).examples[-1] == N_TRAIN // 2
     assert choose_ladder(N_TRAIN, 10_000.0, 60.0).examples[-1] == N_TRAIN // 2
     assert choose_ladder(N_TRAIN, 10_000.0, 15.0).examples[-1] == N_TRAIN // 4
+
+
+@pytest.mark.parametrize("speed", [1000.0, 200.0])
+def test_a_machine_that_is_too_slow_for_an_eighth_of_an_epoch_keeps_the_time_of_the_search(speed: float) -> None:
+    """As 16 workers on a quota of two cores, or on a processor of long ago."""
+    allowed, wall = 20.0, 10.0
+    assert choose_ladder(N_TRAIN, speed, allowed).examples == (N_TRAIN // 8,)
+    (examples,) = choose_ladder(N_TRAIN, speed, allowed, wall).examples
+    assert examples / speed <= wall / 4 + 1e-3
+    assert choose_ladder(N_TRAIN, 10_000.0, allowed, wall) == choose_ladder(N_TRAIN, 10_000.0, allowed)
+
+
+@pytest.mark.parametrize("n_workers", [4, 16, 64])
+def test_no_stretch_between_rungs_takes_much_of_the_search(n_workers: int) -> None:
+    wall, speed = 100.0, 5_000.0
+    rungs = (0, *choose_ladder(N_TRAIN, speed, wall * n_workers / 2, wall).examples)
+    longest = max(high - low for low, high in itertools.pairwise(rungs))
+    assert longest / speed <= wall / 4 + 1e-3
+
+
+def test_less_than_a_core_needs_more_time_for_what_comes_last() -> None:
+    assert report_seconds(60.0, 0.5) == 2 * report_seconds(60.0)
 
 
 def test_without_a_budget_the_ladder_depends_on_nothing_measured() -> None:
