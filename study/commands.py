@@ -55,7 +55,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         repeats=getattr(args, "repeats", None),
         opens_test=opens_test,
     )
-    request.check(args.verb, opens_test=opens_test)
+    request.check(args.verb)
     if workers:
         start_server()  # it loads torch for the workers while the next lines load it here
     from study.neighbours import crowding

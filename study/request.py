@@ -64,7 +64,7 @@ class Request:
             source = load_settings(find_study(self.imported_from, self.results).settings)
         return choose_families(self.spaces, self.families, stored, source)
 
-    def check(self, verb: str, *, opens_test: bool) -> None:
+    def check(self, verb: str) -> None:
         """UsageError, SpaceError or ResumeError for what is wrong with name or families, within milliseconds.
 
         A study of one family whose test split would be opened must have been asked for.
@@ -75,5 +75,5 @@ class Request:
         if stored is not None:
             check_searched(families, stored, verb)
         asked_for = self.single_family or (stored is not None and stored.single_family) or files.seal.exists()
-        if opens_test and not asked_for:
+        if self.opens_test and not asked_for:
             check_comparison(families, files.name, verb)

@@ -471,7 +471,12 @@ def test_a_budget_gives_every_family_the_same_allowance(
     planned = (
         "a budget of 16 s plans 1 candidate and one seed per family: the test split will be opened without a verdict"
     )
-    assert planned in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert planned in said
+    # What is left is the command's, from the plan: 2.9 s before the test split was read, and as many for the report.
+    for stage in ("evaluate …  0:06 left", "examine …  0:03 left", "report …  0:03 left"):
+        assert f"{stage}\n" in said
+    assert "starting" not in said
     ledger = read_json(work["results"] / "timed" / "ledger.json")
     spent = [family["spent_s"] for family in ledger["families"].values()]
     longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))

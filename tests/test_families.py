@@ -89,15 +89,16 @@ def test_a_study_begun_from_another_has_its_families_and_spaces(make_settings: S
 
 
 def request(results: Path, **fields: object) -> Request:
-    return Request(**({"command": "study run", "started": 0.0, "name": "one", "results": results} | fields))  # type: ignore[arg-type]
+    known = {"command": "study run", "started": 0.0, "name": "one", "results": results, "opens_test": True}
+    return Request(**(known | fields))  # type: ignore[arg-type]
 
 
 def test_one_family_alone_opens_no_test_split_unless_it_is_meant_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one family, cnn: nothing is compared") as refused:
-        request(tmp_path, families=("cnn",)).check("run", opens_test=True)
+        request(tmp_path, families=("cnn",)).check("run")
     for advice in ({"families": ("cnn", "mlp")}, {"families": ("cnn",), "single_family": True}):
-        request(tmp_path, **advice).check("run", opens_test=True)
-    request(tmp_path, families=("cnn",)).check("run", opens_test=False)
+        request(tmp_path, **advice).check("run")
+    request(tmp_path, families=("cnn",), opens_test=False).check("run")
     assert all(way in str(refused.value) for way in ("--families cnn,mlp", "--single-family", "--no-evaluate"))
 
 
@@ -110,16 +111,16 @@ def test_a_stored_study_of_one_family_needs_the_flag_once(free: str, tmp_path: P
         files.test.mkdir()
         files.seal.write_text("{}")
     if free:
-        request(tmp_path).check("evaluate", opens_test=True)
+        request(tmp_path).check("evaluate")
         return
     with pytest.raises(UsageError, match="`study run --name one --families mlp,cnn`"):
-        request(tmp_path).check("evaluate", opens_test=True)
+        request(tmp_path).check("evaluate")
 
 
 def test_only_verbs_that_search_take_a_further_family(tmp_path: Path, make_settings: Settings) -> None:
     save_settings(make_settings(), StudyFiles(tmp_path / "one").settings)
     for verb in ("run", "search"):
-        request(tmp_path, spaces=(MIXER,)).check(verb, opens_test=False)
+        request(tmp_path, spaces=(MIXER,)).check(verb)
     for verb in ("retrain", "evaluate", "examine"):
         with pytest.raises(UsageError, match=f"no family 'mixer' yet, and `study {verb}` searches none"):
-            request(tmp_path, spaces=(MIXER,)).check(verb, opens_test=False)
+            request(tmp_path, spaces=(MIXER,)).check(verb)
