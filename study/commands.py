@@ -67,11 +67,11 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     with open_session(request) as session:
         for warning in session.warnings:
             reporter.say(f"note: {warning}")
-        if workers and (crowd := crowding(session.files, session.n_workers)):
-            reporter.say(f"note: {crowd}")
-        reporter.say(f"families: {', '.join(session.families)}")
         try:
             with open_stages(session, reporter) as stages:
+                if workers and (crowd := crowding(session.files, session.n_workers)):
+                    reporter.say(f"note: {crowd}")
+                reporter.say(f"families: {', '.join(session.families)}")
                 yield stages
         finally:
             reporter.end()
