@@ -51,11 +51,13 @@ class DataPlace(Frozen):
 
 
 class DatasetSettings(DataPlace):
-    """What was compared on; `mean` and `std` are of the training part's pixels scaled to [0, 1]."""
+    """What was compared on; `mean` and `std` are of the training part's pixels scaled to [0, 1]. `validation_in_train`
+    counts the validation images that are in the training part, too; older studies did not count."""
 
     classes: tuple[str, ...]
     n_train: int = Field(gt=0)
     n_validation: int = Field(gt=0)
+    validation_in_train: int | None = None
     split_sha256: str
     mean: float
     std: float = Field(gt=0)

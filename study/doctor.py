@@ -24,7 +24,7 @@ def examine(
     `named` says that there must be one."""
     findings = [_ask("installation", _installation), _ask("device", _device)]
     findings.append(_ask("search spaces", _spaces))
-    findings.append(_ask("dataset", lambda: _dataset(files, dataset, data_dir)))
+    findings += _data(files, dataset, data_dir)
     if not files.exists():
         findings.append({"what": "study", "sound": not named, "found": no_study_in(files)})
     else:
@@ -81,11 +81,17 @@ def _spaces() -> str:
     return ", ".join(sorted(bundled_spaces()))
 
 
-def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> str:
+def _data(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> list[Finding]:
+    """The data set's finding, and one for each oddity that its user should know, which is no fault of the files."""
+    notes: list[str] = []
+    found = _ask("dataset", lambda: _dataset(files, dataset, data_dir, notes))
+    return [found, *({"what": "dataset, note", "sound": True, "found": note} for note in notes)]
+
+
+def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None, notes: list[str]) -> str:
     """Of a study its own data, in `data_dir` if they were moved there, unless another data set is named."""
     from study.config import load_settings
-    from study.data.datasets import load_train, test_counts
-    from study.data.folder import has_split
+    from study.data.remarks import survey
     from study.data.source import Source
 
     recorded = load_settings(files.settings).dataset if files.exists() else None
@@ -93,10 +99,12 @@ def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> s
         source = Source.recorded(recorded, data_dir)
     else:
         source = Source.asked(dataset, data_dir)
-    train = f"{source.name}: {len(load_train(source)):,} training"
-    if source.folder is not None and not has_split(source, "test"):
+    seen = survey(source)
+    notes += seen.remarks
+    train = f"{source.name}: {len(seen.dataset):,} training"
+    if seen.test is None:
         return f"{train} images, checksums as expected; no test images, which only `study evaluate` needs"
-    return f"{train} and {sum(test_counts(source).counts):,} test images, checksums as expected"
+    return f"{train} and {sum(seen.test.counts):,} test images, checksums as expected"
 
 
 def _study(files: StudyFiles) -> str:

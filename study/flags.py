@@ -62,7 +62,12 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", help="mnist (bundled), fashion-mnist, kmnist, qmnist, emnist-digits, usps")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="a folder of IDX files, plain or gzipped")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="a folder of IDX files, or of --dataset's own files; for a study also the new place of its data",
+    )
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:

@@ -121,6 +121,10 @@ class StudyFiles:
         return self.test / "candidates.npz"
 
     @property
+    def duplicates(self) -> Path:
+        return self.test / "duplicates.json"
+
+    @property
     def ablation(self) -> Path:
         return self.root / "ablation.json"
 

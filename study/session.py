@@ -136,13 +136,13 @@ def _resolve(
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
-    training, described = load_data(request, stored)
+    training, described, notes = load_data(request, stored)
     families = request.chosen_families(stored)
     if stored is None:
         created, spaces = _create(request, files, described, n_at_once, len(families)), _new_spaces(families, {})
         if created.imported_from is not None:
             check_source(find_study(created.imported_from, request.results), created, spaces)
-        return created, training, spaces, []
+        return created, training, spaces, notes
     warnings = _check_resume(request, stored, described)
     single = stored.single_family or request.single_family
     settings = stored.model_copy(update={"dataset": described, "single_family": single})
@@ -168,19 +168,19 @@ def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | 
 
 
 def _write_samples(files: StudyFiles, data: TrainingData) -> None:
-    """A few training pictures of each class, [C, 10, 28, 28], and the class counts, for the report."""
+    """A few training pictures of each class, [C, 10, 28, 28], black where a class has fewer, and the class counts, for
+    the report."""
     images, labels, train = data.images.numpy(), data.labels.numpy(), data.train.numpy()
-    rows = [train[labels[train] == c][:_SAMPLES] for c in range(data.n_classes)]
-    shown = min(len(row) for row in rows)
-    shown_images = np.stack([images[row[:shown]] for row in rows])
+    shown = np.zeros((data.n_classes, _SAMPLES, *images.shape[1:]), np.uint8)
+    for label, row in enumerate(shown):
+        chosen = images[train[labels[train] == label][:_SAMPLES]]
+        row[: len(chosen)] = chosen
     train_counts = np.bincount(labels[train], minlength=data.n_classes)
     validation_counts = np.bincount(labels[data.validation.numpy()], minlength=data.n_classes)
 
     def write(part: Path) -> None:
         with part.open("wb") as stream:
-            np.savez_compressed(
-                stream, images=shown_images, train_counts=train_counts, validation_counts=validation_counts
-            )
+            np.savez_compressed(stream, images=shown, train_counts=train_counts, validation_counts=validation_counts)
 
     write_with(files.samples, write)
 

@@ -149,8 +149,20 @@ class Stages:
                 repeats=list(zip(folders[1:], others, strict=True)),
             )
             self._write_model()
+            if opened or not session.files.duplicates.exists():
+                self._count_repeated()
         self._first.mark_done("evaluate")
         return opened
+
+    def _count_repeated(self) -> None:
+        from study.evaluation import repeated
+
+        found = repeated.run(self.session.files, self.session.settings, self.session.data.images)
+        if found["test_in_train"]:
+            self.progress.say(
+                f"note: {found['test_in_train']:,} of {found['n_test']:,} test images are also among the training "
+                "images, pixel by pixel: the report tells the accuracy on the others"
+            )
 
     def examine(self, seconds: float | None) -> None:
         """Baselines, ensembles, latency and robustness within `seconds`; None is as long as they take."""

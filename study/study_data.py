@@ -3,52 +3,96 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from study.config import DatasetSettings, StudySettings, load_settings, save_settings
-from study.data.datasets import load_train, pixel_statistics, split_sha256, stratified_split, test_counts
+from study.data.datasets import (
+    Dataset,
+    load_train,
+    pixel_statistics,
+    split_as_before,
+    split_sha256,
+    stratified_split,
+    test_counts,
+    test_fingerprints,
+)
+from study.data.duplicates import Fingerprints, count_repeats
 from study.data.folder import find_file, has_split
+from study.data.remarks import check_apart, check_sizes, remarks
 from study.data.source import Source, absolute
 from study.errors import DataError, ResumeError
 from study.request import Request
 from study.results import StudyFiles, read_json, write_json
 from study.training.loop import TrainingData
 
+Indices = NDArray[np.int64]
 
-def load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings]:
-    """The training data and its description. Of a `stored` study the description keeps name, classes and form, and
-    learns where the files are now; seed and hash of the split are those of this request, to be compared.
 
-    DataError for files that are missing or not those that were recorded, ResumeError for another data set.
+def load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    """The training data, its description, and of a new study what the user should know before anything is trained.
+
+    Of a `stored` study the description keeps name, classes and form, and learns where the files are now; seed and hash
+    of the split are those of this request, to be compared. DataError for files that are missing, too small or not those
+    that were recorded, ResumeError for another data set.
     """
-    if stored is None:
-        source = Source.asked(request.dataset, request.data_dir)
-        dataset = load_train(source)
-        described: dict[str, Any] = {"name": source.name, "classes": dataset.classes, "inverted": dataset.inverted}
-        sha256, split_seed = dataset.sha256, 0
-    else:
-        source = _source_of(request, stored.dataset)
-        dataset = load_train(source)
-        described, sha256, split_seed = stored.dataset.model_dump(), stored.dataset.sha256, stored.dataset.split_seed
-    seed = split_seed if request.split_seed is None else request.split_seed
-    train, validation = stratified_split(dataset.labels, seed)
-    mean, std = pixel_statistics(dataset.images.numpy()[train])
-    described |= {
-        "data_dir": None if source.folder is None else absolute(source.folder),
+    return _first(request) if stored is None else (*_again(request, stored.dataset), [])
+
+
+def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    source = Source.asked(request.dataset, request.data_dir)
+    dataset = load_train(source)
+    check_sizes(source.name, n_train=len(dataset))
+    source = replace(source, inverted=dataset.inverted, sha256=dataset.sha256)
+    test = _test_sha256(request, source)
+    train, validation = stratified_split(dataset.labels, request.split_seed or 0)
+    prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
+    repeats = count_repeats(*prints, (train, validation))
+    training = _training(dataset, train, validation)
+    described = DatasetSettings(
+        name=source.name,
+        data_dir=_place(source),
+        transposed=source.transposed,
+        inverted=dataset.inverted,
+        classes=dataset.classes,
+        sha256=dataset.sha256 | test,
+        n_train=len(train),
+        n_validation=len(validation),
+        validation_in_train=repeats.validation_in_train,
+        split_seed=request.split_seed or 0,
+        split_sha256=split_sha256(validation),
+        mean=training.mean,
+        std=training.std,
+    )
+    return training, described, remarks(dataset, repeats)
+
+
+def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, DatasetSettings]:
+    source = _source_of(request, recorded)
+    dataset = load_train(source)
+    test = _test_sha256(request, source)
+    seed = recorded.split_seed if request.split_seed is None else request.split_seed
+    train, validation = split_as_before(dataset.labels, seed, recorded.split_sha256)
+    changes = {
+        "data_dir": _place(source),
         "transposed": source.transposed,
-        "sha256": {**sha256, **_test_sha256(request, source, sha256)},
-        "n_train": len(train),
-        "n_validation": len(validation),
+        "sha256": recorded.sha256 | test,
         "split_seed": seed,
         "split_sha256": split_sha256(validation),
-        "mean": mean,
-        "std": std,
     }
-    indices = torch.from_numpy(train), torch.from_numpy(validation)
-    training = TrainingData(dataset.images, dataset.labels, *indices, mean, std, len(dataset.classes))
-    return training, DatasetSettings.model_validate(described)
+    return _training(dataset, train, validation), recorded.model_copy(update=changes)
+
+
+def _training(dataset: Dataset, train: Indices, validation: Indices) -> TrainingData:
+    mean, std = pixel_statistics(dataset.images.numpy()[train])
+    parts = torch.from_numpy(train), torch.from_numpy(validation)
+    return TrainingData(dataset.images, dataset.labels, *parts, mean, std, len(dataset.classes))
+
+
+def _place(source: Source) -> str | None:
+    return None if source.folder is None else absolute(source.folder)
 
 
 def _source_of(request: Request, recorded: DatasetSettings) -> Source:
@@ -66,17 +110,21 @@ def _source_of(request: Request, recorded: DatasetSettings) -> Source:
     return replace(source, known=asked.known)
 
 
-def _test_sha256(request: Request, source: Source, recorded: dict[str, str]) -> dict[str, str]:
+def _test_sha256(request: Request, source: Source) -> dict[str, str]:
     """Digests of the test files, looked at when first seen and in a new place. They may be absent as long as this
     command does not open the test split."""
-    seen = {"test-images", "test-labels"} <= recorded.keys()
+    seen = {"test-images", "test-labels"} <= source.sha256.keys()
     if source.folder is not None and not has_split(source, "test"):
         if request.opens_test:
             raise _without_test(source)
         return {}
     if seen and request.data_dir is None:
         return {}
-    return test_counts(source).sha256
+    test = test_counts(source)
+    if not seen:
+        check_sizes(source.name, n_test=sum(test.counts))
+        check_apart(source.name, {**source.sha256, **test.sha256})
+    return test.sha256
 
 
 def _without_test(source: Source) -> DataError:

@@ -78,12 +78,13 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
 
 def data(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data import explore
-    from study.data.datasets import load_train
+    from study.data.remarks import survey
     from study.data.source import Source
 
-    source = Source.asked(args.dataset, args.data_dir)
-    dataset = load_train(source)
-    summary = explore.summarise(dataset, source, args.seed)
+    seen = survey(Source.asked(args.dataset, args.data_dir))
+    dataset, summary = seen.dataset, explore.summarise(seen, args.seed)
+    for remark in summary["remarks"]:
+        print(f"note: {remark}", file=sys.stderr)
     if args.image is not None:
         args.image.parent.mkdir(parents=True, exist_ok=True)
         explore.sample_grid(dataset, seed=args.seed).save(args.image)

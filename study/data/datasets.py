@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from study.data import drop_ins, idx
+from study.data.duplicates import Fingerprints
 from study.data.folder import read_folder
 from study.data.polarity import is_dark_on_light
 from study.data.raw import RawSplit
@@ -92,6 +93,11 @@ def test_counts(source: Source | str, data_dir: Path | None = None) -> SplitCoun
     return SplitCounts(raw.classes, _counts(raw.labels, len(raw.classes)), raw.sha256)
 
 
+def test_fingerprints(source: Source) -> Fingerprints:
+    """Digests of the test split's images, to be compared with those of the training images; nothing else of them."""
+    return Fingerprints.of(_load(source, "test").images)
+
+
 def _source(source: Source | str, data_dir: Path | None, expected: Mapping[str, str] | None) -> Source:
     asked = source if isinstance(source, Source) else Source.asked(source, data_dir)
     return asked.enforcing(expected)
@@ -139,24 +145,41 @@ def _resize(images: Tensor) -> Tensor:
 
 
 def stratified_split(
-    labels: Tensor | NDArray[np.int64], seed: int, fraction: float = 1 / 6
+    labels: Tensor | NDArray[np.int64], seed: int, fraction: float = 1 / 6, *, on_both_sides: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(train, validation) indices, each sorted int64: round(N · fraction) validation examples, every class in its share
-    to within one, the largest remainders rounded up. The same for the same labels and seed."""
+    to within one, the largest remainders rounded up. The same for the same labels and seed.
+
+    A class of two examples or more stands on both sides, whatever its share, and one of a single example trains; not so
+    without `on_both_sides`, as in studies that were made before this was seen to.
+    """
     array = np.asarray(labels)
     if not 0 < fraction < 1:
         raise UsageError(f"validation fraction is {fraction}: expected between 0 and 1")
     classes, counts = np.unique(array, return_counts=True)
+    quotas = _quotas(counts, fraction)
+    if on_both_sides:
+        quotas = np.clip(quotas, np.minimum(1, counts - 1), counts - 1)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     chosen = [
-        rng.permutation(np.flatnonzero(array == label))[:quota]
-        for label, quota in zip(classes, _quotas(counts, fraction), strict=True)
+        rng.permutation(np.flatnonzero(array == label))[:quota] for label, quota in zip(classes, quotas, strict=True)
     ]
     validation = np.sort(np.concatenate(chosen)).astype(np.int64)
     train = np.setdiff1d(np.arange(len(array), dtype=np.int64), validation, assume_unique=True)
     if not len(train) or not len(validation):
         raise DataError(f"{len(array)} training images are too few to split: expected at least {round(1 / fraction)}")
     return train, validation
+
+
+def split_as_before(
+    labels: Tensor | NDArray[np.int64], seed: int, recorded_sha256: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The split, where a study recorded that of an earlier rule for small classes by that rule."""
+    parts = stratified_split(labels, seed)
+    if recorded_sha256 in (None, split_sha256(parts[1])):
+        return parts
+    older = stratified_split(labels, seed, on_both_sides=False)
+    return older if split_sha256(older[1]) == recorded_sha256 else parts
 
 
 def _quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:

@@ -1,14 +1,14 @@
 """What is in a data set: counts, pixels, samples; as JSON, as a picture, as one HTML page.
 
-Of the test split only labels are counted.
+Of the test split only labels and repeated pictures are counted.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from plotly.offline import get_plotlyjs
 
-from study.data.datasets import IMAGE_SIZE, Dataset, pixel_histogram, test_counts
-from study.data.source import Source
+from study.data.datasets import IMAGE_SIZE, Dataset, pixel_histogram
+from study.data.remarks import Survey
 from study.results import write_text
 
 PLOT_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
@@ -29,9 +29,9 @@ LABEL_MARGIN = 12
 MARKDOWN_OF_PLOTLY = str.maketrans({"<": "‹", ">": "›"})
 
 
-def summarise(dataset: Dataset, source: Source, seed: int = 0) -> dict[str, Any]:
-    """A training set loaded from `source`, for JSON; `seed` is recorded as the one that draws the sample grid."""
-    test = test_counts(source)
+def summarise(survey: Survey, seed: int = 0) -> dict[str, Any]:
+    """A data set for JSON; `seed` is recorded as the one that draws the sample grid."""
+    dataset, test = survey.dataset, survey.test
     histogram = pixel_histogram(dataset.images)
     seen = np.flatnonzero(histogram)
     share = histogram / histogram.sum()
@@ -42,7 +42,7 @@ def summarise(dataset: Dataset, source: Source, seed: int = 0) -> dict[str, Any]
         "classes": list(dataset.classes),
         "counts": {
             "train": torch.bincount(dataset.labels, minlength=len(dataset.classes)).tolist(),
-            "test": list(test.counts),
+            "test": [0] * len(dataset.classes) if test is None else list(test.counts),
         },
         "image_size": list(dataset.images.shape[1:]),
         "pixels": {
@@ -53,15 +53,12 @@ def summarise(dataset: Dataset, source: Source, seed: int = 0) -> dict[str, Any]
             "zero_share": float(share[0]),
             "histogram": histogram.tolist(),
         },
-        "duplicates": duplicates(dataset.images),
-        "sha256": {**dataset.sha256, **test.sha256},
+        "inverted": dataset.inverted,
+        "duplicates": survey.repeats.within_train,
+        "repeats": asdict(survey.repeats),
+        "remarks": survey.remarks,
+        "sha256": {**dataset.sha256, **({} if test is None else test.sha256)},
     }
-
-
-def duplicates(images: torch.Tensor) -> int:
-    """How many of uint8 [N, H, W] repeat an earlier one pixel by pixel."""
-    rows = images.flatten(1).numpy()
-    return len(rows) - len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows})
 
 
 def class_means(dataset: Dataset) -> NDArray[np.float64]:
@@ -167,10 +164,11 @@ img {{ max-width: 100% }} th {{ text-align: left }} th, td {{ padding: 0.1rem 1r
 <body>
 <h1>Data set {name}</h1>
 <p>{counts["train"]:,} images to train on and {counts["test"]:,} to test on in {len(summary["classes"])} classes,
-{summary["image_size"][0]} × {summary["image_size"][1]} pixels. Of the test split only labels were counted.</p>
+{summary["image_size"][0]} × {summary["image_size"][1]} pixels. Of the test split only labels were counted, and
+pictures that are there twice.</p>
 <p>Training pixels, scaled to 0–1: mean {pixels["mean"]:.4f}, standard deviation {pixels["std"]:.4f}. Grey levels
-{pixels["min"]} to {pixels["max"]}; {pixels["zero_share"]:.1%} of all pixels are 0. {summary["duplicates"]:,} training
-images repeat another one exactly.</p>
+{pixels["min"]} to {pixels["max"]}; {pixels["zero_share"]:.1%} of all pixels are 0. {_repeats(summary["repeats"])}</p>
+{_notes(summary["remarks"])}
 <h2>Samples</h2>
 <img alt="Random training images, one row for each class" src="data:image/png;base64,{png}">
 {figures}
@@ -186,6 +184,19 @@ images repeat another one exactly.</p>
 </body>
 </html>
 """
+
+
+def _repeats(repeats: dict[str, Any]) -> str:
+    text = f"{repeats['within_train']:,} training images repeat another one exactly"
+    return (
+        text
+        + ("" if repeats["n_test"] is None else f", {repeats['test_in_train']:,} test images a training image")
+        + "."
+    )
+
+
+def _notes(remarks: list[str]) -> str:
+    return "\n".join(f"<p><strong>Note:</strong> {html.escape(remark)}.</p>" for remark in remarks)
 
 
 def _rows(summary: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ datasets:
 
 A network of the family {family} that reads single {dataset} images into {n_classes} classes, found by `digit-study`:
 searched, trained again under fresh seeds, and chosen on validation images.
-
+{class_names}
 ## How to use
 
 ```python
@@ -90,6 +90,7 @@ def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> st
         family=_text(meta.get("family", "unknown")),
         dataset=_text(dataset),
         n_classes=_text(meta.get("n_classes", "?")),
+        class_names=_class_names(meta.get("classes") or ()),
         mean=_rounded(meta.get("mean")),
         std=_rounded(meta.get("std")),
         results=_results(metrics),
@@ -107,6 +108,13 @@ def _text(value: object) -> str:
     """A value from outside inside Markdown: one line, its markup switched off."""
     line = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in line)
+
+
+def _class_names(names: Sequence[object]) -> str:
+    """A paragraph with the names in the order of the logits; none where they are the classes' numbers."""
+    if [str(name) for name in names] == [str(number) for number in range(len(names))]:
+        return ""
+    return f"\nThe classes, in the order of the logits: {', '.join(map(_text, names))}.\n"
 
 
 def _rounded(value: object) -> str:

@@ -30,9 +30,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", 
 class Prediction:
     """One answer. `status` is 'ok', 'abstain' or 'error'; `digit` the class index, filled unless `status` is 'error';
     `label` its class name; `probability` calibrated, 0 … 1; `top_k` the answer and the likeliest others as
-    {digit, probability}; `set` the answer and what else is needed to hold the truth with the chosen coverage; `flags`
-    what was odd about the picture; `reason` why there is no plain answer; `pixels` what the network saw, uint8
-    [28, 28]."""
+    {digit, probability}; `set` the answer and what else is needed to hold the truth with the chosen coverage, by class
+    index, and `set_labels` the same by class name; `flags` what was odd about the picture; `reason` why there is no
+    plain answer; `pixels` what the network saw, uint8 [28, 28]."""
 
     path: str
     status: str
@@ -44,6 +44,7 @@ class Prediction:
     flags: tuple[str, ...] = ()
     reason: str | None = None
     pixels: NDArray[np.uint8] | None = None
+    set_labels: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The contract's keys, ready for strict JSON."""
@@ -51,6 +52,7 @@ class Prediction:
             "path": _encodable(self.path),
             "status": self.status,
             "digit": self.digit,
+            "label": self.label,
             "probability": self.probability,
             "top_k": [dict(entry) for entry in self.top_k],
             "set": list(self.set),
@@ -216,7 +218,8 @@ class Predictor:
         if judged.foreign and not {NOT_A_DIGIT, BLANK} & set(flags):
             flags.append(NOT_A_DIGIT)
         chosen = [digit, *(c for c in prediction_set(p, self.description.abstention, coverage) if c != digit)]
-        reason = _why_not(flags, prepared, probability, threshold, [self.classes[c] for c in chosen])
+        names = tuple(self.classes[c] for c in chosen)
+        reason = _why_not(flags, prepared, probability, threshold, names)
         if item.part is not None:
             flags.append(item.part)
         return Prediction(
@@ -230,6 +233,7 @@ class Predictor:
             flags=tuple(flags),
             reason=reason,
             pixels=prepared.pixels,
+            set_labels=names,
         )
 
 

@@ -13,7 +13,7 @@ from study.inference.predictor import Prediction
 from study.streams import knows_every_sign
 
 Form = Literal["table", "json", "csv"]
-COLUMNS = ("path", "status", "digit", "probability", "top_k", "set", "flags", "reason")
+COLUMNS = ("path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason")
 
 
 def render(answers: Iterable[Prediction], form: Form = "table") -> Iterator[str]:
@@ -56,7 +56,7 @@ def _table(answers: Iterable[Prediction]) -> Iterator[str]:
     for answer in answers:
         digit = "-" if answer.label is None else _printable(answer.label)
         probability = "-" if answer.probability is None else f"{answer.probability:.3f}"
-        chosen = " or ".join(map(str, answer.set)) or "-"
+        chosen = " or ".join(_printable(name) for name in answer.set_labels) or "-"
         said = "; ".join([*(flag for flag in answer.flags), *([answer.reason] if answer.reason else [])])
         note = f"  ({_printable(said)})" if said else ""
         yield f"{answer.status:8} {digit:>5} {probability:>6}  {chosen:10} {_printable(answer.path)}{note}\n"

@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 def limits(report: Record) -> list[Record]:
     """Items {flag, text} in the order of their weight."""
-    first = (_stage, _absent, _few_seeds, _reused, _unequal, _one_search, _given)
+    first = (_stage, _absent, _few_seeds, _copies, _reused, _unequal, _one_search, _given)
     then = (_small_gap, _broken, _labels, _writers, _validation)
     return [item for maker in first + then for item in maker(report)]
 
@@ -56,6 +56,11 @@ def _reused(report: Record) -> list[Record]:
     if not header["exploratory"]:
         return []
     return _item("test reused", f"{EXPLORATORY}: {openings(header)} Its p-values no longer mean what they say.")
+
+
+def _copies(report: Record) -> list[Record]:
+    """Images that stand on both sides, which a network may have learned by heart."""
+    return [item for flag, text in report["repeated"]["texts"].items() for item in _item(flag, text)]
 
 
 def _unequal(report: Record) -> list[Record]:

@@ -19,5 +19,5 @@ def data_uri(pixels: NDArray[np.uint8], scale: int = 1) -> str:
 
 
 def sample_rows(images: NDArray[np.uint8]) -> list[str]:
-    """Samples [C, K, H, W] as one strip per class, K pictures side by side."""
-    return [data_uri(np.concatenate(list(row), axis=1)) for row in images]
+    """Samples [C, K, H, W] as one strip per class, K pictures side by side; none without pictures."""
+    return [data_uri(np.concatenate(list(row), axis=1)) for row in images] if images.shape[1] else []

@@ -109,6 +109,8 @@ def protocol(study: Study, budget: Record) -> Record:
         "counts": class_counts(study),
         "mean": settings.dataset.mean,
         "std": settings.dataset.std,
+        "inverted": settings.dataset.inverted,
+        "transposed": settings.dataset.was_transposed,
         "split_seed": settings.dataset.split_seed,
         "retrain": settings.retrain.model_dump(),
         "budget": budget,

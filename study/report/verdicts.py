@@ -170,6 +170,8 @@ def caveats(report: Record) -> list[str]:
     found = []
     if header["exploratory"]:
         found.append(f"{EXPLORATORY}: {openings(header)}")
+    if report["repeated"]["serious"]:
+        found.append(report["repeated"]["texts"]["test images trained on"])
     if numbers["contradicted"]:
         winner, second = numbers["winner_row"], numbers["runner_up"]
         found.append(

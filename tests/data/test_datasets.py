@@ -376,6 +376,24 @@ def test_largest_remainders_are_rounded_up():
     assert np.bincount(labels[validation]).tolist() == [2, 1, 1]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_class_of_two_stands_on_both_sides_and_one_of_one_trains(seed):
+    labels = np.array([0] + [1] * 61 + [2] * 2 + [3] * 61 + [4] * 3 + [5])
+    train, validation = datasets.stratified_split(labels, seed)
+    assert np.bincount(labels[train]).tolist()[0] == np.bincount(labels[train])[5] == 1
+    assert set(labels[train]) == set(range(6))
+    assert set(labels[validation]) == {1, 2, 3, 4}
+
+
+def test_a_study_with_an_earlier_split_of_small_classes_keeps_it():
+    labels = np.array([0] + [1] * 61 + [2] * 61 + [3] * 61)
+    older = datasets.stratified_split(labels, 0, on_both_sides=False)
+    assert 0 in labels[older[1]]
+    recorded = datasets.split_sha256(older[1])
+    assert datasets.split_as_before(labels, 0, recorded)[1].tolist() == older[1].tolist()
+    assert 0 not in labels[datasets.split_as_before(labels, 0, None)[1]]
+
+
 def test_too_few_images_to_split_are_refused():
     with pytest.raises(DataError, match="2 training images are too few"):
         datasets.stratified_split(np.array([0, 1]), seed=0)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from study.data import datasets, explore
-from study.data.source import Source
+from study.data.duplicates import Fingerprints, count_repeats
+from study.data.remarks import Survey
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -21,14 +22,10 @@ def dataset():
 
 
 @pytest.fixture
-def counted(monkeypatch):
+def summary(dataset):
     counts = datasets.SplitCounts(("0", "1", "2"), (5, 6, 7), {"test-labels": "cd" * 32})
-    monkeypatch.setattr(explore, "test_counts", lambda source: counts)
-
-
-@pytest.fixture
-def summary(dataset, counted):
-    return explore.summarise(dataset, Source.asked("mnist"))
+    repeats = count_repeats(Fingerprints.of(dataset.images), Fingerprints.of(dataset.images[:2]))
+    return explore.summarise(Survey(dataset, counts, repeats))
 
 
 def test_summary_counts_classes_of_both_splits(summary):
@@ -45,6 +42,19 @@ def test_summary_agrees_with_numpy_on_pixels(summary, dataset):
 
 def test_summary_finds_the_repeated_image(summary):
     assert summary["duplicates"] == 1
+    assert summary["repeats"]["test_in_train"] == 2
+
+
+def test_a_page_says_what_is_odd(tmp_path, summary, dataset):
+    explore.write_page(tmp_path / "page.html", summary, dataset)
+    page = (tmp_path / "page.html").read_text()
+    assert "1 training images repeat another one exactly, 2 test images a training image." in page
+    assert "<strong>Note:</strong> 2 of 2 test images (100 %) are also among the training images" in page
+
+
+def test_without_a_test_split_its_counts_are_zero(dataset):
+    survey = Survey(dataset, None, count_repeats(Fingerprints.of(dataset.images)))
+    assert explore.summarise(survey)["counts"]["test"] == [0, 0, 0]
 
 
 def test_summary_is_json(summary):

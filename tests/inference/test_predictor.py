@@ -12,7 +12,7 @@ from study.errors import ModelFileError, UsageError
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.predictor import BATCH, Predictor, as_text, collect_inputs
 
-KEYS = {"path", "status", "digit", "probability", "top_k", "set", "flags", "reason"}
+KEYS = {"path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason"}
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import json
 from study.inference.predictor import Prediction
 from study.inference.render import render
 
-OK = Prediction("a.png", "ok", 6, "6", 0.75, ({"digit": 6, "probability": 0.75},), (6, 5), ("clipped",))
+TOP = ({"digit": 6, "probability": 0.75},)
+OK = Prediction("a.png", "ok", 6, "6", 0.75, TOP, (6, 5), ("clipped",), set_labels=("6", "5"))
+NAMED = Prediction("a.png", "ok", 0, "=six\x1b[2J", 0.75, TOP, (0, 1), set_labels=("=six\x1b[2J", "five"))
 BAD = Prediction("=cmd()\x1b[2J.png", "error", reason="not a picture")
 
 
@@ -30,3 +32,10 @@ def test_the_table_says_six_or_five_and_moves_no_cursor():
     assert "6 or 5" in shown
     assert "\x1b" not in shown
     assert len(shown.splitlines()) == 3
+
+
+def test_class_names_stand_where_answers_do():
+    assert "=six\\x1b[2J or five" in text("table", NAMED)
+    row = next(csv.DictReader(io.StringIO(text("csv", NAMED))))
+    assert (row["digit"], row["label"], row["set"]) == ("0", "'=six\x1b[2J", "0 1")
+    assert json.loads(text("json", NAMED))[0]["label"] == NAMED.label
