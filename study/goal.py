@@ -13,7 +13,7 @@ from study.session import DEFAULT_BUDGET, Session
 def set_goal(session: Session) -> tuple[dict[str, Any], int]:
     """(goal of each search: `budget_s`, `n_trials` and `families`; number of searches), noted in the ledger.
 
-    A smaller budget than the one already reached changes nothing; without one, a further search gets what those before
+    A goal within the one already reached changes nothing; without a budget, a further search gets what those before
     it got. UsageError where it would get less.
     """
     request, ledger = session.request, session.ledger.data
@@ -26,13 +26,18 @@ def set_goal(session: Session) -> tuple[dict[str, Any], int]:
     if n_searches > before:
         _check_added_searches(session.settings.name, n_searches, budget, n_trials, reached)
     done = ledger.get("done", {}).get("search")
-    if done and n_trials == done["n_trials"] and budget and done["budget_s"] and budget < done["budget_s"]:
-        budget = done["budget_s"]
+    if done and _no_more(budget, done["budget_s"]) and _no_more(n_trials, done["n_trials"]):
+        budget, n_trials = done["budget_s"], done["n_trials"]
     goal = {"budget_s": budget, "n_trials": n_trials, "families": sorted(session.families)}
     ledger |= {"goal": goal, "budget_s": None if budget is None else budget * n_searches, "n_trials": n_trials}
     if n_searches > 1:
         ledger["repeats"] = n_searches
     return goal, n_searches
+
+
+def _no_more(asked: float | None, reached: float | None) -> bool:
+    """Whether one limit lies within another; None is without limit."""
+    return (math.inf if asked is None else asked) <= (math.inf if reached is None else reached)
 
 
 def _check_added_searches(

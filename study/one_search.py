@@ -88,10 +88,6 @@ class OneSearch:
         self._database: Opened | None = None
 
     @property
-    def is_alone(self) -> bool:
-        return self.first is None and self.n_searches == 1
-
-    @property
     def engine(self) -> Engine:
         """What trains this search's runs."""
         return Engine(str(self.session.device), self.session.precision, 1)

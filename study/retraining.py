@@ -12,6 +12,7 @@ from study.errors import StudyError
 from study.evaluation.candidates import choose_candidates
 from study.evaluation.finalists import Retraining, RunLengths, fingerprint
 from study.machine import core_share
+from study.made_of import digest_of_trials
 from study.one_search import OneSearch
 from study.report.wording import count, flag_value
 from study.results import read_jsonl
@@ -20,6 +21,7 @@ from study.search.identity import owner_of
 from study.search.probe import run_speeds
 from study.search.watch import RetrainWatch
 from study.session import Session
+from study.standing import finalists_stand
 
 _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 # Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
@@ -29,8 +31,8 @@ Candidates = dict[str, list[Mapping[str, Any]]]
 
 
 def retrain_candidates(one: OneSearch) -> None:
-    """Train candidates and finalists; finalists.json is written whole at the end."""
-    if one.is_done("retrain"):
+    """Train candidates and finalists; finalists.json is written whole at the end. Runs that are there are kept."""
+    if one.is_done("retrain") and finalists_stand(one.session.files):
         return
     session = one.session
     with session.ledger.stage("retrain"):
@@ -46,11 +48,7 @@ def retrain_candidates(one: OneSearch) -> None:
             one.progress.retrain(retraining, run)
 
         retraining.run(one.workers.executor, observe)
-        found = retraining.save()
-        if one.is_alone:  # else the model is chosen over all searches, once they are there
-            from study.shipping import ship
-
-            ship(session.files, session.settings, session.data)
+        found = retraining.save(trials=digest_of_trials(read_jsonl(session.files.trials_jsonl)))
         note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")
 

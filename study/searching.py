@@ -27,15 +27,17 @@ _OF_THE_REST = 0.75
 def search_families(one: OneSearch) -> None:
     """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
     if one.is_done("search"):
+        _restore_records(one)
         return
     session = one.session
     with session.ledger.stage("search"):
         _ = one.storage  # opened while the fork server still loads what the workers need
         _add_families(one)
         _import_trials(one)
-        records = read_jsonl(session.files.trials_jsonl)
-        allowance = _allowance(one, records)
-        search = Search(session.files, session.settings, one.storage, records, one.lock.guarded)
+        search = Search(
+            session.files, session.settings, one.storage, read_jsonl(session.files.trials_jsonl), one.lock.guarded
+        )
+        allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
         limits = Limits(allowance, one.goal["n_trials"], _deadline(one))
 
@@ -52,11 +54,29 @@ def search_families(one: OneSearch) -> None:
     one.mark_done("search")
 
 
+def _restore_records(one: OneSearch) -> None:
+    """Write trials.jsonl and trials.csv again where they were lost: the database has every trial, too."""
+    session = one.session
+    files, records = session.files, read_jsonl(session.files.trials_jsonl)
+    n_ended = session.ledger.data.get("n_records", 1)
+    if len(records) >= n_ended and files.trials_csv.is_file():
+        return
+    search = Search(files, session.settings, one.storage, records, one.lock.guarded)
+    records = [record for family in search.families.values() for record in family.records]
+    if len(records) < n_ended:
+        raise ResultsError(
+            f"{files.trials_jsonl} has {len(records)} trials, as many as the database, expected {n_ended}: nothing can "
+            "make the others again; restore it from a backup, or start a new study with --name"
+        )
+    write_trials_csv(files, records)
+
+
 def _settle(session: Session, search: Search, allowance: float | None) -> None:
     """Write the table of trials, and what they took into the ledger."""
     records = [record for family in search.families.values() for record in family.records]
     write_trials_csv(session.files, records)
     session.ledger.data["allowance_s"] = allowance
+    session.ledger.data["n_records"] = len(records)
     held = sum(record["seconds"] for record in records if record["role"] != "imported")
     wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
     session.ledger.data["utilisation"] = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from study import standing
 from study.agenda import Agenda
 from study.errors import FamilyStoppedError
 from study.evaluation.replications import choose_over_searches
+from study.evaluation.test_set import RunsToTest
 from study.one_search import OneSearch, Progress, Workers
 from study.repeats import open_repeat
+from study.report.page import report_stands
 from study.results import StudyFiles, read_json
 from study.retraining import no_verdict, retrain_candidates
 from study.search import planner
@@ -48,7 +51,8 @@ class Stages:
 
     def retrain(self) -> None:
         self._in_each_search(self._retrain)
-        self._ship_over_searches()
+        with self.session.ledger.stage("retrain"):
+            self._write_model()
 
     def _in_each_search(self, action: Callable[[OneSearch], None]) -> None:
         """Do it to the first search, then to each repeat. FamilyStoppedError, once all are done, if one gave up."""
@@ -106,20 +110,20 @@ class Stages:
         """What each search handed over, the content of its finalists.json."""
         return [read_json(folder.finalists) for folder in self._folders]
 
-    def _ship_over_searches(self) -> None:
-        """What one search ships with its retraining, several ship once all are there."""
-        if self._n_searches > 1:
-            with self.session.ledger.stage("retrain"):
-                self._write_model()
-
     def _write_model(self) -> None:
-        """Put the winner's first final run into `model/`, ready to use."""
+        """Put the winner's first final run into `model/`, ready to use, unless it is there."""
         from study.shipping import ship
 
         files, *repeats = self._folders
-        ship(files, self.session.settings, self.session.data, repeats)
+        if not standing.model_stands(self._folders):
+            ship(files, self.session.settings, self.session.data, repeats)
 
     # --- the test split and after ------------------------------------------------------------------------------------
+
+    def _runs_to_test(self) -> RunsToTest:
+        runs, *others = [standing.runs_of(one) for one in self.finalists()]
+        files, *repeats = self._folders
+        return RunsToTest(files, runs, list(zip(repeats, others, strict=True)))
 
     def evaluate(self) -> bool:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""
@@ -132,21 +136,19 @@ class Stages:
         folders, found = self._folders, self.finalists()
         chosen = choose_over_searches(found)
         shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
-        standing = dict.fromkeys(
+        families = dict.fromkeys(
             family for one in found for family, row in one["families"].items() if row["final_runs"]
         )
-        runs, *others = [_runs_to_evaluate(one) for one in found]
         with session.ledger.stage("evaluate"):
             opened = open_test(
                 session.files,
                 session.settings,
                 session.request.command,
-                runs,
+                self._runs_to_test(),
                 chosen.winner,
                 shipped_run,
-                list(itertools.combinations(standing, 2)),
+                list(itertools.combinations(families, 2)),
                 device=str(session.device),
-                repeats=list(zip(folders[1:], others, strict=True)),
             )
             self._write_model()
             if opened or not session.files.duplicates.exists():
@@ -164,25 +166,31 @@ class Stages:
                 "images, pixel by pixel: the report tells the accuracy on the others"
             )
 
-    def examine(self, seconds: float | None) -> None:
-        """Baselines, ensembles, latency and robustness within `seconds`; None is as long as they take."""
+    def examine(self, seconds: float | None, wanted: Collection[str] = standing.EXAMINED) -> None:
+        """Those `wanted` of baselines, ensembles, latency and robustness within `seconds`; None is as long as they
+        take."""
         from study.evaluation import baselines, ensemble, latency, robustness
 
         self._workers.close()
         session, step = self.session, self.progress.step
+        files, settings, device = session.files, session.settings, str(session.device)
         total = seconds if seconds is not None else planner.examine_seconds(None)
         self.progress.stage("examine", total, self._agenda.after_examination())
         with session.ledger.stage("examine"):
-            step("ensembles")
-            ensemble.run(session.files, session.settings)
+            if "ensemble" in wanted:
+                step("ensembles")
+                ensemble.run(files, settings)
             if seconds is not None and seconds <= 0:
                 return
-            step("latency")
-            latency.run(session.files, session.settings, seconds=0.15 * total)
-            step("baselines")
-            baselines.run(session.files, session.settings, seconds=0.35 * total)
-            step("robustness to corrupted images")
-            robustness.run(session.files, session.settings, seconds=0.5 * total, device=str(session.device))
+            if "latency" in wanted:
+                step("latency")
+                latency.run(files, settings, seconds=0.15 * total)
+            if "baselines" in wanted:
+                step("baselines")
+                baselines.run(files, settings, seconds=0.35 * total)
+            if "robustness" in wanted:
+                step("robustness to corrupted images")
+                robustness.run(files, settings, seconds=0.5 * total, device=device)
         self._first.mark_done("examine")
 
     def ablate(self, seconds: float | None) -> dict[str, Any]:
@@ -231,25 +239,46 @@ class Stages:
     # --- all together ------------------------------------------------------------------------------------------------
 
     def is_complete(self, *, evaluate: bool) -> bool:
-        stages = ("search", "retrain", "evaluate") if evaluate else ("search", "retrain")
-        if not all(self._first.is_done(stage) for stage in stages) or not self.session.files.report_html.exists():
-            return False
-        ledgers = [repeat.ledger for repeat in self._folders[1:]]
-        done = [read_json(ledger).get("done", {}) if ledger.exists() else {} for ledger in ledgers]
-        return all(of_one.get(stage) == self._first.goal for of_one in done for stage in ("search", "retrain"))
+        """Whether all that `run_all` would write is there and was made from what is there now."""
+        return (
+            all(self._is_searched(folder) for folder in self._folders)
+            and standing.model_stands(self._folders)
+            and (not evaluate or self._is_evaluated())
+            and report_stands(self.session.files)
+        )
+
+    def _is_evaluated(self) -> bool:
+        counted = self.session.files.duplicates.is_file()
+        return counted and self._runs_to_test().are_evaluated and not self._to_examine()
+
+    def _is_searched(self, files: StudyFiles) -> bool:
+        """Whether a search reached the goal, and its finalists were made from its trials."""
+        own = self.session.ledger.data if files is self.session.files else _read_ledger(files)
+        done = own.get("done", {})
+        return all(done.get(stage) == self._first.goal for stage in ("search", "retrain")) and (
+            files.trials_csv.is_file() and standing.finalists_stand(files)
+        )
+
+    def _to_examine(self) -> list[str]:
+        """What is to be examined anew, as far as there is time for it."""
+        wanted = standing.not_examined(self.session.files)
+        seconds = self._examine_seconds()
+        return wanted if seconds is None or seconds > 0 else [name for name in wanted if name == "ensemble"]
 
     def run_all(self, *, evaluate: bool) -> None:
-        """Every stage that is not done yet. A family that failed does not keep the others from their report."""
+        """Every stage whose files are not there, or were made from others than those that are there now. A family that
+        failed does not keep the others from their report."""
         self._evaluates = evaluate
         failure: FamilyStoppedError | None = None
         try:
             self._in_each_search(self._search_and_retrain)
         except FamilyStoppedError as error:
             failure = error
-        self._ship_over_searches()
+        with self.session.ledger.stage("retrain"):
+            self._write_model()
         if evaluate:
             self.evaluate()
-            self.examine(self._examine_seconds())
+            self.examine(self._examine_seconds(), self._to_examine())
         self.report()
         if failure is not None:
             raise failure
@@ -263,12 +292,8 @@ class Stages:
         return max(0.0, min(left, 2 * planner.examine_seconds(total)))
 
 
-def _runs_to_evaluate(found: Mapping[str, Any]) -> list[str]:
-    """Final runs and candidate runs of one search's finalists.json."""
-    rows = found["families"].values()
-    return [run for row in rows for run in row["final_runs"]] + [
-        run for row in rows for candidate in row["candidates"] for run in candidate["runs"]
-    ]
+def _read_ledger(files: StudyFiles) -> dict[str, Any]:
+    return dict(read_json(files.ledger)) if files.ledger.exists() else {}
 
 
 @contextlib.contextmanager

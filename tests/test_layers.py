@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "study"
 # A room is a folder of the package, or some modules that belong together.
 ROWS: list[dict[str, tuple[str, ...]]] = [
     {
-        "ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams"),
+        "ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams", "made_of"),
         "records": ("records",),
     },
     {"space": ("space", "space_grammar"), "data": ("data",), "models": ("models",)},
@@ -44,6 +44,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "searching",
             "retraining",
             "stages",
+            "standing",
             "shipping",
             "status",
             "doctor",

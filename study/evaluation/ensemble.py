@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from study.config import StudySettings
 from study.evaluation.result import strict
+from study.evaluation.seal import weights_of
 from study.evaluation.stats import wilson
 from study.evaluation.test_set import read_logits, read_meta
 from study.results import StudyFiles, write_json
@@ -32,7 +33,8 @@ def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
     entries = [_entry(family, members, logits, labels) for family, members in ordered.items()]
     if len(ordered) > 1:
         entries.append(_entry(ALL, [name for members in ordered.values() for name in members], logits, labels))
-    result: dict[str, Any] = strict({"n": len(labels), "ensembles": entries})
+    made_from = weights_of(files, logits)
+    result: dict[str, Any] = strict({"n": len(labels), "ensembles": entries, "made_from": made_from})
     write_json(files.test / "ensemble.json", result)
     return result
 

@@ -321,7 +321,8 @@ class Retraining:
             "best_trial": {"family": best["family"], "number": best["number"], "accuracy": best["value"]},
         }
 
-    def save(self) -> dict[str, Any]:
-        result = self.result()
+    def save(self, **made_from: str) -> dict[str, Any]:
+        """Write finalists.json with what it was `made_from`."""
+        result = self.result() | made_from
         write_json(self._files.finalists, result)
         return result

@@ -12,6 +12,7 @@ from torch import nn
 
 from study.config import StudySettings
 from study.evaluation.result import strict
+from study.evaluation.seal import weights_of
 from study.evaluation.test_set import load_run, named_runs, one_thread
 from study.results import StudyFiles, write_json
 
@@ -31,7 +32,9 @@ def run(
     "alone" repeats one model; "in turn" visits the models one after another, so that each finds the caches cold and
     a drift of the machine hits all alike. Images are random: no test image is read. `seconds` is shared by all.
     """
-    models = {family: load_run(files.run(name))[0] for family, name in named_runs(files).items()}
+    runs = named_runs(files)
+    made_from = weights_of(files, runs.values())
+    models = {family: load_run(files.run(name))[0] for family, name in runs.items()}
     share = seconds / (2 * len(models) * len(BATCH_SIZES))
     rows = []
     with one_thread():
@@ -41,7 +44,8 @@ def run(
             in_turn = measure(models, x, share * len(models), clock)
             rows += [_row(family, size, "alone", alone[family]) for family in models]
             rows += [_row(family, size, "in turn", in_turn[family]) for family in models]
-    result: dict[str, Any] = strict({"device": "cpu", "threads": 1, "unit": "ms", "measurements": rows})
+    about = {"device": "cpu", "threads": 1, "unit": "ms", "made_from": made_from}
+    result: dict[str, Any] = strict({**about, "measurements": rows})
     write_json(files.test / "latency.json", result)
     return result
 

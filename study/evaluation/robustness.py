@@ -20,6 +20,7 @@ from study.errors import ResultsError
 from study.evaluation.corruptions import LADDER, Corruption, corrupted, gaussian_blur
 from study.evaluation.metrics import ece, ece_noise_floor
 from study.evaluation.result import strict
+from study.evaluation.seal import weights_of
 from study.evaluation.stats import mean_interval, wilson
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import RunMeta, load_run, load_sealed_test, logits_of, named_runs
@@ -91,6 +92,7 @@ def run(
             "seed": seed,
             "classes": test.classes,
             "runs": {family: reader.meta.name for family, reader in readers.items()},
+            "made_from": weights_of(files, [reader.meta.name for reader in readers.values()]),
             "temperatures": {family: reader.temperature for family, reader in readers.items()},
             "levels": reading.rows,
             "half_accuracy_sigma": {family: _half_sigma(reading.rows, family) for family in readers},

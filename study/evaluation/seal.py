@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from study.errors import ResultsError
-from study.results import StudyFiles, read_json, write_json
+from study.results import RunFiles, StudyFiles, read_json, write_json
+
+PREDICTIONS = "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,41 @@ def run_hashes(files: StudyFiles, runs: Sequence[str]) -> dict[str, str]:
     for run in runs:
         if not files.run(run).is_done():
             raise ResultsError(f"{files.run(run).root} is not finished (no DONE); rerun `study retrain`")
+    return weights_of(files, runs)
+
+
+def weights_of(files: StudyFiles, runs: Iterable[str]) -> dict[str, str]:
+    """sha256 of the weights of each run, as results name what they were made from."""
     return {run: file_sha256(files.run(run).weights) for run in runs}
 
 
+def is_made_from(result: Mapping[str, Any], files: StudyFiles, openings: Sequence[Opening]) -> bool:
+    """Whether a result that names the weights it was made from was made from those that its runs have now. Older ones
+    name none: they stand if the split was opened once, for the weights that are there."""
+    made: Mapping[str, str] | None = result.get("made_from")
+    if made is None:
+        made = openings[0].hashes if len(openings) == 1 else {"": ""}
+        made = {
+            run: digest for run, digest in made.items() if "/" not in run
+        }  # of repeats, which have their own folders
+    return not any(has_other_weights(files.run(run), digest) for run, digest in made.items())
+
+
+def has_other_weights(run: RunFiles, digest: str) -> bool:
+    """Whether the run has weights, and not those of this sha256."""
+    return run.weights.is_file() and file_sha256(run.weights) != digest
+
+
 def read_openings(path: Path) -> list[Opening]:
-    """Openings in order; none if there is no seal."""
+    """Openings in order; none if the split was not opened. ResultsError where it was, and the seal is lost."""
     if not path.exists():
-        return []
+        if not (path.parent / PREDICTIONS).exists():
+            return []
+        raise ResultsError(
+            f"{path} is missing, though {path.parent / PREDICTIONS} is there: nothing can say again how often the test "
+            f"split was opened; restore it from a backup. Without one, move {path.parent} away and run `study "
+            "evaluate`, which opens the split anew"
+        )
     try:
         return [Opening(**entry) for entry in read_json(path)["openings"]]
     except (TypeError, KeyError) as error:

@@ -23,7 +23,14 @@ from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
-from study.evaluation.seal import Opening, now, read_openings, run_hashes, write_openings
+from study.evaluation.seal import (
+    Opening,
+    file_sha256,
+    now,
+    read_openings,
+    run_hashes,
+    write_openings,
+)
 from study.models import build
 from study.results import RunFiles, StudyFiles, read_text, write_npz
 from study.training.metrics import log_softmax
@@ -119,7 +126,7 @@ class _Evaluated:
 
     def is_complete(self) -> bool:
         predictions = (self.files.predictions, self.finals), (self.files.candidate_predictions, self.candidates)
-        return all(_complete(path, runs) for path, runs in predictions)
+        return _images(self.files).exists() and all(_complete(path, runs) for path, runs in predictions)
 
 
 def _evaluated(files: StudyFiles, runs: Sequence[str], prefix: str = "") -> _Evaluated:
@@ -128,47 +135,70 @@ def _evaluated(files: StudyFiles, runs: Sequence[str], prefix: str = "") -> _Eva
     return _Evaluated(files, finals, [run for run in runs if metas[run].role != "final"], prefix)
 
 
+Repeats = Sequence[tuple[StudyFiles, Sequence[str]]]
+
+
+class RunsToTest:
+    """Final and candidate runs, by name, that are to read the test split, with the weights that they have now; beside
+    them what was sealed before. ResultsError for a run that is not finished."""
+
+    def __init__(self, files: StudyFiles, runs: Sequence[str], repeats: Repeats = ()) -> None:
+        self.hashes = run_hashes(files, runs)
+        for repeat, names in repeats:
+            self.hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
+        self.searches = [_evaluated(repeat, names, f"{repeat.root.name}/") for repeat, names in repeats]
+        self.searches.append(_evaluated(files, runs))  # the study's own last: with its predictions all is complete
+        self.openings = read_openings(files.seal)
+
+    @property
+    def are_sealed(self) -> bool:
+        """Whether the last opening was of these very weights."""
+        return bool(self.openings) and self.openings[-1].hashes == self.hashes
+
+    @property
+    def are_evaluated(self) -> bool:
+        return self.are_sealed and all(search.is_complete() for search in self.searches)
+
+
 def open_test(
     files: StudyFiles,
     settings: StudySettings,
     command: str,
-    runs: Sequence[str],
+    wanted: RunsToTest,
     winner: str,
     shipped_run: str,
     hypotheses: Sequence[Sequence[str]],
     device: str = "cpu",
-    repeats: Sequence[tuple[StudyFiles, Sequence[str]]] = (),
 ) -> bool:
-    """Seal what was decided, then write the test logits of `runs` (final and candidate runs by name). The runs of the
-    study's `repeats` are sealed with them, in one opening; their logits go into their own folders.
+    """Seal what was decided, then write the test logits of the `wanted` runs. Those of the study's repeats are sealed
+    with them, in one opening; their logits go into their own folders.
 
-    False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If it
-    ended before they were written nobody saw a result: it is taken up again and not counted twice.
+    False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If they
+    are not (it ended before they were written, or they are lost) the same networks are read once more: what comes of it
+    is decided already, so it is taken up again and not counted twice.
     """
-    hashes = run_hashes(files, runs)
-    for repeat, names in repeats:
-        hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
-    searches = [_evaluated(repeat, names, f"{repeat.root.name}/") for repeat, names in repeats]
-    searches.append(_evaluated(files, runs))  # the study's own last: with its predictions the opening is complete
-    finals = [run for search in searches for run in search.sealed(search.finals)]
+    finals = [run for search in wanted.searches for run in search.sealed(search.finals)]
     if shipped_run not in finals:
         raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the final runs {finals}")
-    openings = read_openings(files.seal)
-    same = bool(openings) and openings[-1].hashes == hashes
-    if same and all(search.is_complete() for search in searches):
+    if wanted.are_evaluated:
         return False
-    if same:
+    openings = wanted.openings
+    if wanted.are_sealed:
         again = dataclasses.replace(openings[-1], resumed=(*openings[-1].resumed, now()))
         openings = [*openings[:-1], again]
     else:
         pairs = [list(pair) for pair in hypotheses]
-        opening = Opening(now(), command, winner, shipped_run, pairs, hashes, _test_digests(settings))
+        opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, _test_digests(settings))
         openings = [*openings, opening]
     write_openings(files.seal, openings)
     test = _load_test(settings)
-    for search in searches:
+    for search in wanted.searches:
         _evaluate(search, test, device)
     return True
+
+
+def _images(files: StudyFiles) -> Path:
+    return files.test / "images.npz"
 
 
 def _test_digests(settings: StudySettings) -> dict[str, str]:
@@ -187,9 +217,17 @@ def _load_test(settings: StudySettings) -> Dataset:
 
 
 def load_sealed_test(files: StudyFiles, settings: StudySettings) -> Dataset:
-    """The test split for a further look at runs that were evaluated already; ResultsError before the opening."""
-    if not read_openings(files.seal) or not files.predictions.exists():
+    """The test split for a further look at runs that were evaluated already; ResultsError before the opening, and for
+    runs that have other weights since."""
+    openings = read_openings(files.seal)
+    if not openings or not files.predictions.exists():
         raise ResultsError(f"{files.predictions} is missing: the test split was not opened; run `study evaluate` first")
+    for run in read_logits(files.predictions)[1]:
+        if file_sha256(files.run(run).weights) != openings[-1].hashes.get(run):
+            raise ResultsError(
+                f"{files.run(run).weights} was trained after the test split was opened; expected the weights named in "
+                f"{files.seal}: run `study evaluate` first, which opens it again"
+            )
     return _load_test(settings)
 
 
@@ -200,7 +238,7 @@ def _evaluate(search: _Evaluated, test: Dataset, device: str) -> None:
     logits = _all_logits(files, [*candidates, *finals], test.images, device)
     write_npz(files.candidate_predictions, {"labels": labels, **{run: logits[run] for run in candidates}})
     indices = hardest_images([logits[run] for run in finals], labels)
-    write_npz(files.test / "images.npz", {"indices": indices, "images": test.images.numpy()[indices]})
+    write_npz(_images(files), {"indices": indices, "images": test.images.numpy()[indices]})
     write_npz(files.predictions, {"labels": labels, **{run: logits[run] for run in finals}})
 
 

@@ -24,7 +24,8 @@ def _item(flag: str, text: str) -> list[Record]:
 def _stage(report: Record) -> list[Record]:
     if report["answer"]["stage"] == "evaluated":
         return []
-    return _item("not evaluated", "The test split has not been read: no number here is a network's performance.")
+    read = "was read for other networks than these" if report["header"]["openings"] else "has not been read"
+    return _item("not evaluated", f"The test split {read}: no number here is a network's performance.")
 
 
 def _tested(report: Record) -> list[Record]:

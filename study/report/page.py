@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from study.config import load_settings
 from study.errors import ResultsError
 from study.evaluation.result import strict
+from study.made_of import digest_of_study
 from study.report import (
     advice,
     limits,
@@ -22,7 +24,7 @@ from study.report import (
     verdicts,
 )
 from study.report.reading import Record, Study, known_form, read_study
-from study.results import StudyFiles, write_json, write_text
+from study.results import StudyFiles, read_json, write_json, write_text
 
 FORMAT = 1
 
@@ -31,24 +33,37 @@ def write_report(files: StudyFiles) -> Path:
     """Write report.json and report.html beside each other; returns the page's path.
 
     ResultsError if a file of the study is damaged or of a form that this version does not know."""
+    made_from = digest_of_study(_searches(files))
     with known_form(files.root):
         report = build(files)
-    write_json(files.report_json, report)
     from study.report.rendering import render
 
     write_text(files.report_html, render(report))
+    write_json(files.report_json, report | {"made_from": made_from})  # last: with it the report stands
     return files.report_html
+
+
+def report_stands(files: StudyFiles) -> bool:
+    """Whether there is a report, and made from the files as they are now."""
+    if not (files.report_html.is_file() and files.report_json.is_file()):
+        return False
+    return bool(read_json(files.report_json).get("made_from") == digest_of_study(_searches(files)))
+
+
+def _searches(files: StudyFiles) -> list[StudyFiles]:
+    ledger = read_json(files.ledger) if files.ledger.is_file() else {}
+    return [files, *files.repeats(ledger.get("repeats", 1))]
 
 
 def build(files: StudyFiles) -> Record:
     """Every number, sentence and picture that the page shows, as strict JSON."""
-    study = read_study(files)
-    if study.settings.repeat_of is not None:
+    repeat_of = load_settings(files.settings).repeat_of
+    if repeat_of is not None:
         raise ResultsError(
-            f"{files.root} is a repeat of study '{study.settings.repeat_of}', expected the study: its report has all "
-            f"searches; make it with `study report --name {study.settings.repeat_of}`"
+            f"{files.root} is a repeat of study '{repeat_of}', expected the study: its report has all searches; make "
+            f"it with `study report --name {repeat_of}`"
         )
-    report = _sections(study)
+    report = _sections(read_study(files))
     report["limits"] = {"items": limits.limits(report)}
     report["conclusion"] = {"items": advice.conclusion(report), "future": advice.future_work(report)}
     report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])

@@ -6,8 +6,8 @@ import contextlib
 import csv
 import tomllib
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from study.config import StudySettings, load_settings
 from study.errors import ResultsError
 from study.evaluation.replications import choose_over_searches
+from study.evaluation.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.evaluation.temperature import carried_temperature
 from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl, read_text
 
 Array = NDArray[Any]
 Record = dict[str, Any]
+_OF_THE_DATA_ALONE = frozenset({"baselines", "duplicates"})  # among what was examined; the rest is of networks
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Study:
     test_logits: dict[str, Array] = field(default_factory=dict)
     candidate_logits: dict[str, Array] = field(default_factory=dict)
     broken_runs: list[str] = field(default_factory=list)
+    retrained: list[str] = field(default_factory=list)  # since the test split was opened: it says nothing of this study
     hardest: dict[str, Array] = field(default_factory=dict)
     samples: dict[str, Array] = field(default_factory=dict)
     examined: dict[str, Record] = field(default_factory=dict)
@@ -142,12 +145,14 @@ def known_form(root: Path) -> Iterator[None]:
         ) from error
 
 
-def read_study(files: StudyFiles) -> Study:
-    """Read a study; ResultsError names the first file that is damaged."""
+def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> Study:
+    """Read a study; ResultsError names the first file that is damaged. A repeat's runs were `sealed_in` its study."""
     settings = load_settings(files.settings)
-    labels, logits, broken = _predictions(files.predictions)
-    _, candidates, broken_candidates = _predictions(files.candidate_predictions)
-    seal, finalists, ledger = (_optional_json(path) for path in (files.seal, files.finalists, files.ledger))
+    openings = read_openings((sealed_in or files).seal)
+    retrained = _retrained(files, openings, "" if sealed_in is None else f"{files.root.name}/")
+    labels, logits, broken = _predictions(files.predictions, usable=not retrained)
+    _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
+    finalists, ledger = (_optional_json(path) for path in (files.finalists, files.ledger))
     folders = enumerate(files.repeats(ledger.get("repeats", 1)), 2)
     return Study(
         files=files,
@@ -156,20 +161,27 @@ def read_study(files: StudyFiles) -> Study:
         finalists=finalists,
         ledger=ledger,
         runs={name: _read_run(name, files.run(name)) for name in done_runs(files)},
-        openings=list(seal.get("openings", [])),
+        openings=[asdict(opening) for opening in openings] if sealed_in is None else [],
         openings_elsewhere=_openings_elsewhere(files, settings),
         test_labels=labels,
         test_logits=logits,
         candidate_logits=candidates,
         broken_runs=broken + broken_candidates,
-        hardest=_arrays(files.test / "images.npz"),
+        retrained=retrained,
+        hardest={} if retrained else _arrays(files.test / "images.npz"),
         samples=_arrays(files.samples),
         strip=_arrays(files.test / "strip.npz"),
         temperatures=_temperatures(files, finalists),
-        examined=_examined(files),
+        examined=_examined(files, finalists, openings),
         model=_optional_json(files.model / "model.json"),
-        repeats={number: read_study(folder) for number, folder in folders if folder.exists()},
+        repeats={number: read_study(folder, files) for number, folder in folders if folder.exists()},
     )
+
+
+def _retrained(files: StudyFiles, openings: Sequence[Opening], prefix: str) -> list[str]:
+    """Runs that have other weights than those which were sealed: what the split said is of networks that are gone."""
+    sealed = {name.removeprefix(prefix): d for name, d in openings[-1].hashes.items()} if openings else {}
+    return [run for run in done_runs(files) if run in sealed and has_other_weights(files.run(run), sealed[run])]
 
 
 def _optional_json(path: Path) -> Record:
@@ -190,12 +202,29 @@ def _temperatures(files: StudyFiles, finalists: Record) -> dict[str, float]:
     return found
 
 
-def _examined(files: StudyFiles) -> dict[str, Record]:
+def _examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> dict[str, Record]:
+    """What was examined, as far as it is of the networks that are there now."""
     found = {path.stem: _optional_json(path) for path in sorted(files.test.glob("*.json")) if path.name != "seal.json"}
-    for path in sorted(files.root.glob("*.json")):
-        if path.stem in ("audit", "ablation"):
-            found[path.stem] = _optional_json(path)
+    found = {
+        name: one for name, one in found.items() if name in _OF_THE_DATA_ALONE or is_made_from(one, files, openings)
+    }
+    if files.ablation.is_file():
+        found["ablation"] = _of_finalists(_optional_json(files.ablation), finalists)
+    if files.audit.is_file():
+        found["audit"] = _optional_json(files.audit)
     return found
+
+
+def _of_finalists(ablation: Record, finalists: Record) -> Record:
+    """The ablation of the families whose finalist, and the length of its runs, are the ones that were ablated."""
+
+    def is_finalist(family: str, row: Record) -> bool:
+        now = finalists.get("families", {}).get(family, {})
+        length = now.get("schedule", {}).get("examples_per_run")
+        return (row["trial"], row["examples"]) == (now.get("finalist"), length)
+
+    families = {family: row for family, row in ablation["families"].items() if is_finalist(family, row)}
+    return {**ablation, "families": families}
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -208,9 +237,9 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise ResultsError(f"{path} is not a readable .npz ({error}); move it away and run `study evaluate`") from None
 
 
-def _predictions(path: Path) -> tuple[Array | None, dict[str, Array], list[str]]:
+def _predictions(path: Path, *, usable: bool) -> tuple[Array | None, dict[str, Array], list[str]]:
     """Labels, logits by run, and the runs that are left out because a logit is not finite."""
-    arrays = _arrays(path)
+    arrays = _arrays(path) if usable else {}
     labels = arrays.pop("labels", None)
     broken = [name for name, logits in arrays.items() if not np.isfinite(logits).all()]
     return labels, {name: a.astype(np.float64) for name, a in arrays.items() if name not in broken}, broken

@@ -52,6 +52,7 @@ def answer(study: Study, leaderboard: Record, compared: Record) -> Record:
     pair = _pair_of(compared["pairs"], winner, second["family"]) if second else None
     return {
         "stage": stage(study),
+        "opened": len(study.openings),
         "winner": winner,
         "winner_row": mine,
         "runner_up": second,

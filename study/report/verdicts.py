@@ -34,6 +34,11 @@ def answer(numbers: Record) -> str:
     }
     if numbers["stage"] == "searching" and numbers["best_trial"] is None:
         return "No trial has completed, so there is no finalist and no answer."
+    if numbers["stage"] == "retrained" and numbers["opened"]:
+        return (
+            "The finalists were trained after the test split was opened for others, so there is no verdict on them; "
+            "`study evaluate` opens it again, which makes the report exploratory."
+        )
     if numbers["stage"] in simple:
         return simple[numbers["stage"]]
     if numbers["winner_row"] is None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
+from study.made_of import lacking
 from study.results import RunFiles, read_json, write_csv, write_json, write_npz, write_text, write_with
 
 HISTORY_HEADER = (
@@ -34,10 +35,11 @@ def run_hash(identity: Mapping[str, Any]) -> str:
 
 
 def is_done(files: RunFiles, digest: str) -> bool:
-    """True if this very run is finished. A finished folder of another run is moved to `runs/old/`."""
+    """True if this very run is finished and whole. A folder of another run, or one that has lost a file, is moved to
+    `runs/old/`."""
     if not files.is_done():
         return False
-    if read_json(files.done).get("hash") == digest:
+    if read_json(files.done).get("hash") == digest and not lacking(files):
         return True
     set_aside(files)
     return False

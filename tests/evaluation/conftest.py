@@ -140,13 +140,13 @@ def small_study(tmp_path: Path) -> SmallStudy:
 @pytest.fixture
 def opened_study(small_study: SmallStudy) -> SmallStudy:
     """The same after its test split was opened."""
-    from study.evaluation.test_set import open_test
+    from study.evaluation.test_set import RunsToTest, open_test
 
     assert open_test(
         small_study.files,
         small_study.settings,
         "study run",
-        small_study.runs,
+        RunsToTest(small_study.files, small_study.runs),
         "cnn",
         "cnn-final-seed0",
         [["cnn", "mlp"]],

@@ -16,9 +16,10 @@ from study.training.checkpoint import save_run
 
 
 def _open(study: Any, **changes: Any) -> bool:
+    wanted = test_set.RunsToTest(study.files, changes.pop("runs", study.runs), changes.pop("repeats", ()))
     arguments = {
         "command": "study run",
-        "runs": study.runs,
+        "wanted": wanted,
         "winner": "cnn",
         "shipped_run": "cnn-final-seed0",
         "hypotheses": [("cnn", "mlp")],

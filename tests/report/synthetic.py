@@ -116,7 +116,14 @@ def _repeat(files: StudyFiles, number: int, wanted: Wanted) -> None:
     fields: dict[str, Any] = {"examined": False, "ablated": False, "openings": 1}
     fields |= {"accuracy": better, "draw": number, "study_seed": 1000 + number, "repeats": 1}
     repeat = write_study(files.repeat(number).root, replace(wanted, **fields))
+    if files.seal.exists() and repeat.seal.exists():
+        hashes = {f"{repeat.name}/{run}": digest for run, digest in _openings(repeat)[0]["hashes"].items()}
+        write_json(files.seal, {"openings": [o | {"hashes": o["hashes"] | hashes} for o in _openings(files)]})
     repeat.seal.unlink(missing_ok=True)
+
+
+def _openings(files: StudyFiles) -> list[dict[str, Any]]:
+    return list(json.loads(files.seal.read_text())["openings"])
 
 
 def _append_fast(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -524,7 +531,9 @@ def _evaluate(files: StudyFiles, wanted: Wanted) -> None:
         "winner": finalists["winner"],
         "shipped_run": finalists["shipped_run"],
         "hypotheses": pairs,
-        "hashes": {run: hashlib.sha256(_weights(files, run)).hexdigest() for run in arrays if run != "labels"},
+        "hashes": {
+            run: hashlib.sha256(_weights(files, run)).hexdigest() for run in {**arrays, **candidates} if run != "labels"
+        },
         "test_sha256": {role: digest for role, digest in _digests(wanted).items() if role.startswith("test")},
     }
     write_json(files.seal, {"openings": [opening] * wanted.openings})

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.errors import LockedError, ResultsError, UsageError
-from study.evaluation.seal import file_sha256
 from study.locking import lock_holder
 from study.report import numbers, tables
 from study.report.reading import Array, Record, Study, known_form, read_study
@@ -84,11 +83,9 @@ def _read(files: StudyFiles, label: str) -> Entry:
 
 def _refuse_stale(study: Study) -> None:
     """Predictions count for the weights that were sealed with them; a retraining since then leaves them behind."""
-    sealed = study.openings[-1]["hashes"] if study.openings else {}
-    for name in study.test_logits:
-        weights = study.files.run(name).weights
-        if name in sealed and weights.is_file() and file_sha256(weights) != sealed[name]:
+    for one in study.searches.values():
+        if one.retrained:
             raise ResultsError(
-                f"{study.files.root} is not finished: {name} was trained again after its test predictions; "
-                "continue it with `study run`"
+                f"{one.files.root} is not finished: {one.retrained[0]} was trained again after its test predictions; "
+                f"continue it with `study run --name {study.files.name}`"
             )

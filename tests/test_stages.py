@@ -1,0 +1,189 @@
+"""What stands of a study: a command that was ended between any two stages, and the next one with the same, a larger or
+a smaller goal. Real searches and trainings on a slice of digits, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_spaces import TINY_SPACES
+
+from study import one_search
+from study.cli import main
+from study.config import RetrainSettings
+from study.errors import Interrupted
+from study.evaluation.seal import read_openings, weights_of
+from study.execution.executors import InProcessExecutor
+from study.execution.worker import train
+from study.results import StudyFiles, read_json, read_jsonl
+from study.search import planner
+from study.training.loop import TrainingData
+
+Words = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="module")
+def light() -> Iterator[None]:
+    """Trainings in this process, few of them, and examinations as short as they can be."""
+
+    @contextlib.contextmanager
+    def executor(n_workers: int, data: TrainingData, **_: Any) -> Iterator[InProcessExecutor]:
+        with InProcessExecutor(1, partial(train, data=data, precision="fp32")) as one:
+            yield one
+
+    few = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(one_search, "ProcessExecutor", executor)
+        patch.setattr(planner, "retrain_settings", lambda *_: few)
+        patch.setattr("study.session.retrain_settings", lambda *_: few)
+        patch.setattr(planner, "examine_seconds", lambda _: 0.1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[[Path], Path], light: None
+) -> tuple[Path, list[str]]:
+    """A results folder with a finished study 'done', and the flags of its data and spaces."""
+    root = tmp_path_factory.mktemp("stages")
+    flags = ["--data-dir", str(write_idx(root / "digits")), "--workers", "1"]
+    for family, text in TINY_SPACES.items():
+        (root / f"{family}.toml").write_text(text)
+        flags += ["--space", str(root / f"{family}.toml")]
+    words = ["run", "--results", str(root / "results"), "--name", "done", *flags, "--n-trials", "1", "--quiet"]
+    assert main(words) == 0
+    return root / "results", flags
+
+
+@pytest.fixture
+def study(finished: tuple[Path, list[str]], tmp_path: Path) -> StudyFiles:
+    """A copy of the finished study, to be continued."""
+    return StudyFiles(shutil.copytree(finished[0] / "done", tmp_path / "results" / "done"))
+
+
+@pytest.fixture
+def words(finished: tuple[Path, list[str]], tmp_path: Path) -> Words:
+    def make(verb: str, *more: str, name: str = "done") -> list[str]:
+        flags = finished[1] if verb == "run" else []
+        return [verb, "--results", str(tmp_path / "results"), "--name", name, *flags, *more]
+
+    return make
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise Interrupted(signal.SIGTERM)
+
+
+def ended_at(place: str, words: list[str]) -> None:
+    """The command, ended as soon as it comes to this place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, interrupted)
+        assert main(words) == 128 + signal.SIGTERM
+
+
+def check_whole(files: StudyFiles, words: list[str], capsys: pytest.CaptureFixture[str], *, openings: int) -> None:
+    """Every file tells of the same trials and networks, and the same command has nothing to do."""
+    finalists, report = read_json(files.finalists), read_json(files.report_json)
+    records = [record for record in read_jsonl(files.trials_jsonl) if record["counted"]]
+    assert report["answer"]["trials"] == len(records)
+    told = {row["family"]: row["trial"] for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"}
+    assert told == {family: row["finalist"] for family, row in finalists["families"].items()}
+    for family, row in finalists["families"].items():
+        best = max((r for r in records if r["family"] == family), key=lambda r: (r["examples"], r["value"], -r["nll"]))
+        assert best["number"] in {candidate["trial"] for candidate in row["candidates"]}
+    assert len(read_openings(files.seal)) == openings
+    if openings:
+        finals = [run for row in finalists["families"].values() for run in row["final_runs"]]
+        sealed = read_openings(files.seal)[-1].hashes
+        assert weights_of(files, finals) == {run: sealed[run] for run in finals}
+        assert report["answer"]["stage"] == "evaluated"
+        for name in ("robustness", "latency", "ensemble"):
+            made_from = read_json(files.test / f"{name}.json")["made_from"]
+            assert made_from == {run: sealed[run] for run in finals}
+    shipped = read_json(files.model / "model.json")["weights_sha256"]
+    assert shipped == weights_of(files, [finalists["shipped_run"]])[finalists["shipped_run"]]
+    assert files.report_html.is_file()
+    before = contents(files)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "this study is complete" in capsys.readouterr().err
+    assert contents(files) == before
+
+
+def contents(files: StudyFiles) -> dict[str, bytes]:
+    """All files but the ledger, which every command adds to, and the lock."""
+    paths = [path for path in files.root.rglob("*") if path.is_file() and path.name not in ("ledger.json", ".lock")]
+    return {str(path.relative_to(files.root)): path.read_bytes() for path in paths if "old" not in path.parts}
+
+
+MOMENTS = [
+    "study.stages.retrain_candidates",
+    "study.stages.Stages.evaluate",
+    "study.stages.Stages.examine",
+    "study.stages.Stages.report",
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_continued_study_that_was_ended_between_two_stages_is_finished_by_the_same_command(
+    moment: str, study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = words("run", "--n-trials", "3")
+    before = read_json(study.finalists)
+    ended_at(moment, again)
+    trials = study.trials_jsonl.read_bytes()
+    assert main(again) == 0
+    assert study.trials_jsonl.read_bytes() == trials  # no trial was repeated
+    changed = read_json(study.finalists)["families"] != before["families"]
+    check_whole(study, again, capsys, openings=1 + changed)
+
+
+def test_a_report_made_during_the_search_does_not_make_a_study_complete(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report of a search alone, a kill in the examination: the next command examines and reports."""
+    new = words("run", "--n-trials", "1", name="new")
+    files = StudyFiles(study.root.parent / "new")
+    ended_at("study.stages.retrain_candidates", new)
+    assert main(words("report", name="new")) == 0
+    assert read_json(files.report_json)["answer"]["stage"] == "searching"
+    ended_at("study.stages.Stages.examine", new)
+    assert main(new) == 0
+    check_whole(files, new, capsys, openings=1)
+
+
+def test_a_smaller_goal_changes_nothing_and_a_larger_one_goes_on(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended_at("study.stages.retrain_candidates", words("run", "--n-trials", "3"))
+    assert main(words("run", "--n-trials", "1")) == 0  # what the longer search has found is used
+    openings = len(read_openings(study.seal))
+    check_whole(study, words("run", "--n-trials", "1"), capsys, openings=openings)
+    assert main(words("run", "--n-trials", "4", "--no-evaluate")) == 0
+    counted = [record for record in read_jsonl(study.trials_jsonl) if record["counted"]]
+    assert len(counted) == 2 * 4
+    assert len(read_openings(study.seal)) == openings
+
+
+def test_no_number_of_the_test_split_is_told_of_networks_that_it_was_not_opened_for(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More trials with --no-evaluate: new finalists under the names of the old ones."""
+    sealed = read_openings(study.seal)[-1].hashes
+    assert main(words("run", "--n-trials", "6", "--no-evaluate")) == 0
+    report = read_json(study.report_json)
+    finals = [run for row in read_json(study.finalists)["families"].values() for run in row["final_runs"]]
+    assert weights_of(study, finals) != {run: sealed[run] for run in finals}
+    assert report["answer"]["stage"] == "retrained"
+    assert "trained after the test split was opened for others" in report["findings"]["answer"]
+    assert report["robustness"]["measured"] is None
+    assert main(words("examine")) == 1
+    assert "was trained after the test split was opened" in capsys.readouterr().err
+    assert main(words("run", "--n-trials", "6")) == 0
+    check_whole(study, words("run"), capsys, openings=2)
