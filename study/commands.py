@@ -96,10 +96,13 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
             _say_where(args, files, say)
             if args.dashboard:
                 along.enter_context(_dashboard_along(args, files))
+            if (settled := stages.settle_for_what_helps()) is not None:
+                say(f"note: {settled}")
             if stages.is_complete(evaluate=not args.no_evaluate):
                 say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
             else:
-                if not args.no_evaluate and (warning := stages.no_verdict()):
+                warnings = [] if args.no_evaluate else [stages.no_verdict(), stages.may_open_again()]
+                for warning in filter(None, warnings):
                     say(f"note: {warning}")
                 stages.run_all(evaluate=not args.no_evaluate)
         _print_summary(files)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from study.errors import UsageError
+from study.ledger import Ledger
 from study.session import DEFAULT_BUDGET, Session
 
 
@@ -29,10 +30,17 @@ def set_goal(session: Session) -> tuple[dict[str, Any], int]:
     if done and _no_more(budget, done["budget_s"]) and _no_more(n_trials, done["n_trials"]):
         budget, n_trials = done["budget_s"], done["n_trials"]
     goal = {"budget_s": budget, "n_trials": n_trials, "families": sorted(session.families)}
-    ledger |= {"goal": goal, "budget_s": None if budget is None else budget * n_searches, "n_trials": n_trials}
-    if n_searches > 1:
-        ledger["repeats"] = n_searches
+    note_goal(session.ledger, goal, n_searches)
     return goal, n_searches
+
+
+def note_goal(ledger: Ledger, goal: dict[str, Any], n_searches: int) -> None:
+    """Write the goal of each search, and what all of them have together, into the ledger."""
+    budget = goal["budget_s"]
+    total = None if budget is None else budget * n_searches
+    ledger.data |= {"goal": goal, "budget_s": total, "n_trials": goal["n_trials"]}
+    if n_searches > 1:
+        ledger.data["repeats"] = n_searches
 
 
 def _no_more(asked: float | None, reached: float | None) -> bool:

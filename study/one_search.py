@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from study.evaluation.finalists import Engine, Retraining
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.sharing import shared_gpu
-from study.goal import set_goal
+from study.goal import note_goal, set_goal
 from study.search.driver import Search
 from study.search.lock import StorageLock
 from study.search.opening import Opened, open_for_work
@@ -99,6 +99,11 @@ class OneSearch:
     def mark_done(self, stage: str) -> None:
         self.session.ledger.data.setdefault("done", {})[stage] = self._reached_by(stage)
         self.session.ledger.save()
+
+    def reset_goal(self, goal: dict[str, Any]) -> None:
+        """Let another goal be this search's, and all searches' where it is the first."""
+        self.goal = goal
+        note_goal(self.session.ledger, goal, self.n_searches)
 
     def _reached_by(self, stage: str) -> dict[str, Any]:
         """The goal, and for the stages that read all searches at once how many there are."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from study.config import FamilySettings
 from study.dashboard import Publisher
 from study.errors import ResultsError
+from study.extension import unused_budget
 from study.machine import core_share
 from study.one_search import OneSearch
 from study.results import StudyFiles, find_study, read_jsonl
@@ -34,6 +36,7 @@ def search_families(one: OneSearch) -> None:
         _ = one.storage  # opened while the fork server still loads what the workers need
         _add_families(one)
         _import_trials(one)
+        _say_what_is_not_used(one)
         search = Search(
             session.files, session.settings, one.storage, read_jsonl(session.files.trials_jsonl), one.lock.guarded
         )
@@ -125,6 +128,22 @@ def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
 # --- families ------------------------------------------------------------------------------------------------------
 
 
+def _say_what_is_not_used(one: OneSearch) -> None:
+    """Of a long budget, once, before it is spent; a repeat has the plan of the first search."""
+    if one.first is None and (said := unused_budget(one, _speeds(one))) is not None:
+        one.progress.say(f"note: {said}")
+
+
+def _speeds(one: OneSearch) -> dict[str, float]:
+    """Examples a second of each family: as measured for its ladder, or the median of its trials."""
+    found: dict[str, list[float]] = {}
+    for record in read_jsonl(one.session.files.trials_jsonl):
+        if record["state"] == "COMPLETE":
+            found.setdefault(record["family"], []).append(planner.steady_speed(record))
+    measured: dict[str, float] = one.session.ledger.data.get("speeds", {})
+    return measured | {family: median(speeds) for family, speeds in found.items()}
+
+
 def _add_families(one: OneSearch) -> None:
     """Give each new family its ladder, measured where a budget decides, and keep it for good."""
     session = one.session
@@ -137,6 +156,7 @@ def _add_families(one: OneSearch) -> None:
     speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
     budget, n_train = one.goal["budget_s"], session.settings.dataset.n_train
     wall = None if budget is None else search_wall(one, budget)
+    session.ledger.data["speeds"] = session.ledger.data.get("speeds", {}) | speeds
     families = {}
     for space in session.new_spaces:
         ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)

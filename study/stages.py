@@ -12,10 +12,13 @@ from study import standing
 from study.agenda import Agenda
 from study.errors import FamilyStoppedError
 from study.evaluation.replications import choose_over_searches
+from study.evaluation.seal import read_openings
 from study.evaluation.test_set import RunsToTest
+from study.extension import settle_for_what_helps
 from study.one_search import OneSearch, Progress, Workers
 from study.repeats import open_repeat
 from study.report.page import report_stands
+from study.report.wording import count, times
 from study.results import StudyFiles, read_json
 from study.retraining import no_verdict, retrain_candidates
 from study.search import planner
@@ -139,12 +142,17 @@ class Stages:
         families = dict.fromkeys(
             family for one in found for family, row in one["families"].items() if row["final_runs"]
         )
+        wanted = self._runs_to_test()
+        if wanted.openings and not wanted.are_sealed:
+            self.progress.say(
+                f"note: the test split is opened again, for {_changed(wanted)}; the report is exploratory"
+            )
         with session.ledger.stage("evaluate"):
             opened = open_test(
                 session.files,
                 session.settings,
                 session.request.command,
-                self._runs_to_test(),
+                wanted,
                 chosen.winner,
                 shipped_run,
                 list(itertools.combinations(families, 2)),
@@ -233,8 +241,24 @@ class Stages:
             write_report(self.session.files)
         self.session.ledger.save()
 
+    # --- said before it begins ----------------------------------------------------------------------------------------
+
     def no_verdict(self) -> str | None:
         return no_verdict(self._first)
+
+    def settle_for_what_helps(self) -> str | None:
+        """Go back to the goal that was reached where a larger one buys nothing, and return why."""
+        return settle_for_what_helps(self._first)
+
+    def may_open_again(self) -> str | None:
+        """In words that this command may open the test split a second time; None if it will not."""
+        openings = read_openings(self.session.files.seal)
+        if not openings or all(self._is_searched(folder) for folder in self._folders):
+            return None
+        return (
+            f"this study opened the test split {times(len(openings))}; if other networks come of this command, it is "
+            "opened again and the report is exploratory: --no-evaluate keeps it closed"
+        )
 
     # --- all together ------------------------------------------------------------------------------------------------
 
@@ -290,6 +314,17 @@ class Stages:
         total = budget * self._n_searches
         left = self.session.ledger.left(budget) + self._spare - 0.5 * planner.report_seconds(total)
         return max(0.0, min(left, 2 * planner.examine_seconds(total)))
+
+
+def _changed(wanted: RunsToTest) -> str:
+    """The runs that were not sealed with the weights that they have now."""
+    sealed = wanted.openings[-1].hashes
+    changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
+    return (
+        f"{len(changed)} of {count(len(wanted.hashes), 'run')} with other weights, {changed[0]} first"
+        if changed
+        else ("fewer runs")
+    )
 
 
 def _read_ledger(files: StudyFiles) -> dict[str, Any]:

@@ -45,6 +45,8 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "retraining",
             "stages",
             "standing",
+            "run_plan",
+            "extension",
             "shipping",
             "status",
             "doctor",

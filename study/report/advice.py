@@ -102,7 +102,7 @@ def _failures(report: Record) -> list[Record]:
 
 
 def _unopened(report: Record) -> list[Record]:
-    if report["answer"]["stage"] != "retrained":
+    if report["answer"]["stage"] != "retrained" or report["header"]["openings"]:
         return []
     return _item(
         "The test split is sealed (section 0, opened 0 times): buy more budget first if the advice below asks for it, "
@@ -170,10 +170,23 @@ def _rising(report: Record) -> list[Record]:
 
 def _more(report: Record) -> str:
     protocol = report["protocol"]
-    name = f" --name {report['header']['name']}"
     if protocol["budget_s"] is None and protocol["n_trials"]:
-        return f"study run{name} --n-trials {2 * protocol['n_trials']}"
-    return f"study run{name} --budget {flag_value(2 * (protocol['budget_s'] or 300.0))}"
+        return f"{_continued(report)} --n-trials {2 * protocol['n_trials']}{_unopened_still(report)}"
+    return f"{_continued(report)} --budget {flag_value(2 * (protocol['budget_s'] or 300.0))}{_unopened_still(report)}"
+
+
+def _continued(report: Record) -> str:
+    return f"study run --name {report['header']['name']}"
+
+
+def _unopened_still(report: Record) -> str:
+    """What keeps the test split as closed as it is now while one tunes: it is open, or was left sealed on purpose."""
+    return " --no-evaluate" if report["header"]["openings"] or report["answer"]["stage"] == "retrained" else ""
+
+
+def _again(report: Record) -> str:
+    """What a further look at the test split costs, for advice that needs one."""
+    return "; it opens the test split again, which makes the report exploratory" if report["header"]["openings"] else ""
 
 
 def _settled(report: Record) -> list[Record]:
@@ -184,7 +197,7 @@ def _settled(report: Record) -> list[Record]:
     return _item(
         f"The searches have settled (section 5, at most {points(max(gains))} in their last third): more trials of the "
         "same spaces buy little; another space or architecture buys more: "
-        f"study run --name {report['header']['name']} --space FILE",
+        f"{_continued(report)} --space FILE{_unopened_still(report)}",
         5,
     )
 
@@ -221,7 +234,7 @@ def _seeds(report: Record) -> list[Record]:
     if few < 3:
         text = (
             f"With {count(few, 'final seed')} per finalist no verdict is possible (section 7): a larger budget buys "
-            f"three: {_more(report)}"
+            f"three{_again(report)}: {_more(report).removesuffix(' --no-evaluate')}"
         )
         return _item(text, 7)
     gap = abs(rows[0]["validation_mean"] - rows[1]["validation_mean"])
@@ -274,12 +287,9 @@ def _more_searches(report: Record) -> list[Record]:
     several = report["searches"]
     if several is None or several["asked"] >= several["needed"]:
         return []
-    again = (
-        "; they open the test split again, which makes the report exploratory" if report["header"]["openings"] else ""
-    )
     return _item(
-        f"A verdict about families needs {several['needed']} searches (section 19, {several['asked']} so far){again}: "
-        f"study run --name {report['header']['name']} --repeats {several['needed']}",
+        f"A verdict about families needs {several['needed']} searches (section 19, {several['asked']} so far)"
+        f"{_again(report)}: {_continued(report)} --repeats {several['needed']}",
         19,
     )
 
@@ -291,7 +301,8 @@ def _other(report: Record) -> list[Record]:
     trials = count(report["answer"]["trials"], "trial")
     return _item(
         f"To tune further in changed spaces without losing the {trials} of this study (section 15): "
-        f"study run --name {name}-next --from {name} --space FILE --budget {_next_budget(report)}",
+        f"study run --name {name}-next --from {name} --space FILE --budget {_next_budget(report)}"
+        f"{_unopened_still(report)}",
         15,
     )
 

@@ -36,7 +36,7 @@ _REDUCTION_FACTOR = 5
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 # Of a final run: nobody has measured longer ones. On validation an MLP went from 99.41 to 99.52 % between 26 and 186
 # epochs, a CNN from 99.48 to 99.62 between 4 and 28 (benchmarks/run_length.py).
-_MOST_EPOCHS = 200.0
+MOST_EPOCHS = 200.0
 _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
 
 
@@ -134,10 +134,10 @@ class RunCost:
 
 def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
     """Cost from the speeds that the candidates' trials had in the search."""
-    return RunCost([_steady_speed(record) for record in candidates], retrain.candidate_seeds, retrain.final_seeds)
+    return RunCost([steady_speed(record) for record in candidates], retrain.candidate_seeds, retrain.final_seeds)
 
 
-def _steady_speed(record: Mapping[str, Any]) -> float:
+def steady_speed(record: Mapping[str, Any]) -> float:
     """Examples a second beyond the trial's first rung: a worker's first batches of a network take some tenths of a
     second more, which a long run hardly feels. Of the whole trial if it has one rung only."""
     rungs = record["rungs"]
@@ -155,7 +155,7 @@ def plan_retraining(
     what it costs. Long budgets end at the same number of epochs for all. The workers' idle time is found by playing
     the schedule through.
     """
-    fewest, most = max(1, n_train // 10), int(_MOST_EPOCHS * n_train)
+    fewest, most = max(1, n_train // 10), int(MOST_EPOCHS * n_train)
 
     def lengths(run_seconds: float) -> dict[str, tuple[int, ...]]:
         return {
@@ -166,24 +166,42 @@ def plan_retraining(
     low, high = 0.0, seconds * n_workers
     while high - low > 0.005 * high:
         middle = (low + high) / 2
-        runs = {family: costs[family].seconds(planned) for family, planned in lengths(middle).items()}
-        fits = _makespan(runs, costs, n_workers) <= _RETRAIN_MARGIN * seconds
-        low, high = (middle, high) if fits else (low, middle)
+        low, high = (middle, high) if fits(*_runs(costs, lengths(middle)), seconds, n_workers) else (low, middle)
         if high < 0.01:  # of a second: not even the fewest examples fit
             break
     return lengths(low)
 
 
-def _makespan(seconds: Mapping[str, Sequence[float]], costs: Mapping[str, RunCost], n_workers: int) -> float:
+def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_workers: int, n_train: int) -> float:
+    """Wall-clock of a retraining whose runs are as long as any plan makes them, at these examples a second."""
+    runs = {family: MOST_EPOCHS * n_train / speed for family, speed in speeds.items()}
+    candidates = {family: [run] * (retrain.candidates * retrain.candidate_seeds) for family, run in runs.items()}
+    finals = {family: [run] * retrain.final_seeds for family, run in runs.items()}
+    return _makespan(candidates, finals, n_workers) / _RETRAIN_MARGIN
+
+
+RunSeconds = Mapping[str, Sequence[float]]  # by family
+
+
+def _runs(costs: Mapping[str, RunCost], lengths: Mapping[str, Sequence[float]]) -> tuple[RunSeconds, RunSeconds]:
+    """Seconds of the candidates' runs, and of the final runs."""
+    seconds = {family: cost.seconds(lengths[family]) for family, cost in costs.items()}
+    n_candidates = {family: len(runs) - costs[family].final_seeds for family, runs in seconds.items()}
+    candidates = {family: runs[: n_candidates[family]] for family, runs in seconds.items()}
+    return candidates, {family: runs[n_candidates[family] :] for family, runs in seconds.items()}
+
+
+def fits(candidates: RunSeconds, finals: RunSeconds, seconds: float, n_workers: int) -> bool:
+    """Whether runs of so many seconds end within `seconds` of wall-clock."""
+    return _makespan(candidates, finals, n_workers) <= _RETRAIN_MARGIN * seconds
+
+
+def _makespan(candidates: RunSeconds, finals: RunSeconds, n_workers: int) -> float:
     """Wall-clock of all runs on `n_workers` in the order in which they are made: candidates first, since a family's
     final runs wait for all of its own; among each the longest first."""
-    waiting: list[tuple[bool, float, str]] = []  # (is a candidate, seconds, family)
-    finals: dict[str, Sequence[float]] = {}
-    left: dict[str, int] = {}
-    for family, runs in seconds.items():
-        n_candidates = len(runs) - costs[family].final_seeds
-        waiting += [(True, run, family) for run in runs[:n_candidates]]
-        finals[family], left[family] = runs[n_candidates:], n_candidates
+    waiting = [(True, run, family) for family, runs in candidates.items() for run in runs]  # (is a candidate, …)
+    left = {family: len(runs) for family, runs in candidates.items()}
+    waiting += [(False, run, family) for family, runs in finals.items() if not left[family] for run in runs]
     running: list[tuple[float, str, bool]] = []
     now = 0.0
     while waiting or running:
