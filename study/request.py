@@ -25,6 +25,17 @@ def check_port(port: int) -> None:
             ) from None
 
 
+def _check_text(path: Path) -> None:
+    """UsageError for a path that no text file can hold, such as study.toml: one with bytes of another encoding."""
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError as error:
+        odd = next(part for part in reversed(path.resolve().parts) if error.object[error.start] in part)
+        raise UsageError(
+            f"{str(path)!a}: the name {odd!a} is no UTF-8 text, which a study's files could not hold; rename it"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Request:
     """What the command line asks for; None means not given, so that a flag's default never hides a stored value."""
@@ -69,6 +80,8 @@ class Request:
 
         A study of one family whose test split would be opened must have been asked for.
         """
+        for path in (self.results, self.data_dir or Path(), *self.spaces):
+            _check_text(path)
         files = self.files
         stored = load_settings(files.settings) if files.exists() else None
         families = self.chosen_families(stored)

@@ -250,6 +250,7 @@ def test_data_as_json_counts_every_class(capsys: pytest.CaptureFixture[str]) -> 
         (["run", "--families", "mlp"], 2, "nothing is compared"),
         (["evaluate", "--families", "mlp"], 2, "nothing is compared"),
         (["run", "--data-dir", "missing"], 1, "missing"),
+        (["run", "--data-dir", "donn\udce9es"], 2, r"the name 'donn\udce9es' is no UTF-8 text"),
         (["report", "--name", "absent"], 1, "holds no study"),
         (["compare", "absent", "other"], 1, "study 'absent' is missing"),
         (["compare", "one"], 2, "expected two or more"),

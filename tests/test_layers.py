@@ -234,6 +234,46 @@ def test_the_report_loads_no_torch() -> None:
     assert loaded_by("import study.report.page", "torch") == []
 
 
+def test_text_is_utf_8_whatever_the_locale() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE.parent)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and uses_the_locale(node)
+    ]
+    assert not wrong, f"an encoding is missing in {', '.join(wrong)}"
+
+
+def uses_the_locale(call: ast.Call) -> bool:
+    """Whether a call reads or writes text, as far as its words tell, without naming the encoding."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if any(word.arg == "encoding" for word in call.keywords):
+        return False
+    if name == "open":
+        mode = [word.value for word in call.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+        return (not call.args and not call.keywords) or (bool(mode) and "b" not in str(mode[-1]))
+    return name in ("read_text", "write_text") and isinstance(call.func, ast.Attribute)
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong"),
+    [
+        ("path.read_text()", True),
+        ("path.write_text(text)", True),
+        ("path.open()", True),
+        ("open(path, 'w')", True),
+        ("path.open('rb')", False),
+        ("path.open(encoding='utf-8')", False),
+        ("read_text(path)", False),
+        ("Image.open(source)", False),
+    ],
+)
+def test_this_test_sees_text_without_an_encoding(call: str, wrong: bool) -> None:
+    node = ast.parse(call, mode="eval").body
+    assert isinstance(node, ast.Call)
+    assert uses_the_locale(node) == wrong
+
+
 def test_this_test_sees_imports_inside_functions(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("def f():\n    from study import commands\n    import torch.nn\n")

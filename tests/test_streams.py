@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,16 +170,41 @@ def test_a_closed_stream_is_not_the_next_file_that_is_opened(tmp_path: Path) -> 
     assert (tmp_path / "file").read_text() == "True ''"
 
 
+HANG_UP = """
+import sys, time
+from study import cli, commands
+
+def wait(*_):
+    print("ready", file=sys.stderr)
+    time.sleep(60)
+
+commands.VERBS["status"] = wait
+sys.exit(cli.main(["status"]))
+"""
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="only setsid makes a terminal a process's own")
+def test_a_terminal_that_hangs_up_ends_the_command_with_the_signal_s_status() -> None:
+    """Its own terminal, which takes the last words no more."""
+    master, slave = pty.openpty()
+    words = ["setsid", "--ctty", "--wait", sys.executable, "-c", HANG_UP]
+    process = subprocess.Popen(words, stdin=slave, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    assert os.read(master, 5) == b"ready"
+    os.close(master)
+    assert process.wait(30) == 128 + signal.SIGHUP
+
+
 def test_an_old_encoding_gets_signs_that_it_has() -> None:
     script = (
         "import sys\n"
         "from study.streams import steady_streams\n"
         "with steady_streams():\n"
-        "    print('99.1 ± 0.2 % – 3 × 4 … −1 Ω')\n"
+        "    print('99.1 ± 0.2 % – 3 × 4 … −1 Ω \\udce9')\n"
         "    print('–', file=sys.stderr)\n"
     )
     for encoding, plus_minus in (("ascii", b"+/-"), ("latin-1", b"\xb1")):
         ended = run_script(script, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
         times = b"x" if encoding == "ascii" else b"\xd7"
-        assert ended.stdout == b"99.1 " + plus_minus + b" 0.2 % - 3 " + times + b" 4 ... -1 \\u03a9\n"
+        assert ended.stdout == b"99.1 " + plus_minus + b" 0.2 % - 3 " + times + b" 4 ... -1 \\u03a9 \\udce9\n"
         assert (ended.returncode, ended.stderr) == (0, b"-\n")

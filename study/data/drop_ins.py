@@ -20,7 +20,13 @@ _FAULTS = (OSError, RuntimeError, ValueError, EOFError, AssertionError, IndexErr
 
 def cache_dir() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "digit-study"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "digit-study"
+    except RuntimeError:  # a user without a name and a home, as in many containers
+        raise DataError(
+            "there is no home folder to keep downloaded data sets in: set XDG_CACHE_HOME to a folder that can be "
+            "written, or name a folder with the files with --data-dir"
+        ) from None
 
 
 def class_names(source: Source) -> tuple[str, ...] | None:

@@ -342,6 +342,20 @@ def test_the_cache_follows_xdg(monkeypatch, tmp_path):
     assert seen == [str(tmp_path / "digit-study")]
 
 
+def test_without_a_home_the_way_out_is_named(monkeypatch, tmp_path):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    install_torchvision(monkeypatch, KMNIST=Downloaded)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(DataError, match=r"no home folder .* set XDG_CACHE_HOME") as caught:
+        datasets.load_train("kmnist")
+    one_line(caught)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    datasets.load_train("kmnist")
+
+
 def test_split_of_mnist_has_ten_thousand_validation_images_in_each_class_share(mnist):
     train, validation = datasets.stratified_split(mnist.labels, seed=0)
     assert (len(train), len(validation)) == (50_000, 10_000)
