@@ -133,6 +133,12 @@ def save_settings(settings: StudySettings, path: Path) -> None:
     write_text(path, tomli_w.dumps(settings.model_dump(exclude_none=True), multiline_strings=True))
 
 
+def change_settings(path: Path, **changes: Any) -> None:
+    """Write some settings of a study and leave the others as they are in the file, its former name and place included:
+    by these the database knows it, until it is opened."""
+    save_settings(read_settings(path).model_copy(update=changes), path)
+
+
 def load_settings(path: Path) -> StudySettings:
     """Read `study.toml` of a study that is named as its folder is now, whatever name it had when the file was written.
 

@@ -19,6 +19,7 @@ from study.config import (
     FamilySettings,
     RetrainSettings,
     StudySettings,
+    change_settings,
     load_settings,
     save_settings,
 )
@@ -116,7 +117,7 @@ def open_session(request: Request) -> Iterator[Session]:
             resolved = _resolve(request, files, n_at_once)
         settings, training, spaces, warnings = resolved
         if request.single_family and files.exists():
-            save_settings(settings, files.settings)
+            change_settings(files.settings, single_family=True)
         keep_place(settings, files)
         if not files.samples.exists():
             _write_samples(files, training)

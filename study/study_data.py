@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.config import DatasetSettings, StudySettings, load_settings, save_settings
+from study.config import DatasetSettings, StudySettings, change_settings, load_settings
 from study.data.datasets import (
     Dataset,
     load_train,
@@ -141,7 +141,7 @@ def keep_place(settings: StudySettings, files: StudyFiles) -> None:
     model that it shipped learns the place, too."""
     if not files.exists() or load_settings(files.settings).dataset == settings.dataset:
         return
-    save_settings(settings, files.settings)
+    change_settings(files.settings, dataset=settings.dataset)
     described = files.model / "model.json"
     if described.is_file():
         write_json(described, read_json(described) | {"dataset": settings.dataset.for_model()})

@@ -101,10 +101,9 @@ def refuse_foreign(storage: RDBStorage, stored: Sequence[Stored], files: StudyFi
 
 def _check(storage: RDBStorage, files: StudyFiles, mine: StudySettings, *, copied: bool) -> None:
     """ResultsError if what the database has under the study's name, or beside it, cannot be the study's."""
-    records = read_jsonl(files.trials_jsonl)
-    if records and not files.exists():
+    if not files.exists() and (alone := read_jsonl(files.trials_jsonl)):
         raise ResumeError(
-            f"{files.settings} is missing beside {len(records)} trials, which only their own settings can continue: "
+            f"{files.settings} is missing beside {len(alone)} trials, which only their own settings can continue: "
             "restore it, or choose another --name"
         )
     stored = stored_studies(storage)
@@ -112,6 +111,7 @@ def _check(storage: RDBStorage, files: StudyFiles, mine: StudySettings, *, copie
     unclaimed = _unclaimed(stored, files, mine, copied=copied)
     if unclaimed:
         known = any(one.owner for one in ours(stored, files, mine).values())
+        records = read_jsonl(files.trials_jsonl)
         _check_unclaimed(storage, files, records, unclaimed, known=known and not copied, copied=copied)
 
 
@@ -212,8 +212,9 @@ def _add_missing(
     storage: RDBStorage, files: StudyFiles, mine: StudySettings, there: set[str], formerly: StudySettings, say: Say
 ) -> None:
     """Make the Optuna studies that the database lacks from trials.jsonl."""
-    records = read_jsonl(files.trials_jsonl)
-    missing = [name for name in mine.families if name not in there and any(r["family"] == name for r in records)]
+    absent = [family for family in mine.families if family not in there]
+    records = read_jsonl(files.trials_jsonl) if absent else []
+    missing = [family for family in absent if any(record["family"] == family for record in records)]
     if not missing:
         return
     for family in missing:

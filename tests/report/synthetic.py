@@ -269,7 +269,7 @@ def _trial(family: str, index: int, number: int, wanted: Wanted) -> dict[str, An
         "role": role,
         "value": value if state == "COMPLETE" else None,
         "nll": 3.5 * (1 - value) if state == "COMPLETE" else None,
-        "seed": 1000 + number,
+        "seed": 1000 * (wanted.study_seed - 6) + number,
         "attempt": 2 if number == 5 else 1,
         "start": start.isoformat(),
         "end": (start + timedelta(seconds=seconds)).isoformat(),

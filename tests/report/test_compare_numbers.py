@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from study.report.comparison.entries import Entry, read_entries
 from study.report.comparison.numbers import why_unpaired
 from study.report.comparison.page import build
 from study.report.comparison.protocol import Fact, rows, space_summary
-from study.results import StudyFiles
+from study.results import StudyFiles, read_jsonl
 
 Comparisons = Callable[[str], dict[str, Any]]
 Compared = Callable[[str], list[StudyFiles]]
@@ -82,6 +83,16 @@ def test_a_sealed_study_stands_in_the_group_of_its_checksums_without_a_test_scor
     }
     sealed = [row for row in found["leaderboard"]["rows"] if row["study"] == "sealed"]
     assert [(row["test"], row["front"]) for row in sealed] == [(None, []), (None, [])]
+
+
+def test_a_copy_and_its_original_are_said_to_share_their_trials(compared_files: Compared, tmp_path: Path) -> None:
+    first, second = compared_files("clear win")
+    copy = StudyFiles(shutil.copytree(first.root, tmp_path / "copy"))
+    found = build(read_entries([first, second, copy]))
+    (shared,) = found["shared_trials"]
+    assert shared == {"studies": [first.name, "copy"], "trials": len(read_jsonl(first.trials_jsonl))}
+    (said,) = [item["text"] for item in found["limits"]["items"] if item["flag"] == "not independent"]
+    assert said.startswith(f"Studies {first.name} and copy have {shared['trials']} trials in common")
 
 
 # -- exploratory differences ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from postgresql import PASSWORD, Server
 
 from study.cli import main
-from study.config import StudySettings, load_settings, read_settings, save_settings
+from study.config import StudySettings, change_settings, load_settings, read_settings, save_settings
 from study.doctor import examine
 from study.errors import ResultsError, ResumeError
 from study.execution.executors import InProcessExecutor
@@ -294,6 +294,7 @@ def test_an_older_study_in_another_folder_was_renamed_or_copied(study: StudyFile
     forget_identities(study, shared)
     place = study.root.with_name("later")
     later = StudyFiles(shutil.copytree(study.root, place) if copied else study.root.rename(place))
+    change_settings(later.settings, single_family=True)  # what a command may write before it opens the database
     again(later, 3)
     assert counted(later) == {"mlp": 3, "cnn": 3}
     assert names(shared, later) == {"later/mlp", "later/cnn"}

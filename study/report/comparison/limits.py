@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -104,12 +106,18 @@ def _training_length(comparison: Record) -> Items:
 
 def _dependent(comparison: Record) -> Items:
     """Studies that share trials, networks or configurations."""
-    found = []
-    names = {entry["header"]["name"]: entry["label"] for entry in comparison["studies"]}
+    found, said = [], set()
+    labels = {os.path.realpath(entry["folder"]): entry["label"] for entry in comparison["studies"]}
     for entry in comparison["studies"]:
-        source = entry["header"]["imported_from"]
-        if source in names:
-            text = f"Study {entry['label']} began with trials of study {names[source]}: its search is not independent."
+        source = labels.get(_source(entry))
+        if source is not None:
+            text = f"Study {entry['label']} began with trials of study {source}: its search is not independent."
+            found += _item("not independent", text)
+            said.add(frozenset((entry["label"], source)))
+    for pair in comparison["shared_trials"]:
+        if frozenset(pair["studies"]) not in said:
+            shared = f"{count(pair['trials'], 'trial')} in common, as a study and its copy have"
+            text = f"Studies {listing(pair['studies'])} have {shared}: their searches are not independent."
             found += _item("not independent", text)
     for row in comparison["pairwise"]["untested"]:
         if row["kind"] == "same network":
@@ -119,6 +127,12 @@ def _dependent(comparison: Record) -> Items:
             text = f"{capital(pair['title_a'])} and {pair['title_b']} are the same configuration, trained twice."
             found += _item("same configuration", text)
     return found
+
+
+def _source(entry: Record) -> str | None:
+    """The folder of the study whose trials this one began with: beside it, or written down as a path."""
+    source = entry["header"]["imported_from"]
+    return None if source is None else os.path.realpath(Path(entry["folder"]).parent / source)
 
 
 def _validation(comparison: Record) -> Items:

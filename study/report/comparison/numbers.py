@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
@@ -59,6 +60,19 @@ def _role(entry: Entry, row: Record) -> str | None:
     """How the search came by the finalist: sampled, warm_start or imported."""
     trials = entry.study.family_trials(row["family"])
     return next((trial.get("role") for trial in trials if trial["number"] == row["trial"]), None)
+
+
+def shared_trials(entries: Sequence[Entry]) -> list[Record]:
+    """Pairs of studies that have trials in common, whichever way they came by them, with how many."""
+    known = {entry.label: {_trial_key(trial) for trial in entry.study.trials} for entry in entries}
+    pairs = [(a, b, len(known[a] & known[b])) for a, b in combinations(known, 2)]
+    return [{"studies": [a, b], "trials": shared} for a, b, shared in pairs if shared]
+
+
+def _trial_key(trial: Record) -> tuple[str, str, str]:
+    """The same for a trial and what was imported or copied of it, and for no other."""
+    same = {key: trial.get(key) for key in ("seed", "parameters", "rungs", "start", "seconds")}
+    return trial["family"], trial["state"], json.dumps(same, sort_keys=True)
 
 
 # -- the same test images ---------------------------------------------------------------------------------------------

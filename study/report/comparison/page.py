@@ -86,6 +86,7 @@ def build(entries: Sequence[Entry]) -> Record:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "studies": summaries,
         "groups": groups,
+        "shared_trials": numbers.shared_trials(entries),
         "protocol": {"rows": protocol.rows(facts), "spaces": protocol.spaces([entry.study for entry in entries])},
         "leaderboard": {"rows": board},
         "pairwise": {"pairs": numbers.pairs(board, entries), "untested": numbers.untested(entries, board)},
