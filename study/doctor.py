@@ -112,7 +112,17 @@ def _study(files: StudyFiles) -> str:
 
     settings = load_settings(files.settings)
     records = read_jsonl(files.trials_jsonl)
-    return f"{settings.name}: {len(records)} trials, every checksum holds"
+    return f"{settings.name}: {len(records)} trials, every checksum holds{_whence(files)}"
+
+
+def _whence(files: StudyFiles) -> str:
+    """What the next command that continues a study makes of its folder, if that is not where it was."""
+    from study.search.identity import is_copy, is_here, last_place
+
+    if is_here(files):
+        return ""
+    what = "a copy, to be a study of its own" if is_copy(files) else "renamed or moved"
+    return f"; {what}; it was {last_place(files)} when it was last continued"
 
 
 def _database(files: StudyFiles, storage: str | None) -> str:

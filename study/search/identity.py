@@ -80,10 +80,14 @@ def last_place(files: StudyFiles) -> Path:
     return root.parent / recorded.name
 
 
+def is_here(files: StudyFiles) -> bool:
+    """Whether the folder is where and what it was when the study was last continued."""
+    return _same_folder(last_place(files), files.root)
+
+
 def is_copy(files: StudyFiles) -> bool:
     """Whether the study's original stands elsewhere: what is not here and no longer there was renamed or moved."""
-    place, recorded = last_place(files), read_settings(files.settings)
-    return not _same_folder(place, files.root) and _holds_original(place, recorded)
+    return not is_here(files) and _holds_original(last_place(files), read_settings(files.settings))
 
 
 def is_elsewhere(owner: Owner, files: StudyFiles) -> bool:
