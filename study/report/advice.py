@@ -104,9 +104,10 @@ def _failures(report: Record) -> list[Record]:
 def _unopened(report: Record) -> list[Record]:
     if report["answer"]["stage"] != "retrained" or report["header"]["openings"]:
         return []
+    alone = " --single-family" if _is_alone(report) else ""
     return _item(
         "The test split is sealed (section 0, opened 0 times): buy more budget first if the advice below asks for it, "
-        "and open it once with study evaluate when nothing is left to tune.",
+        f"and open it once with study evaluate{alone} when nothing is left to tune.",
         0,
     )
 
@@ -180,8 +181,14 @@ def _continued(report: Record) -> str:
 
 
 def _unopened_still(report: Record) -> str:
-    """What keeps the test split as closed as it is now while one tunes: it is open, or was left sealed on purpose."""
-    return " --no-evaluate" if report["header"]["openings"] or report["answer"]["stage"] == "retrained" else ""
+    """What keeps the test split as closed as it is now while one tunes: it is open, was left sealed on purpose, or has
+    nothing to tell of one family alone."""
+    sealed = report["answer"]["stage"] == "retrained" or _is_alone(report)
+    return " --no-evaluate" if report["header"]["openings"] or sealed else ""
+
+
+def _is_alone(report: Record) -> bool:
+    return len(report["health"]["states"]) == 1
 
 
 def _again(report: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ def test_test_accuracy_is_the_mean_over_seeds_and_images(case_files: Files) -> N
         ]
     assert report["answer"]["winner_row"]["test"]["accuracy"]["mean"] == pytest.approx(np.mean(right))
     assert report["seeds"]["families"]["cnn"]["sd"] == pytest.approx(np.std(right, ddof=1))
+
+
+@pytest.mark.parametrize("stage", ["searching", "searched", "retrained"])
+def test_what_one_family_is_advised_to_do_does_not_open_the_test_split_unasked(stage: str, tmp_path: Path) -> None:
+    report = build(write_study(tmp_path / "alone", Wanted(accuracy={"cnn": 0.99}, stage=stage)))
+    advised = [item["text"] for item in report["conclusion"]["future"]]
+    commands = [found for text in advised for found in re.findall(r"study (?:run|evaluate)[^,;.]*", text)]
+    assert commands
+    assert all("--no-evaluate" in command or "--single-family" in command for command in commands)
 
 
 def test_classes_agree_with_scikit_learn(case_files: Files) -> None:
