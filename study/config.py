@@ -17,7 +17,7 @@ from study.results import StudyFiles, read_text, write_text
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
-SamplerName = Literal["tpe", "random", "qmc"]
+SamplerName = Literal["tpe", "random", "qmc", "grid"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
 
 

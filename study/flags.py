@@ -105,7 +105,11 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n-trials", type=_count, metavar="N", help="total trials of each family, in each search")
     parser.add_argument("--seed", type=_seed, metavar="S", help="the study's seed (default: 0)")
     parser.add_argument("--split-seed", type=_seed, metavar="S", help="seed of the validation split (default: 0)")
-    parser.add_argument("--sampler", choices=("tpe", "random", "qmc"), help="default: tpe")
+    parser.add_argument(
+        "--sampler",
+        choices=("tpe", "random", "qmc", "grid"),
+        help="default: tpe; grid tries every configuration once, of spaces without continuous ranges",
+    )
     parser.add_argument("--pruner", choices=("asha", "hyperband", "median", "none"), help="default: asha")
     parser.add_argument(
         "--no-warm-start", action="store_true", help="begin without the spaces' known-good configurations"

@@ -128,7 +128,8 @@ class Reporter:
         """The share of a search that is done, by whichever limit is nearer."""
         limits, shares = search.limits, [0.0]
         if limits.n_trials is not None:
-            shares.append(min(family.counted for family in search.families.values()) / limits.n_trials)
+            families = search.families.values()
+            shares.append(min(_share_of_trials(family, limits.n_trials) for family in families))
         if limits.deadline is None:
             self._done(shares[-1])
             return shares[-1]
@@ -146,3 +147,8 @@ def _trial_line(record: dict[str, Any]) -> str:
     name = f"{record['family']} #{record['number']}"
     reason = f"  {record['reason']}" if record["state"] == "FAIL" else ""
     return f"{name:<9} {record['state'].lower():<8} {percent(record['value']):>8}  {record['seconds']:5.1f} s{reason}"
+
+
+def _share_of_trials(family: FamilySearch, wanted: int) -> float:
+    """Of the trials asked for, or of what a smaller space holds."""
+    return 1.0 if family.is_whole else family.counted / wanted

@@ -16,6 +16,7 @@ from study.one_search import OneSearch
 from study.results import StudyFiles, find_study, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
+from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
 from study.search.probe import measure_speeds
 from study.search.storage import write_trials_csv
@@ -43,6 +44,7 @@ def search_families(one: OneSearch) -> None:
         allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
         limits = Limits(allowance, one.goal["n_trials"], _deadline(one))
+        _say_small_spaces(one, search)
 
         def observe(search: Search, record: dict[str, Any] | None) -> None:
             session.ledger.tick()
@@ -54,6 +56,9 @@ def search_families(one: OneSearch) -> None:
         finally:
             _settle(session, search, allowance)
         publisher.publish(search, "searched")
+        for family in search.families.values():
+            if family.is_whole:
+                one.progress.say(f"{family.name}: searched whole, {_configurations(family)} and no more")
     one.mark_done("search")
 
 
@@ -74,6 +79,23 @@ def _restore_records(one: OneSearch) -> None:
     write_trials_csv(files, records)
 
 
+def _say_small_spaces(one: OneSearch, search: Search) -> None:
+    """A space that is smaller than the trials asked for."""
+    wanted = one.goal["n_trials"]
+    for family in search.families.values():
+        n = family.tried.n_points
+        if n is not None and wanted is not None and n < wanted:
+            one.progress.say(
+                f"{family.name}: its space holds {_configurations(family)}, fewer than the {wanted} trials asked for: "
+                "it is searched whole, each is tried once"
+            )
+
+
+def _configurations(family: FamilySearch) -> str:
+    n = family.tried.n_points
+    return "1 configuration" if n == 1 else f"{n:,} configurations"
+
+
 def _settle(session: Session, search: Search, allowance: float | None) -> None:
     """Write the table of trials, and what they took into the ledger."""
     records = [record for family in search.families.values() for record in family.records]
@@ -87,6 +109,7 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
         name: {
             "spent_s": round(family.spent, 2),
             "training_s": round(sum(record["training_seconds"] for record in family.records), 2),
+            "searched_whole": family.tried.n_points if family.is_whole else None,
         }
         for name, family in search.families.items()
     }

@@ -18,6 +18,7 @@ from study.config import (
     DatasetSettings,
     FamilySettings,
     RetrainSettings,
+    SamplerName,
     StudySettings,
     change_settings,
     load_settings,
@@ -41,6 +42,7 @@ from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space
 from study.search.storage import is_own, without_password
 from study.space import SearchSpace
+from study.space_points import require_few_points
 from study.study_data import keep_place, load_data
 from study.training.loop import Precision, TrainingData, choose_precision
 
@@ -140,14 +142,17 @@ def _resolve(
     training, described, notes = load_data(request, stored)
     families = request.chosen_families(stored)
     if stored is None:
-        created, spaces = _create(request, files, described, n_at_once, len(families)), _new_spaces(families, {})
+        created, spaces = (
+            _create(request, files, described, n_at_once, len(families)),
+            _new_spaces(families, {}, request.sampler),
+        )
         if created.imported_from is not None:
             check_source(find_study(created.imported_from, request.results), created, spaces)
         return created, training, spaces, notes
     warnings = _check_resume(request, stored, described)
     single = stored.single_family or request.single_family
     settings = stored.model_copy(update={"dataset": described, "single_family": single})
-    return settings, training, _new_spaces(families, stored.families), warnings
+    return settings, training, _new_spaces(families, stored.families, settings.sampler), warnings
 
 
 def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None) -> None:
@@ -207,11 +212,16 @@ def _create(
     )
 
 
-def _new_spaces(families: Mapping[str, SearchSpace], stored: Mapping[str, FamilySettings]) -> list[SearchSpace]:
-    """The search spaces that this command adds; SpaceError for one that cannot be trained."""
+def _new_spaces(
+    families: Mapping[str, SearchSpace], stored: Mapping[str, FamilySettings], sampler: SamplerName | None
+) -> list[SearchSpace]:
+    """The search spaces that this command adds; SpaceError for one that cannot be trained, or not be walked by the
+    grid that is to walk it."""
     spaces = [space for family, space in families.items() if family not in stored]
     for space in spaces:
         check_space(space)
+        if sampler == "grid":
+            require_few_points(space)
     return spaces
 
 

@@ -17,7 +17,8 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     records = read_jsonl(files.trials_jsonl)
     ledger = read_json(files.ledger) if files.ledger.exists() else {}
     families = {
-        name: _family([record for record in records if record["family"] == name], ledger) for name in settings.families
+        name: _family(name, [record for record in records if record["family"] == name], ledger)
+        for name in settings.families
     }
     budget = ledger.get("budget_s")
     folders = dict(enumerate(files.repeats(ledger.get("repeats", 1)), 2))
@@ -41,7 +42,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     return found | {"lines": _lines(found)}
 
 
-def _family(records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:
+def _family(name: str, records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:
     counted = [record for record in records if record["counted"]]
     states = Counter(record["state"] for record in counted)
     complete = [record for record in counted if record["state"] == "COMPLETE"]
@@ -59,6 +60,8 @@ def _family(records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, 
         "spent_s": round(sum(record["seconds"] for record in records), 1),
         "allowance": f"{allowance:.0f} s" if allowance else "none",
         "last_failure": failed[-1]["reason"] if failed else None,
+        "further_seeds": sum(record.get("further_seed_of") is not None for record in counted),
+        "searched_whole": ledger.get("families", {}).get(name, {}).get("searched_whole"),
     }
 
 
@@ -76,14 +79,29 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"used {found['used_s']:.0f} s{budget}; {_runs_done(found)} runs done; stages done: {done}"]
     searches = [found, *found["repeats"]]
     lines += [
-        f"{'' if one is found else one['name'] + ', '}{name}: last failure: {row['last_failure']}"
+        f"{'' if one is found else one['name'] + ', '}{name}: {said}"
         for one in searches
         for name, row in one["families"].items()
-        if row["last_failure"]
+        for said in _remarks(row)
     ]
     if found["searches"] > 1:
         lines += _lines_over_searches(found, searches)
     return lines + ([f"report: {found['report']}"] if found["report"] else [])
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What is to be said of a family's trials."""
+    whole = (
+        "its one configuration was"
+        if row["searched_whole"] == 1
+        else f"all {row['searched_whole']} configurations were"
+    )
+    said = {
+        "last_failure": f"last failure: {row['last_failure']}",
+        "searched_whole": f"searched whole: {whole} tried",
+        "further_seeds": f"{row['further_seeds']} of its trials are further seeds of a configuration tried before",
+    }
+    return [text for key, text in said.items() if row[key]]
 
 
 def _lines_over_searches(found: dict[str, Any], searches: list[dict[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
         "ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams", "made_of"),
         "records": ("records",),
     },
-    {"space": ("space", "space_grammar"), "data": ("data",), "models": ("models",)},
+    {"space": ("space", "space_grammar", "space_points"), "data": ("data",), "models": ("models",)},
     {"training": ("training",)},
     {"execution": ("execution",)},
     {"search": ("search",), "evaluation": ("evaluation",), "inference": ("inference",)},

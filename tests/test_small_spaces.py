@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from study.cli import main
+from study.results import StudyFiles, read_json, read_jsonl
 
 Words = Callable[..., list[str]]
 SPACE = """\
@@ -50,3 +51,37 @@ def test_a_study_of_which_every_trial_fails_ends_with_one_and_the_reason(
     assert "not finite" in said
     assert main(words("run", "failing", space, "--n-trials", "2", "--no-evaluate")) == 1
     assert "there is nothing to retrain; mlp failed: " in capsys.readouterr().err
+
+
+def test_a_space_smaller_than_the_trials_asked_for_is_searched_whole_and_then_complete(
+    words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words("run", "two", SPACE, "--n-trials", "6", "--sampler", "grid", "--no-evaluate")
+    command.remove("--quiet")
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "mlp: its space holds 2 configurations, fewer than the 6 trials asked for: it is searched whole" in said
+    assert "mlp: searched whole, 2 configurations and no more" in said
+    files = StudyFiles(tmp_path / "results" / "two")
+    assert len(read_jsonl(files.trials_jsonl)) == 2
+    assert {row["trial"] for row in read_json(files.finalists)["families"]["mlp"]["candidates"]} == {0, 1}
+    assert main(command) == 0
+    assert "this study is complete" in capsys.readouterr().err
+    assert len(read_jsonl(files.trials_jsonl)) == 2
+    assert main(["status", "--results", str(tmp_path / "results"), "--name", "two"]) == 0
+    assert "mlp: searched whole: all 2 configurations were tried" in capsys.readouterr().out
+
+
+def test_a_grid_over_a_continuous_range_is_refused_before_anything_is_written(
+    words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless = SPACE.replace("dropout = 0.0", "dropout = { low = 0.0, high = 0.5 }")
+    assert main(words("search", "endless", endless, "--sampler", "grid", "--n-trials", "1")) == 1
+    said = capsys.readouterr().err
+    assert (
+        "endless.toml: key 'dropout': a grid cannot walk 0.0 to 0.5: expected a step, choices or a fixed value" in said
+    )
+    assert not (tmp_path / "results" / "endless").exists()
+    followed = endless.replace("high = 0.5", "high = 0.5, step = 0.5")
+    assert main(words("search", "followed", followed, "--sampler", "grid", "--n-trials", "9")) == 0
+    assert len(read_jsonl(StudyFiles(tmp_path / "results" / "followed").trials_jsonl)) == 4

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from study.space_points import identity
+
 _LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken to be less than
 
 
@@ -25,7 +27,8 @@ def rank_trials(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 def choose_candidates(
     records: Sequence[Mapping[str, Any]], n: int, *, speed_share: float
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """Up to `n` trials of each family that has any, to be trained again; the best trial over all families is one.
+    """Up to `n` trials of each family that has any, to be trained again, each another configuration; the best trial
+    over all families is one. A configuration that was tried under several seeds stands for its best trial.
 
     Trials were compared after equal examples. Where runs will get equal seconds, a network twice as fast sees twice the
     examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much of
@@ -34,7 +37,7 @@ def choose_candidates(
     best, chosen = best_trial(records), {}
     for family in {record["family"]: None for record in records}:
         trials = [record for record in records if record["family"] == family]
-        ranked = rank_trials(trials)
+        ranked = _distinct(rank_trials(trials))
         if speed_share:
             slope = speed_share * error_slope(trials)
             order = sorted(_completed(ranked), key=lambda r: _error(r["value"]) * _seconds_per_example(r) ** slope)
@@ -44,6 +47,14 @@ def choose_candidates(
         if ranked:
             chosen[family] = ranked[:n]
     return chosen
+
+
+def _distinct(ranked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first trial of each configuration."""
+    firsts: dict[str, Mapping[str, Any]] = {}
+    for record in ranked:
+        firsts.setdefault(identity(record["config"]), record)
+    return list(firsts.values())
 
 
 def error_slope(records: Sequence[Mapping[str, Any]]) -> float:

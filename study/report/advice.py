@@ -158,7 +158,12 @@ def _edge_sentence(family: str, edge: Record) -> str:
 
 def _rising(report: Record) -> list[Record]:
     curves = report["fair"]["curves"] if report["answer"]["stage"] != "searching" else {}
-    rising = {name: curve["late_gain"] for name, curve in curves.items() if (curve["late_gain"] or 0.0) >= RISING}
+    whole = {row["family"] for row in report["families"]["families"] if row["searched_whole"]}
+    rising = {
+        name: curve["late_gain"]
+        for name, curve in curves.items()
+        if (curve["late_gain"] or 0.0) >= RISING and name not in whole
+    }
     return [
         {
             "text": f"The curve of {name} is still rising (section 5, {points(gain, signed=True)} in the last third of "

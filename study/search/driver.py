@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -30,8 +31,11 @@ from study.search.records import reconcile, record_of
 from study.search.samplers import fix_parameters, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
 from study.search.tables import damage_explained, read_trials
+from study.search.tried import Tried
 from study.seeds import derive_seed
 from study.space import SearchSpace, parse_space, sample, warm_start_params
+from study.space_grammar import Config
+from study.space_points import identity
 from study.training.loop import Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
@@ -85,7 +89,8 @@ class Search:
         ours = reconcile(trials, name, records, self._files)
         study = self._mirror.open(stored, trials)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
-        search = FamilySearch(name, space, family, study, stored, ours)
+        tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours)
+        search = FamilySearch(name, space, family, study, stored, ours, tried)
         search.failures_in_a_row = min(failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
         search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
         search.proposals.extend(self._open_proposals(search))
@@ -161,7 +166,7 @@ class Search:
         return family.spent + sum(max(running.get(job_id, 0.0), typical) for job_id in family.flights)
 
     def _may_ask(self, family: FamilySearch, running: dict[str, float]) -> bool:
-        if family.stopped:
+        if family.stopped or family.is_whole:
             return False
         if self.limits.n_trials is not None and family.counted + len(family.flights) >= self.limits.n_trials:
             return False
@@ -171,25 +176,43 @@ class Search:
         proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
         draw = proposal.draw if proposal.draw is not None else family.next_draw
         family.next_draw = max(family.next_draw, draw + 1)
-        with quiet_experimental():
-            sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
-            family.study.sampler = fix_parameters(sampler, proposal.parameters) if proposal.parameters else sampler
-        trial = self._mirror.ask(family.study)
-        config = sample(family.space, trial)
+        trial, config = self._draw(family, proposal.parameters, draw)
         seed = derive_seed(self._settings.seed, family.name, draw, "trial") if proposal.seed is None else proposal.seed
         proposal = Proposal(dict(trial.params), proposal.role, draw, seed, proposal.attempt, proposal.deaths)
+        flight = Flight(trial, proposal, identity(config), family.first_seed(config))
         for key, value in (
             ("role", proposal.role),
             ("draw", draw),
             ("seed", seed),
             ("attempt", proposal.attempt),
             ("config", config),
+            ("further_seed_of", flight.further_seed_of),
         ):
-            trial.set_user_attr(key, value)
+            if value is not None:
+                trial.set_user_attr(key, value)
         job_id = f"{family.name}/{trial.number}"
-        family.flights[job_id] = Flight(trial, proposal)
+        family.flights[job_id] = flight
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
         return Job(job_id, config, seed, schedule)
+
+    def _draw(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
+        """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
+        small space what was tried before, the nearest configuration that was not takes its place."""
+        if self._settings.sampler == "grid" and not given:
+            given = family.tried.next(family.in_flight)
+        trial, config = self._ask_sampler(family, given, draw)
+        if given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight):
+            return trial, config
+        nearest = family.tried.next(family.in_flight, like=trial.params)
+        self._mirror.take_back(trial)
+        return self._ask_sampler(family, nearest, draw)
+
+    def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
+        with quiet_experimental():
+            sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
+            family.study.sampler = fix_parameters(sampler, dict(given)) if given else sampler
+        trial = self._mirror.ask(family.study)
+        return trial, sample(family.space, trial)
 
     def _family_of(self, job: Job) -> FamilySearch:
         return self.families[job.id.rpartition("/")[0]]
@@ -284,8 +307,7 @@ class Search:
                 family = self.families[study_name.rpartition("/")[2]]
                 record = record_of(trial, family.name)
                 append_jsonl(self._files.trials_jsonl, record)
-                del family.flights[f"{family.name}/{trial.number}"]
-                family.records.append(record)
+                family.add(record)
                 records.append(record)
         self._written = time.monotonic()
         return records

@@ -11,7 +11,9 @@ import optuna
 
 from study.config import FamilySettings, Ladder
 from study.records.trial import Ending
+from study.search.tried import Tried
 from study.space import SearchSpace
+from study.space_points import identity
 
 MAX_FAILURES_IN_A_ROW = 5
 
@@ -41,6 +43,8 @@ class Flight:
 
     trial: optuna.Trial
     proposal: Proposal
+    identity: str
+    further_seed_of: int | None = None
     rungs: list[dict[str, Any]] = field(default_factory=list)
     stop: End | None = None
     ended: bool = False
@@ -64,6 +68,7 @@ class FamilySearch:
     study: optuna.Study
     stored: optuna.Study
     records: list[dict[str, Any]]
+    tried: Tried
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, Flight] = field(default_factory=dict)
     failures_in_a_row: int = 0
@@ -86,6 +91,29 @@ class FamilySearch:
         """Why the family's last trial that failed by its own cause did so."""
         failed = [record for record in self.records if record["counted"] and record["state"] == "FAIL"]
         return failed[-1]["reason"] if failed else None
+
+    @property
+    def in_flight(self) -> set[str]:
+        """Identities of the configurations that workers have."""
+        return {flight.identity for flight in self.flights.values()}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every configuration of a small space was tried or is in flight."""
+        return self.tried.is_whole(self.in_flight)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take a trial that ended out of flight and into the records."""
+        del self.flights[f"{self.name}/{record['number']}"]
+        self.records.append(record)
+        self.tried.add(record)
+
+    def first_seed(self, config: dict[str, Any]) -> int | None:
+        """Number of the trial whose configuration this is, too; None for a new configuration."""
+        key = identity(config)
+        flying = (f.trial.number for f in self.flights.values() if f.identity == key and f.further_seed_of is None)
+        first = self.tried.first(config)
+        return first if first is not None else next(flying, None)
 
     @property
     def failure(self) -> str | None:

@@ -27,7 +27,8 @@ from study.search.storage import open_study, transaction
 from study.search.tables import insert_trial, read_trials
 from study.space import SearchSpace, parse_space, sample
 
-_OF_THE_OLD_SEARCH = ("draw", "attempt", "counted")  # what a trial was there, and an imported one is not
+# What a trial was there, and an imported one is not.
+_OF_THE_OLD_SEARCH = ("draw", "attempt", "counted", "further_seed_of")
 
 
 class _Misfit(Exception):

@@ -73,6 +73,13 @@ class Mirror:
         self._unfinished[trial._trial_id] = _Unfinished(self._studies[study.study_name])
         return trial
 
+    def take_back(self, trial: optuna.Trial) -> None:
+        """Undo the last `ask`, which nothing was written of: the next trial gets its number."""
+        del self._unfinished[trial._trial_id]
+        with self._memory._lock:  # Optuna has no way to remove a trial
+            study_id, _ = self._memory._trial_id_to_study_id_and_number.pop(trial._trial_id)
+            self._memory._studies[study_id].trials.pop()
+
     def write(self) -> list[tuple[str, FrozenTrial]]:
         """Store the trials that changed, and with them their studies' attributes. Returns those that ended, each with
         the name of its study.

@@ -16,7 +16,7 @@ def make_sampler(name: SamplerName, study_seed: int, family: str, draw: int) -> 
     if name == "tpe":
         # group: spaces with branches are sampled jointly within each branch.
         return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=N_STARTUP_TRIALS)
-    if name == "random":
+    if name in ("random", "grid"):  # a grid's points are given; what a warm start leaves open is drawn
         return RandomSampler(seed=seed)
     # The sequence keeps one scramble; its position is kept in the storage.
     scramble = derive_seed(study_seed, family, 0, "sequence")

@@ -242,6 +242,7 @@ _CSV_COLUMNS = [
     "worker",
     "seed",
     "attempt",
+    "further_seed_of",
     "counted",
     "reason",
     "n_parameters",
@@ -256,7 +257,7 @@ def write_trials_csv(files: StudyFiles, records: list[dict[str, Any]]) -> None:
     names = sorted({name for record in records for name in record["parameters"]})
     told = [record | {"ending": ending_of(record)} for record in records]
     rows = [
-        [record[column] for column in _CSV_COLUMNS] + [record["parameters"].get(name, "") for name in names]
+        [record.get(column) for column in _CSV_COLUMNS] + [record["parameters"].get(name, "") for name in names]
         for record in sorted(told, key=lambda record: (record["family"], record["number"]))
     ]
     write_csv(files.trials_csv, [*_CSV_COLUMNS, *(f"param_{name}" for name in names)], rows)

@@ -10,7 +10,8 @@ from study.evaluation.candidates import best_trial, choose_candidates, error_slo
 def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, **more: Any) -> dict[str, Any]:
     """A trial as trials.jsonl has it."""
     about = {"state": "COMPLETE", "examples": 900, "training_seconds": 0.1, "rungs": [{"examples": 900}]}
-    return {"number": number, "family": family, "value": value, "nll": nll, **about, **more}
+    config = {"family": family, "width": number}
+    return {"number": number, "family": family, "value": value, "nll": nll, "config": config, **about, **more}
 
 
 def numbers(records: list[dict[str, Any]], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
@@ -21,6 +22,21 @@ def numbers(records: list[dict[str, Any]], n: int, *, speed_share: float = 0.0) 
 def test_candidates_are_the_best_completed_trials_ties_by_nll() -> None:
     records = [record(0, 0.8), record(1, 0.9, nll=0.4), record(2, 0.9, nll=0.3), record(3, 0.95)]
     assert numbers(records, 3) == {"mlp": [3, 2, 1]}
+
+
+def test_candidates_are_distinct_configurations() -> None:
+    """Of two points under several seeds each, two are handed over, each as its best trial."""
+    a, b = {"family": "mlp", "dropout": 0.1}, {"dropout": 0.2, "family": "mlp"}
+    again = {"family": "mlp", "dropout": 0.1 + 1e-17}
+    records = [
+        record(0, 0.8, config=a),
+        record(1, 0.9, config=again),
+        record(2, 0.7, config=b),
+        record(3, 0.6, config=b),
+    ]
+    assert numbers(records, 3) == {"mlp": [1, 2]}
+    slow = [climbing(0, 0.95, 9.0, config=a), climbing(1, 0.9, 0.1, config=a), climbing(2, 0.8, 1.0, config=b)]
+    assert numbers(slow, 1, speed_share=1.0) == {"mlp": [0]}
 
 
 def climbing(number: int, value: float, seconds: float, **more: Any) -> dict[str, Any]:
