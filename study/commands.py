@@ -137,7 +137,7 @@ def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> contextlib.
 
 
 def _print_summary(files: StudyFiles) -> None:
-    from study.results import read_json
+    from study.results import EARLIER_EXPORT, EXPORT, read_json
 
     if files.report_json.exists():
         found = read_json(files.report_json)
@@ -146,6 +146,11 @@ def _print_summary(files: StudyFiles) -> None:
                 print(line)
     if files.report_html.exists():
         print(f"report: {files.report_html}")
+    earlier = files.model / EARLIER_EXPORT
+    if earlier.exists() and not (files.model / EXPORT).exists():
+        print(
+            f"{earlier} is of an earlier network: `study export --name {files.name}` exports the one that is there now"
+        )
 
 
 def search(args: argparse.Namespace, command: str, started: float) -> int:

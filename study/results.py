@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REPEAT = re.compile(r".+-repeat-(\d+)")
 RESERVED_NAMES = frozenset({"reference"})
+EXPORT, EARLIER_EXPORT = (
+    "model.onnx",
+    "model-earlier.onnx",
+)  # in model/: of its network, and of one that was there before
 
 
 def check_study_name(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from study.console import existing_files, files_of, print_json, print_rows
 from study.errors import ResultsError
+from study.results import EXPORT
 
 _PARITY_IMAGES = 1000
 
@@ -67,7 +68,7 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     trained_on = bundle.description.trained_on()
     train = load_train(Source.recorded(trained_on, args.data_dir))
     _, validation = stratified_split(train.labels, trained_on.split_seed)
-    path = args.output or folder / "model.onnx"
+    path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
     return 0

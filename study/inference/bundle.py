@@ -23,7 +23,7 @@ from study.inference.abstain import Evidence, is_foreign, prediction_set, probab
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
 from study.models import build
-from study.results import write_bytes, write_json, write_text
+from study.results import EARLIER_EXPORT, EXPORT, write_bytes, write_json, write_text
 
 __all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]
 
@@ -80,7 +80,8 @@ def write_bundle(
     card_text: str,
     second_reader: SecondReader | None = None,
 ) -> None:
-    """Write the files, each whole or not at all; `format` and the sha256 of the weights are filled in here."""
+    """Write the files, each whole or not at all; `format` and the sha256 of the weights are filled in here. An ONNX
+    file of other weights is kept under another name: it must not pass for this network's."""
     contents = {WEIGHTS: _packed(model_state)}
     if second_reader is not None:
         contents[SECOND] = _packed(second_reader.state_dict())
@@ -92,10 +93,16 @@ def write_bundle(
         "second_reader_sha256": digests.get(SECOND),
     }
     _checked(described, folder / DESCRIPTION)
+    if (folder / EXPORT).is_file() and not _holds(folder / WEIGHTS, digests[WEIGHTS]):
+        (folder / EXPORT).replace(folder / EARLIER_EXPORT)
     for name, content in contents.items():
         write_bytes(folder / name, content)
     write_json(folder / DESCRIPTION, described)
     write_text(folder / CARD, card_text)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _packed(state: Mapping[str, Tensor]) -> bytes:

@@ -183,6 +183,17 @@ def test_weights_that_overflow_are_refused(make_bundle, trained):
     refused(folder, "finite")
 
 
+def test_an_export_of_other_weights_is_put_aside(make_bundle, trained):
+    folder = make_bundle()
+    exported = folder / "model.onnx"
+    exported.write_bytes(b"of these weights")
+    make_bundle(temperature=1.5)
+    assert exported.read_bytes() == b"of these weights"
+    make_bundle(state={name: tensor * 2 for name, tensor in trained.items()})
+    assert not exported.exists()
+    assert (folder / "model-earlier.onnx").read_bytes() == b"of these weights"
+
+
 def test_a_description_that_cannot_be_read_back_is_not_written(tmp_path, trained):
     with pytest.raises(ModelFileError):
         write_bundle(tmp_path / "model", trained, {"family": "mlp"}, "")
