@@ -35,13 +35,14 @@ class Configuration(Frozen):
 
 class DataPlace(Frozen):
     """Where a data set is and how it is read. `sha256` are digests by file role, of the raw IDX bytes or, for a known
-    data set that is not MNIST, of the values; `transposed` and `inverted` say what is done to the pictures on loading:
-    rows and columns exchanged, dark ink made bright."""
+    data set that is not MNIST, of the values; `transposed`, `inverted` and `levels` say what is done to the pictures
+    on loading: rows and columns exchanged, dark ink made bright, these levels stretched to 0 and 255."""
 
     name: str
     data_dir: str | None = None
     transposed: bool | None = None  # None in older studies, which did so to downloads alone
     inverted: bool = False
+    levels: tuple[int, int] | None = None
     split_seed: int = Field(default=0, ge=0)
     sha256: dict[str, str] = Field(default_factory=dict)
 

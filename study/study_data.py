@@ -45,7 +45,7 @@ def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
     source = Source.asked(request.dataset, request.data_dir)
     dataset = load_train(source)
     check_sizes(source.name, n_train=len(dataset))
-    source = replace(source, inverted=dataset.inverted, sha256=dataset.sha256)
+    source = replace(source, tone=dataset.tone, sha256=dataset.sha256)
     test = _test_sha256(request, source)
     train, validation = stratified_split(dataset.labels, request.split_seed or 0)
     prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
@@ -55,7 +55,8 @@ def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
         name=source.name,
         data_dir=_place(source),
         transposed=source.transposed,
-        inverted=dataset.inverted,
+        inverted=dataset.tone.inverted,
+        levels=dataset.tone.levels,
         classes=dataset.classes,
         sha256=dataset.sha256 | test,
         n_train=len(train),

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from study.data import drop_ins, idx
 from study.data.duplicates import Fingerprints
 from study.data.folder import read_folder
-from study.data.polarity import is_dark_on_light
 from study.data.raw import RawSplit
 from study.data.source import Source, Split
+from study.data.tone import AS_IT_IS, Tone, tone_of
 from study.errors import DataError, UsageError
 
 IMAGE_SIZE = 28
@@ -42,14 +42,14 @@ class LabelledImages:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split: `images` uint8 [N, 28, 28], ink bright, `labels` int64 [N], names of the classes, sha256 of the raw
-    bytes by role ('train-images', 'train-labels', 'test-images', 'test-labels'), whether the files hold dark ink."""
+    bytes by role ('train-images', 'train-labels', 'test-images', 'test-labels'), and what was done to their tone."""
 
     name: str
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     sha256: dict[str, str]
-    inverted: bool = False
+    tone: Tone = AS_IT_IS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,13 +109,11 @@ def _counts(labels: Tensor, n_classes: int) -> tuple[int, ...]:
 
 def _load(source: Source, split: Split) -> Dataset:
     raw = _read(source, split)
-    inverted = source.inverted
-    if inverted is None:  # training images decide for both splits
-        inverted = is_dark_on_light((raw if split == "train" else _read(source, "train")).images)
-    images = _resize(raw.images)
-    if inverted:
-        images = 255 - images
-    return Dataset(source.name, images, raw.labels, source.classes or raw.classes, raw.sha256, inverted)
+    tone = source.tone
+    if tone is None:  # training images decide for both splits
+        tone = tone_of((raw if split == "train" else _read(source, "train")).images)
+    images = tone.applied(_resize(raw.images))
+    return Dataset(source.name, images, raw.labels, source.classes or raw.classes, raw.sha256, tone)
 
 
 def _read(source: Source, split: Split) -> RawSplit:

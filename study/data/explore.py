@@ -53,7 +53,7 @@ def summarise(survey: Survey, seed: int = 0) -> dict[str, Any]:
             "zero_share": float(share[0]),
             "histogram": histogram.tolist(),
         },
-        "inverted": dataset.inverted,
+        "tone": asdict(dataset.tone),
         "duplicates": survey.repeats.within_train,
         "repeats": asdict(survey.repeats),
         "remarks": survey.remarks,

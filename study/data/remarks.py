@@ -10,8 +10,8 @@ import numpy as np
 from study.data.datasets import Dataset, SplitCounts, load_train, test_counts, test_fingerprints
 from study.data.duplicates import Fingerprints, Repeats, count_repeats
 from study.data.folder import has_split
-from study.data.polarity import is_mixed, light_ground_share
 from study.data.source import Source
+from study.data.tone import is_mixed, light_ground_share
 from study.errors import DataError
 
 LEAST_TRAIN, LEAST_TEST = 24, 4  # images with which every stage has something to work on
@@ -40,7 +40,7 @@ def survey(source: Source) -> Survey:
         return Survey(dataset, None, count_repeats(train))
     test = test_counts(source)
     check_apart(source.name, dataset.sha256 | test.sha256)
-    prints = test_fingerprints(replace(source, inverted=dataset.inverted))
+    prints = test_fingerprints(replace(source, tone=dataset.tone))
     return Survey(dataset, test, count_repeats(train, prints))
 
 
@@ -50,15 +50,19 @@ def remarks(dataset: Dataset, repeats: Repeats) -> list[str]:
 
 
 def _on_ink(dataset: Dataset) -> list[str]:
-    if dataset.inverted:
-        return ["the files hold dark ink on light paper: pictures are inverted on loading, in every stage alike"]
+    said = []
+    if dataset.tone.inverted:
+        said.append("the files hold dark ink on light paper: pictures are inverted on loading, in every stage alike")
+    if dataset.tone.levels is not None:
+        ground, ink = dataset.tone.levels
+        said.append(f"the ground is grey: levels {ground} to {ink} are stretched to 0 to 255, as predictions do")
     if is_mixed(dataset.images):
         dark = light_ground_share(dataset.images)
-        return [
+        said.append(
             f"{dark:.0%} of the training images are dark ink on light paper, the others bright on dark: they are used "
             "as they are, while `study predict` makes all ink bright; bring the files into one form"
-        ]
-    return []
+        )
+    return said
 
 
 def _on_classes(dataset: Dataset) -> list[str]:

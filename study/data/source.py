@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from study.config import DataPlace, DatasetSettings
+from study.data.tone import Tone
 from study.errors import DataError, UsageError
 from study.results import default_name
 
@@ -47,14 +48,14 @@ KNOWN = DATASETS | _EMNIST
 @dataclass(frozen=True)
 class Source:
     """A data set to read. `folder` is None for one that is bundled or downloaded; `known` is the published set whose
-    file names, orientation and class names apply. What is None is found out on reading: `inverted`, whether the files
-    hold dark ink on light paper, from the training images; `classes` from the files. `sha256` by role is enforced."""
+    file names, orientation and class names apply. What is None is found out on reading: `tone` from the
+    training images; `classes` from the files. `sha256` by role is enforced."""
 
     name: str
     folder: Path | None = None
     known: KnownSet | None = None
     transposed: bool = False
-    inverted: bool | None = None
+    tone: Tone | None = None
     classes: tuple[str, ...] | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,7 +92,7 @@ class Source:
             place,
             KNOWN.get(dataset.name),
             dataset.was_transposed,
-            dataset.inverted,
+            Tone(dataset.inverted, dataset.levels),
             dataset.classes if isinstance(dataset, DatasetSettings) else None,
             dataset.sha256,
         )

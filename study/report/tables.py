@@ -111,6 +111,7 @@ def protocol(study: Study, budget: Record) -> Record:
         "mean": settings.dataset.mean,
         "std": settings.dataset.std,
         "inverted": settings.dataset.inverted,
+        "levels": settings.dataset.levels,
         "transposed": settings.dataset.was_transposed,
         "split_seed": settings.dataset.split_seed,
         "retrain": settings.retrain.model_dump(),

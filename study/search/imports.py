@@ -107,7 +107,7 @@ def _training_files(settings: StudySettings) -> tuple[object, ...]:
     """Of the data what a trial saw, and how."""
     dataset = settings.dataset
     digests = {role: digest for role, digest in dataset.sha256.items() if not role.startswith("test")}
-    return digests, dataset.was_transposed, dataset.inverted
+    return digests, dataset.was_transposed, dataset.inverted, dataset.levels
 
 
 def check_source(source: StudyFiles, settings: StudySettings, spaces: Sequence[SearchSpace]) -> None:

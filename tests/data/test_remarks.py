@@ -14,6 +14,7 @@ from study.data.datasets import Dataset
 from study.data.duplicates import Repeats
 from study.data.remarks import check_sizes, remarks, survey
 from study.data.source import Source
+from study.data.tone import Tone
 from study.errors import DataError
 
 NOTHING = Repeats(n_train=800, within_train=0, blank_train=0)
@@ -43,8 +44,10 @@ def test_a_test_file_that_is_the_training_file_is_refused(tmp_path: Path, write_
 
 
 def test_ink_is_remarked_on(mnist_slice: Dataset) -> None:
-    (said,) = remarks(replace(mnist_slice, inverted=True), NOTHING)
+    (said,) = remarks(replace(mnist_slice, tone=Tone(inverted=True)), NOTHING)
     assert "dark ink on light paper" in said
+    (said,) = remarks(replace(mnist_slice, tone=Tone(levels=(60, 200))), NOTHING)
+    assert said.startswith("the ground is grey: levels 60 to 200 are stretched to 0 to 255")
     half = torch.cat([255 - mnist_slice.images[:500], mnist_slice.images[500:]])
     (said,) = remarks(replace(mnist_slice, images=half), NOTHING)
     assert said.startswith("50% of the training images are dark ink on light paper, the others bright on dark")

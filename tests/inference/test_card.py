@@ -62,3 +62,9 @@ def test_a_bound_out_of_reach_is_said_plainly():
     card = model_card({**META, "abstention": {**FITTED, "answered": 0.95, "error_bound": 0.0022}}, None)
     assert "An error bound of 0.1 % would leave more than 5.0 % of clean images open" in card
     assert "does not reach the bound" in card
+
+
+def test_named_classes_are_listed_and_numbers_are_not():
+    assert "in the order of the logits" not in model_card({**META, "classes": list("0123456789")}, None)
+    card = model_card({**META, "classes": ["one", "t<w>o"]}, None)
+    assert r"The classes, in the order of the logits: one, t\<w\>o." in card

@@ -64,12 +64,21 @@ def _data(study: Study) -> Facts:
     return {
         "dataset": Fact("data", "data set", "text", data.name),
         **digests,
+        **_form(study),
         "classes": Fact("data", "classes", "list", list(data.classes)),
         "n_train": Fact("data", "training images", "count", data.n_train),
         "n_validation": Fact("data", "validation images", "count", data.n_validation),
         "split_seed": Fact("data", "seed of the validation split", "count", data.split_seed),
         "split_sha256": Fact("data", "sha256 of the validation split", "digest", data.split_sha256),
     }
+
+
+def _form(study: Study) -> Facts:
+    """Only of a study whose files are not read as they are: older versions read the same files so."""
+    data = study.settings.dataset
+    done = {"turned upright": data.was_transposed, "dark ink made bright": data.inverted, "stretched": data.levels}
+    words = [what for what, is_done in done.items() if is_done]
+    return {"form": Fact("data", "pictures, on loading", "list", words)} if words else {}
 
 
 def _search(study: Study, budget: Record) -> Facts:
