@@ -95,6 +95,7 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
             files, say = stages.session.files, stages.progress.say
             _say_where(args, files, say)
             if args.dashboard:
+                stages.find_database()
                 along.enter_context(_dashboard_along(args, files))
             if (settled := stages.settle_for_what_helps()) is not None:
                 say(f"note: {settled}")

@@ -22,6 +22,7 @@ from study.report.wording import count, times
 from study.results import StudyFiles, read_json
 from study.retraining import no_verdict, retrain_candidates
 from study.search import planner
+from study.search.identity import is_here
 from study.searching import search_families, search_wall
 from study.session import Session
 
@@ -46,6 +47,11 @@ class Stages:
     def _folders(self) -> list[StudyFiles]:
         """Where the searches are, the study's own folder first."""
         return [self.session.files, *self.session.files.repeats(self._n_searches)]
+
+    def find_database(self) -> None:
+        """Settle under which name a study that was copied, renamed or moved goes on, before its database is shown."""
+        if self.session.files.exists() and not is_here(self.session.files):
+            _ = self._first.storage
 
     # --- search and retraining ---------------------------------------------------------------------------------------
 

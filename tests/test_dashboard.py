@@ -10,11 +10,14 @@ from optuna.storages import RDBStorage
 from postgresql import Server
 
 from study import dashboard
+from study.config import StudySettings, save_settings
 from study.dashboard import application
+from study.errors import ResumeError
 from study.locking import StudyLock
 from study.results import StudyFiles
+from study.search.identity import Owner
 from study.search.lock import StorageLock
-from study.search.storage import open_storage, storage_url
+from study.search.storage import open_storage, open_study, storage_url
 
 HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 ROUTES = [
@@ -33,6 +36,20 @@ def files(tmp_path: Path) -> StudyFiles:
     files = StudyFiles(tmp_path)
     optuna.create_study(study_name="s/mlp", storage=open_storage(storage_url(files, None)))
     return files
+
+
+def test_another_study_s_database_is_not_shown_as_this_one_s(
+    tmp_path: Path, make_settings: Callable[..., StudySettings], open_url: Callable[[str], RDBStorage]
+) -> None:
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    owner = Owner("a1", "/elsewhere/tiny", "another machine")
+    open_study(open_url(shared), "tiny/mlp", "accuracy", "maximize", owner)
+    files = StudyFiles(tmp_path / "tiny")
+    save_settings(make_settings(storage=shared, id="b2"), files.settings)
+    with pytest.raises(ResumeError, match="is another one, last continued from /elsewhere/tiny on another machine"):
+        application(files, None, HOSTS, write=False)
+    save_settings(make_settings(storage=shared, id="a1"), files.settings)
+    application(files, None, HOSTS, write=False)
 
 
 def call(

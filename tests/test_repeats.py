@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from tiny_spaces import TINY_SPACES
 
+from study import commands
 from study.cli import main
 from study.config import load_settings, read_settings
 from study.locking import StudyLock
@@ -232,7 +233,9 @@ def test_a_copy_under_another_name_has_all_its_searches_and_goes_on_with_them(
     assert not report["header"]["openings_elsewhere"]
     assert main(words("run", "twin", "--n-trials", "1")) == 0  # complete: nothing was to be done
     assert read_json(twin.seal) == read_json(pair.seal)
-    capsys.readouterr()
+    assert main(words("evaluate", "twin")) == 0
+    assert "already evaluated" in capsys.readouterr().out
+    assert read_json(twin.seal) == read_json(pair.seal)
     assert main(words("search", "twin", "--n-trials", "2")) == 0
     assert main(words("retrain", "twin")) == 0
     assert "winner by validation" in capsys.readouterr().out
@@ -245,6 +248,21 @@ def test_a_copy_under_another_name_has_all_its_searches_and_goes_on_with_them(
         stored = {name for (name,) in connection.execute("SELECT study_name FROM studies")}
     assert stored == {f"twin-repeat-2/{part}" for part in ("mlp", "cnn", "retrain")}
     assert below(pair.root) == before
+
+
+def test_a_copy_is_a_study_of_its_own_before_the_dashboard_is_started_on_it(
+    words: Words, pair: StudyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = StudyFiles(shutil.copytree(pair.root, pair.root.with_name("shown")))
+    seen: list[str | None] = []
+
+    def along(*_: object) -> contextlib.AbstractContextManager[None]:
+        seen.append(read_settings(twin.settings).id)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(commands, "_dashboard_along", along)
+    assert main(words("run", "shown", "--n-trials", "1", "--dashboard")) == 0
+    assert seen == [read_settings(twin.settings).id] != [read_settings(pair.settings).id]
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,15 @@ from postgresql import PASSWORD, Server
 
 from study.cli import main
 from study.config import StudySettings, change_settings, load_settings, read_settings, save_settings
-from study.doctor import examine
+from study.doctor import examine, set_aside
 from study.errors import ResultsError, ResumeError
 from study.execution.executors import InProcessExecutor
 from study.results import StudyFiles, prepare_results_folder, read_jsonl
 from study.search.driver import Limits, Search
-from study.search.identity import KEY, stored_studies
+from study.search.identity import KEY, Owner, claim, stored_studies
 from study.search.opening import open_for_work
 from study.search.records import compare_all
-from study.search.storage import open_storage, storage_url
+from study.search.storage import open_storage, open_study, storage_url
 
 Open = Callable[[str], RDBStorage]
 
@@ -151,6 +151,41 @@ def test_a_name_whose_folder_is_gone_is_freed_as_the_message_says(
     assert names(shared, study) == {"tiny/mlp", "tiny/cnn"}
     assert names(shared) == names(shared, study) | {"tiny.1/mlp", "tiny.1/cnn"}
     assert counted(study) == {"mlp": 2, "cnn": 2}
+
+
+def test_a_name_is_not_freed_from_a_study_that_is_there(
+    study: StudyFiles, shared: str, tmp_path: Path, make_settings: Settings
+) -> None:
+    assert set_aside(study, None).startswith("nothing to set aside")
+    with pytest.raises(ResumeError, match=r"is continued from .*results/tiny \(still there\): choose another --name"):
+        set_aside(StudyFiles(tmp_path / "elsewhere" / "tiny"), shared)
+    assert names(shared) == {"tiny/mlp", "tiny/cnn"}
+    with pytest.raises(ResultsError, match=r"study\.db is missing: give the database"):
+        set_aside(StudyFiles(tmp_path / "elsewhere" / "tiny"), None)
+
+
+def test_of_two_studies_begun_at_the_same_moment_one_gets_the_name(shared: str, open_url: Open) -> None:
+    storage = open_url(shared)
+    study_id = open_study(storage, "tiny/mlp", "accuracy", "maximize")._study_id
+    first, second = Owner("a1", "/a/tiny", "there"), Owner("b2", "/b/tiny", "there")
+    claim(storage, study_id, first)
+    claim(storage, study_id, first)
+    with pytest.raises(ResultsError, match="was begun at the same moment by another study, from /a/tiny on there"):
+        claim(storage, study_id, second)
+    assert stored_studies(storage)[0].owner == first
+
+
+def test_doctor_says_what_a_folder_is(study: StudyFiles) -> None:
+    def said(files: StudyFiles) -> str:
+        rows = examine(files, None, None, None, named=True)
+        assert next(row for row in rows if row["what"] == "database")["found"].startswith("4 finished trials agree")
+        return str(next(row for row in rows if row["what"] == "study files")["found"])
+
+    assert said(study) == "tiny: 4 trials, every checksum holds"
+    copy = StudyFiles(shutil.copytree(study.root, study.root.with_name("copy")))
+    assert said(copy).endswith(f"; a copy, to be a study of its own; it was {study.root} when it was last continued")
+    shutil.rmtree(study.root)
+    assert "copy: 4 trials, every checksum holds; renamed or moved" in said(copy)
 
 
 def test_a_copy_beside_its_original_is_a_study_of_its_own(study: StudyFiles, shared: str) -> None:
