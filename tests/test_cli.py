@@ -53,7 +53,7 @@ residual = false
 head = "global"
 dropout = 0.0
 optimizer = { choices = ["adam", "sgd"] }
-learning_rate = 1e-2
+learning_rate = { low = 5e-3, high = 2e-2, log = true }
 batch_size = 64
 """
 
