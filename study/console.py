@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.errors import ResultsError
-from study.results import RESERVED_NAMES, StudyFiles, check_study_name, default_name
+from study.naming import default_name
+from study.results import RESERVED_NAMES, StudyFiles, check_study_name
 from study.streams import knows_every_sign
 
 if TYPE_CHECKING:

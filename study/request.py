@@ -9,7 +9,8 @@ from pathlib import Path
 from study.config import PrunerName, SamplerName, StudySettings, load_settings
 from study.errors import UsageError
 from study.families import check_comparison, check_searched, choose_families
-from study.results import StudyFiles, check_study_name, default_name, find_study
+from study.naming import default_name, find_study
+from study.results import StudyFiles, check_study_name
 from study.space import SearchSpace
 
 

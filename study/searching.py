@@ -12,8 +12,9 @@ from study.dashboard import Publisher
 from study.errors import ResultsError
 from study.extension import unused_budget
 from study.machine import core_share
+from study.naming import find_study
 from study.one_search import OneSearch
-from study.results import StudyFiles, find_study, read_jsonl
+from study.results import StudyFiles, read_jsonl
 from study.search import planner
 from study.search.driver import Limits, Search
 from study.search.family import FamilySearch

@@ -28,15 +28,9 @@ from study.errors import ResumeError, UsageError
 from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
+from study.naming import find_study, lasting_word
 from study.request import Request
-from study.results import (
-    StudyFiles,
-    check_study_name,
-    find_study,
-    lasting_word,
-    prepare_results_folder,
-    write_with,
-)
+from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.imports import check_source
 from study.search.planner import at_least, retrain_settings
 from study.search.spaces import check_space

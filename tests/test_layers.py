@@ -15,7 +15,18 @@ PACKAGE = Path(__file__).parent.parent / "study"
 # A room is a folder of the package, or some modules that belong together.
 ROWS: list[dict[str, tuple[str, ...]]] = [
     {
-        "ground": ("errors", "config", "results", "locking", "seeds", "interrupts", "ledger", "streams", "made_of"),
+        "ground": (
+            "errors",
+            "config",
+            "results",
+            "naming",
+            "locking",
+            "seeds",
+            "interrupts",
+            "ledger",
+            "streams",
+            "made_of",
+        ),
         "records": ("records",),
     },
     {"space": ("space", "space_grammar", "space_points"), "data": ("data",), "models": ("models",)},

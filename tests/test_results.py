@@ -16,7 +16,6 @@ from study.results import (
     StudyFiles,
     append_jsonl,
     check_study_name,
-    default_name,
     done_runs,
     prepare_results_folder,
     read_json,
@@ -45,19 +44,6 @@ def test_other_study_names_are_refused_in_one_short_line(name: str) -> None:
         check_study_name(name)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
-
-
-def test_a_study_without_a_name_has_the_data_set_s_or_the_folder_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "digits" / "old").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "digits")
-    assert default_name(None, None) == "mnist"
-    assert default_name("kmnist", Path("elsewhere")) == "kmnist"
-    for folder in (".", "old/..", "../digits/", str(tmp_path / "digits")):
-        assert default_name(None, Path(folder)) == "digits"
-    (tmp_path / "newest").symlink_to("digits")
-    assert default_name(None, Path("../newest")) == "newest"
 
 
 def test_the_sample_s_name_is_reserved() -> None:

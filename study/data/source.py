@@ -11,7 +11,7 @@ from typing import Any, Literal
 from study.config import DataPlace, DatasetSettings
 from study.data.tone import Tone
 from study.errors import DataError, UsageError
-from study.results import default_name
+from study.naming import default_name
 
 Split = Literal["train", "test"]
 

@@ -8,10 +8,11 @@ import optuna
 import pytest
 
 from study.config import StudySettings, save_settings
-from study.errors import ResultsError, ResumeError
+from study.errors import ResumeError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.results import StudyFiles, find_study, lasting_word, read_jsonl
+from study.naming import find_study
+from study.results import StudyFiles, read_jsonl
 from study.search.driver import Limits, Search
 from study.search.imports import check_source, fitting, import_trials, left_out, load_source, replay
 from study.search.records import record_of
@@ -103,22 +104,6 @@ def test_a_study_on_other_ground_is_refused(old: StudyFiles, files: StudyFiles, 
             load_source(old, settings)
     tested = dataset.model_copy(update={"sha256": dataset.sha256 | {"test-images": "seen by one alone"}})
     load_source(old, make_settings(dataset=tested.model_dump()))
-
-
-def test_a_source_is_a_name_under_the_results_folder_or_a_folder(
-    old: StudyFiles, files: StudyFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    results = files.root.parent
-    assert find_study("old", results) == old
-    assert lasting_word("old", results) == "old"
-    monkeypatch.chdir(results)
-    for word in ("./old", str(old.root), "../results/old"):
-        assert find_study(word, Path("elsewhere")).root.samefile(old.root)
-        assert lasting_word(word, Path("elsewhere")) == str(old.root)
-    assert lasting_word("old", Path("elsewhere")) == str(old.root)
-    with pytest.raises(ResultsError, match=r"study 'absent' is missing \(no .*absent/study\.toml"):
-        find_study("absent", results)
-    assert lasting_word("absent", results) == "absent"
 
 
 def test_a_renamed_source_is_read_where_it_is(old: StudyFiles, files: StudyFiles, make_settings: Settings) -> None:
