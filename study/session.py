@@ -143,7 +143,7 @@ def _resolve(
         if created.imported_from is not None:
             check_source(find_study(created.imported_from, request.results), created, spaces)
         return created, training, spaces, notes
-    warnings = _check_resume(request, stored, described)
+    warnings = [*_check_resume(request, stored, described), *notes]
     single = stored.single_family or request.single_family
     settings = stored.model_copy(update={"dataset": described, "single_family": single})
     return settings, training, _new_spaces(families, stored.families, settings.sampler), warnings

@@ -23,22 +23,27 @@ from study.data.duplicates import Fingerprints, count_repeats
 from study.data.folder import find_file, has_split
 from study.data.remarks import check_apart, check_sizes, remarks
 from study.data.source import Source, absolute
+from study.data.tone import AS_IT_IS, tone_of
 from study.errors import DataError, ResumeError
 from study.request import Request
 from study.results import StudyFiles, read_json, write_json
 from study.training.loop import TrainingData
 
 Indices = NDArray[np.int64]
+_OLD_TONE = (
+    "this study reads its files' dark ink or grey ground as it is, as versions did that made it; `study predict` makes "
+    "ink bright on black and will leave answers open: a new study with another --name reads both alike"
+)
 
 
 def load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings, list[str]]:
-    """The training data, its description, and of a new study what the user should know before anything is trained.
+    """The training data, its description, and what the user should know before anything is trained.
 
     Of a `stored` study the description keeps name, classes and form, and learns where the files are now; seed and hash
     of the split are those of this request, to be compared. DataError for files that are missing, too small or not those
     that were recorded, ResumeError for another data set.
     """
-    return _first(request) if stored is None else (*_again(request, stored.dataset), [])
+    return _first(request) if stored is None else _again(request, stored.dataset)
 
 
 def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
@@ -70,7 +75,7 @@ def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
     return training, described, remarks(dataset, repeats)
 
 
-def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, DatasetSettings]:
+def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, DatasetSettings, list[str]]:
     source = _source_of(request, recorded)
     dataset = load_train(source)
     test = _test_sha256(request, source)
@@ -83,7 +88,8 @@ def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, D
         "split_seed": seed,
         "split_sha256": split_sha256(validation),
     }
-    return _training(dataset, train, validation), recorded.model_copy(update=changes)
+    notes = [] if tone_of(dataset.images) == AS_IT_IS else [_OLD_TONE]
+    return _training(dataset, train, validation), recorded.model_copy(update=changes), notes
 
 
 def _training(dataset: Dataset, train: Indices, validation: Indices) -> TrainingData:

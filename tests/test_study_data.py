@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from study.cli import main
-from study.config import load_settings
+from study.config import load_settings, save_settings
 from study.data.datasets import Dataset, load_train
 from study.data.source import Source
 from study.results import StudyFiles, read_json
@@ -167,6 +167,15 @@ def test_an_odd_data_set_goes_the_whole_way_and_every_oddity_is_said(
     (odd_folder / "classes.txt").write_text("a\nb\nc\nd\n")
     assert study("run", *flags, "--n-trials", "2") == 0
     assert load_settings(files.settings).dataset.classes == data.classes
+
+    # As an earlier version made it: it stays as it is, and that is said.
+    older = load_settings(files.settings)
+    old_data = older.dataset.model_copy(update={"inverted": False})
+    save_settings(older.model_copy(update={"dataset": old_data}), files.settings)
+    capsys.readouterr()
+    assert study("search", *loud, "--n-trials", "2") == 0
+    assert "note: this study reads its files' dark ink or grey ground as it is" in capsys.readouterr().err
+    assert not load_settings(files.settings).dataset.inverted
 
 
 def test_a_test_file_that_is_the_training_file_is_refused_before_anything_is_trained(
