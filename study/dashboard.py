@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +33,7 @@ Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = [("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_IMPORTANCES = re.compile(r"/api/studies/(\d+)/param_importances")
 _PUBLISH_EVERY = 15.0  # seconds, or more: publishing takes a hundredth of the time at most
 _PUBLISH_SHARE = 0.01
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito
@@ -96,7 +98,28 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
 
     # Optuna's cache: a page must not read every trial anew.
     app: Application = wsgi(optuna.storages.get_storage(storage))
-    return guard(app, hosts, may_write)
+    return guard(without_parameters(app, storage), hosts, may_write)
+
+
+def without_parameters(app: Application, storage: optuna.storages.BaseStorage) -> Application:
+    """The dashboard asks for the importances of every study, and divides by zero where no trial has a parameter."""
+
+    def answered(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        asked = _IMPORTANCES.fullmatch(environ["PATH_INFO"])
+        if asked is None or not _has_no_parameter(storage, int(asked[1])):
+            return app(environ, start_response)
+        body = b'{"param_importances": [[]]}'
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answered
+
+
+def _has_no_parameter(storage: optuna.storages.BaseStorage, study_id: int) -> bool:
+    try:
+        return not any(trial.params for trial in storage.get_all_trials(study_id, deepcopy=False))
+    except KeyError:  # no such study
+        return False
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -194,7 +217,11 @@ def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, 
     """The note of `<name>/retrain`: who was trained again and what came of it."""
     from optuna_dashboard import save_note
 
-    lines = [f"# Retraining of study {files.name}", "Value: training loss, the one figure that all runs share."]
+    lines = [
+        f"# Retraining of study {files.name}",
+        "Value: a candidate's accuracy on validation, trained again under a fresh seed. The final runs were trained on "
+        "the validation images, too, and have no value: they are listed as pruned, though they ran to their end.",
+    ]
     for family, row in found["families"].items():
         lines.append(f"- {family}: finalist #{row['finalist']}, final runs {', '.join(row['final_runs']) or 'none'}")
         lines += [

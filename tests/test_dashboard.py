@@ -103,6 +103,19 @@ def test_reading_on_loopback_works(files: StudyFiles) -> None:
     assert call(files, "GET", "/api/studies", HTTP_ORIGIN="http://localhost:8080") == 200
 
 
+def test_the_importances_of_trials_without_parameters_are_none_and_no_error(files: StudyFiles) -> None:
+    study = optuna.load_study(study_name="s/mlp", storage=open_storage(storage_url(files, None)))
+    for value in (0.8, 0.9):
+        study.tell(study.ask(), value)
+    assert call(files, "GET", "/api/studies/1/param_importances") == 200
+    assert call(files, "GET", "/api/studies/2/param_importances") == 404
+    for value in (0.7, 0.6):
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        study.tell(trial, value)
+    assert call(files, "GET", "/api/studies/1/param_importances") == 200
+
+
 def test_it_is_read_only_by_default(files: StudyFiles) -> None:
     assert call(files, "DELETE", "/api/studies/1") == 403
     assert names(files) == ["s/mlp"]

@@ -30,7 +30,7 @@ class Watch(Protocol):
 
     def begin(self, job: Job) -> None: ...
     def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None: ...
-    def end(self, event: Finished, train_loss: float | None) -> None: ...
+    def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None: ...
     def abandon(self, reason: str) -> None: ...
 
 
@@ -263,12 +263,12 @@ class Retraining:
         self._pace.end(event.job.id)
         family.seconds += event.held_seconds
         self.n_done += 1
-        train_loss = None
+        metrics = None
         if event.reason is None:
-            train_loss = read_json(self._files.run(event.job.id).metrics)["train_loss"]
+            metrics = read_json(self._files.run(event.job.id).metrics)
         else:
             family.failed[event.job.id] = event.reason
-        self._watch.end(event, train_loss)
+        self._watch.end(event, metrics)
 
     def ranked(self, family: _Family) -> list[dict[str, Any]]:
         """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""

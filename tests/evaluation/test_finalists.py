@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -46,8 +46,10 @@ class Notes:
     def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
         assert metrics["train_loss"] > 0
 
-    def end(self, event: Finished, train_loss: float | None) -> None:
-        self.ended[event.job.id] = train_loss
+    def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:
+        self.ended[event.job.id] = metrics and metrics["train_loss"]
+        final = event.job.run is not None and event.job.run.record["role"] == "final"
+        assert metrics is None or ("accuracy" in metrics) != final
 
     def abandon(self, reason: str) -> None:
         self.abandoned.append(reason)

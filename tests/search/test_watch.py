@@ -4,24 +4,28 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 
 from study.execution.jobs import Finished, Job, RunTarget
+from study.search.identity import KEY, Owner
+from study.search.storage import open_study
 from study.search.watch import RetrainWatch
 from study.training.loop import Schedule
 
 RECORD = {"family": "mlp", "trial": 3, "role": "candidate", "seed": 5, "data_part": "train"}
 
 
-def job(name: str) -> Job:
-    return Job(name, {"width": [8]}, 5, Schedule((2,), (1, 2)), "train", RunTarget("folder", "digest", RECORD))
+def job(name: str, role: str = "candidate") -> Job:
+    record = RECORD | {"role": role}
+    return Job(name, {"width": [8]}, 5, Schedule((2,), (1, 2)), "train", RunTarget("folder", "digest", record))
 
 
-def trials(storage: optuna.storages.BaseStorage) -> list[optuna.trial.FrozenTrial]:
+def trials(storage: RDBStorage) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="tiny/retrain", storage=storage).get_trials()
 
 
 @pytest.fixture
-def watch(storage: optuna.storages.BaseStorage) -> RetrainWatch:
+def watch(storage: RDBStorage) -> RetrainWatch:
     return RetrainWatch("tiny", storage)
 
 
@@ -29,47 +33,91 @@ def metrics(train_loss: float, **more: Any) -> dict[str, Any]:
     return {"train_loss": train_loss, **more}
 
 
-def test_a_run_can_be_watched_and_ends_with_its_training_loss(
-    watch: RetrainWatch, storage: optuna.storages.BaseStorage
+def test_a_candidate_can_be_watched_and_ends_with_its_accuracy_on_validation(
+    watch: RetrainWatch, storage: RDBStorage
 ) -> None:
     run = job("mlp-t3-seed0")
     watch.begin(run)
     watch.report(run, 100, metrics(2.0, accuracy=0.5))
     (running,) = trials(storage)
-    assert (running.state.name, running.intermediate_values) == ("RUNNING", {100: 2.0})
+    assert (running.state.name, running.intermediate_values) == ("RUNNING", {100: 0.5})
+    assert running.user_attrs["training_loss"] == 2.0
     watch.report(run, 200, metrics(1.0, accuracy=0.7))
-    watch.end(Finished(run, 0, 1.5, None), 0.9)
+    watch.end(Finished(run, 0, 1.5, None), metrics(0.9, accuracy=0.72))
     (trial,) = trials(storage)
-    assert (trial.state.name, trial.value) == ("COMPLETE", 0.9)
+    assert (trial.state.name, trial.value) == ("COMPLETE", 0.72)
     attrs = trial.user_attrs
-    assert (attrs["run"], attrs["origin"], attrs["validation_accuracy"], attrs["seconds"]) == (
+    assert (attrs["run"], attrs["origin"], attrs["training_loss"], attrs["seconds"]) == (
         "mlp-t3-seed0",
         "mlp #3",
-        0.7,
+        0.9,
         1.5,
     )
 
 
-def test_a_failed_run_has_its_reason(watch: RetrainWatch, storage: optuna.storages.BaseStorage) -> None:
+def test_the_best_is_a_candidate_by_validation_and_never_a_final_run(watch: RetrainWatch, storage: RDBStorage) -> None:
+    """The lowest training loss is a final run's, the next lowest the worse candidate's."""
+    for name, role, ended in (
+        ("worse", "candidate", metrics(0.2, accuracy=0.8)),
+        ("better", "candidate", metrics(0.5, accuracy=0.9)),
+        ("final", "final", metrics(0.1)),
+    ):
+        run = job(name, role)
+        watch.begin(run)
+        watch.report(run, 100, ended)
+        watch.end(Finished(run, 0, 1.0, None), ended)
+    study = optuna.load_study(study_name="tiny/retrain", storage=storage)
+    assert study.best_trial.user_attrs["run"] == "better"
+    assert [(trial.state.name, trial.value) for trial in study.trials] == [
+        ("COMPLETE", 0.8),
+        ("COMPLETE", 0.9),
+        ("PRUNED", None),
+    ]
+
+
+def test_a_study_of_an_earlier_version_is_made_anew_from_what_it_holds(storage: RDBStorage) -> None:
+    """There the value was the training loss, to be minimised."""
+    old = open_study(storage, "tiny/retrain", "training loss", "minimize", Owner("me", "/a", "b"))
+    for run, role, loss, accuracy in (
+        ("a", "candidate", 0.1, 0.8),
+        ("b", "candidate", 0.5, 0.9),
+        ("c", "final", 0.01, None),
+    ):
+        trial = old.ask()
+        trial.report(loss, 100)
+        attrs = {"run": run, "role": role, "seconds": 2.0}
+        for key, value in (attrs if accuracy is None else attrs | {"validation_accuracy": accuracy}).items():
+            trial.set_user_attr(key, value)
+        old.tell(trial, loss)
+    old.tell(old.ask(), state=optuna.trial.TrialState.FAIL)
+    old.ask()  # its command was killed
+    watch = RetrainWatch("tiny", storage)
+    study = optuna.load_study(study_name="tiny/retrain", storage=storage)
+    assert study.best_trial.user_attrs == {"run": "b", "role": "candidate", "seconds": 2.0, "training_loss": 0.5}
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED", "FAIL", "FAIL"]
+    assert study.user_attrs[KEY]["id"] == "me"
+    watch.begin(job("d"))
+    assert len(trials(storage)) == 6
+    RetrainWatch("tiny", storage)
+    assert len(trials(storage)) == 6
+
+
+def test_a_failed_run_has_its_reason(watch: RetrainWatch, storage: RDBStorage) -> None:
     watch.begin(job("a"))
     watch.end(Finished(job("a"), 0, 1.0, "out of memory"), None)
     (trial,) = trials(storage)
     assert (trial.state.name, trial.user_attrs["reason"]) == ("FAIL", "out of memory")
 
 
-def test_a_run_repeated_after_a_death_passes_its_marks_again(
-    watch: RetrainWatch, storage: optuna.storages.BaseStorage
-) -> None:
+def test_a_run_repeated_after_a_death_passes_its_marks_again(watch: RetrainWatch, storage: RDBStorage) -> None:
     run = job("a")
     watch.begin(run)
     for examples in (100, 200, 100, 200, 300):
-        watch.report(run, examples, metrics(1.0))
+        watch.report(run, examples, metrics(1.0, accuracy=0.5))
     assert list(trials(storage)[0].intermediate_values) == [100, 200, 300]
 
 
-def test_what_is_in_flight_is_closed_when_the_command_ends(
-    watch: RetrainWatch, storage: optuna.storages.BaseStorage
-) -> None:
+def test_what_is_in_flight_is_closed_when_the_command_ends(watch: RetrainWatch, storage: RDBStorage) -> None:
     watch.begin(job("a"))
     watch.abandon("interrupted: SIGTERM")
     watch.abandon("again, harmless")
@@ -77,9 +125,7 @@ def test_what_is_in_flight_is_closed_when_the_command_ends(
     assert (trial.state.name, trial.user_attrs["reason"]) == ("FAIL", "interrupted: SIGTERM")
 
 
-def test_what_a_killed_command_left_is_closed_by_the_next(
-    watch: RetrainWatch, storage: optuna.storages.BaseStorage
-) -> None:
+def test_what_a_killed_command_left_is_closed_by_the_next(watch: RetrainWatch, storage: RDBStorage) -> None:
     watch.begin(job("a"))
     RetrainWatch("tiny", storage)
     assert [trial.state.name for trial in trials(storage)] == ["FAIL"]
