@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -22,6 +23,11 @@ def job(name: str, role: str = "candidate") -> Job:
 
 def trials(storage: RDBStorage) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="tiny/retrain", storage=storage).get_trials()
+
+
+@pytest.fixture
+def storage(url: str, open_url: Callable[[str], RDBStorage]) -> RDBStorage:
+    return open_url(url)
 
 
 @pytest.fixture
