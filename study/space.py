@@ -10,17 +10,8 @@ from typing import Any, Protocol
 
 from study.errors import SpaceError
 from study.results import read_text
-from study.space_grammar import (
-    Config,
-    Parameter,
-    Scalar,
-    SearchSpace,
-    fail,
-    optuna_names,
-    parse_space,
-    show,
-    warm_start_params,
-)
+from study.space_grammar import parse_space, warm_start_params
+from study.space_parameters import Config, Parameter, Scalar, SearchSpace, fail, optuna_names, show
 
 __all__ = [
     "Parameter",

@@ -1,4 +1,4 @@
-"""The grammar of a search-space file: its parameters, how they are read, and the rules that they keep.
+"""The grammar of a search-space file: how its parameters are read, and the rules that they keep.
 
 A key of the file is a fixed value or a table of a range: `low` and `high` (int or float by their type) with optional
 `step` and `log`, or `choices`; with `repeat = "depth"` it becomes a list of that many values, with `when` it exists
@@ -11,82 +11,26 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal
 
 from study.errors import SpaceError
-
-Scalar: TypeAlias = str | int | float | bool
-Config: TypeAlias = dict[str, Any]
+from study.space_parameters import (
+    Config,
+    Parameter,
+    Scalar,
+    SearchSpace,
+    fail,
+    is_in,
+    is_multiple,
+    optuna_names,
+    plain,
+    show,
+)
 
 PARAMETER_KEYS = frozenset({"low", "high", "step", "log", "choices", "repeat", "when"})
 MAX_REPEAT = 64
 MAX_NUMBER = 1e15
 NAME = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One range. `name` is what Optuna sees, before `.0`, `.1`, … of a repeated one; `key` is the configuration's."""
-
-    key: str
-    name: str
-    kind: Literal["float", "int", "categorical"]
-    low: Any = None
-    high: Any = None
-    step: Any = None
-    log: bool = False
-    choices: tuple[Scalar, ...] = ()
-    repeat: str | None = None
-    when: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Configuration keys that must be known before this one."""
-        return (*(key for key, _ in self.when), *([self.repeat] if self.repeat else []))
-
-    def active(self, config: Mapping[str, Any]) -> bool:
-        """Whether the parameter exists beside the keys already in `config`."""
-        known = all(parent in config for parent in self.parents)
-        return known and all(_is_in(config[key], values) for key, values in self.when)
-
-    def rule(self) -> str:
-        """The range in words, as errors and tables show it."""
-        if self.kind == "categorical":
-            return ", ".join(map(show, self.choices))
-        step = f", step {self.step}" if self.step is not None else ""
-        return f"{self.low} to {self.high}{step}{', log' if self.log else ''}"
-
-    def condition(self) -> str:
-        """The conditions in words; empty for a parameter that always exists."""
-        return " and ".join(f"{key} = {' or '.join(map(show, values))}" for key, values in self.when)
-
-    def contains(self, value: object) -> bool:
-        if self.kind == "categorical":
-            return _is_in(value, self.choices)
-        wanted: tuple[type, ...] = (int,) if self.kind == "int" else (int, float)
-        if isinstance(value, bool) or not isinstance(value, wanted) or not self.low <= value <= self.high:
-            return False
-        return self.step is None or _is_multiple(value - self.low, self.step)
-
-
-@dataclass(frozen=True)
-class SearchSpace:
-    """A family's search space; `parameters` stand in sampling order, parents first. Two spaces are equal if they mean
-    the same, whatever file and text they were read from."""
-
-    family: str
-    fixed: Mapping[str, Any]
-    parameters: tuple[Parameter, ...]
-    warm_starts: tuple[Mapping[str, Any], ...]
-    source: str = field(compare=False)
-    text: str = field(compare=False, repr=False)
-
-    @property
-    def keys(self) -> set[str]:
-        """Every configuration key that the space can set, besides `family`."""
-        return set(self.fixed) | {p.key for p in self.parameters}
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -111,11 +55,6 @@ def parse_space(text: str, source: str) -> SearchSpace:
     for i in range(len(warm_starts)):
         warm_start_params(space, i)
     return space
-
-
-def fail(source: str, key: str, message: str) -> NoReturn:
-    line = f"{source}: key '{key}': {message}"
-    raise SpaceError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 def _tables(table: Config, key: str, source: str) -> list[Config]:
@@ -143,7 +82,7 @@ def _variant(table: Config, source: str) -> Parameter:
 def _label(conditions: object) -> str:
     if not isinstance(conditions, dict):
         return ""
-    return ",".join("|".join(map(_plain, _as_list(value))) for value in conditions.values())
+    return ",".join("|".join(map(plain, _as_list(value))) for value in conditions.values())
 
 
 def _parameter(key: str, name: str, table: Config, source: str) -> Parameter:
@@ -207,7 +146,7 @@ def _step(name: str, low: Any, high: Any, step: Any, log: bool, source: str) -> 
         fail(source, name, f"step is {step} on a log scale: expected one of step and log")
     if step <= 0 or (isinstance(low, int) and not isinstance(step, int)):
         fail(source, name, f"step is {step}: expected a positive {'int' if isinstance(low, int) else 'number'}")
-    if not _is_multiple(high - low, step):
+    if not is_multiple(high - low, step):
         fail(source, name, f"high - low is {high - low}: expected a multiple of step {step}")
     return step
 
@@ -239,7 +178,7 @@ def _check_names(family: str, fixed: Config, parameters: list[Parameter], source
 
 def _exclusive(a: Parameter, b: Parameter) -> bool:
     theirs = dict(b.when)
-    return any(key in theirs and not any(_is_in(v, theirs[key]) for v in values) for key, values in a.when)
+    return any(key in theirs and not any(is_in(v, theirs[key]) for v in values) for key, values in a.when)
 
 
 def _check_parents(fixed: Config, parameters: list[Parameter], source: str) -> None:
@@ -338,31 +277,8 @@ def _fits_repeat(space: SearchSpace, p: Parameter, config: Config) -> None:
         fail(space.source, str(p.repeat), f"warm_start has {count!r:.60}: expected an int within 1 to {MAX_REPEAT}")
 
 
-def optuna_names(p: Parameter, config: Mapping[str, Any]) -> list[str]:
-    return [f"{p.name}.{i}" for i in range(config[p.repeat])] if p.repeat else [p.name]
-
-
 # --- small things --------------------------------------------------------------------------------------------------
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _is_in(value: object, values: Iterable[object]) -> bool:
-    """Membership without Python's True == 1 == 1.0."""
-    return any(type(value) is type(other) and value == other for other in values)
-
-
-def _is_multiple(difference: float, step: float) -> bool:
-    return abs(difference / step - round(difference / step)) < 1e-9
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def show(value: object) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(show, value)) + "]"
-    return _plain(value)

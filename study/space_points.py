@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from study.errors import SpaceError
-from study.space_grammar import Config, Parameter, SearchSpace, fail, optuna_names
+from study.space_parameters import Config, Parameter, SearchSpace, fail, optuna_names
 
 MOST_POINTS = 10_000  # configurations of a space that is small enough to be walked
 

@@ -29,7 +29,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
         ),
         "records": ("records",),
     },
-    {"space": ("space", "space_grammar", "space_points"), "data": ("data",), "models": ("models",)},
+    {"space": ("space", "space_grammar", "space_parameters", "space_points"), "data": ("data",), "models": ("models",)},
     {"training": ("training",)},
     {"execution": ("execution",)},
     {"search": ("search",), "evaluation": ("evaluation",), "inference": ("inference",)},

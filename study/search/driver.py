@@ -34,7 +34,7 @@ from study.search.tables import damage_explained, read_trials
 from study.search.tried import Tried
 from study.seeds import derive_seed
 from study.space import SearchSpace, parse_space, sample, warm_start_params
-from study.space_grammar import Config
+from study.space_parameters import Config
 from study.space_points import identity
 from study.training.loop import Schedule
 

@@ -26,6 +26,7 @@ from study.search.records import record_of, trial_of
 from study.search.storage import open_study, transaction
 from study.search.tables import insert_trial, read_trials
 from study.space import SearchSpace, parse_space, sample
+from study.space_points import identity
 
 # What a trial was there, and an imported one is not.
 _OF_THE_OLD_SEARCH = ("draw", "attempt", "counted", "further_seed_of")
@@ -179,12 +180,22 @@ def import_trials(
         known = read_trials(storage, study_id)
         there = frozenset(_identity(trial.user_attrs.get("seed"), trial.params) for trial in known)
         fits[family] = fitting(records, space, there)
+        _mark_further_seeds(known, fits[family].trials)
         with transaction(storage) as connection:
             for trial in fits[family].trials:
                 _, trial.number = insert_trial(connection, study_id, trial)
         for trial in fits[family].trials:
             append_jsonl(files.trials_jsonl, record_of(trial, family))
     return fits
+
+
+def _mark_further_seeds(known: Sequence[FrozenTrial], new: Sequence[FrozenTrial]) -> None:
+    """The old study's numbers are not this one's: trials are numbered on from those that are there."""
+    firsts: dict[str, int] = {}
+    for number, trial in enumerate([*known, *new]):
+        first = firsts.setdefault(identity(trial.user_attrs.get("config", {})), number)
+        if first != number and number >= len(known):
+            trial.set_user_attr("further_seed_of", first)
 
 
 def _identity(seed: int | None, parameters: dict[str, Any]) -> tuple[int | None, str]:

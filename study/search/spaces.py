@@ -13,7 +13,7 @@ from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
 from study.models import FAMILIES, build, flops_per_image, parameter_count
 from study.space import SearchSpace, branches, require_keys
-from study.space_grammar import fail
+from study.space_parameters import fail
 from study.training.config import TrainingConfig, known_keys, training_config
 from study.training.loop import Schedule, TrainingData, fit
 

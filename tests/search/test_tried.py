@@ -186,3 +186,15 @@ def test_a_grid_goes_on_from_imported_trials(bench_of: Callable[..., Bench]) -> 
     assert len(read_jsonl(new.files.trials_jsonl)) == 6
     new.search(Limits(n_trials=100))
     assert len(set(identities(new))) == len(new.counted) == 16
+
+
+def test_further_seeds_are_imported_as_that_under_their_new_numbers(bench_of: Callable[..., Bench]) -> None:
+    old, new = (bench_of(HALF_ENDLESS, sampler="random", pruner="none") for _ in range(2))
+    old.search(Limits(n_trials=8))
+    import_trials(new.files, new.settings, new.storage(), old.files, {"mlp"})
+    firsts: dict[str, int] = {}
+    for record in new.records:
+        first = firsts.setdefault(identity(record["config"]), record["number"])
+        assert record["further_seed_of"] == (None if first == record["number"] else first)
+    assert len(firsts) < len(new.records) == 8
+    new.check()
