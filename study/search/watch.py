@@ -56,7 +56,7 @@ class RetrainWatch:
             if examples > self._seen.get(job.id, 0):  # a run repeated after its worker's death passes its marks again
                 self._seen[job.id] = examples
                 trial.set_user_attr("training_loss", metrics["train_loss"])
-                if "accuracy" in metrics:
+                if metrics.get("accuracy") is not None:  # of a final run there is none
                     trial.report(metrics["accuracy"], examples)
             self._mirror.write()
 

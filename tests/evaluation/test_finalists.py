@@ -49,7 +49,7 @@ class Notes:
     def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:
         self.ended[event.job.id] = metrics and metrics["train_loss"]
         final = event.job.run is not None and event.job.run.record["role"] == "final"
-        assert metrics is None or ("accuracy" in metrics) != final
+        assert metrics is None or (metrics.get("accuracy") is not None) != final
 
     def abandon(self, reason: str) -> None:
         self.abandoned.append(reason)
