@@ -13,7 +13,17 @@ from study.results import RunFiles, StudyFiles, read_json
 
 _CLOCKS = ("start", "end")  # an hour of the clock that comes twice in autumn is another one in the database
 # What the report shows of the ledger, save what every command adds to it.
-_SHOWN_OF_LEDGER = ("goal", "budget_s", "n_trials", "repeats", "allowance_s", "families", "utilisation", "plan")
+_SHOWN_OF_LEDGER = (
+    "goal",
+    "budget_s",
+    "n_trials",
+    "repeats",
+    "allowance_s",
+    "families",
+    "utilisation",
+    "plan",
+    "failed_runs",
+)
 _SHOWN_OF_STUDY = ("study.toml", "trials.jsonl", "finalists.json", "samples.npz", "ablation.json", "audit.json")
 
 

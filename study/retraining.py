@@ -35,6 +35,7 @@ def retrain_candidates(one: OneSearch) -> None:
             one.progress.retrain(retraining, run)
 
         retraining.run(one.workers.executor, observe)
+        session.ledger.data["failed_runs"] = retraining.failed
         found = retraining.save(trials=digest_of_trials(records))
         note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")

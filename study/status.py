@@ -33,6 +33,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "left_s": None if budget is None else round(max(0.0, budget - used), 1),
         "stages_s": ledger.get("stages", {}),
         "runs_done": len(done_runs(files)),
+        "failed_runs": ledger.get("failed_runs", {}),
         "done": sorted(ledger.get("done", {})),
         "report": str(files.report_html) if files.report_html.exists() else None,
         "searches": 1 + len(folders),
@@ -84,6 +85,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         for name, row in one["families"].items()
         for said in _remarks(row)
     ]
+    lines += [f"{run} failed: {reason}" for one in searches for run, reason in one["failed_runs"].items()]
     if found["searches"] > 1:
         lines += _lines_over_searches(found, searches)
     return lines + ([f"report: {found['report']}"] if found["report"] else [])

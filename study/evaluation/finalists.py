@@ -270,6 +270,11 @@ class Retraining:
             family.failed[event.job.id] = event.reason
         self._watch.end(event, metrics)
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why runs failed, by run."""
+        return {run: reason for family in self.families.values() for run, reason in family.failed.items()}
+
     def ranked(self, family: _Family) -> list[dict[str, Any]]:
         """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""
         best = best_trial([record for other in self.families.values() for record in other.candidates])
@@ -308,7 +313,7 @@ class Retraining:
             }
         standing = [name for name, row in rows.items() if row["final_runs"]]
         if not standing:
-            raise StudyError("no run of the retraining ended well; see finalists' reasons with `study status`")
+            raise StudyError(f"{self._files.runs}: no final run of the retraining ended well{_told(self.failed)}")
         winner = max(
             standing, key=lambda n: (rows[n]["candidates"][0]["mean_accuracy"], -rows[n]["candidates"][0]["mean_nll"])
         )
@@ -326,3 +331,10 @@ class Retraining:
         result = self.result() | made_from
         write_json(self._files.finalists, result)
         return result
+
+
+def _told(failed: Mapping[str, str]) -> str:
+    """The first reasons in words; `study status` has all of them."""
+    shown = [f"{run} failed: {reason}" for run, reason in failed.items()]
+    more = f"; {len(shown) - 3} more are in `study status`" if len(shown) > 3 else ""
+    return "".join(f"; {text}" for text in shown[:3]) + more

@@ -309,6 +309,10 @@ def rows_audit(audit: Record) -> Rows:
     ]
 
 
+def rows_failed_runs(health: Record) -> Rows:
+    return [(row["run"], row["reason"]) for row in health["failed_runs"]]
+
+
 def rows_failures(health: Record) -> Rows:
     return [(row["family"], row["reason"], str(row["trials"])) for row in health["failures"]]
 

@@ -223,6 +223,7 @@ def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, led
     )
     return {
         "failures": [{"family": f, "reason": r, "trials": n} for (f, r), n in reasons.most_common(20)],
+        "failed_runs": [{"run": run, "reason": reason} for run, reason in ledger.get("failed_runs", {}).items()],
         "retried": [f"{t['family']} #{t['number']}" for t in trials if int(t.get("attempt") or 1) > 1][:50],
         "held_seconds": held,
         "training_seconds": training,

@@ -236,8 +236,10 @@ def test_nothing_that_stands_is_an_error(bench: Bench) -> None:
     def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
         raise ValueError("no")
 
-    with pytest.raises(StudyError, match="no run of the retraining ended well"):
-        bench.retrain(work=failing).result()
+    retraining = bench.retrain(work=failing)
+    with pytest.raises(StudyError, match=r"no final run of the retraining ended well; .* failed: ValueError: no; .*"):
+        retraining.result()
+    assert set(retraining.failed.values()) == {"ValueError: no"}
 
 
 def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from synthetic import RUNGS, Wanted, write_study
 from study.errors import ResultsError
 from study.report.page import build, write_report
 from study.results import StudyFiles, read_jsonl
+from study.status import study_status
 
 Files = Callable[[str], StudyFiles]
 Reports = Callable[[str], dict[str, Any]]
@@ -149,3 +150,11 @@ def test_a_file_of_another_version_is_refused_in_one_line(tmp_path: Path) -> Non
 def test_a_missing_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"study\.toml is missing"):
         build(StudyFiles(tmp_path / "nothing"))
+
+
+def test_why_runs_of_the_retraining_failed_is_kept_and_shown(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "study", Wanted())
+    ledger = json.loads(files.ledger.read_text())
+    files.ledger.write_text(json.dumps(ledger | {"failed_runs": {"cnn-t7-seed0": "out of memory"}}))
+    assert build(files)["health"]["failed_runs"] == [{"run": "cnn-t7-seed0", "reason": "out of memory"}]
+    assert "cnn-t7-seed0 failed: out of memory" in study_status(files)["lines"]
