@@ -60,13 +60,14 @@ from study.config import DatasetSettings, FamilySettings
 from study.errors import FamilyStoppedError, TrainingError
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
+from study.request import Request
 from study.results import StudyFiles
 from study.search.driver import Limits, Search
 from study.search.planner import choose_ladder
 from study.search.probe import measure_speeds
 from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
-from study.session import Request, _create
+from study.session import new_settings
 from study.space import SearchSpace, bundled_spaces, sample
 from study.training.config import training_config
 from study.training.loop import OnRung, Schedule, TrainingData, fit, predict_logits
@@ -319,7 +320,7 @@ class Ours:
         self.ladder = ladder.examples
         path = bundled_spaces()[self.task.family]
         family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)
-        settings = _create(request, self.files, dataset, n_workers=1).model_copy(
+        settings = new_settings(request, self.files, dataset, n_at_once=1, n_families=1).model_copy(
             update={"families": {self.task.family: family}}
         )
         return Search(self.files, settings, storage, [])

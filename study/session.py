@@ -137,7 +137,7 @@ def _resolve(
     families = request.chosen_families(stored)
     if stored is None:
         created, spaces = (
-            _create(request, files, described, n_at_once, len(families)),
+            new_settings(request, files, described, n_at_once, len(families)),
             _new_spaces(families, {}, request.sampler),
         )
         if created.imported_from is not None:
@@ -185,9 +185,10 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
     write_with(files.samples, write)
 
 
-def _create(
+def new_settings(
     request: Request, files: StudyFiles, dataset: DatasetSettings, n_at_once: int, n_families: int
 ) -> StudySettings:
+    """The settings of a new study, before its families are there."""
     source = request.imported_from
     timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
     return StudySettings(

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -289,3 +290,12 @@ def test_this_test_sees_imports_inside_functions(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text("def f():\n    from study import commands\n    import torch.nn\n")
     assert list(imports(path)) == [("study.commands", 2), ("torch.nn", 3)]
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE.parent / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_take_public_names_of_the_package_that_are_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "study":
+            for alias in node.names:
+                assert not alias.name.startswith("_"), f"{path.name}:{node.lineno} imports {alias.name}"
+                assert is_module(f"{node.module}.{alias.name}") or hasattr(import_module(str(node.module)), alias.name)
