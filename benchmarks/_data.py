@@ -17,8 +17,8 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from study.data.datasets import load_train, pixel_statistics, stratified_split
-from study.models import build
 from study.space import SearchSpace, bundled_spaces, load_space, sample, warm_start_params
+from study.training.config import build_model as build
 from study.training.loop import Precision, TrainingData, choose_precision
 
 Item = TypeVar("Item")

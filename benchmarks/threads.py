@@ -32,7 +32,8 @@ from _rows import RECORDED, Rows, machine
 from _speed import Seconds, fit_steps, program_data, timed
 
 from study.machine import available_cores
-from study.models import build, flops_per_image
+from study.models import flops_per_image
+from study.training.config import build_model as build
 from study.training.loop import TrainingData
 
 KEY = ("threads", "family", "width", "batch_size", "turn")

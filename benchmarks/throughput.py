@@ -40,8 +40,8 @@ from study.data.augment import (
     MAX_TRANSLATION_PIXELS,
     to_float,
 )
-from study.models import build
 from study.training.config import TrainingConfig, training_config
+from study.training.config import build_model as build
 from study.training.loop import TrainingData
 
 KEY = ("family", "batch_size", "augmented", "loop", "turn")

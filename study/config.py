@@ -81,12 +81,23 @@ class Ladder(Frozen):
     reduction_factor: int = Field(ge=2)
 
 
+class Limit(Frozen):
+    """How far a configuration's key can go whatever a search space asks for, None where there is no end, and what else
+    does what the number at its high end was wanted for."""
+
+    low: float | None = None
+    high: float | None = None
+    instead: str = "try another space or family"
+
+
 class FamilySettings(Frozen):
-    """A family as it takes part in a study: the text of its search space, kept so that the study stands alone."""
+    """A family as it takes part in a study: the text of its search space, kept so that the study stands alone, and the
+    limits of its configuration by key, for readers that load no network. Older studies have none of these."""
 
     space_file: str
     space: str
     ladder: Ladder
+    limits: dict[str, Limit] = Field(default_factory=dict)
 
 
 class RetrainSettings(Frozen):

@@ -22,6 +22,7 @@ from study.search.imports import import_trials, left_out, load_source
 from study.search.probe import measure_speeds
 from study.search.storage import write_trials_csv
 from study.session import Session
+from study.training.config import limits_of
 
 _LEAST_SEARCH = 2.0  # seconds
 # Where starting up has taken so long that the search's share would leave nothing for retraining.
@@ -186,7 +187,9 @@ def _add_families(one: OneSearch) -> None:
         ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
-        families[space.family] = FamilySettings(space_file=Path(space.source).name, space=space.text, ladder=ladder)
+        families[space.family] = FamilySettings(
+            space_file=Path(space.source).name, space=space.text, ladder=ladder, limits=limits_of(space.family)
+        )
     session.save_settings(families)
 
 

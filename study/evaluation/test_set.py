@@ -31,8 +31,8 @@ from study.evaluation.seal import (
     run_hashes,
     write_openings,
 )
-from study.models import build
 from study.results import RunFiles, StudyFiles, read_text, write_npz
+from study.training.config import build_model
 from study.training.metrics import log_softmax
 
 __all__ = [
@@ -86,7 +86,7 @@ def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, RunMeta]:
     meta = read_meta(run)
     # No initial weights, and no draw for them: the caller's generator stays where it is.
     with torch.device("meta"):
-        model = build({"family": meta.family, **meta.config}, meta.n_classes)
+        model = build_model({"family": meta.family, **meta.config}, meta.n_classes)
     try:
         model.load_state_dict(load_file(run.weights), assign=True)
     except (OSError, RuntimeError, SafetensorError) as error:

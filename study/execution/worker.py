@@ -20,11 +20,11 @@ from study.errors import StudyError
 from study.execution.jobs import Job
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
-from study.models import build, flops_per_image, parameter_count
+from study.models import flops_per_image, parameter_count
 from study.results import RunFiles
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
-from study.training.config import training_config
+from study.training.config import build_model, training_config
 from study.training.loop import OnRung, Precision, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
@@ -96,7 +96,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
     started = time.perf_counter()
     torch.manual_seed(job.seed)
-    model = build(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
+    model = build_model(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
     size = {"n_parameters": parameter_count(model), "flops": flops_per_image(model)}
     history: list[dict[str, Any]] = []
     last: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,8 @@ from study.errors import ConfigError, ModelFileError, StudyError
 from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
-from study.models import build
 from study.results import EARLIER_EXPORT, EXPORT, write_bytes, write_json, write_text
+from study.training.config import build_model
 
 __all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]
 
@@ -118,7 +119,8 @@ def load_bundle(folder: str | Path) -> Bundle:
     description = _read_description(root / DESCRIPTION)
     path = root / WEIGHTS
     try:
-        model = _filled(lambda: build(description.config, description.n_classes), path, description.weights_sha256)
+        make = partial(build_model, description.config, description.n_classes)
+        model = _filled(make, path, description.weights_sha256)
         second = _second_reader(root / SECOND, description)
         with torch.no_grad():
             logits = model((_probe(description) - description.mean) / description.std)

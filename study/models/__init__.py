@@ -1,4 +1,8 @@
-"""Architecture families. A new one is a module with `Config` and a network, one line in FAMILIES, one search space."""
+"""Architecture families. A new one is a module with `Config` and a network, one line in FAMILIES, one search space.
+
+The fields of `Config` say what a configuration can be: their bounds are those that the report's advice keeps to, and
+`json_schema_extra={"instead": "give width more room"}` is what it says of a number at its high end.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from study.models.layers import IMAGE_SIZE
 from study.models.mixer import Mixer
 from study.models.mlp import MLP
 
-__all__ = ["FAMILIES", "TRAINING_KEYS", "build", "flops_per_image", "model_keys", "parameter_count"]
+__all__ = ["FAMILIES", "build", "flops_per_image", "model_keys", "parameter_count"]
 
 
 class Family(Protocol):
@@ -29,23 +33,6 @@ class Family(Protocol):
 
 
 FAMILIES: dict[str, Family] = {"mlp": MLP, "cnn": CNN, "mixer": Mixer}
-
-# A flat configuration carries these beside the model's keys; their rules live with the training code.
-TRAINING_KEYS = frozenset(
-    {
-        "optimizer",
-        "learning_rate",
-        "momentum",
-        "nesterov",
-        "weight_decay",
-        "schedule",
-        "warmup",
-        "batch_size",
-        "label_smoothing",
-        "augmentation",
-        "augmentation_strength",
-    }
-)
 
 
 def _family(name: object) -> Family:
@@ -60,14 +47,14 @@ def model_keys(family: str) -> set[str]:
 
 
 def build(config: Mapping[str, Any], n_classes: int) -> nn.Module:
-    """A freshly initialised network from a flat configuration with key `family`; training keys are passed over.
+    """A freshly initialised network from its own keys of a configuration and `family`.
 
     Draws from torch's global generator. ConfigError names the family and the first key that is wrong.
     """
     family = _family(config.get("family"))
     if n_classes < 2:
         raise ConfigError(f"n_classes is {n_classes}: expected at least 2")
-    own = {key: value for key, value in config.items() if key != "family" and key not in TRAINING_KEYS}
+    own = {key: value for key, value in config.items() if key != "family"}
     try:
         return family(family.Config.model_validate(typed(own)), n_classes)
     except ValidationError as error:

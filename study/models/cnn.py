@@ -30,10 +30,17 @@ class CNNConfig(Configuration):
     """`width` is the first stage's number of channels, `growth` the factor from stage to stage. A strided `stem` halves
     the picture in its very first convolution, 5 x 5, whatever `pooling` says: no layer works on 28 x 28 maps."""
 
-    stages: int = Field(ge=2, le=4)
-    convs_per_stage: int = Field(ge=1, le=4)
-    width: int = Field(ge=4, le=256)
-    growth: float = Field(ge=0.5, le=4)
+    stages: int = Field(
+        ge=2,
+        le=4,
+        json_schema_extra={
+            "instead": "give width, growth or convs_per_stage more room, since 28 x 28 pixels cannot be halved more "
+            "often"
+        },
+    )
+    convs_per_stage: int = Field(ge=1, le=4, json_schema_extra={"instead": "give width or growth more room"})
+    width: int = Field(ge=4, le=256, json_schema_extra={"instead": "give depth or another family room"})
+    growth: float = Field(ge=0.5, le=4, json_schema_extra={"instead": "give width more room"})
     kernel_size: Literal[3, 5]
     activation: Activation
     normalisation: Literal["none", "batch", "group"]
@@ -41,8 +48,12 @@ class CNNConfig(Configuration):
     stem: Literal["plain", "strided"] = "plain"
     residual: bool
     head: Literal["global", "hidden"]
-    head_width: int | None = Field(default=None, ge=1, le=4096)
-    dropout: float = Field(ge=0, le=0.7)
+    head_width: int | None = Field(
+        default=None, ge=1, le=4096, json_schema_extra={"instead": "give the stages before it more room"}
+    )
+    dropout: float = Field(
+        ge=0, le=0.7, json_schema_extra={"instead": "try more weight_decay, label_smoothing or augmentation"}
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

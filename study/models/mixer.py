@@ -12,12 +12,14 @@ from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
 class MixerConfig(Configuration):
     """`width` channels for each of the (28 / patch_size)² tokens; hidden layers are `expansion` times their input."""
 
-    depth: int = Field(ge=1, le=12)
-    width: int = Field(ge=4, le=1024)
+    depth: int = Field(ge=1, le=12, json_schema_extra={"instead": "give width more room"})
+    width: int = Field(ge=4, le=1024, json_schema_extra={"instead": "give depth or another family room"})
     patch_size: Literal[4, 7, 14]
-    expansion: float = Field(ge=0.25, le=8)
+    expansion: float = Field(ge=0.25, le=8, json_schema_extra={"instead": "give width or depth more room"})
     activation: Activation
-    dropout: float = Field(ge=0, le=0.7)
+    dropout: float = Field(
+        ge=0, le=0.7, json_schema_extra={"instead": "try more weight_decay, label_smoothing or augmentation"}
+    )
 
 
 class Block(nn.Module):

@@ -1,6 +1,6 @@
 """Feed-forward networks: linear, norm, activation, dropout, repeated."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -14,18 +14,21 @@ NORMS = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 class MLPConfig(Configuration):
     """`width` holds the units of each hidden layer, `depth` of them."""
 
-    depth: int = Field(ge=1, le=5)
-    width: tuple[int, ...] = Field(strict=False)  # a list, too; its items are strict
+    depth: int = Field(ge=1, le=5, json_schema_extra={"instead": "give width more room"})
+    width: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
+        strict=False,  # a list, too; its items are strict
+        json_schema_extra={"instead": "give depth or another family room"},
+    )
     activation: Activation
     normalisation: Literal["none", "batch", "layer"]
-    dropout: float = Field(ge=0, le=0.7)
+    dropout: float = Field(
+        ge=0, le=0.7, json_schema_extra={"instead": "try more weight_decay, label_smoothing or augmentation"}
+    )
 
     @model_validator(mode="after")
     def _one_width_per_layer(self) -> Self:
         if len(self.width) != self.depth:
             raise ValueError(f"width needs one entry per layer, depth is {self.depth}")
-        if not all(1 <= units <= 8192 for units in self.width):
-            raise ValueError("every width must lie between 1 and 8192")
         return self
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from study.report import bounds
 from study.report.examined import beyond
 from study.report.wording import count, duration, flag_value, integer, percent, plain, point_interval, points, swap
 
@@ -131,15 +130,15 @@ def _edges(report: Record) -> list[Record]:
     items = []
     for family, entry in report["mattered"]["families"].items():
         # One ends counts, whatever a family may be: there is nothing below to search.
-        open_ends = [edge for edge in entry["edges"] if not (edge["end"] == "low" and _least(family, edge))]
+        open_ends = [edge for edge in entry["edges"] if not (edge["end"] == "low" and _least(edge))]
         open_ends.sort(key=lambda edge: not edge["parameter"].startswith("learning_rate"))
         for edge in open_ends[:EDGES_NAMED]:
             items += _item(_edge_sentence(family, edge), 14)
     return items
 
 
-def _least(family: str, edge: Record) -> bool:
-    least = bounds.end_of(family, edge["parameter"], "low")
+def _least(edge: Record) -> bool:
+    least = edge["limit"]["low"]
     return edge["low"] in (0, 1) or (least is not None and edge["low"] <= least)
 
 
@@ -147,11 +146,11 @@ def _edge_sentence(family: str, edge: Record) -> str:
     bound = "most" if edge["end"] == "high" else "least"
     seen, end = plain(edge["value"]), plain(edge["high" if edge["end"] == "high" else "low"])
     where = f"{seen} of at {bound} {end}" if seen != end else f"at {bound} {end}"
-    name, most = edge["parameter"], bounds.end_of(family, edge["parameter"], edge["end"])
+    name, most = edge["parameter"], edge["limit"]["high"]
     if most is not None and edge["end"] == "high" and edge["high"] >= most:
         return (
             f"Best {name} of {family} is at the most that the family can have (section 14, {where}): "
-            f"{bounds.instead(name)}."
+            f"{edge['limit']['instead']}."
         )
     return f"Best {name} of {family} is at the edge of its range: widen it (section 14, {where})."
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from study.config import N_STARTUP_TRIALS
+from study.config import N_STARTUP_TRIALS, FamilySettings
 from study.evaluation import stats
-from study.report import examined, history, numbers, spaces
+from study.report import bounds, examined, history, numbers, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, Study
 
@@ -77,7 +77,7 @@ def _mattered(study: Study, family: str) -> Record:
         "needed": history.IMPORTANCE_FROM,
         **importance,
         "best_sampled": search.summary(best),
-        "edges": search.edges(best["parameters"], known) if best else [],
+        "edges": _edges(study.settings.families[family], family, best["parameters"], known) if best else [],
         "choices": search.choices(trials, known, draws),
         "distributions": known,
         "trials": [_drawn(trial, importance["importance_examples"]) for trial in drawn],
@@ -85,6 +85,13 @@ def _mattered(study: Study, family: str) -> Record:
         "sampled": sum(trial.get("role") == "sampled" for trial in trials),
         "ablation": _ablation(study, family),
     }
+
+
+def _edges(settings: FamilySettings, family: str, parameters: Record, known: Record) -> list[Record]:
+    """Parameters at an end of their range, each with how far it could go at all."""
+    found = search.edges(parameters, known)
+    limits = bounds.limits_of(family, settings) if found else {}
+    return [edge | {"limit": bounds.limit_of(edge["parameter"], limits).model_dump()} for edge in found]
 
 
 def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Record:

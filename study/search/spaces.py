@@ -11,10 +11,10 @@ from pydantic.fields import FieldInfo
 
 from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
-from study.models import FAMILIES, build, flops_per_image, parameter_count
+from study.models import FAMILIES, flops_per_image, parameter_count
 from study.space import SearchSpace, branches, require_keys
 from study.space_parameters import fail
-from study.training.config import TrainingConfig, known_keys, training_config
+from study.training.config import TrainingConfig, build_model, known_keys, training_config
 from study.training.loop import Schedule, TrainingData, fit
 
 
@@ -30,7 +30,7 @@ def check_space(space: SearchSpace) -> None:
         try:
             training_config(config)
             with torch.device("meta"):
-                build(config, 10)
+                build_model(config, 10)
         except ConfigError as error:
             raise SpaceError(f"{space.source}: {error}") from None
 
@@ -106,7 +106,7 @@ def try_branches(space: SearchSpace, dataset: Dataset) -> Iterator[dict[str, Any
         n = min(training.batch_size, len(dataset.labels) // 2)
         index = torch.arange(n)
         data = TrainingData(dataset.images, dataset.labels, index, index + n, 0.13, 0.31, len(dataset.classes))
-        model = build(config, len(dataset.classes))
+        model = build_model(config, len(dataset.classes))
         try:
             fit(model, data, training, Schedule((1,), (1,)), lambda *_: True, seed=0)
         except Exception as error:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
+from torch import nn
 
-from study.config import Configuration, explain, typed
+from study.config import Configuration, Limit, explain, typed
 from study.errors import ConfigError
-from study.models import FAMILIES, model_keys
+from study.models import FAMILIES, build, model_keys
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]
@@ -17,19 +18,26 @@ AugmentationName = Literal["none", "shift", "affine", "elastic"]
 
 
 class TrainingConfig(Configuration):
-    """How one run trains. `warmup` is the share of each cycle in which a one_cycle schedule rises."""
+    """How one run trains. `warmup` is the share of each cycle in which a one_cycle schedule rises.
+
+    `instead` says what else does what a number at its high end was wanted for.
+    """
 
     optimizer: OptimizerName
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.9, ge=0, lt=1, json_schema_extra={"instead": "give learning_rate more room"})
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     schedule: ScheduleName = "one_cycle"
-    warmup: float = Field(default=0.2, ge=0, le=0.5)
+    warmup: float = Field(default=0.2, ge=0, le=0.5, json_schema_extra={"instead": "give learning_rate more room"})
     batch_size: int = Field(ge=1)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, json_schema_extra={"instead": "try more dropout, weight_decay or augmentation"}
+    )
     augmentation: AugmentationName = "none"
-    augmentation_strength: float = Field(default=0.5, gt=0, le=1)
+    augmentation_strength: float = Field(
+        default=0.5, gt=0, le=1, json_schema_extra={"instead": "try another augmentation, or more dropout"}
+    )
 
 
 TRAINING_KEYS = frozenset(TrainingConfig.model_fields)
@@ -48,3 +56,29 @@ def known_keys(family: str) -> frozenset[str]:
     if family not in FAMILIES:
         raise ConfigError(f"unknown family {family!r}: expected one of {', '.join(sorted(FAMILIES))}")
     return TRAINING_KEYS | frozenset(model_keys(family)) | {"family"}
+
+
+def build_model(config: Mapping[str, Any], n_classes: int) -> nn.Module:
+    """A freshly initialised network from a whole configuration; errors are those of `models.build`, which sees none of
+    the training's keys."""
+    return build({key: value for key, value in config.items() if key not in TRAINING_KEYS}, n_classes)
+
+
+def limits_of(family: str) -> dict[str, Limit]:
+    """How far each numeric key of a configuration of this family can go; of a list that holds for each item.
+
+    These are the bounds that the pydantic fields declare, each with its field's `json_schema_extra` of "instead".
+    """
+    fields: dict[str, Any] = {}
+    for config in (TrainingConfig, FAMILIES[family].Config):
+        fields |= config.model_json_schema()["properties"]
+    limits = {key: _limit(field) for key, field in fields.items()}
+    return {key: limit for key, limit in limits.items() if (limit.low, limit.high) != (None, None)}
+
+
+def _limit(field: Mapping[str, Any]) -> Limit:
+    """Of a field as JSON Schema has it: an optional number is one of two kinds, a list has items."""
+    number = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), field.get("items", field))
+    low = number.get("minimum", number.get("exclusiveMinimum"))
+    high = number.get("maximum", number.get("exclusiveMaximum"))
+    return Limit(low=low, high=high, **({"instead": field["instead"]} if "instead" in field else {}))

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings, save_settings
 from study.execution.worker import Work, train
-from study.models import build
 from study.results import StudyFiles
 from study.training.checkpoint import save_run
+from study.training.config import build_model
 from study.training.loop import TrainingData
 
 CONFIGS = {
@@ -79,7 +79,7 @@ def _save_run(files: StudyFiles, name: str, family: str, role: str, seed_index: 
     torch.manual_seed(seed_index)
     save_run(
         files.run(name),
-        build(CONFIGS[family], 10),
+        build_model(CONFIGS[family], 10),
         run={
             "family": family,
             "trial": 3,

@@ -10,9 +10,9 @@ import torch
 
 from study.errors import DataError, ResultsError
 from study.evaluation import seal, test_set
-from study.models import build
 from study.results import StudyFiles
 from study.training.checkpoint import save_run
+from study.training.config import build_model
 
 
 def _open(study: Any, **changes: Any) -> bool:
@@ -36,7 +36,7 @@ def _retrain_in(files: StudyFiles, run: str) -> None:
     meta = test_set.read_meta(files.run(run))
     fields = {key: getattr(meta, key) for key in ("family", "trial", "role", "seed_index", "n_classes", "mean", "std")}
     torch.manual_seed(99)
-    model = build(meta.config, meta.n_classes)
+    model = build_model(meta.config, meta.n_classes)
     save_run(
         files.run(run),
         model,

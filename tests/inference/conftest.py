@@ -14,7 +14,7 @@ import study
 from study.inference.bundle import write_bundle
 from study.inference.card import model_card
 from study.inference.second_reader import fit_second_reader
-from study.models import build
+from study.training.config import build_model
 
 MNIST = Path(study.__file__).parent / "data" / "mnist"
 CONFIG = {
@@ -75,7 +75,7 @@ def trained(digits):
     """State of an MLP that has seen 1,000 digits a few times: enough to tell most of them apart."""
     images, labels = digits
     torch.manual_seed(0)
-    model = build(CONFIG, 10)
+    model = build_model(CONFIG, 10)
     x = (torch.from_numpy(images.copy()).unsqueeze(1).float() / 255 - 0.13) / 0.31
     y = torch.from_numpy(labels.astype(np.int64))
     optimizer = torch.optim.Adam(model.parameters(), 0.02)

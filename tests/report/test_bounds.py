@@ -2,39 +2,92 @@
 
 from __future__ import annotations
 
-import pytest
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
+import subprocess
+import sys
+from pathlib import Path
 
-from study.models import FAMILIES
+import cases
+import pytest
+from pydantic import Field
+from synthetic import write_study
+
+from study import models
+from study.config import Configuration, FamilySettings, Ladder, Limit, change_settings, load_settings
+from study.models.mlp import MLP
 from study.report import bounds
 from study.report.advice import future_work
-from study.training.config import TrainingConfig
+from study.training.config import limits_of
+
+FAMILIES = tuple(models.FAMILIES)
+DEFAULT = Limit().instead
 
 
-def declared(config: type[BaseModel]) -> bounds.Bounds:
-    found: bounds.Bounds = {}
-    for name, field in config.model_fields.items():
-        low = next((float(m.ge if isinstance(m, Ge) else m.gt) for m in field.metadata if isinstance(m, Ge | Gt)), None)
-        high = next(
-            (float(m.le if isinstance(m, Le) else m.lt) for m in field.metadata if isinstance(m, Le | Lt)), None
-        )
-        if (low, high) != (None, None):
-            found[name] = (low, high)
-    return found
+def settings(**limits: Limit) -> FamilySettings:
+    return FamilySettings(
+        space_file="f.toml", space="", ladder=Ladder(examples=(1,), reduction_factor=2), limits=limits
+    )
 
 
-def test_every_family_has_its_bounds() -> None:
-    assert {name: declared(family.Config) for name, family in FAMILIES.items()} == bounds.FAMILIES
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_older_study_has_the_limits_that_a_new_one_records(family: str) -> None:
+    recorded = limits_of(family)
+    assert {"dropout", "momentum", "batch_size"} <= recorded.keys()
+    assert bounds.limits_of(family, settings()) == recorded == bounds.limits_of(family, settings(**recorded))
 
 
-def test_training_has_its_bounds() -> None:
-    assert declared(TrainingConfig) == bounds.TRAINING
+def test_a_family_that_is_not_here_has_the_limits_that_its_study_recorded_or_none() -> None:
+    known = {"depth": Limit(low=1, high=3, instead="give height more room")}
+    assert bounds.limits_of("tower", settings(**known)) == known
+    assert bounds.limits_of("tower", settings()) == {}
+
+
+REPORT = """
+import pathlib, sys
+from study.report.page import write_report
+from study.results import StudyFiles
+write_report(StudyFiles(pathlib.Path(sys.argv[1])))
+assert "torch" not in sys.modules
+"""
+
+
+def test_the_report_of_recorded_limits_loads_no_network(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "study", cases.CASES["clear win"])
+    known = load_settings(files.settings).families
+    limited = {name: family.model_copy(update={"limits": limits_of(name)}) for name, family in known.items()}
+    change_settings(files.settings, families=limited)
+    subprocess.run([sys.executable, "-c", REPORT, str(files.root)], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whatever_has_an_end_says_what_to_do_instead(family: str) -> None:
+    lacking = {key for key, limit in limits_of(family).items() if limit.high is not None and limit.instead == DEFAULT}
+    assert not lacking
+
+
+def test_a_bound_of_a_field_is_all_that_advice_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Config(Configuration):
+        height: int = Field(ge=2, lt=9, json_schema_extra={"instead": "give breadth more room"})
+        breadth: float | None = Field(default=None, gt=0)
+        name: str
+
+    class Tower(MLP):
+        pass
+
+    monkeypatch.setattr(Tower, "Config", Config)
+    monkeypatch.setitem(models.FAMILIES, "tower", Tower)
+    found = limits_of("tower")
+    assert found["height"] == Limit(low=2, high=9, instead="give breadth more room")
+    assert found["breadth"] == Limit(low=0)
+    assert "name" not in found
+    assert advice("tower", "height", 2, 9, 9, "high") == [
+        "Best height of tower is at the most that the family can have (section 14, at most 9): give breadth more room."
+    ]
 
 
 def advice(family: str, parameter: str, low: float, high: float, value: float, end: str) -> list[str]:
     """The advice on one edge, everything else of a report left empty."""
-    edge = {"parameter": parameter, "value": value, "low": low, "high": high, "end": end}
+    limit = bounds.limit_of(parameter, bounds.limits_of(family, settings())).model_dump()
+    edge = {"parameter": parameter, "value": value, "low": low, "high": high, "end": end, "limit": limit}
     entry = {"edges": [edge], "ablation": None, "completed_sampled": 9}
     report = {
         "answer": {"stage": "searching", "trials": 0},
@@ -61,6 +114,7 @@ def advice(family: str, parameter: str, low: float, high: float, value: float, e
         ("cnn", "dropout", 0.7, "more weight_decay"),
         ("mixer", "depth", 12, "give width more room"),
         ("mlp", "warmup[one_cycle]", 0.5, "learning_rate"),
+        ("mlp", "width.0", 8192, "give depth"),
     ],
 )
 def test_a_limit_of_the_family_is_not_to_be_widened(family: str, parameter: str, high: float, said: str) -> None:

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from study.models import build
 from study.results import RunFiles, read_json, write_json
 from study.training import checkpoint
 from study.training.checkpoint import HISTORY_HEADER, is_done, run_hash, save_run, set_aside
+from study.training.config import build_model
 
 MLP = {"family": "mlp", "depth": 1, "width": [8], "activation": "relu", "normalisation": "batch", "dropout": 0.0}
 ROW = {"examples": 100, "epoch": 0.5, "learning_rate": 0.1, "train_loss": 2.0, "seconds": 0.1}
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> RunFiles:
 
 def save(run: RunFiles, digest: str = "d", *, validation: bool = True) -> nn.Module:
     torch.manual_seed(0)
-    model = build(MLP, 10)
+    model = build_model(MLP, 10)
     logits = np.arange(30, dtype=np.float32).reshape(3, 10)
     save_run(
         run,
@@ -46,7 +46,7 @@ def test_a_saved_run_can_be_rebuilt_from_its_folder_alone(run: RunFiles) -> None
     model = save(run)
     with run.config.open("rb") as stream:
         stored = tomllib.load(stream)
-    rebuilt = build(stored["config"], 10)
+    rebuilt = build_model(stored["config"], 10)
     rebuilt.load_state_dict(load_file(run.weights))
     x = torch.rand(4, 1, 28, 28)
     assert torch.equal(model.eval()(x), rebuilt.eval()(x))

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import TrainingError
-from study.models import build
 from study.training import loop
-from study.training.config import TrainingConfig
+from study.training.config import TrainingConfig, build_model
 from study.training.loop import Schedule, TrainingData, choose_precision, fit, predict_logits, validate
 
 MLP = {"family": "mlp", "depth": 1, "width": [32], "activation": "relu", "normalisation": "none", "dropout": 0.0}
@@ -39,7 +38,7 @@ def config(**more: Any) -> TrainingConfig:
 
 def network(family: dict[str, Any] = MLP) -> nn.Module:
     torch.manual_seed(3)
-    return build(family, 10)
+    return build_model(family, 10)
 
 
 class Rungs:

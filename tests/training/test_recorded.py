@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from study.data.augment import KINDS
-from study.models import build
 from study.training import loop
-from study.training.config import training_config
+from study.training.config import build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.recorded import RecordedStep, Step
 from study.training.state import TrainingState
@@ -33,7 +32,7 @@ def train(
     keep: list[TrainingState] | None = None,
 ) -> nn.Module:
     torch.manual_seed(5)
-    model = build(about, 10).to(data.images.device).to(memory_format=torch.channels_last)
+    model = build_model(about, 10).to(data.images.device).to(memory_format=torch.channels_last)
     states: list[TrainingState] = [] if keep is None else keep
     fit(
         model,
@@ -118,5 +117,5 @@ def test_a_step_asks_nothing_of_its_device(
     about = config(network, "sgd") | {"augmentation": kind}
     monkeypatch.setattr(math, "isfinite", lambda _: pytest.fail("the loss was looked at"))
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = build(about, 10)
+        model = build_model(about, 10)
         fit(model, training_data, training_config(about), Schedule((3,), ()), lambda *_: True, seed=0)

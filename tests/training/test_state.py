@@ -10,9 +10,8 @@ import torch
 from small_networks import config
 from torch import nn
 
-from study.models import build
 from study.results import RunFiles
-from study.training.config import training_config
+from study.training.config import build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
@@ -26,7 +25,7 @@ def run(
     keep: Callable[[TrainingState], None] | None = None,
 ) -> nn.Module:
     torch.manual_seed(5)
-    model = build(about, 10).to(memory_format=torch.channels_last)
+    model = build_model(about, 10).to(memory_format=torch.channels_last)
     fit(
         model,
         data,

@@ -3,19 +3,25 @@ from __future__ import annotations
 import pytest
 
 from study.errors import ConfigError
-from study.models import TRAINING_KEYS as KEYS_THAT_MODELS_PASS_OVER
-from study.models import model_keys
-from study.training.config import TRAINING_KEYS, TrainingConfig, known_keys, training_config
+from study.models import FAMILIES, build, model_keys
+from study.training.config import TRAINING_KEYS, build_model, known_keys, training_config
 
 CONFIG = {"family": "mlp", "depth": 1, "width": [8], "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 32}
 
 
-def test_models_pass_over_exactly_the_training_keys() -> None:
-    assert set(TrainingConfig.model_fields) == KEYS_THAT_MODELS_PASS_OVER == TRAINING_KEYS
+NETWORK = {"activation": "relu", "normalisation": "none", "dropout": 0.0}
+
+
+def test_a_network_is_built_from_its_own_keys_alone() -> None:
+    assert build_model(CONFIG | NETWORK, 10) is not None
+    with pytest.raises(ConfigError, match="unknown key 'optimizer'"):
+        build(CONFIG | NETWORK, 10)
+    with pytest.raises(ConfigError, match="'mlp': unknown key 'droput'"):
+        build_model(CONFIG | NETWORK | {"droput": 0.1}, 10)
 
 
 def test_no_key_belongs_to_both_a_model_and_the_training() -> None:
-    for family in ("mlp", "cnn", "mixer"):
+    for family in FAMILIES:
         assert not model_keys(family) & TRAINING_KEYS
 
 
