@@ -78,7 +78,7 @@ def test_another_minor_version_is_warned_of_and_recorded(ask: Ask) -> None:
     assert session.ledger.data["commands"][-1]["versions"]["torch"] != f"{major}.0.0"
 
 
-@pytest.mark.parametrize("flags", [{"workers": 3}, {"budget": 60.0}, {"n_trials": 9}])
+@pytest.mark.parametrize("flags", [{"workers": 1}, {"budget": 60.0}, {"n_trials": 9}])
 def test_what_is_free_is_free(ask: Ask, flags: dict[str, Any]) -> None:
     assert ask(**flags).warnings == []
 
