@@ -35,7 +35,9 @@ def existing_files(args: argparse.Namespace) -> StudyFiles:
 
 
 def no_study_in(files: StudyFiles) -> str:
-    """That there is no such study, and which there are."""
+    """That there is no such study, and which there are; or that one has lost its settings."""
+    if files.trials_jsonl.is_file():
+        return f"{files.settings} is missing: `study doctor {files.named} --repair` makes it again from the last report"
     there = sorted(path.parent.name for path in files.root.parent.glob("*/study.toml"))
     named = f"--name: {files.root.parent} has {', '.join(there[:9])}" if there else "--name or --results"
     return f"{files.root} holds no study; start one with `study run`, or name another with {named}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 from study.console import no_study_in
 from study.errors import ResultsError, StudyError
-from study.locking import StudyLock
+from study.holes import holes
+from study.made_of import lacking
 from study.results import StudyFiles, read_json, read_jsonl
 
 Finding = dict[str, Any]
@@ -26,14 +27,22 @@ def examine(
     findings.append(_ask("search spaces", _spaces))
     findings += _data(files, dataset, data_dir)
     if not files.exists():
-        findings.append({"what": "study", "sound": not named, "found": no_study_in(files)})
+        sound = not named and not files.trials_jsonl.exists()
+        findings.append({"what": "study", "sound": sound, "found": no_study_in(files)})
     else:
-        findings.append(_ask("study files", lambda: _study(files)))
-        findings.append(_ask("database", lambda: _database(files, storage)))
-        findings.append(_ask("runs", lambda: _runs(files)))
-        findings.append(_ask("model", lambda: _model(files)))
-        findings += _repeats(files, storage)
+        findings += examine_study(files, storage)
     return findings
+
+
+def examine_study(files: StudyFiles, storage: str | None) -> list[Finding]:
+    """What is found of a study that exists, each of its searches after the first in one finding."""
+    return [
+        _ask("study files", lambda: _study(files)),
+        database_finding(files, storage),
+        _ask("runs", lambda: _runs(files)),
+        _ask("model", lambda: _model(files)),
+        *_repeats(files, storage),
+    ]
 
 
 def _ask(what: str, question: Callable[[], str]) -> Finding:
@@ -112,6 +121,9 @@ def _study(files: StudyFiles) -> str:
 
     settings = load_settings(files.settings)
     records = read_jsonl(files.trials_jsonl)
+    lost = list(holes(files))
+    if lost:
+        raise ResultsError("; ".join(lost))
     return f"{settings.name}: {len(records)} trials, every checksum holds{_whence(files)}"
 
 
@@ -125,59 +137,37 @@ def _whence(files: StudyFiles) -> str:
     return f"; {what}; it was {last_place(files)} when it was last continued"
 
 
+def database_finding(files: StudyFiles, storage: str | None) -> Finding:
+    return _ask("database", lambda: _database(files, storage))
+
+
 def _database(files: StudyFiles, storage: str | None) -> str:
     from study.config import load_settings
+    from study.report.wording import count
     from study.search.identity import stored_studies
     from study.search.opening import refuse_foreign
-    from study.search.records import compare_all
+    from study.search.records import compare_all, only_stored
     from study.search.storage import open_storage, own_database, storage_url
 
     url = storage_url(files, storage)
     if url == own_database(files) and not files.database.exists():
         raise ResultsError(
-            f"{files.database} is missing: rebuild it with `study doctor --name {files.study_name} --repair`; "
+            f"{files.database} is missing: rebuild it with `study doctor {files.named} --repair`; "
             "was the study made with --storage?"
         )
     opened, settings = open_storage(url), load_settings(files.settings)
     try:
         refuse_foreign(opened, stored_studies(opened), files, settings)
-        n = compare_all(opened, settings, read_jsonl(files.trials_jsonl), files)
+        records = read_jsonl(files.trials_jsonl)
+        n, missing = compare_all(opened, settings, records, files), only_stored(opened, settings, records, files)
     finally:
         opened.engine.dispose()
-    return f"{n} finished trials agree with trials.jsonl"
-
-
-def repair_all(files: StudyFiles, storage: str | None) -> Iterator[str]:
-    """`repair` one search of a study after the other, and yield what was done to each; those to come are left out."""
-    for one in (files, *_further_searches(files, _ledger(files))):
-        if one.exists():
-            yield repair(one, storage)
-
-
-def repair(files: StudyFiles, storage: str | None) -> str:
-    """Rebuild a SQLite database that does not agree with trials.jsonl; returns what was done, in words.
-
-    LockedError while a command drives the study; ResultsError if trials.jsonl is damaged, too, or the database is not
-    the study's own file.
-    """
-    from study.config import load_settings
-    from study.search.repair import rebuild_database
-    from study.search.storage import hide_password, own_database, storage_url
-
-    settings, url = load_settings(files.settings), storage_url(files, storage)
-    if url != own_database(files):
+    if missing:
         raise ResultsError(
-            f"storage {hide_password(url)} is not {files.database}, the one that can be rebuilt: restore it from a "
-            "backup, or start a new study with --from"
+            f"{count(len(missing), 'finished trial')} of the database {'are' if len(missing) > 1 else 'is'} not in "
+            f"{files.trials_jsonl}: add them with `study doctor {files.named} --repair`"
         )
-    with StudyLock(files):
-        records = read_jsonl(files.trials_jsonl)
-        finding = _ask("database", lambda: _database(files, storage))
-        if finding["sound"]:
-            return f"nothing to repair in {files.root}: {finding['found']}"
-        kept = rebuild_database(files, settings, records)
-    old = f"the old one is kept as {kept}" if kept else "there was none"
-    return f"{files.database} was rebuilt from {len(records)} trials of trials.jsonl; {old}"
+    return f"{n} finished trials agree with trials.jsonl"
 
 
 def set_aside(files: StudyFiles, storage: str | None) -> str:
@@ -197,7 +187,7 @@ def _runs(files: StudyFiles) -> str:
     from study.evaluation.test_set import load_run
     from study.results import done_runs
 
-    names = done_runs(files)
+    names = [run for run in done_runs(files) if not lacking(files.run(run))]  # else it is said under study files
     for name in names:
         load_run(files.run(name))
     return f"{len(names)} finished runs, all can be rebuilt"

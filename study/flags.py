@@ -247,7 +247,11 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = verb("doctor", "is this installation, this dataset, this study sound?")
     _add_study(doctor)
     doctor.add_argument("--storage", metavar="URL")
-    doctor.add_argument("--repair", action="store_true", help="rebuild a damaged SQLite database from trials.jsonl")
+    doctor.add_argument(
+        "--repair",
+        action="store_true",
+        help="make a lost or damaged database, trials.jsonl, study.toml, ledger or seal again",
+    )
     doctor.add_argument(
         "--set-aside", action="store_true", help="only this: rename another study's trials that have this name there"
     )

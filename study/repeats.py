@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.config import StudySettings, load_settings, save_settings
+from study.holes import check_records
 from study.ledger import Ledger
 from study.locking import StudyLock
 from study.results import StudyFiles, prepare_results_folder
@@ -34,6 +35,7 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
     prepare_results_folder(files.root)
     with session.ledger.paused(), StudyLock(files):
         settings = _settings(session.settings, files, number)
+        check_records(files)
         ledger = Ledger.open(files.ledger, request.command, request.started, versions())
         ledger.data |= {key: session.ledger.data[key] for key in ("device", "precision", "workers", "machine")}
         try:

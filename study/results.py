@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -159,6 +160,13 @@ class StudyFiles:
     def study_name(self) -> str:
         """The name that commands take: for a repeat that of the study whose search it is."""
         return self.repeat_of or self.name
+
+    @property
+    def named(self) -> str:
+        """The flags with which a command means this study, or the one whose search this is."""
+        root = self.root.parent.parent if self.repeat_of else self.root
+        results = [] if root.parent == Path("results") else ["--results", str(root.parent)]
+        return shlex.join(["--name", self.study_name, *results])
 
     def run(self, name: str) -> RunFiles:
         return RunFiles(self.runs / name)

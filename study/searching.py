@@ -40,6 +40,7 @@ def search_families(one: OneSearch) -> None:
         _add_families(one)
         _import_trials(one)
         _say_what_is_not_used(one)
+        session.ledger.save()  # before any trial: with trials and without a ledger a study has lost something
         search = Search(
             session.files, session.settings, one.storage, read_jsonl(session.files.trials_jsonl), one.lock.guarded
         )

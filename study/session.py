@@ -25,6 +25,7 @@ from study.config import (
     save_settings,
 )
 from study.errors import ResumeError, UsageError
+from study.holes import check_records
 from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
@@ -131,6 +132,7 @@ def _resolve(
     request: Request, files: StudyFiles, n_at_once: int
 ) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
+    check_records(files)
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
     training, described, notes = load_data(request, stored)

@@ -13,6 +13,7 @@ from study.made_of import digest_of_trials, lacking
 from study.results import StudyFiles, read_json, read_jsonl
 
 Found = Mapping[str, Any]
+SHIPPED = (WEIGHTS, SECOND, DESCRIPTION, CARD)
 EXAMINED = ("ensemble", "latency", "baselines", "robustness")
 
 
@@ -57,19 +58,15 @@ def model_stands(searches: Sequence[StudyFiles]) -> bool:
     """Whether `model/` is whole, and holds the weights of the run that validation chose over the searches and the times
     at which the test split was opened."""
     files = searches[0]
-    if any(not (files.model / name).is_file() for name in (WEIGHTS, DESCRIPTION, CARD)):
+    if any(not (files.model / name).is_file() for name in SHIPPED):
         return False
     chosen = choose_over_searches([read_json(one.finalists) for one in searches])
     described = read_json(files.model / DESCRIPTION)
     weights = file_sha256(searches[chosen.search].run(chosen.run).weights)
     seal = [opening.time for opening in read_openings(files.seal)]
     parts = {WEIGHTS: described["weights_sha256"], SECOND: described.get("second_reader_sha256")}
-    whole = all(_is(files.model / name, digest) for name, digest in parts.items() if digest is not None)
+    whole = all(file_sha256(files.model / name) == digest for name, digest in parts.items())
     return whole and (described["weights_sha256"], described.get("seal")) == (weights, seal)
-
-
-def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and file_sha256(path) == digest
 
 
 # --- what was examined ---------------------------------------------------------------------------------------------
@@ -78,6 +75,12 @@ def _is(path: Path, digest: str) -> bool:
 def not_examined(files: StudyFiles) -> list[str]:
     """Which of the examinations are missing, or were made with other networks."""
     return list(_not_examined(files))
+
+
+def examined_in(files: StudyFiles, name: str) -> list[Path]:
+    """The files of an examination that are not there; its result if all are."""
+    paths = [files.test / f"{name}.json"] + ([files.test / "strip.npz"] if name == "robustness" else [])
+    return [path for path in paths if not path.is_file()] or paths[:1]
 
 
 def _not_examined(files: StudyFiles) -> Iterator[str]:

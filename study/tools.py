@@ -146,13 +146,14 @@ def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
 
 def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     from study.doctor import examine as examine_health
-    from study.doctor import repair_all, set_aside
+    from study.doctor import set_aside
+    from study.mending import repair_all
 
     if args.set_aside:
         print(set_aside(files_of(args), args.storage))
         return 0
     if args.repair:
-        for said in repair_all(existing_files(args), args.storage):
+        for said in repair_all(files_of(args), args.storage):
             print(said, file=sys.stderr)
     named = args.name is not None
     findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage, named=named)

@@ -168,7 +168,7 @@ def test_doctor_finds_all_that_is_wrong_with_a_repeat_and_repairs_its_database(
     ((what, found),) = unsound(capsys.readouterr().out)
     assert what == "search 2"
     assert "the database is damaged" in found
-    assert "`study doctor --name pair --repair`" in found
+    assert f"`study doctor {copy.named} --repair`" in found
     assert str(run) in found
     run.write_bytes(weights)
     assert doctor(copy, "--repair") == 0

@@ -50,7 +50,7 @@ def light() -> Iterator[None]:
 def finished(
     tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[[Path], Path], light: None
 ) -> tuple[Path, list[str]]:
-    """A results folder with a finished study 'done', and the flags of its data and spaces."""
+    """A folder with a finished study, kept as it was made, and the flags of its data and spaces."""
     root = tmp_path_factory.mktemp("stages")
     flags = ["--data-dir", str(write_idx(root / "digits")), "--workers", "1"]
     for family, text in TINY_SPACES.items():
@@ -58,20 +58,23 @@ def finished(
         flags += ["--space", str(root / f"{family}.toml")]
     words = ["run", "--results", str(root / "results"), "--name", "done", *flags, "--n-trials", "1", "--quiet"]
     assert main(words) == 0
-    return root / "results", flags
+    (root / "results" / "done").rename(root / "kept")
+    return root, flags
 
 
 @pytest.fixture
-def study(finished: tuple[Path, list[str]], tmp_path: Path) -> StudyFiles:
-    """A copy of the finished study, to be continued."""
-    return StudyFiles(shutil.copytree(finished[0] / "done", tmp_path / "results" / "done"))
+def study(finished: tuple[Path, list[str]]) -> StudyFiles:
+    """The finished study where it was made, to be continued: elsewhere it would be a copy with a life of its own."""
+    root, _ = finished
+    shutil.rmtree(root / "results", ignore_errors=True)
+    return StudyFiles(shutil.copytree(root / "kept", root / "results" / "done"))
 
 
 @pytest.fixture
-def words(finished: tuple[Path, list[str]], tmp_path: Path) -> Words:
+def words(finished: tuple[Path, list[str]]) -> Words:
     def make(verb: str, *more: str, name: str = "done") -> list[str]:
         flags = finished[1] if verb == "run" else []
-        return [verb, "--results", str(tmp_path / "results"), "--name", name, *flags, *more]
+        return [verb, "--results", str(finished[0] / "results"), "--name", name, *flags, *more]
 
     return make
 

@@ -93,10 +93,10 @@ def read_openings(path: Path) -> list[Opening]:
     if not path.exists():
         if not (path.parent / PREDICTIONS).exists():
             return []
+        repair = f"`study doctor {StudyFiles(path.parent.parent).named} --repair`"
         raise ResultsError(
-            f"{path} is missing, though {path.parent / PREDICTIONS} is there: nothing can say again how often the test "
-            f"split was opened; restore it from a backup. Without one, move {path.parent} away and run `study "
-            "evaluate`, which opens the split anew"
+            f"{path} is missing, though {path.parent / PREDICTIONS} is there: {repair} makes it again from the last "
+            "report, or says that nothing can"
         )
     try:
         return [Opening(**entry) for entry in read_json(path)["openings"]]

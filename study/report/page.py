@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from study.backup import backup_of
 from study.config import load_settings
 from study.errors import ResultsError
 from study.evaluation.result import strict
@@ -33,13 +34,14 @@ def write_report(files: StudyFiles) -> Path:
     """Write report.json and report.html beside each other; returns the page's path.
 
     ResultsError if a file of the study is damaged or of a form that this version does not know."""
-    made_from = digest_of_study(_searches(files))
+    searches = _searches(files)
+    kept = {"made_from": digest_of_study(searches), "backup": backup_of(searches)}
     with known_form(files.root):
         report = build(files)
     from study.report.rendering import render
 
     write_text(files.report_html, render(report))
-    write_json(files.report_json, report | {"made_from": made_from})  # last: with it the report stands
+    write_json(files.report_json, report | kept)  # last: with it the report stands
     return files.report_html
 
 

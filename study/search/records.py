@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,7 +131,7 @@ def compare(
         all_of_them = f" (differing: {', '.join(map(str, differing))})" if len(differing) > 1 else ""
         raise ResultsError(
             f"{files.root}: trial {first} of {family}{difference}{all_of_them}; the database is damaged: "
-            f"rebuild it with `study doctor --name {files.study_name} --repair`, or restore it"
+            f"rebuild it with `study doctor {files.named} --repair`, or restore it"
         )
     return list(ours.values()), [record_of(stored[number], family) for number in sorted(stored.keys() - ours.keys())]
 
@@ -170,12 +170,24 @@ def _difference(trial: FrozenTrial | None, family: str, record: dict[str, Any], 
 
 def compare_all(storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles) -> int:
     """Compare every family without changing anything; returns how many finished trials agree."""
-    agreed, stored = 0, ours(stored_studies(storage), files, settings)
+    return sum(len(agreed) for agreed, _ in _compared(storage, settings, records, files))
+
+
+def only_stored(
+    storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles
+) -> list[dict[str, Any]]:
+    """Records of the finished trials that the database has and trials.jsonl has not."""
+    return [record for _, missing in _compared(storage, settings, records, files) for record in missing]
+
+
+def _compared(
+    storage: RDBStorage, settings: StudySettings, records: list[dict[str, Any]], files: StudyFiles
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    stored = ours(stored_studies(storage), files, settings)
     for family in settings.families:
         if family not in stored:
             raise ResultsError(
                 f"{files.root}: the database does not know family {family}: "
-                f"rebuild it with `study doctor --name {files.study_name} --repair`, or restore it"
+                f"rebuild it with `study doctor {files.named} --repair`, or restore it"
             )
-        agreed += len(compare(read_trials(storage, stored[family].study_id), family, records, files)[0])
-    return agreed
+        yield compare(read_trials(storage, stored[family].study_id), family, records, files)

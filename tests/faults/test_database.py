@@ -15,9 +15,9 @@ from desk import forms
 from optuna.trial import FrozenTrial
 
 from study.config import save_settings
-from study.doctor import repair
 from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
+from study.mending import repair
 from study.results import StudyFiles
 from study.search.driver import Limits, Search
 

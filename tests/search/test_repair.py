@@ -11,9 +11,9 @@ import pytest
 from bench import Bench, Settings, Stop, interrupting, outcomes
 
 from study.config import save_settings
-from study.doctor import repair
 from study.errors import LockedError, ResultsError
 from study.locking import StudyLock
+from study.mending import repair
 from study.results import StudyFiles
 from study.search.driver import Limits
 from study.search.records import record_of
