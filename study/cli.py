@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import re
 import shlex
@@ -71,11 +72,27 @@ def _verb(args: argparse.Namespace, command: str, started: float) -> int:
             from study import commands
 
             return commands.VERBS[args.verb](args, command, started)
+    except StudyError as error:
+        _name_the_study(error, args)
+        raise
     except Interrupted as error:
         if args.verb != "dashboard":  # a signal is how it ends: nothing is cut short
             _explain(error, args.debug)
             print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
         return error.exit_status
+
+
+def _name_the_study(error: StudyError, args: argparse.Namespace) -> None:
+    """What the error advises is said of the study that the flags mean, if they mean one."""
+    if not hasattr(args, "name"):
+        return
+    from study.console import files_of
+    from study.naming import with_its_name
+
+    with contextlib.suppress(StudyError):
+        files = files_of(args)
+        if files.exists():
+            error.args = (with_its_name(str(error), files),)
 
 
 def _explain(error: BaseException, debug: bool) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from study import tools
 from study.console import existing_files, print_json, print_rows
 from study.locking import lock_holder
+from study.naming import with_its_name
 from study.results import StudyFiles
 
 Verb = Callable[[argparse.Namespace, str, float], int]
@@ -144,7 +145,7 @@ def _print_summary(files: StudyFiles) -> None:
         found = read_json(files.report_json)
         for line in (found["findings"]["answer"], found["answer"]["best_trial_sentence"]):
             if line:
-                print(line)
+                print(with_its_name(line, files))
     if files.report_html.exists():
         print(f"report: {files.report_html}")
     earlier = files.model / EARLIER_EXPORT
@@ -203,7 +204,7 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
         if not trains:
             stages.examine(None)
             written.append(files.test)
-    print(f"examined: {', '.join(map(str, written))}; `study report` shows it")
+    print(with_its_name(f"examined: {', '.join(map(str, written))}; `study report` shows it", files))
     return 0
 
 

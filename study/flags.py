@@ -134,6 +134,10 @@ def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
     parser.add_argument("--format", choices=("table", "json", *more), default="table", help="default: table")
 
 
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + ("" if text.endswith("?") else ".")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="study",
@@ -144,7 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        return verbs.add_parser(name, help=text, description=_sentence(text), allow_abbrev=False)
 
     run = verb("run", "search, retrain, evaluate, examine and report; the same command again continues")
     _add_work(run)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from study.errors import ResultsError, UsageError
 from study.results import StudyFiles
+
+_MEANS_A_STUDY = "run|search|retrain|evaluate|examine|report|status|dashboard|export|doctor"
+_UNNAMED = re.compile(rf"`study (?:{_MEANS_A_STUDY})(?![^`]*--name)(?=[ `])")
+_OF_NO_FLAGS = StudyFiles(Path("results/mnist"))
 
 
 def default_name(dataset: str | None, data_dir: Path | None) -> str:
@@ -41,3 +46,10 @@ def lasting_word(word: str, results: Path) -> str:
     first, *others = study_places(word, results)
     found = next((place for place in (first, *others) if StudyFiles(place).exists()), first)
     return word if others and found == first else str(found.resolve())
+
+
+def with_its_name(text: str, files: StudyFiles) -> str:
+    """A text whose commands name the study that it is about: taken as they stand they would mean another."""
+    if files.named == _OF_NO_FLAGS.named:
+        return text
+    return _UNNAMED.sub(lambda command: f"{command[0]} {files.named}", text)

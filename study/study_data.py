@@ -139,7 +139,7 @@ def _without_test(source: Source) -> DataError:
         find_file(source, "test-images")
         find_file(source, "test-labels")
     except DataError as error:
-        return DataError(f"{error}, or leave the test split out: `study run --no-evaluate`")
+        return DataError(f"{error}, or leave the test split out with --no-evaluate")
     raise AssertionError(source)
 
 

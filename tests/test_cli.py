@@ -225,6 +225,16 @@ def test_doctor_misses_a_study_that_was_named(tmp_path: Path, capsys: pytest.Cap
         assert "holds no study" in last["found"]
 
 
+def test_what_an_error_advises_is_said_of_the_study_that_was_named(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copy(work["results"] / "done" / "study.toml", begun)
+    assert study("export", "--name", "begun", "--results", tmp_path) == 1
+    assert f"continue it with `study run --name begun --results {tmp_path}`" in capsys.readouterr().err
+
+
 def test_spaces_check_trains_every_branch(work: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert study("spaces", "check", work["root"] / "mlp.toml", "--format", "json") == 0
     row = json.loads(capsys.readouterr().out)[0]

@@ -7,7 +7,7 @@ import pytest
 
 from study.config import StudySettings, save_settings
 from study.errors import ResultsError
-from study.naming import default_name, find_study, lasting_word
+from study.naming import default_name, find_study, lasting_word, with_its_name
 from study.results import StudyFiles
 
 
@@ -40,3 +40,15 @@ def test_a_source_is_a_name_under_the_results_folder_or_a_folder(
     with pytest.raises(ResultsError, match=r"study 'absent' is missing \(no .*absent/study\.toml"):
         find_study("absent", results)
     assert lasting_word("absent", results) == "absent"
+
+
+def test_commands_in_a_text_name_the_study_that_it_is_about() -> None:
+    text = "gone; rerun `study retrain`, `study run --no-evaluate` or `study predict`, see `study status --name other`"
+    assert with_its_name(text, StudyFiles(Path("results/mnist"))) == text
+    named = with_its_name(text, StudyFiles(Path("far/two words")))
+    flags = "--name 'two words' --results far"
+    assert named == (
+        f"gone; rerun `study retrain {flags}`, `study run {flags} --no-evaluate` or `study predict`, "
+        "see `study status --name other`"
+    )
+    assert with_its_name(named, StudyFiles(Path("results/b"))) == named

@@ -77,7 +77,9 @@ def _read(files: StudyFiles, label: str) -> Entry:
     with known_form(files.root):
         study = read_study(files)
         if tables.stage(study) in ("empty", "searching"):
-            raise ResultsError(f"{files.root} is not finished: it has no finalists yet; continue it with `study run`")
+            raise ResultsError(
+                f"{files.root} is not finished: it has no finalists yet; continue it with `study run {files.named}`"
+            )
         _refuse_stale(study)
         return Entry(label, study, numbers.correctness(study))
 
@@ -88,5 +90,5 @@ def _refuse_stale(study: Study) -> None:
         if one.retrained:
             raise ResultsError(
                 f"{one.files.root} is not finished: {one.retrained[0]} was trained again after its test predictions; "
-                f"continue it with `study run --name {study.files.name}`"
+                f"continue it with `study run {study.files.named}`"
             )
