@@ -101,6 +101,7 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
             if (settled := stages.settle_for_what_helps()) is not None:
                 say(f"note: {settled}")
             if stages.is_complete(evaluate=not args.no_evaluate):
+                stages.session.ledger.charge_nothing()
                 say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
             else:
                 warnings = [] if args.no_evaluate else [stages.no_verdict(), stages.may_open_again()]

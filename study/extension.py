@@ -11,6 +11,7 @@ from study.report.wording import duration
 from study.run_plan import held_by, planned_runs, run_seconds
 from study.search import planner
 
+_ROOM = 1.05
 _STEP = 1.01  # from one budget tried to the next
 _LEAST_UNUSED = 0.05  # of a budget: less is not worth a line
 
@@ -30,7 +31,7 @@ def settle_for_what_helps(one: OneSearch) -> str | None:
         enough *= _STEP
     one.reset_goal(reached)
     return (
-        f"a budget of {_flag(one, budget)} buys nothing: it leaves {max(0.0, left):.0f} s for retraining, and "
+        f"a budget of {budget * one.n_searches:g} s buys nothing: it leaves {max(0.0, left):.0f} s for retraining, and "
         f"other finalists, trained as long as those of now, take {needed:.0f} s; they and the shipped network stay. "
         f"Expected --budget {_flag(one, enough)} or more"
     )
@@ -44,8 +45,8 @@ def _is_extension(reached: Mapping[str, object] | None, asked: Mapping[str, obje
 
 
 def _flag(one: OneSearch, budget: float) -> str:
-    """As --budget has it: of all searches, in whole five seconds upwards."""
-    return f"{5 * math.ceil(budget * one.n_searches / 5)}s"
+    """As --budget has it: of all searches, in whole five seconds upwards, and more for a start that takes longer."""
+    return f"{5 * math.ceil(_ROOM * budget * one.n_searches / 5)}s"
 
 
 def _needed_seconds(one: OneSearch) -> float:

@@ -57,7 +57,9 @@ def _after_retraining(files: StudyFiles, ledger: dict[str, Any], *, report: bool
     if whole and len(searches) == ledger.get("repeats", 1) and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):
-        yield from _evaluation(files, [files.duplicates])
+        # Earlier versions counted no duplicates; their reports keep no backup.
+        counted = files.report_json.is_file() and "backup" in read_json(files.report_json)
+        yield from _evaluation(files, [files.duplicates] if counted else [])
         lost = standing.not_examined(files) if "examine" in ledger.get("done", {}) and whole else []
         if lost:
             paths = [path for name in lost for path in standing.examined_in(files, name)]

@@ -57,6 +57,10 @@ class Ledger:
     def left(self, budget: float) -> float:
         return budget - self.used
 
+    def charge_nothing(self) -> None:
+        """This command has found nothing to do: what a budget is for has not begun."""
+        self._charged = False
+
     def stage_seconds(self, name: str) -> float:
         return float(self.data["stages"].get(name, 0.0))
 

@@ -17,6 +17,7 @@ from study.one_search import OneSearch
 from study.results import StudyFiles, read_json, read_jsonl
 from study.search import planner
 from study.search.probe import run_speeds
+from study.space_points import identity
 
 _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 # Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
@@ -142,13 +143,24 @@ class _Planner:
     def _choose(self, retrain: RetrainSettings, *, speed_share: float) -> Candidates:
         families = self._one.session.settings.families
         found = choose_candidates(self._counted, retrain.candidates, speed_share=speed_share)
-        chosen = {family: found[family] for family in families if family in found}
+        chosen = {
+            family: [self._as_held(family, record) for record in found[family]]
+            for family in families
+            if family in found
+        }
         if not chosen:
             raise StudyError(
                 f"{self._one.session.files.root}: no trial reached a rung, so there is nothing to retrain; "
                 f"{_why(self._counted)}"
             )
         return chosen
+
+    def _as_held(self, family: str, record: Record) -> Record:
+        """The finalist of before in place of another trial of its configuration: its runs are there."""
+        held = self._held.get(family)
+        finalist = None if held is None else self._known[family, held.finalist]
+        same = finalist is not None and identity(finalist["config"]) == identity(record["config"])
+        return finalist if finalist is not None and same else record
 
     def _with_finalists(self, plan: RunPlan) -> RunPlan:
         """The finalists of before stand again, with the runs that they have, where they were not chosen anew."""

@@ -139,6 +139,9 @@ class Stages:
         from study.evaluation.test_set import open_test
 
         self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
+        wanted = self._runs_to_test()
+        if wanted.openings and not wanted.are_sealed:
+            self.progress.say(f"note: {_again(wanted)}")
         self.progress.step("the test split is read")
         self._workers.close()
         session = self.session
@@ -148,11 +151,6 @@ class Stages:
         families = dict.fromkeys(
             family for one in found for family, row in one["families"].items() if row["final_runs"]
         )
-        wanted = self._runs_to_test()
-        if wanted.openings and not wanted.are_sealed:
-            self.progress.say(
-                f"note: the test split is opened again, for {_changed(wanted)}; the report is exploratory"
-            )
         with session.ledger.stage("evaluate"):
             opened = open_test(
                 session.files,
@@ -322,15 +320,12 @@ class Stages:
         return max(0.0, min(left, 2 * planner.examine_seconds(total)))
 
 
-def _changed(wanted: RunsToTest) -> str:
-    """The runs that were not sealed with the weights that they have now."""
+def _again(wanted: RunsToTest) -> str:
+    """That the test split is opened once more, and for which runs."""
     sealed = wanted.openings[-1].hashes
     changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
-    return (
-        f"{len(changed)} of {count(len(wanted.hashes), 'run')} with other weights, {changed[0]} first"
-        if changed
-        else ("fewer runs")
-    )
+    runs = f"{count(len(changed), 'run')} with other weights, such as {changed[0]}" if changed else "fewer runs"
+    return f"the test split is opened again, for {runs}: the report is exploratory"
 
 
 def _read_ledger(files: StudyFiles) -> dict[str, Any]:

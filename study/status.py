@@ -34,13 +34,19 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "stages_s": ledger.get("stages", {}),
         "runs_done": len(done_runs(files)),
         "failed_runs": ledger.get("failed_runs", {}),
-        "done": sorted(ledger.get("done", {})),
+        "done": _reached(ledger),
         "report": str(files.report_html) if files.report_html.exists() else None,
         "searches": 1 + len(folders),
         "repeats": repeats,
         "running_repeat": next((n for n, one in folders.items() if holder and is_driven_by(one, holder)), None),
     }
     return found | {"lines": _lines(found)}
+
+
+def _reached(ledger: dict[str, Any]) -> list[str]:
+    """The stages that have reached the goal of now; a larger one leaves them to be done again."""
+    goal = ledger.get("goal", {})
+    return sorted(stage for stage, of_stage in ledger.get("done", {}).items() if of_stage.items() >= goal.items())
 
 
 def _family(name: str, records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,15 @@ def test_an_examination_on_request_takes_nothing_from_the_budget(tmp_path: Path,
     assert (again.left(300), again.stage_seconds(stage)) == (290.0, 600.0)
 
 
+def test_a_command_that_finds_nothing_to_do_takes_nothing_from_the_budget(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger.open(path, "study run", clock.now, {})
+    clock.now += 9  # starting up
+    ledger.charge_nothing()
+    ledger.save()
+    assert (ledger.used, Ledger.open(path, "study run", clock.now, {}).left(300)) == (0.0, 300.0)
+
+
 def test_an_examination_of_the_study_s_own_is_part_of_its_budget(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "ledger.json"
     with Ledger.open(path, "study examine", clock.now, {}).stage("examine"):

@@ -19,11 +19,12 @@ TOP_RUNG = 900
 N_TRAIN = 50_000
 
 
-def trial(family: str, number: int, value: float, speed: float = 1.0) -> dict[str, Any]:
+def trial(family: str, number: int, value: float, speed: float = 1.0, config: int | None = None) -> dict[str, Any]:
     """A completed trial whose network is `speed` times as fast as its family's others."""
     seconds = TOP_RUNG / (SPEED[family] * speed)
     rungs = [{"examples": TOP_RUNG, "accuracy": value, "nll": 1 - value, "seconds": seconds}]
-    about = {"state": "COMPLETE", "counted": True, "examples": TOP_RUNG, "rungs": rungs, "config": {}, "nll": 1 - value}
+    about = {"state": "COMPLETE", "counted": True, "examples": TOP_RUNG, "rungs": rungs, "nll": 1 - value}
+    about["config"] = {"family": family, "number": number if config is None else config}
     return {"family": family, "number": number, "value": value, "training_seconds": seconds, **about}
 
 
@@ -120,6 +121,12 @@ def test_time_for_the_new_candidates_trains_them_as_long_as_the_old_ones_which_s
     assert plan.note is None
 
 
+def test_another_trial_of_the_finalist_s_configuration_is_no_other_candidate(make: Make) -> None:
+    trials = [*FIRST, trial("mlp", 1, 0.95, config=0), trial("cnn", 1, 0.96)]
+    plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
+    assert lengths(plan) == {"mlp": {0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
+
+
 def test_a_network_twice_as_fast_sees_twice_the_examples_in_runs_as_long(make: Make) -> None:
     trials = [*FIRST, trial("mlp", 1, 0.95, speed=2.0), trial("cnn", 1, 0.96)]
     plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
@@ -181,7 +188,7 @@ def test_an_extension_that_buys_nothing_is_said_and_not_begun(make: Make) -> Non
     one = make(BETTER, HAD)
     said = settle_for_what_helps(one)
     assert said is not None
-    assert "a budget of 85s buys nothing" in said
+    assert "a budget of 85 s buys nothing" in said
     assert one.goal["budget_s"] == 60.0
     enough = float(said.split("--budget ")[1].split("s or")[0].split()[0].rstrip("s"))
     again = make([], HAD, budget=enough)

@@ -23,6 +23,7 @@ from study.execution.executors import InProcessExecutor
 from study.execution.worker import train
 from study.results import StudyFiles, read_json, read_jsonl
 from study.search import planner
+from study.status import study_status
 from study.training.loop import TrainingData
 
 Words = Callable[..., list[str]]
@@ -117,6 +118,7 @@ def check_whole(files: StudyFiles, words: list[str], capsys: pytest.CaptureFixtu
     assert main(words) == 0
     assert "this study is complete" in capsys.readouterr().err
     assert contents(files) == before
+    assert read_json(files.ledger)["commands"][-1]["seconds"] == 0.0
 
 
 def contents(files: StudyFiles) -> dict[str, bytes]:
@@ -165,6 +167,8 @@ def test_a_smaller_goal_changes_nothing_and_a_larger_one_goes_on(
     study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended_at("study.stages.retrain_candidates", words("run", "--n-trials", "3"))
+    assert "if other networks come of this command, it is opened again" in capsys.readouterr().err
+    assert study_status(study)["done"] == ["search"]  # what is there else is of a smaller goal
     assert main(words("run", "--n-trials", "1")) == 0  # what the longer search has found is used
     openings = len(read_openings(study.seal))
     check_whole(study, words("run", "--n-trials", "1"), capsys, openings=openings)
@@ -189,4 +193,6 @@ def test_no_number_of_the_test_split_is_told_of_networks_that_it_was_not_opened_
     assert main(words("examine")) == 1
     assert "was trained after the test split was opened" in capsys.readouterr().err
     assert main(words("run", "--n-trials", "6")) == 0
+    err = capsys.readouterr().err
+    assert err.index("the test split is opened again, for") < err.index("the test split is read")
     check_whole(study, words("run"), capsys, openings=2)

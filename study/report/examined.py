@@ -43,7 +43,8 @@ def _one(row: Record) -> str:
     return f"{swap(row)} by {points(row['difference'], signed=True)} ({point_interval(row['interval95'])})"
 
 
-def audit_sentence(audit: Record | None) -> str:
+def audit_sentence(audit: Record | None, pruned: int) -> str:
+    """What an audit found; of a search that has gone on, and has `pruned` trials now, that it is of an earlier one."""
     if audit is None:
         return (
             "No audit: how many pruned trials would have won is unknown; study examine --audit 20 runs 20 to the end."
@@ -53,8 +54,10 @@ def audit_sentence(audit: Record | None) -> str:
         return f"Audit: {reason}, so nothing is known of wrongly pruned ones."
     beaten, judged = audit["beaten"], audit["judged"]
     found = "none" if beaten == 0 else f"{beaten}"
+    more = pruned - audit["pruned"]
+    since = f" Since then {count(more, 'trial')} more {'were' if more > 1 else 'was'} pruned." if more > 0 else ""
     return (
         f"Audit: of {count(judged, 'pruned trial')} drawn at random from {audit['pruned']} and run to the end, {found} "
         f"beat the best completed trial of its family; with 95 % confidence at most {percent(audit['bound95'], 1)} of "
-        "the pruned ones would."
+        f"the pruned ones would.{since}"
     )

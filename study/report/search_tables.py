@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from study.config import N_STARTUP_TRIALS, FamilySettings
 from study.evaluation import stats
+from study.records.trial import ending_of
 from study.report import bounds, examined, history, numbers, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, Study
@@ -124,6 +125,10 @@ def _drawn(trial: Record, rung: int | None) -> Record:
     return found | {"rung_accuracy": reached[0]["value"] if reached else None}
 
 
+def _pruned(trials: Sequence[Record]) -> int:
+    return sum(ending_of(trial) == "pruned" for trial in trials)
+
+
 def health(study: Study) -> Record:
     trials = [trial for family in study.families for trial in study.family_trials(family)]
     tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
@@ -134,6 +139,6 @@ def health(study: Study) -> Record:
         "timeline": rows,
         "timeline_total": len(trials),
         "audit": study.examined.get("audit"),
-        "audit_sentence": examined.audit_sentence(study.examined.get("audit")),
+        "audit_sentence": examined.audit_sentence(study.examined.get("audit"), _pruned(trials)),
         **search.health(trials, tops, study.settings.dataset.n_train, study.ledger),
     }
