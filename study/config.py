@@ -92,12 +92,15 @@ class Limit(Frozen):
 
 class FamilySettings(Frozen):
     """A family as it takes part in a study: the text of its search space, kept so that the study stands alone, and the
-    limits of its configuration by key, for readers that load no network. Older studies have none of these."""
+    limits of its configuration by key, for readers that load no network. Older studies have none of these. A family of
+    another installed package has the package's name and version."""
 
     space_file: str
     space: str
     ladder: Ladder
     limits: dict[str, Limit] = Field(default_factory=dict)
+    package: str | None = None
+    package_version: str | None = None
 
 
 class RetrainSettings(Frozen):

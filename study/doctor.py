@@ -82,12 +82,22 @@ def _device() -> str:
 
 
 def _spaces() -> str:
+    """Those of the program and of other packages; a family without a space of its own is loaded all the same."""
+    from study.models import family_of, plugin_behind
+    from study.plugins import plugins
     from study.search.spaces import check_space
-    from study.space import bundled_spaces, load_space
+    from study.space import bundled_spaces, find_space, known_spaces
 
-    for path in bundled_spaces().values():
-        check_space(load_space(path))
-    return ", ".join(sorted(bundled_spaces()))
+    said = sorted(bundled_spaces())
+    for name in known_spaces():
+        check_space(find_space(name))
+    for plugin in plugins():
+        if plugin_behind(plugin.family) is None:
+            said.append(f"{plugin} not used, since the program has a family of that name")
+        else:
+            family_of(plugin.family)
+            said.append(f"{plugin.family} ({plugin.package} {plugin.version})")
+    return ", ".join(said)
 
 
 def _data(files: StudyFiles, dataset: str | None, data_dir: Path | None) -> list[Finding]:
@@ -187,10 +197,21 @@ def _runs(files: StudyFiles) -> str:
     from study.evaluation.test_set import load_run
     from study.results import done_runs
 
+    _require_packages(files)
     names = [run for run in done_runs(files) if not lacking(files.run(run))]  # else it is said under study files
     for name in names:
         load_run(files.run(name))
     return f"{len(names)} finished runs, all can be rebuilt"
+
+
+def _require_packages(files: StudyFiles) -> None:
+    """ConfigError for a family of the study whose package is not installed."""
+    from study.config import load_settings
+    from study.plugins import require_installed
+
+    settings = load_settings(files.settings) if files.settings.exists() else None
+    for name, family in settings.families.items() if settings is not None else ():
+        require_installed(name, family.package, family.package_version)
 
 
 def _model(files: StudyFiles) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from study.config import FamilySettings, StudySettings
 from study.errors import ResumeError, UsageError
-from study.space import SearchSpace, bundled_spaces, load_space, parse_space
+from study.plugins import plugins, require_installed
+from study.space import SearchSpace, bundled_spaces, installed_space, load_space, parse_space
 
 DEFAULT_FAMILIES = ("mlp", "cnn")
 _SEARCHING = frozenset({"run", "search"})
@@ -23,7 +24,8 @@ def choose_families(
 
     `given` are the files of --space, `selected` the names of --families, `stored` the settings of a study that exists,
     `source` those of the study of --from. UsageError for a selection that cannot be meant, SpaceError for a file that
-    cannot be read, ResumeError for one that changes what the study was created with.
+    cannot be read, ResumeError for one that changes what the study was created with, ConfigError for a family whose
+    package is not installed or at fault.
     """
     has = _stored_spaces(stored.families) if stored else {}
     added = _read(given)
@@ -33,7 +35,10 @@ def choose_families(
     names = list(dict.fromkeys([*has, *(selected or [*(base or DEFAULT_FAMILIES), *added])]))
     _check_selection(selected, has, added)
     known: dict[str, SearchSpace | Path] = {**bundled_spaces(), **base, **added, **has}
+    known |= _installed(name for name in names if name not in known)
     _check_known(names, known)
+    for settings in filter(None, (source, stored)):
+        _check_installed(settings, names)
     return {name: _loaded(known[name]) for name in names}
 
 
@@ -79,11 +84,23 @@ def _check_selection(
         )
 
 
-def _check_known(names: Iterable[str], known: Mapping[str, object]) -> None:
+def _installed(names: Iterable[str]) -> dict[str, SearchSpace]:
+    spaces = {name: installed_space(name) for name in names}
+    return {name: space for name, space in spaces.items() if space is not None}
+
+
+def _check_installed(settings: StudySettings, names: Iterable[str]) -> None:
     for name in names:
+        if (family := settings.families.get(name)) is not None:
+            require_installed(name, family.package, family.package_version)
+
+
+def _check_known(asked: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in asked:
         if name not in known:
+            names = sorted({*known, *(plugin.family for plugin in plugins())})
             raise UsageError(
-                f"--families: {name!a} is unknown: expected some of {', '.join(sorted(known))}, or a file of that "
+                f"--families: {name!a} is unknown: expected some of {', '.join(names)}, or a file of that "
                 "family with --space"
             )
 

@@ -83,7 +83,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         "--families",
         type=_names,
         metavar="A,B",
-        help="the families to compare: bundled ones, or of --space (default: mlp,cnn and those of --space)",
+        help="the families to compare: bundled, installed, or of --space (default: mlp,cnn and those of --space)",
     )
     parser.add_argument(
         "--space",
@@ -244,7 +244,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     spaces = verb("spaces", "list, show and check search spaces")
     spaces.add_argument("action", choices=("list", "show", "check"))
-    spaces.add_argument("spaces", nargs="*", metavar="NAME|FILE", help="default: all that are bundled")
+    spaces.add_argument("spaces", nargs="*", metavar="NAME|FILE", help="default: all that are bundled or installed")
     _add_format(spaces)
     _add_output(spaces)
 

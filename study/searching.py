@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from study.config import FamilySettings
+from study.config import FamilySettings, Ladder
 from study.dashboard import Publisher
 from study.errors import ResultsError
 from study.extension import unused_budget
 from study.machine import core_share
+from study.models import plugin_behind
 from study.naming import find_study
 from study.one_search import OneSearch
 from study.results import StudyFiles, read_jsonl
@@ -22,6 +23,7 @@ from study.search.imports import import_trials, left_out, load_source
 from study.search.probe import measure_speeds
 from study.search.storage import write_trials_csv
 from study.session import Session
+from study.space import SearchSpace
 from study.training.config import limits_of
 
 _LEAST_SEARCH = 2.0  # seconds
@@ -188,10 +190,20 @@ def _add_families(one: OneSearch) -> None:
         ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
-        families[space.family] = FamilySettings(
-            space_file=Path(space.source).name, space=space.text, ladder=ladder, limits=limits_of(space.family)
-        )
+        families[space.family] = _settings_of(space, ladder)
     session.save_settings(families)
+
+
+def _settings_of(space: SearchSpace, ladder: Ladder) -> FamilySettings:
+    plugin = plugin_behind(space.family)
+    return FamilySettings(
+        space_file=Path(space.source).name,
+        space=space.text,
+        ladder=ladder,
+        limits=limits_of(space.family),
+        package=None if plugin is None else plugin.package,
+        package_version=None if plugin is None else plugin.version,
+    )
 
 
 def _import_trials(one: OneSearch) -> None:

@@ -30,6 +30,7 @@ from study.ledger import Ledger
 from study.locking import StudyLock
 from study.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
 from study.naming import find_study, lasting_word
+from study.plugins import plugin_of
 from study.request import Request
 from study.results import StudyFiles, check_study_name, prepare_results_folder, write_with
 from study.search.imports import check_source
@@ -259,4 +260,14 @@ def _check_versions(stored: StudySettings) -> list[str]:
                 "install that major version, or start another with --name"
             )
         warnings.append(f"{package} was {before} when this study was created, now {now}")
-    return warnings
+    return warnings + _check_packages(stored)
+
+
+def _check_packages(stored: StudySettings) -> list[str]:
+    """Warnings for families whose package is another version now."""
+    ours = {name: family for name, family in stored.families.items() if family.package is not None}
+    return [
+        f"{family.package} was {family.package_version} when family '{name}' joined this study, now {plugin.version}"
+        for name, family in ours.items()
+        if (plugin := plugin_of(name)) is not None and plugin.version != family.package_version
+    ]

@@ -21,6 +21,7 @@ from study.inference.bundle import Description, load_bundle, model_card, write_b
 from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
+from study.models import plugin_behind
 from study.results import RunFiles, StudyFiles, read_json
 from study.session import versions
 from study.training.loop import TrainingData
@@ -60,6 +61,9 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
+    if (plugin := plugin_behind(winner)) is not None:
+        content |= {"package": plugin.package, "package_version": plugin.version}
+        content["versions"] = versions() | {plugin.package: plugin.version}
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
         abstention, second_reader = _fitted_before(files, content) or _fit(source.run(basis), content, data)

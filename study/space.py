@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from study.errors import SpaceError
+from study.errors import ConfigError, SpaceError
+from study.plugins import plugin_of, plugins
 from study.results import read_text
 from study.space_grammar import parse_space, warm_start_params
 from study.space_parameters import Config, Parameter, Scalar, SearchSpace, fail, optuna_names, show
@@ -22,6 +23,9 @@ __all__ = [
     "bundled_spaces",
     "describe",
     "edges",
+    "find_space",
+    "installed_space",
+    "known_spaces",
     "load_space",
     "parse_space",
     "require_keys",
@@ -211,3 +215,33 @@ def bundled_spaces() -> dict[str, Path]:
         if files:
             return {file.stem: file for file in files}
     return {}
+
+
+def installed_space(family: str) -> SearchSpace | None:
+    """The search space of a family of another installed package; None where no package has such a family.
+
+    ConfigError where the package has none for it, or another family's.
+    """
+    plugin = plugin_of(family)
+    if plugin is None:
+        return None
+    file = plugin.space_file()
+    if file is None:
+        raise ConfigError(f"{plugin}: no {family}.toml lies beside the module: give a search space with --space FILE")
+    space = load_space(file)
+    if space.family != family:
+        raise plugin.wrong(f"{file} is of family {space.family!r}, expected {family!r}")
+    return space
+
+
+def find_space(word: str) -> SearchSpace:
+    """A search space by the name of its family, the program's own before another package's, or by its file."""
+    bundled = bundled_spaces().get(word)
+    found = installed_space(word) if bundled is None else None
+    return found or load_space(bundled or Path(word))
+
+
+def known_spaces() -> list[str]:
+    """Names of families that have a search space here, those of other packages last."""
+    others = (plugin.family for plugin in plugins() if plugin.space_file() is not None)
+    return list(dict.fromkeys([*bundled_spaces(), *others]))

@@ -113,11 +113,9 @@ def _print_data(summary: dict[str, Any]) -> None:
 
 
 def spaces(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.space import bundled_spaces, describe, load_space
+    from study.space import describe, find_space, known_spaces
 
-    bundled = bundled_spaces()
-    paths = [bundled.get(name, Path(name)) for name in args.spaces] or list(bundled.values())
-    loaded = [load_space(path) for path in paths]
+    loaded = [find_space(word) for word in args.spaces or known_spaces()]
     if args.action == "list":
         rows = [{"family": s.family, "parameters": len(s.parameters), "file": s.source} for s in loaded]
     elif args.action == "show":

@@ -28,6 +28,7 @@ ROWS: list[dict[str, tuple[str, ...]]] = [
             "streams",
             "made_of",
             "backup",
+            "plugins",
         ),
         "records": ("records",),
     },

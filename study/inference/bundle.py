@@ -23,6 +23,7 @@ from study.errors import ConfigError, ModelFileError, StudyError
 from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
+from study.plugins import require_installed
 from study.results import EARLIER_EXPORT, EXPORT, write_bytes, write_json, write_text
 from study.training.config import build_model
 
@@ -54,6 +55,8 @@ class Description(Frozen):
     abstention: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str
     second_reader_sha256: str | None = None
+    package: str | None = None  # of a family of another installed package
+    package_version: str | None = None
 
     def trained_on(self) -> DataPlace:
         """The data set that the model's file names; ModelFileError where it does so in another form."""
@@ -113,10 +116,12 @@ def _packed(state: Mapping[str, Tensor]) -> bytes:
 def load_bundle(folder: str | Path) -> Bundle:
     """Rebuild the model of a folder; ModelFileError for anything that is missing, damaged or not what it says it is.
 
-    Nothing in the folder is executed: JSON and safetensors carry data alone.
+    Nothing in the folder is executed: JSON and safetensors carry data alone. A family of another package is built by
+    what is installed here.
     """
     root = Path(folder)
     description = _read_description(root / DESCRIPTION)
+    _require_package(root / DESCRIPTION, description)
     path = root / WEIGHTS
     try:
         make = partial(build_model, description.config, description.n_classes)
@@ -132,6 +137,13 @@ def load_bundle(folder: str | Path) -> Bundle:
     if tuple(logits.shape) != (2, description.n_classes) or not torch.isfinite(logits).all():
         raise ModelFileError(f"{path}: a black and a white image give {_shown(logits)}, not finite logits; {_AGAIN}")
     return Bundle(model, description, second)
+
+
+def _require_package(path: Path, description: Description) -> None:
+    try:
+        require_installed(description.family, description.package, description.package_version)
+    except ConfigError as error:
+        raise ModelFileError(f"{path}: {error}") from None
 
 
 def _second_reader(path: Path, description: Description) -> SecondReader | None:

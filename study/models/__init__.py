@@ -1,16 +1,18 @@
 """Architecture families. A new one is a module with `Config` and a network, one line in FAMILIES, one search space.
 
 The fields of `Config` say what a configuration can be: their bounds are those that the report's advice keeps to, and
-`json_schema_extra={"instead": "give width more room"}` is what it says of a number at its high end.
+`json_schema_extra={"instead": "give width more room"}` is what it says of a number at its high end. A family may as
+well be another package's (`study.plugins`); one of these has its name for itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, Protocol, cast
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from study.config import Configuration, explain, typed
@@ -19,8 +21,18 @@ from study.models.cnn import CNN
 from study.models.layers import IMAGE_SIZE
 from study.models.mixer import Mixer
 from study.models.mlp import MLP
+from study.plugins import Plugin, plugin_of, plugins
 
-__all__ = ["FAMILIES", "build", "flops_per_image", "model_keys", "parameter_count"]
+__all__ = [
+    "FAMILIES",
+    "build",
+    "family_names",
+    "family_of",
+    "flops_per_image",
+    "model_keys",
+    "parameter_count",
+    "plugin_behind",
+]
 
 
 class Family(Protocol):
@@ -35,15 +47,43 @@ class Family(Protocol):
 FAMILIES: dict[str, Family] = {"mlp": MLP, "cnn": CNN, "mixer": Mixer}
 
 
-def _family(name: object) -> Family:
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise ConfigError(f"family {name!r:.80} is unknown: expected one of {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+def family_names() -> list[str]:
+    """Every family that can be built here, those of other packages last."""
+    return list(dict.fromkeys([*FAMILIES, *(plugin.family for plugin in plugins())]))
+
+
+def plugin_behind(family: str) -> Plugin | None:
+    """The package from which a family is, None for one of the program's own and for an unknown one."""
+    return None if family in FAMILIES else plugin_of(family)
+
+
+def family_of(name: object) -> Family:
+    """ConfigError for an unknown family, and for one whose package offers no network class with a Config."""
+    if isinstance(name, str) and name in FAMILIES:
+        return FAMILIES[name]
+    plugin = plugin_behind(name) if isinstance(name, str) else None
+    if plugin is None:
+        raise ConfigError(f"family {name!r:.80} is unknown: expected one of {', '.join(family_names())}")
+    return _loaded(plugin)
+
+
+@cache
+def _loaded(plugin: Plugin) -> Family:
+    network = plugin.load()
+    if not isinstance(network, type) or not issubclass(network, nn.Module):
+        raise plugin.wrong(f"is {network!r:.80}, expected a class of torch.nn.Module")
+    config = getattr(network, "Config", None)
+    if config is None:
+        raise plugin.wrong("has no Config, expected a pydantic model of that name in the class")
+    if not isinstance(config, type) or not issubclass(config, BaseModel):
+        raise plugin.wrong(f"has the Config {config!r:.80}, expected a pydantic model")
+    family: Any = network
+    return cast(Family, family)
 
 
 def model_keys(family: str) -> set[str]:
     """Configuration keys from which a network of `family` is built."""
-    return set(_family(family).Config.model_fields)
+    return set(family_of(family).Config.model_fields)
 
 
 def build(config: Mapping[str, Any], n_classes: int) -> nn.Module:
@@ -51,7 +91,7 @@ def build(config: Mapping[str, Any], n_classes: int) -> nn.Module:
 
     Draws from torch's global generator. ConfigError names the family and the first key that is wrong.
     """
-    family = _family(config.get("family"))
+    family = family_of(config.get("family"))
     if n_classes < 2:
         raise ConfigError(f"n_classes is {n_classes}: expected at least 2")
     own = {key: value for key, value in config.items() if key != "family"}

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
-from study.models import FAMILIES, flops_per_image, parameter_count
+from study.models import family_names, family_of, flops_per_image, parameter_count
 from study.space import SearchSpace, branches, require_keys
 from study.space_parameters import fail
 from study.training.config import TrainingConfig, build_model, known_keys, training_config
@@ -20,9 +20,9 @@ from study.training.loop import Schedule, TrainingData, fit
 
 def check_space(space: SearchSpace) -> None:
     """SpaceError unless every value and every branch of the space is one that its family and the training accept."""
-    if space.family not in FAMILIES:
+    if space.family not in family_names():
         raise SpaceError(
-            f"{space.source}: key 'family': seen {space.family!r}, expected one of {', '.join(sorted(FAMILIES))}"
+            f"{space.source}: key 'family': seen {space.family!r}, expected one of {', '.join(sorted(family_names()))}"
         )
     require_keys(space, known_keys(space.family) - {"family"})
     _check_values(space)
@@ -33,6 +33,12 @@ def check_space(space: SearchSpace) -> None:
                 build_model(config, 10)
         except ConfigError as error:
             raise SpaceError(f"{space.source}: {error}") from None
+        except Exception as error:  # whatever another package's network raises
+            raise SpaceError(f"{space.source}: the branch {config} cannot be built: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 # --- single values ---------------------------------------------------------------------------------------------------
@@ -41,7 +47,7 @@ def check_space(space: SearchSpace) -> None:
 def _check_values(space: SearchSpace) -> None:
     """SpaceError for a value that its key cannot have, wherever the space names it: branches visit only the middle of a
     range that has a condition, and a training would take 32.0 for 32 until the range gives 41.5."""
-    fields = {**FAMILIES[space.family].Config.model_fields, **TrainingConfig.model_fields}
+    fields = {**family_of(space.family).Config.model_fields, **TrainingConfig.model_fields}
     types = {key: _type_of(fields[key]) for key in fields}
     for name, key, value in _values(space):
         wrong = _wrong(types[key], value)

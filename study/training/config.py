@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 from torch import nn
 
 from study.config import Configuration, Limit, explain, typed
 from study.errors import ConfigError
-from study.models import FAMILIES, build, model_keys
+from study.models import build, family_of, model_keys, plugin_behind
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]
@@ -52,10 +54,15 @@ def training_config(config: Mapping[str, Any]) -> TrainingConfig:
 
 
 def known_keys(family: str) -> frozenset[str]:
-    """Every key that a configuration of this family may carry; ConfigError for an unknown family."""
-    if family not in FAMILIES:
-        raise ConfigError(f"unknown family {family!r}: expected one of {', '.join(sorted(FAMILIES))}")
-    return TRAINING_KEYS | frozenset(model_keys(family)) | {"family"}
+    """Every key that a configuration of this family may carry; ConfigError for an unknown family, or one with a key of
+    the training's."""
+    own = model_keys(family)
+    if twice := sorted((TRAINING_KEYS | {"family"}) & own):
+        raise ConfigError(
+            f"{plugin_behind(family) or family}: its Config has a key {twice[0]!r}, which is one of the training's: "
+            "expected another name for it"
+        )
+    return TRAINING_KEYS | own | {"family"}
 
 
 def build_model(config: Mapping[str, Any], n_classes: int) -> nn.Module:
@@ -70,8 +77,9 @@ def limits_of(family: str) -> dict[str, Limit]:
     These are the bounds that the pydantic fields declare, each with its field's `json_schema_extra` of "instead".
     """
     fields: dict[str, Any] = {}
-    for config in (TrainingConfig, FAMILIES[family].Config):
-        fields |= config.model_json_schema()["properties"]
+    for config in (TrainingConfig, family_of(family).Config):
+        with contextlib.suppress(PydanticInvalidForJsonSchema):  # types that another package made up, without bounds
+            fields |= config.model_json_schema().get("properties", {})
     limits = {key: _limit(field) for key, field in fields.items()}
     return {key: limit for key, limit in limits.items() if (limit.low, limit.high) != (None, None)}
 

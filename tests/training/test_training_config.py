@@ -77,5 +77,5 @@ def test_what_every_run_needs_is_asked_for(key: str) -> None:
 def test_known_keys_are_the_model_s_and_the_training_s() -> None:
     assert {"family", "depth", "learning_rate"} <= known_keys("mlp")
     assert "stages" not in known_keys("mlp")
-    with pytest.raises(ConfigError, match="unknown family 'vit': expected one of cnn, mixer, mlp"):
+    with pytest.raises(ConfigError, match="family 'vit' is unknown: expected one of mlp, cnn, mixer"):
         known_keys("vit")
