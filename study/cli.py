@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from study.errors import Interrupted, ReaderLeftError, StudyError
 from study.flags import build_parser
+from study.interrupts import ignore_notices
 from study.streams import steady_streams
 
 
@@ -21,7 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     words = list(sys.argv[1:] if argv is None else argv)
     with steady_streams():
-        return _run(words, started)
+        try:
+            return _run(words, started)
+        finally:
+            if argv is None:
+                ignore_notices()
 
 
 def _without_password(command: str) -> str:

@@ -41,6 +41,12 @@ def requested() -> bool:
     return _raised or _pending is not None
 
 
+def ignore_notices() -> None:
+    """For a process that is about to end: SIGXCPU comes again every second, and would end it in place of its status."""
+    for signum in _NOTICES:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def catching_signals() -> Iterator[None]:
     """Within this block a signal raises Interrupted in the main thread; the second one ends the process at once."""

@@ -143,3 +143,15 @@ def test_a_notice_that_is_repeated_cuts_nothing_short(first: signal.Signals) -> 
             os.kill(os.getpid(), signal.SIGXCPU)
             done.append("ended")
     assert (caught.value.signum, done) == (first, ["written", "ended"])
+
+
+def test_a_notice_while_the_process_ends_does_not_change_its_status() -> None:
+    """SIGXCPU comes every second once the CPU time is used up."""
+    script = (
+        "import atexit, os, signal, sys\n"
+        "from study import cli\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGXCPU)\n"
+        "sys.argv[1:] = ['--version']\n"
+        "sys.exit(cli.main())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, timeout=60).returncode == 0
