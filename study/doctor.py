@@ -78,7 +78,8 @@ def _device() -> str:
     machine = describe_machine(device)
     gpu = f"{machine['gpu']}, " if "gpu" in machine else ""
     cores, workers = machine["cores"], fitting_workers(device)
-    return f"{device}, {gpu}{choose_precision(device)}, {cores} cores" + (f", {workers} workers" if gpu else "")
+    counted = "1 core" if cores == 1 else f"{cores} cores"
+    return f"{device}, {gpu}{choose_precision(device)}, {counted}" + (f", {workers} workers" if gpu else "")
 
 
 def _spaces() -> str:

@@ -287,6 +287,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         ["run", "--n-trials", "٥"],
         ["run", "--port", "0"],
         ["dashboard", "--port", "99999"],
+        ["dashboard", "--port", "\uff18\uff10"],  # digits, though no ASCII
         ["fly"],
         ["run", "--seed", "-1"],
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,8 +100,9 @@ def open_storage(url: str) -> RDBStorage:
         _create_whole(parsed)
         storage = RDBStorage(url, engine_kwargs={"connect_args": connect_arguments(parsed)})
     except (*DAMAGE, RuntimeError, OSError) as error:
+        cause = _cause(error.__cause__ or error)
         raise ResultsError(
-            f"storage {hide_password(url)} cannot be opened: {_cause(error.__cause__ or error)}{_where_from(parsed)}"
+            f"storage {hide_password(url)} cannot be opened: {cause}{_what_is_missing(parsed)}"
         ) from None
     except ImportError:
         raise UsageError(
@@ -132,11 +135,29 @@ def _create_whole(url: URL) -> None:
             RDBStorage(sqlite_url(part)).engine.dispose()
 
 
-def _where_from(url: URL) -> str:
-    """What a user may have forgotten: study.toml keeps no password."""
+def _what_is_missing(url: URL) -> str:
+    """What a user may have forgotten, since study.toml keeps no password; or what SQLite's file system lacks."""
+    if url.get_backend_name() == "sqlite":
+        return _missing_locks(Path(url.database or ".").parent)
     if url.get_backend_name() != "postgresql" or url.password is not None:
         return ""
     return "; the password, if it needs one, is expected in PGPASSWORD, ~/.pgpass or --storage"
+
+
+def _missing_locks(folder: Path) -> str:
+    """SQLite says "database is locked" or "disk I/O error" where there are no locks of this kind, which are others than
+    the lock on a study's folder."""
+    if not folder.is_dir():
+        return ""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return (
+            f"; {folder} is on a file system that cannot lock files as SQLite does (fcntl: {error.strerror}): choose a "
+            "folder on a local disk with --results, or a database server with --storage"
+        )
+    return ""
 
 
 def _cause(error: BaseException) -> str:

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 import pytest
@@ -76,6 +79,18 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("not a database, though long enough to look like one" * 100)
     with pytest.raises(ResultsError, match="cannot be opened"):
         open_storage(f"sqlite:///{tmp_path}/study.db")
+
+
+def test_a_file_system_without_sqlite_s_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    path = tmp_path / "study.db"
+    path.write_text("stands for a file that SQLite cannot lock: it is as if it were damaged" * 100)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(ResultsError, match=r"cannot lock files .*\(fcntl: No locks available\): .*--results"):
+        open_storage(f"sqlite:///{path}")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["what?", "a#1", "100%", "%20", "{x}", "a b", "ü ✓", "a&b=c;d"])
