@@ -57,9 +57,7 @@ def _after_retraining(files: StudyFiles, ledger: dict[str, Any], *, report: bool
     if whole and len(searches) == ledger.get("repeats", 1) and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):
-        # Earlier versions counted no duplicates; their reports keep no backup.
-        counted = files.report_json.is_file() and "backup" in read_json(files.report_json)
-        yield from _evaluation(files, [files.duplicates] if counted else [])
+        yield from _evaluation(files, [files.duplicates] if _has_counted_copies(files) else [])
         lost = standing.not_examined(files) if "examine" in ledger.get("done", {}) and whole else []
         if lost:
             paths = [path for name in lost for path in standing.examined_in(files, name)]
@@ -67,6 +65,12 @@ def _after_retraining(files: StudyFiles, ledger: dict[str, Any], *, report: bool
     pages = [path for path in (files.report_json, files.report_html) if report and not path.is_file()]
     if pages:
         yield f"{_listed(pages)} missing: `study report {files.named}` makes {_them(pages)} again"
+
+
+def _has_counted_copies(files: StudyFiles) -> bool:
+    """As its last report tells: earlier versions did not count them, and lack nothing."""
+    known = read_json(files.report_json) if files.report_json.is_file() else {}
+    return (known.get("repeated") or {}).get("n_test") is not None
 
 
 def _of_model(files: StudyFiles) -> str:

@@ -252,9 +252,14 @@ def warm_start_params(space: SearchSpace, i: int) -> dict[str, Any]:
             fail(space.source, key, f"warm_start has {value!r:.60}: expected a list of {len(names)} ({p.repeat})")
         for name, item in zip(names, values, strict=True):
             if not p.contains(item):
-                fail(space.source, name, f"warm_start has {item!r:.60}: expected {p.rule()}")
+                fail(space.source, name, f"warm_start has {item!r:.60}: expected {_a_count_of(p, item)}{p.rule()}")
             params[name] = float(item) if p.kind == "float" else item
     return params
+
+
+def _a_count_of(p: Parameter, item: object) -> str:
+    """Said where only that is wrong: 8.0 and "8" lie in the range, too."""
+    return "an int within " if p.kind == "int" and type(item) is not int else ""
 
 
 def _named_by_warm_start(space: SearchSpace, key: str, config: Config) -> Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -101,6 +102,15 @@ def test_a_lost_file_is_named_and_the_named_command_makes_the_study_whole(
     if "test/latency.json" in lost:
         assert main(words("run")) == 0  # a report that shows another latency is made anew
     check_whole(study, words("run"), capsys, openings=1)
+
+
+def test_a_study_of_a_version_that_counted_no_copies_lacks_nothing(study: StudyFiles) -> None:  # noqa: F811
+    """Its report may be of now: `study report` counts none either."""
+    report = read_json(study.report_json)
+    report["repeated"]["n_test"] = None
+    study.report_json.write_text(json.dumps(report))
+    study.duplicates.unlink()
+    assert unsound(study) == ""
 
 
 def test_without_a_report_that_keeps_them_settings_and_seal_are_lost_for_good_and_it_is_said(

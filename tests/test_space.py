@@ -288,6 +288,7 @@ def test_an_int_fits_a_float_range():
     [
         (["droput = 0.1"], "key 'droput': warm_start names a key that the space does not declare"),
         (["depth = 9"], "key 'depth': warm_start has 9: expected 1 to 3"),
+        (["depth = 2.0"], "key 'depth': warm_start has 2.0: expected an int within 1 to 3"),
         (["batch_size = 100"], "key 'batch_size': warm_start has 100: expected 64 to 256, step 64"),
         (["activation = 'tanh'"], "warm_start has 'tanh': expected relu, gelu, silu"),
         (

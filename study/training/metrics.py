@@ -11,6 +11,7 @@ Logits = NDArray[Any]
 Labels = NDArray[Any]
 TEMPERATURE_RANGE = (0.05, 20.0)
 _NEWTON_STEPS = 30
+_DIVERGED = 1e15  # logits further apart are no answers, and their squares no float32
 
 
 def log_softmax(logits: Logits) -> NDArray[np.float64]:
@@ -42,10 +43,10 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     Networks").
 
     The loss is convex in 1/T, so Newton steps guarded by bisection find the one minimum. Where the data do not
-    determine it (constant rows, every label strictly on top, non-finite logits) the temperature stays 1.
+    determine it (constant rows, every label strictly on top, logits of a diverged network) the temperature stays 1.
     """
     gaps = _gaps_to_label(logits, labels)
-    if not np.isfinite(gaps).all() or not gaps.any() or gaps.max() <= 0:
+    if not (np.abs(gaps) < _DIVERGED).all() or not gaps.any() or gaps.max() <= 0:
         return 1.0
     low, high = 1 / TEMPERATURE_RANGE[1], 1 / TEMPERATURE_RANGE[0]
     if _slope(gaps, low)[0] >= 0:

@@ -58,3 +58,8 @@ def test_always_wrong_logits_are_cooled_to_the_bound() -> None:
 def test_scaling_the_logits_scales_the_temperature() -> None:
     logits, labels = _noisy_logits(2000, 1.3)
     assert fit_temperature(2 * logits, labels) == pytest.approx(2 * fit_temperature(logits, labels), rel=1e-3)
+
+
+def test_a_diverged_network_s_logits_fit_no_temperature_and_overflow_nothing():
+    logits = np.random.default_rng(0).normal(0, 1e25, (50, 10))
+    assert fit_temperature(logits, np.arange(50) % 10) == 1.0
