@@ -238,8 +238,8 @@ def _further_searches(files: StudyFiles, ledger: dict[str, Any]) -> list[StudyFi
 def _repeats(files: StudyFiles, storage: str | None) -> list[Finding]:
     try:
         ledger = _ledger(files)
-    except ResultsError as error:
-        return [{"what": "ledger", "sound": False, "found": str(error)}]
+    except ResultsError:
+        return []  # said of the study's files
     evaluated = ledger.get("done", {}).get("evaluate", {}).get("repeats", 1)
     return [
         _ask(f"search {number}", partial(_repeat, one, storage, evaluated=number <= evaluated))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -195,11 +196,31 @@ def test_doctor_tells_a_search_to_come_from_one_that_is_lost(
     assert json.loads(capsys.readouterr().out)[-1] == {"what": "search 2", "sound": True, "found": "not begun yet"}
 
 
+@pytest.mark.parametrize("lost", ["trials.jsonl", "ledger.json", "runs/mlp-final-seed0", "test/predictions.npz"])
+def test_what_a_repeat_has_lost_is_made_again_by_the_command_that_doctor_names(
+    lost: str, copy: StudyFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repeat, seal = copy.repeat(2), read_json(copy.seal)["openings"]
+    records = read_jsonl(repeat.trials_jsonl)
+    path = repeat.root / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert doctor(copy) == 1
+    ((what, found),) = unsound(capsys.readouterr().out)
+    assert what == "search 2"
+    assert str(path) in found
+    assert main(shlex.split(found.split("`study ")[1].split("`")[0])) == 0
+    assert read_jsonl(repeat.trials_jsonl) == records
+    capsys.readouterr()
+    assert doctor(copy) == 0, capsys.readouterr().out
+    openings = read_json(copy.seal)["openings"]
+    assert [opening["hashes"] for opening in openings] == [opening["hashes"] for opening in seal]
+
+
 def test_doctor_finds_a_damaged_ledger(copy: StudyFiles, capsys: pytest.CaptureFixture[str]) -> None:
     copy.ledger.write_bytes(copy.ledger.read_bytes()[:-9])
     assert doctor(copy) == 1
     ((what, found),) = unsound(capsys.readouterr().out)
-    assert (what, found.partition(" (")[0]) == ("ledger", f"{copy.ledger} is not JSON")
+    assert (what, found.partition(" (")[0]) == ("study files", f"{copy.ledger} is not JSON")
 
 
 def test_a_repeat_is_not_driven_by_itself(words: Words, pair: StudyFiles, capsys: pytest.CaptureFixture[str]) -> None:
