@@ -181,6 +181,8 @@ def test_doctor_says_what_a_folder_is(study: StudyFiles) -> None:
         assert next(row for row in rows if row["what"] == "database")["found"].startswith("4 finished trials agree")
         return str(next(row for row in rows if row["what"] == "study files")["found"])
 
+    study.ledger.write_text("{}")
+    study.samples.touch()
     assert said(study) == "tiny: 4 trials, every checksum holds"
     copy = StudyFiles(shutil.copytree(study.root, study.root.with_name("copy")))
     assert said(copy).endswith(f"; a copy, to be a study of its own; it was {study.root} when it was last continued")
