@@ -140,6 +140,10 @@ class Stages:
 
         self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
         wanted = self._runs_to_test()
+        if not all(map(standing.finalists_stand, self._folders)):
+            self.progress.say(
+                "note: the search has gone on since the finalists were chosen; `study retrain` chooses anew"
+            )
         if wanted.openings and not wanted.are_sealed:
             self.progress.say(f"note: {_again(wanted)}")
         self.progress.step("the test split is read")

@@ -496,3 +496,19 @@ def test_a_budget_gives_every_family_the_same_allowance(
     assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [
         "mlp-final-seed0"
     ]
+
+
+def test_a_little_more_budget_is_not_spent_on_a_worse_network(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = StudyFiles(work["results"] / "little")
+    words = ["run", *_flags(work), "--name", "little", "--no-evaluate"]
+    assert study(*words, "--budget", "13s", "--quiet") == 0
+    kept = (files.finalists, files.trials_jsonl, files.model / "model.safetensors")
+    before = [path.read_bytes() for path in kept]
+    capsys.readouterr()
+    assert study(*words, "--budget", "14s") == 0
+    err = capsys.readouterr().err
+    assert "a budget of 14 s buys nothing" in err
+    assert "this study is complete" in err
+    assert [path.read_bytes() for path in kept] == before

@@ -196,3 +196,15 @@ def test_no_number_of_the_test_split_is_told_of_networks_that_it_was_not_opened_
     err = capsys.readouterr().err
     assert err.index("the test split is opened again, for") < err.index("the test split is read")
     check_whole(study, words("run"), capsys, openings=2)
+
+
+def test_evaluating_finalists_that_the_search_has_left_behind_is_said(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words("evaluate")) == 0
+    assert "the search has gone on" not in capsys.readouterr().err
+    assert main(["search", *words("run", "--n-trials", "2")[1:]]) == 0
+    capsys.readouterr()
+    assert main(words("evaluate")) == 0
+    assert "the search has gone on since the finalists were chosen" in capsys.readouterr().err
+    assert len(read_openings(study.seal)) == 1
