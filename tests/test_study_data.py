@@ -46,7 +46,7 @@ def test_a_study_goes_on_without_its_test_files_and_where_its_data_were_moved(
     # A command that would open the test split says so before anything is trained; its advice works.
     assert study("run", *flags, "--n-trials", "2", "--data-dir", old) == 1
     assert "test-images are not in it" in (said := capsys.readouterr().err)
-    assert "`study run --no-evaluate`" in said
+    assert "leave the test split out with --no-evaluate" in said
     assert not files.root.exists()
     assert study("run", *flags, "--n-trials", "2", "--data-dir", old, "--no-evaluate") == 0
     assert set(load_settings(files.settings).dataset.sha256) == {"train-images", "train-labels"}

@@ -317,7 +317,7 @@ def test_an_older_study_of_the_same_name_is_not_adopted(
 ) -> None:
     forget_identities(study, shared)
     other = StudyFiles(tmp_path / "elsewhere" / "tiny")
-    drive(other, make_settings(), 2)
+    drive(other, make_settings(seed=9), 2)
     for settings in (load_settings(other.settings), make_settings(seed=8)):
         with pytest.raises(ResumeError, match=r"has trials that are not of .*elsewhere/tiny"):
             drive(other, settings, 3, shared)
