@@ -204,6 +204,7 @@ def test_a_package_that_no_longer_has_the_family_is_told_from_none(
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "digit_tower").is_dir()])
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 
