@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -203,10 +204,13 @@ def test_a_package_that_no_longer_has_the_family_is_told_from_none(
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if not (Path(path) / "digit_tower").is_dir()])
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+def site(tmp_path: Path) -> Iterator[Path]:
+    """A folder of packages of its own, which alone offers families."""
+    before = list(sys.path)
+    sys.path[:] = [str(tmp_path), *(path for path in before if not (Path(path) / "digit_tower").is_dir())]
+    importlib.invalidate_caches()
+    yield tmp_path
+    sys.path[:] = before
 
 
 @pytest.mark.parametrize(
