@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from study.machine import available_cores, cpu_name
+from study.stages.machine import available_cores, cpu_name
 
 RECORDED = Path(__file__).parent / "recorded"
 

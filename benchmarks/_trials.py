@@ -21,10 +21,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-from study.config import Ladder
-from study.results import append_jsonl
-from study.search.records import record_of
-from study.space import SearchSpace, sample
+from study.records.files import append_jsonl
+from study.records.settings import Ladder
+from study.search.agreement import record_of
+from study.space.parameters import SearchSpace
+from study.space.sampling import sample
 
 BEST_INVENTED = 0.992  # no invented trial is more accurate
 _EXAMPLES_PER_SECOND = 20_000

@@ -38,9 +38,9 @@ from _rows import RECORDED
 from numpy.typing import NDArray
 
 from study.errors import TrainingError
-from study.evaluation.stats import compare_finalists, mcnemar_exact, wilson
-from study.results import replacing
+from study.records.files import replacing
 from study.seeds import derive_seed
+from study.statistics.comparison import compare_finalists, mcnemar_exact, wilson
 from study.training.config import training_config
 from study.training.loop import Schedule, TrainingData, fit, predict_logits
 

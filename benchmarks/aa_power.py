@@ -8,7 +8,7 @@ is the spread between seeds that image flips alone do not explain. `configuratio
 each finalist: 0 is the same configuration under other seeds, above 0 two configurations of equal expected accuracy.
 Every test is at 5 %, so under "no difference" a rate of 5 % is right. Compared are three standard errors of D:
 
-    study           var(d)/n + g_A + g_B, as in study.evaluation.stats.compare_finalists
+    study           var(d)/n + g_A + g_B, as in study.statistics.comparison.compare_finalists
     images only     var(d)/n
     plus plain      var(d)/n + s²_A/S + s²_B/S, which counts the flips of single images twice
 """
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from study.evaluation.stats import compare_finalists, mcnemar_exact, wilson
+from study.statistics.comparison import compare_finalists, mcnemar_exact, wilson
 
 N_IMAGES = 10_000
 METHODS = ("study", "images only", "plus plain")

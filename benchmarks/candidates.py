@@ -26,10 +26,11 @@ from _rows import RECORDED, Rows, machine, spread
 from _speed import program_data, train_whole
 from time_to_accuracy import FAMILIES, parse_runs
 
-from study.evaluation.candidates import choose_candidates, error_slope
-from study.results import StudyFiles, read_jsonl
-from study.search import planner
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
+from study.retraining.candidates import choose_candidates, error_slope
 from study.seeds import derive_seed
+from study.stages import plan as planner
 from study.training.loop import TrainingData
 
 RULES = {"examples": 0.0, "half": 0.5, "seconds": 1.0}  # share of the error's fall that goes on

@@ -32,15 +32,16 @@ from _data import cpu_seconds, default_space
 from _rows import RECORDED, Rows, machine
 from _trials import BEST_INVENTED, append_records, invent, store
 
-from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
-from study.dashboard import Publisher
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.search import driver
 from study.search.driver import Limits, Search
+from study.search.publisher import Publisher
 from study.search.storage import open_storage, open_study, storage_url
-from study.space import bundled_spaces
+from study.space.bundled import bundled_spaces
 
 FAMILY = "cnn"
 LADDER = Ladder(examples=(1_235, 3_704, 11_111, 33_333, 100_000), reduction_factor=3)

@@ -24,7 +24,7 @@ import psutil
 from _rows import RECORDED, Rows, machine
 from time_to_accuracy import descendants, pss_mib
 
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
 
 _POLL_SECONDS = 0.02
 

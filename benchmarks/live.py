@@ -56,22 +56,24 @@ from optuna.samplers import RandomSampler, TPESampler
 from scipy import stats
 from torch import Tensor, nn
 
-from study.config import DatasetSettings, FamilySettings
 from study.errors import FamilyStoppedError, TrainingError
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
-from study.request import Request
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import DatasetSettings, FamilySettings
 from study.search.driver import Limits, Search
-from study.search.planner import choose_ladder
-from study.search.probe import measure_speeds
 from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
-from study.session import new_settings
-from study.space import SearchSpace, bundled_spaces, sample
+from study.space.bundled import bundled_spaces
+from study.space.parameters import SearchSpace
+from study.space.sampling import sample
+from study.stages.plan import choose_ladder
+from study.stages.request import Request
+from study.stages.session import new_settings
+from study.stages.speed import measure_speeds
+from study.statistics.logits import accuracy
 from study.training.config import training_config
 from study.training.loop import OnRung, Schedule, TrainingData, fit, predict_logits
-from study.training.metrics import accuracy
 
 FULL = 2.0  # epochs of one run of the baselines
 SHORT = 0.5

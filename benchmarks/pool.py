@@ -46,11 +46,11 @@ from torch import Tensor, nn
 
 from study.data.augment import augment, to_float
 from study.errors import TrainingError
-from study.results import write_text
+from study.records.files import write_text
 from study.seeds import derive_seed
+from study.statistics.logits import accuracy
 from study.training.config import TrainingConfig, training_config
 from study.training.loop import Schedule, TrainingData, fit, predict_logits, validate
-from study.training.metrics import accuracy
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
 
 FULL = 80_000  # examples

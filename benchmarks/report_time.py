@@ -19,9 +19,10 @@ from _commands import measure, study_command
 from _rows import RECORDED, Rows, machine
 from _trials import append_records, invent
 
-from study.config import load_settings
-from study.results import StudyFiles, read_jsonl
-from study.space import parse_space
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import load_settings
+from study.space.grammar import parse_space
 
 
 def copy_study(study: Path, parent: Path) -> StudyFiles:

@@ -26,15 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from study.config import load_settings
 from study.data.datasets import Dataset, load_train, stratified_split
 from study.errors import StudyError
 from study.evaluation.looks import look_at_test
-from study.evaluation.test_set import load_run, read_meta
+from study.evaluation.test_set import load_run
 from study.inference.bundle import load_bundle
 from study.inference.predictor import Prediction, Predictor
 from study.inference.refusal import measure_refusals
-from study.results import StudyFiles, done_runs, write_json
+from study.records.files import write_json
+from study.records.paths import StudyFiles, done_runs
+from study.records.run import read_meta
+from study.records.settings import load_settings
 
 DRAWINGS = Path(__file__).resolve().parent.parent / "tests" / "inference"
 SIDES = (28, 300)  # pixels of pictures without a digit

@@ -31,8 +31,8 @@ from _data import build_model, precision
 from _rows import RECORDED, Rows, machine
 from _speed import Seconds, fit_steps, program_data, timed
 
-from study.machine import available_cores
 from study.models import flops_per_image
+from study.stages.machine import available_cores
 from study.training.config import build_model as build
 from study.training.loop import TrainingData
 

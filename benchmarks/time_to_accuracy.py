@@ -29,7 +29,8 @@ from typing import Any
 from _commands import adopt_orphans, study_command, wait_for_orphans
 from _rows import RECORDED, Rows, machine
 
-from study.results import StudyFiles, read_json
+from study.records.files import read_json
+from study.records.paths import StudyFiles
 
 DEFAULT_RUNS = ("60:0-4", "180:0-4", "300:0-2", "360:0-2", "2400:0")
 FAMILIES = ("mlp", "cnn")

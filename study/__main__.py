@@ -6,7 +6,7 @@ if not sys.flags.safe_path:
     if __file__ == f"{folder}/study/__main__.py":  # the program itself lies there, and is not installed
         sys.path.append(folder)
 
-from study.cli import main
+from study.command.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

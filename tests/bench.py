@@ -16,14 +16,15 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import Engine
 
-from study.config import StudySettings
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
 from study.execution.worker import Work
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.search.agreement import record_of
 from study.search.driver import Limits, Search
 from study.search.lock import Guard, at_once
-from study.search.records import record_of
 from study.search.storage import open_storage, storage_url
 from study.training.loop import OnRung
 

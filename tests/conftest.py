@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sqlite3
@@ -24,9 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from postgresql import Server, running_server, skip_or_fail
 from tiny_spaces import TINY_SPACES
 
-from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.data.datasets import Dataset, load_train, pixel_statistics
-from study.results import StudyFiles
+from study.execution.worker import Work, train
+from study.records.paths import StudyFiles
+from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.search.storage import open_storage, storage_url
 from study.training.loop import TrainingData
 
@@ -168,3 +170,9 @@ def make_settings() -> Callable[..., StudySettings]:
         return StudySettings.model_validate(settings.model_dump() | fields)
 
     return make
+
+
+@pytest.fixture
+def training(training_data: TrainingData) -> Work:
+    """What a worker does with a job, over a few hundred digits."""
+    return functools.partial(train, data=training_data, precision="fp32")

@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 
 from study.data.datasets import load_train
-from study.results import StudyFiles, read_json
+from study.records.files import read_json
+from study.records.paths import StudyFiles
 
 PATIENCE = 180
 COMMAND = Path(sysconfig.get_path("scripts")) / "study"

@@ -149,7 +149,7 @@ def test_a_notice_while_the_process_ends_does_not_change_its_status() -> None:
     """SIGXCPU comes every second once the CPU time is used up."""
     script = (
         "import atexit, os, signal, sys\n"
-        "from study import cli\n"
+        "from study.command import cli\n"
         "atexit.register(os.kill, os.getpid(), signal.SIGXCPU)\n"
         "sys.argv[1:] = ['--version']\n"
         "sys.exit(cli.main())\n"

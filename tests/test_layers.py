@@ -13,80 +13,22 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "study"
 
-# A room is a folder of the package, or some modules that belong together.
-ROWS: list[dict[str, tuple[str, ...]]] = [
-    {
-        "ground": (
-            "errors",
-            "config",
-            "results",
-            "naming",
-            "locking",
-            "seeds",
-            "interrupts",
-            "ledger",
-            "streams",
-            "made_of",
-            "backup",
-            "plugins",
-        ),
-        "records": ("records",),
-    },
-    {"space": ("space", "space_grammar", "space_parameters", "space_points"), "data": ("data",), "models": ("models",)},
-    {"training": ("training",)},
-    {"execution": ("execution",)},
-    {"search": ("search",), "evaluation": ("evaluation",), "inference": ("inference",)},
-    {"report": ("report",), "dashboard": ("dashboard",)},
-    {
-        "front": (
-            "cli",
-            "flags",
-            "commands",
-            "along",
-            "agenda",
-            "console",
-            "tools",
-            "request",
-            "families",
-            "repeats",
-            "session",
-            "study_data",
-            "machine",
-            "neighbours",
-            "goal",
-            "one_search",
-            "searching",
-            "retraining",
-            "stages",
-            "standing",
-            "holes",
-            "mending",
-            "run_plan",
-            "extension",
-            "shipping",
-            "status",
-            "doctor",
-            "progress",
-            "__init__",
-            "__main__",
-        )
-    },
+# Rooms are the folders of the package and the modules at its root; a row of them imports from the rows above it.
+ROWS: list[tuple[str, ...]] = [
+    ("errors",),
+    ("seeds", "interrupts", "streams", "statistics"),
+    ("records",),
+    ("space",),
+    ("data", "models"),
+    ("training",),
+    ("execution",),
+    ("evaluation", "inference", "retraining", "search"),
+    ("report",),
+    ("stages",),
+    ("command",),
+    ("__init__", "__main__", "cli"),
 ]
-ROOM_OF = {module: room for row in ROWS for room, modules in row.items() for module in modules}
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
-
-# Parts of evaluation that are plain arithmetic over files: the report may use them, and only them.
-PURE_EVALUATION = {
-    "stats",
-    "metrics",
-    "estimators",
-    "intervals",
-    "over_seeds",
-    "replications",
-    "result",
-    "seal",
-    "temperature",
-}
 
 
 def modules() -> list[Path]:
@@ -131,7 +73,7 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
 def room(name: str) -> str:
     """The room of a module of the package by its dotted name."""
     parts = name.split(".")
-    return ROOM_OF[parts[1] if len(parts) > 1 else "__init__"]
+    return parts[1] if len(parts) > 1 else "__init__"
 
 
 def all_imports() -> Iterator[tuple[Path, str, int]]:
@@ -150,7 +92,7 @@ def users(*packages: str) -> dict[str, str]:
 
 
 def test_every_module_has_its_room() -> None:
-    strangers = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()} - ROOM_OF.keys()
+    strangers = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()} - ROW_OF.keys()
     assert not strangers, f"name the rows of {sorted(strangers)} in this test and in the design"
 
 
@@ -165,18 +107,19 @@ def test_modules_import_only_from_rows_above_or_from_their_own_room() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_optuna_stays_in_search_the_dashboard_and_the_report_s_history() -> None:
-    allowed = {"study.dashboard", "study.report.history"}
+def test_optuna_stays_in_search_what_calls_it_and_the_report_s_history() -> None:
+    allowed = {"study.report.history"}
     wrong = {
         module: where
         for module, where in users("optuna", "optuna_dashboard").items()
-        if module not in allowed and room(module) not in {"search", "front"}
+        if module not in allowed and room(module) not in {"search", "stages", "command"}
     }
     assert not wrong
 
 
-def test_the_ground_the_spaces_and_the_report_never_import_torch() -> None:
-    wrong = {m: w for m, w in users("torch", "torchvision").items() if room(m) in {"ground", "space", "report"}}
+def test_records_arithmetic_spaces_and_the_report_never_import_torch() -> None:
+    without = {"errors", "seeds", "interrupts", "streams", "statistics", "records", "space", "report"}
+    wrong = {m: w for m, w in users("torch", "torchvision").items() if room(m) in without}
     assert not wrong
 
 
@@ -189,16 +132,14 @@ def test_the_report_reads_files_and_no_database() -> None:
     assert not wrong
 
 
-def test_the_report_uses_only_the_arithmetic_of_evaluation() -> None:
-    rooms = {
-        "study.evaluation": {f"study.evaluation.{module}" for module in PURE_EVALUATION},
-        "study.training": {"study.training.metrics", "study.training.config"},  # the latter where a study is old
-    }
+def test_the_report_uses_nothing_of_evaluation_but_the_temperature() -> None:
+    # An older study did not record how far its families' numbers go: the configurations are asked, when needed.
+    asked = ("study.report.bounds", "study.training.config")
     wrong = [
         f"{dotted(path)}:{line} imports {name}"
         for path, name, line in all_imports()
-        for package, pure in rooms.items()
-        if room(dotted(path)) == "report" and name.startswith(package) and name not in pure
+        if room(dotted(path)) == "report" and name.startswith(("study.evaluation", "study.training"))
+        if name != "study.evaluation.temperature" and (dotted(path), name) != asked
     ]
     assert not wrong
 
@@ -226,9 +167,9 @@ def loaded_by(code: str, *packages: str) -> list[str]:
 
 HELP = """
 import contextlib
-import study.cli
+import study.command.cli
 with contextlib.suppress(SystemExit):
-    study.cli.main(["--help"])
+    study.command.cli.main(["--help"])
 """
 
 
@@ -237,13 +178,13 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     assert loaded_by(code, "torch", "optuna", "pandas", "numpy", "sklearn", "plotly", "sqlalchemy") == []
 
 
-def test_the_arithmetic_of_evaluation_needs_no_torch() -> None:
-    code = "\n".join(f"import study.evaluation.{module}" for module in sorted(PURE_EVALUATION))
-    assert loaded_by(code, "torch", "optuna") == []
+def test_arithmetic_and_records_need_no_torch() -> None:
+    ours = [dotted(path) for path in modules() if room(dotted(path)) in {"statistics", "records"}]
+    assert loaded_by("\n".join(f"import {name}" for name in ours), "torch", "optuna") == []
 
 
 def test_the_fork_server_starts_before_torch_is_there() -> None:
-    assert loaded_by("import study.request, study.execution.processes", "torch", "numpy", "optuna") == []
+    assert loaded_by("import study.stages.request, study.execution.processes", "torch", "numpy", "optuna") == []
 
 
 def test_the_report_loads_no_torch() -> None:
@@ -292,8 +233,8 @@ def test_this_test_sees_text_without_an_encoding(call: str, wrong: bool) -> None
 
 def test_this_test_sees_imports_inside_functions(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
-    path.write_text("def f():\n    from study import commands\n    import torch.nn\n")
-    assert list(imports(path)) == [("study.commands", 2), ("torch.nn", 3)]
+    path.write_text("def f():\n    from study.command import verbs\n    import torch.nn\n")
+    assert list(imports(path)) == [("study.command.verbs", 2), ("torch.nn", 3)]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE.parent / "benchmarks").glob("*.py")), ids=lambda path: path.stem)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from test_stages import Words, check_whole, contents, finished, light, study, words  # noqa: F401 (fixtures)
 
-from study.cli import main
-from study.console import no_study_in
-from study.doctor import examine_study
-from study.evaluation.seal import read_openings
-from study.results import StudyFiles, read_json, read_jsonl
+from study.command.cli import main
+from study.command.console import no_study_in
+from study.command.doctor import examine_study
+from study.records.files import read_json, read_jsonl
+from study.records.paths import StudyFiles
+from study.records.seal import read_openings
 
 NAMED = re.compile(r"`(study [^`]+)`")
 LOST = [

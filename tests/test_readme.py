@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from study.cli import build_parser
+from study.command.cli import build_parser
 from study.data.datasets import load_train
 
 ROOT = Path(__file__).parent.parent

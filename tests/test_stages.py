@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 from tiny_spaces import TINY_SPACES
 
-from study import one_search
-from study.cli import main
-from study.config import RetrainSettings
+from study.command.cli import main
+from study.command.status import study_status
 from study.errors import Interrupted
-from study.evaluation.seal import read_openings, weights_of
 from study.execution.executors import InProcessExecutor
 from study.execution.worker import train
-from study.results import StudyFiles, read_json, read_jsonl
-from study.search import planner
-from study.status import study_status
+from study.records.files import read_json, read_jsonl
+from study.records.paths import StudyFiles
+from study.records.seal import read_openings, weights_of
+from study.records.settings import RetrainSettings
+from study.stages import one_search
+from study.stages import plan as planner
 from study.training.loop import TrainingData
 
 Words = Callable[..., list[str]]
@@ -42,7 +43,7 @@ def light() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(one_search, "ProcessExecutor", executor)
         patch.setattr(planner, "retrain_settings", lambda *_: few)
-        patch.setattr("study.session.retrain_settings", lambda *_: few)
+        patch.setattr("study.stages.session.retrain_settings", lambda *_: few)
         patch.setattr(planner, "examine_seconds", lambda _: 0.1)
         yield
 
@@ -128,10 +129,10 @@ def contents(files: StudyFiles) -> dict[str, bytes]:
 
 
 MOMENTS = [
-    "study.stages.retrain_candidates",
-    "study.stages.Stages.evaluate",
-    "study.stages.Stages.examine",
-    "study.stages.Stages.report",
+    "study.stages.all.retrain_candidates",
+    "study.stages.all.Stages.evaluate",
+    "study.stages.all.Stages.examine",
+    "study.stages.all.Stages.report",
 ]
 
 
@@ -155,10 +156,10 @@ def test_a_report_made_during_the_search_does_not_make_a_study_complete(
     """The report of a search alone, a kill in the examination: the next command examines and reports."""
     new = words("run", "--n-trials", "1", name="new")
     files = StudyFiles(study.root.parent / "new")
-    ended_at("study.stages.retrain_candidates", new)
+    ended_at("study.stages.all.retrain_candidates", new)
     assert main(words("report", name="new")) == 0
     assert read_json(files.report_json)["answer"]["stage"] == "searching"
-    ended_at("study.stages.Stages.examine", new)
+    ended_at("study.stages.all.Stages.examine", new)
     assert main(new) == 0
     check_whole(files, new, capsys, openings=1)
 
@@ -166,7 +167,7 @@ def test_a_report_made_during_the_search_does_not_make_a_study_complete(
 def test_a_smaller_goal_changes_nothing_and_a_larger_one_goes_on(
     study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended_at("study.stages.retrain_candidates", words("run", "--n-trials", "3"))
+    ended_at("study.stages.all.retrain_candidates", words("run", "--n-trials", "3"))
     assert "if other networks come of this command, it is opened again" in capsys.readouterr().err
     assert study_status(study)["done"] == ["search"]  # what is there else is of a smaller goal
     assert main(words("run", "--n-trials", "1")) == 0  # what the longer search has found is used

@@ -15,14 +15,15 @@ from typing import Any
 
 import pytest
 
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
 
 FULL = Path("/dev/full")  # where every write finds the disk full
 # All that writes to standard error in a command.
 SPEAK = """
 import logging, os, sys, threading, warnings
 import optuna
-from study.progress import Reporter
+from study.command.progress import Reporter
 from study.streams import steady_streams
 
 def speak():
@@ -172,7 +173,7 @@ def test_a_closed_stream_is_not_the_next_file_that_is_opened(tmp_path: Path) -> 
 
 HANG_UP = """
 import sys, time
-from study import cli, commands
+from study.command import cli, verbs as commands
 
 def wait(*_):
     print("ready", file=sys.stderr)

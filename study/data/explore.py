@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from study.data.datasets import IMAGE_SIZE, Dataset, pixel_histogram
 from study.data.remarks import Survey
-from study.results import write_text
+from study.records.files import write_text
 
 PLOT_CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
 BAR_COLOURS = {"train": "#0072B2", "test": "#E69F00"}

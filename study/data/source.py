@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from study.config import DataPlace, DatasetSettings
 from study.data.tone import Tone
 from study.errors import DataError, UsageError
-from study.naming import default_name
+from study.records.naming import default_name
+from study.records.settings import DataPlace, DatasetSettings
 
 Split = Literal["train", "test"]
 

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.config import StudySettings
 from study.data.datasets import load_train
 from study.data.source import Source
-from study.evaluation.result import strict
-from study.evaluation.stats import wilson
 from study.evaluation.test_set import load_sealed_test
-from study.results import StudyFiles, write_json
+from study.records.files import write_json
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.statistics.comparison import wilson
+from study.statistics.result import strict
 
 Pixels = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.config import StudySettings
-from study.evaluation.result import strict
-from study.evaluation.seal import weights_of
-from study.evaluation.stats import wilson
-from study.evaluation.test_set import read_logits, read_meta
-from study.results import StudyFiles, write_json
-from study.training.metrics import softmax
+from study.records.files import write_json
+from study.records.paths import StudyFiles
+from study.records.predictions import read_logits
+from study.records.run import read_meta
+from study.records.seal import weights_of
+from study.records.settings import StudySettings
+from study.statistics.comparison import wilson
+from study.statistics.logits import softmax
+from study.statistics.result import strict
 
 ALL = "all finalists"
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from study.config import StudySettings
-from study.evaluation.result import strict
-from study.evaluation.seal import weights_of
 from study.evaluation.test_set import load_run, named_runs, one_thread
-from study.results import StudyFiles, write_json
+from study.records.files import write_json
+from study.records.paths import StudyFiles
+from study.records.seal import weights_of
+from study.records.settings import StudySettings
+from study.statistics.result import strict
 
 BATCH_SIZES = (1, 256)
 WARM_UP = 3

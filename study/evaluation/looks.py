@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from study.config import StudySettings
 from study.data.datasets import Dataset
 from study.errors import ResultsError
-from study.evaluation.seal import Look, add_look, file_sha256, now, read_openings
 from study.evaluation.test_set import load_sealed_test
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.seal import Look, add_look, file_sha256, now, read_openings
+from study.records.settings import StudySettings
 
 
 def look_at_test(

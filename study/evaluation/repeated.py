@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from study.config import StudySettings
 from study.data.duplicates import Fingerprints, count_repeats
 from study.evaluation.test_set import load_sealed_test
-from study.results import StudyFiles, write_json
+from study.records.files import write_json
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
 
 
 def run(files: StudyFiles, settings: StudySettings, train: Tensor) -> dict[str, Any]:

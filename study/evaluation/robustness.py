@@ -14,18 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from study.config import StudySettings
 from study.data.augment import to_float
 from study.errors import ResultsError
 from study.evaluation.corruptions import LADDER, Corruption, corrupted, gaussian_blur
-from study.evaluation.metrics import ece, ece_noise_floor
-from study.evaluation.result import strict
-from study.evaluation.seal import weights_of
-from study.evaluation.stats import mean_interval, wilson
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import RunMeta, load_run, load_sealed_test, logits_of, named_runs
-from study.results import StudyFiles, write_json, write_npz
-from study.training.metrics import softmax
+from study.evaluation.test_set import load_run, load_sealed_test, logits_of, named_runs
+from study.records.files import write_json, write_npz
+from study.records.paths import StudyFiles
+from study.records.run import RunMeta
+from study.records.seal import weights_of
+from study.records.settings import StudySettings
+from study.statistics.comparison import mean_interval, wilson
+from study.statistics.logits import softmax
+from study.statistics.result import strict
+from study.statistics.scores import ece, ece_noise_floor
 
 CHUNK = 1000
 FEWEST_IMAGES = 500

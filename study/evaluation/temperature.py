@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from study.errors import ResultsError
-from study.results import StudyFiles, read_json
-from study.training.metrics import fit_temperature
+from study.records.files import read_json
+from study.records.paths import StudyFiles
+from study.statistics.logits import fit_temperature
 
 
 def carried_temperature(files: StudyFiles, family: str) -> float:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,66 +16,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from study.config import StudySettings
 from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
-from study.evaluation.seal import (
-    Opening,
-    file_sha256,
-    now,
-    read_openings,
-    run_hashes,
-    write_openings,
-)
-from study.results import RunFiles, StudyFiles, read_text, write_npz
+from study.records.files import write_npz
+from study.records.paths import RunFiles, StudyFiles
+from study.records.predictions import read_logits
+from study.records.run import RunMeta, read_meta
+from study.records.seal import Opening, file_sha256, now, read_openings, run_hashes, write_openings
+from study.records.settings import StudySettings
+from study.statistics.logits import log_softmax
 from study.training.config import build_model
-from study.training.metrics import log_softmax
-
-__all__ = [
-    "RunMeta",
-    "hardest_images",
-    "load_run",
-    "load_sealed_test",
-    "logits_of",
-    "named_runs",
-    "one_thread",
-    "open_test",
-    "read_logits",
-]
 
 BATCH_SIZE = 250  # what a convolution makes of so many images stays in a core's cache
 HARDEST = 30
-
-
-@dataclass(frozen=True)
-class RunMeta:
-    """What a run's config.toml says about it; `mean` and `std` are of pixels in [0, 1]."""
-
-    name: str
-    family: str
-    trial: int
-    role: str
-    seed_index: int
-    n_classes: int
-    mean: float
-    std: float
-    config: dict[str, Any]
-
-
-def read_meta(run: RunFiles) -> RunMeta:
-    """ResultsError names the file and what it lacks."""
-    try:
-        content = tomllib.loads(read_text(run.config))
-        fields = {field.name for field in dataclasses.fields(RunMeta)} - {"name", "config"}
-        return RunMeta(
-            name=run.root.name, config=content["config"], **{key: content["run"][key] for key in sorted(fields)}
-        )
-    except FileNotFoundError:
-        raise ResultsError(f"{run.config} is missing; rerun `study retrain`") from None
-    except (KeyError, tomllib.TOMLDecodeError) as error:
-        raise ResultsError(f"{run.config} is damaged ({error}); move the run away and rerun `study retrain`") from None
 
 
 def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, RunMeta]:
@@ -274,17 +227,6 @@ def hardest_images(
     rows = np.arange(len(labels))
     loss = -np.mean([log_softmax(one)[rows, labels] for one in logits], axis=0)
     return np.argsort(-loss, kind="stable")[:largest].astype(np.int64)
-
-
-def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
-    """(labels [N], run -> logits [N, C]) of predictions.npz or candidates.npz."""
-    try:
-        with np.load(path) as arrays:
-            return arrays["labels"], {name: arrays[name] for name in arrays.files if name != "labels"}
-    except FileNotFoundError:
-        raise ResultsError(f"{path} is missing; run `study evaluate` first") from None
-    except (ValueError, KeyError, OSError) as error:
-        raise ResultsError(f"{path} is damaged ({error}); restore it from a copy of the study") from None
 
 
 def named_runs(files: StudyFiles) -> dict[str, str]:

@@ -21,7 +21,7 @@ from study.execution.jobs import Job
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
-from study.results import RunFiles
+from study.records.paths import RunFiles
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import betaincinv
 
-from study.training.metrics import log_softmax, softmax
+from study.statistics.logits import log_softmax, softmax
 
 Floats = NDArray[np.float64]
 

@@ -18,13 +18,14 @@ from pydantic import ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from study.config import DataPlace, Frozen, explain
 from study.errors import ConfigError, ModelFileError, StudyError
 from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
-from study.plugins import require_installed
-from study.results import EARLIER_EXPORT, EXPORT, write_bytes, write_json, write_text
+from study.records.files import write_bytes, write_json, write_text
+from study.records.paths import EARLIER_EXPORT, EXPORT
+from study.records.settings import DataPlace, Frozen, explain
+from study.space.plugins import require_installed
 from study.training.config import build_model
 
 __all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from study.errors import StudyError
 from study.inference.bundle import Bundle
-from study.results import replacing
+from study.records.files import replacing
 
 MAX_GAP = 1e-4  # largest difference of a logit between torch and onnxruntime
 OPSET = 20

@@ -2,7 +2,7 @@
 
 The fields of `Config` say what a configuration can be: their bounds are those that the report's advice keeps to, and
 `json_schema_extra={"instead": "give width more room"}` is what it says of a number at its high end. A family may as
-well be another package's (`study.plugins`); one of these has its name for itself.
+well be another package's (`study.space.plugins`); one of these has its name for itself.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
-from study.config import Configuration, explain, typed
 from study.errors import ConfigError
 from study.models.cnn import CNN
 from study.models.layers import IMAGE_SIZE
 from study.models.mixer import Mixer
 from study.models.mlp import MLP
-from study.plugins import Plugin, plugin_of, plugins
+from study.records.settings import Configuration, explain, typed
+from study.space.plugins import Plugin, plugin_of, plugins
 
 __all__ = [
     "FAMILIES",

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
+from study.records.settings import Configuration
 
 GROUPS = 4
 STEM_KERNEL = 5

@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
+from study.records.settings import Configuration
 
 
 class MixerConfig(Configuration):

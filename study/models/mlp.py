@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from study.config import Configuration
 from study.models.layers import ACTIVATIONS, IMAGE_SIZE, Activation
+from study.records.settings import Configuration
 
 NORMS = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 

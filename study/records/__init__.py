@@ -1,1 +1,1 @@
-"""What a study's files hold. No torch, no Optuna."""
+"""What a study's files hold, and how they are read and written whole. No torch, no Optuna."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from study.config import FamilySettings, Limit
+from study.records.settings import FamilySettings, Limit
 
 
 def limits_of(family: str, settings: FamilySettings) -> Mapping[str, Limit]:

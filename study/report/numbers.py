@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from study.evaluation import metrics, stats
 from study.report.reading import Array, Record, Study
+from study.statistics import comparison as stats
+from study.statistics import scores as metrics
 
 # Labels of MNIST's test set that most of five raters did not give (Northcutt et al. 2021).
 LABEL_ERRORS = frozenset(

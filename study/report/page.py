@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from study.backup import backup_of
-from study.config import load_settings
 from study.errors import ResultsError
-from study.evaluation.result import strict
-from study.made_of import digest_of_study
+from study.records.backup import backup_of
+from study.records.files import read_json, write_json, write_text
+from study.records.made_of import digest_of_study
+from study.records.paths import StudyFiles
+from study.records.settings import load_settings
 from study.report import (
     advice,
     limits,
@@ -25,7 +26,7 @@ from study.report import (
     verdicts,
 )
 from study.report.reading import Record, Study, known_form, read_study
-from study.results import StudyFiles, read_json, write_json, write_text
+from study.statistics.result import strict
 
 FORMAT = 1
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.config import StudySettings, load_settings
 from study.errors import ResultsError
-from study.evaluation.replications import choose_over_searches
-from study.evaluation.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.evaluation.temperature import carried_temperature
-from study.results import RunFiles, StudyFiles, done_runs, read_json, read_jsonl, read_text
+from study.records.files import read_json, read_jsonl, read_text
+from study.records.finalists import choose_over_searches
+from study.records.paths import RunFiles, StudyFiles, done_runs
+from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
+from study.records.settings import StudySettings, load_settings
 
 Array = NDArray[Any]
 Record = dict[str, Any]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from study.config import N_STARTUP_TRIALS, FamilySettings
-from study.evaluation import stats
+from study.records.settings import N_STARTUP_TRIALS, FamilySettings
 from study.records.trial import ending_of
 from study.report import bounds, examined, history, numbers, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, Study
+from study.statistics import comparison as stats
 
 
 def families(study: Study) -> Record:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from study.evaluation import stats
 from study.report import search_numbers as search
 from study.report.numbers import correctness
 from study.report.reading import Array, Record, Study
+from study.statistics import comparison as stats
 
 
 def searches(study: Study) -> Record | None:

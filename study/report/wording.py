@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.evaluation.result import shown_p
+from study.statistics.result import shown_p
 
 NONE = "–"
 

@@ -16,26 +16,28 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from study.config import StudySettings
 from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
-from study.results import StudyFiles, append_jsonl
+from study.records.files import append_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.search.agreement import reconcile, record_of
 from study.search.family import MAX_FAILURES_IN_A_ROW, End, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
 from study.search.identity import owner_of
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
-from study.search.records import reconcile, record_of
 from study.search.samplers import fix_parameters, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
 from study.search.tables import damage_explained, read_trials
 from study.search.tried import Tried
 from study.seeds import derive_seed
-from study.space import SearchSpace, parse_space, sample, warm_start_params
-from study.space_parameters import Config
-from study.space_points import identity
+from study.space.grammar import parse_space, warm_start_params
+from study.space.parameters import Config, SearchSpace
+from study.space.points import identity
+from study.space.sampling import sample
 from study.training.loop import Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause

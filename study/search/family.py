@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import optuna
 
-from study.config import FamilySettings, Ladder
+from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending
 from study.search.tried import Tried
-from study.space import SearchSpace
-from study.space_points import identity
+from study.space.parameters import SearchSpace
+from study.space.points import identity
 
 MAX_FAILURES_IN_A_ROW = 5
 

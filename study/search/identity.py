@@ -14,9 +14,9 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from sqlalchemy.exc import IntegrityError
 
-from study.config import StudySettings, read_settings
 from study.errors import ResultsError
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, read_settings
 from study.search.tables import damage_explained
 
 KEY = "digit_study"  # the user attribute of an Optuna study that names its owner

@@ -18,15 +18,18 @@ from optuna.distributions import (
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
-from study.config import StudySettings, load_settings
 from study.errors import ResumeError
-from study.results import StudyFiles, append_jsonl, read_jsonl
+from study.records.files import append_jsonl, read_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, load_settings
+from study.search.agreement import record_of, trial_of
 from study.search.identity import owner_of
-from study.search.records import record_of, trial_of
 from study.search.storage import open_study, transaction
 from study.search.tables import insert_trial, read_trials
-from study.space import SearchSpace, parse_space, sample
-from study.space_points import identity
+from study.space.grammar import parse_space
+from study.space.parameters import SearchSpace
+from study.space.points import identity
+from study.space.sampling import sample
 
 # What a trial was there, and an imported one is not.
 _OF_THE_OLD_SEARCH = ("draw", "attempt", "counted", "further_seed_of")

@@ -13,13 +13,14 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 
-from study.config import StudySettings, load_settings, read_settings, save_settings
 from study.errors import ResultsError, ResumeError
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, load_settings, read_settings, save_settings
 from study.search import identity
+from study.search.agreement import compare
 from study.search.identity import Owner, Stored, ours, owner_of, stored_studies
 from study.search.lock import StorageLock
-from study.search.records import compare
 from study.search.repair import add_family, rebuild_database, study_attributes
 from study.search.storage import is_own, open_storage, shown_url, transaction, without_password
 from study.search.tables import read_trials, rename_study

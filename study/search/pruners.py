@@ -6,7 +6,7 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import FrozenTrial
 
-from study.config import Ladder, PrunerName
+from study.records.settings import Ladder, PrunerName
 
 
 class AshaPruner(BasePruner):

@@ -11,11 +11,12 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.config import StudySettings
 from study.errors import ResultsError
-from study.results import StudyFiles, replacing
+from study.records.files import replacing
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.search.agreement import compare_all, trial_of
 from study.search.identity import owner_of
-from study.search.records import compare_all, trial_of
 from study.search.storage import open_storage, open_study, own_database, sqlite_url, transaction
 from study.search.tables import insert_trial
 

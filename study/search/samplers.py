@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 
-from study.config import N_STARTUP_TRIALS, SamplerName
+from study.records.settings import N_STARTUP_TRIALS, SamplerName
 from study.seeds import derive_seed
 
 

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from study.data.datasets import Dataset
 from study.errors import ConfigError, SpaceError
 from study.models import family_names, family_of, flops_per_image, parameter_count
-from study.space import SearchSpace, branches, require_keys
-from study.space_parameters import fail
+from study.space.parameters import SearchSpace, fail
+from study.space.sampling import branches, require_keys
 from study.training.config import TrainingConfig, build_model, known_keys, training_config
 from study.training.loop import Schedule, TrainingData, fit
 

@@ -17,10 +17,11 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from study.config import load_settings
 from study.errors import ResultsError, StorageAwayError, UsageError
+from study.records.files import replacing, write_csv
+from study.records.paths import StudyFiles
+from study.records.settings import load_settings
 from study.records.trial import Ending, ending_of
-from study.results import StudyFiles, replacing, write_csv
 from study.search.identity import KEY, Owner, claim
 from study.search.tables import DAMAGE
 

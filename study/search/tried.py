@@ -6,8 +6,8 @@ import random
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from study.space import SearchSpace
-from study.space_points import Point, few_points, identity
+from study.space.parameters import SearchSpace
+from study.space.points import Point, few_points, identity
 
 _READ = ("COMPLETE", "PRUNED")  # states of a trial that says what its configuration is worth
 

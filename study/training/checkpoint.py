@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from study.made_of import lacking
-from study.results import RunFiles, read_json, write_csv, write_json, write_npz, write_text, write_with
+from study.records.files import read_json, write_csv, write_json, write_npz, write_text, write_with
+from study.records.made_of import lacking
+from study.records.paths import RunFiles
 
 HISTORY_HEADER = (
     "examples",

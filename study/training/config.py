@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 from torch import nn
 
-from study.config import Configuration, Limit, explain, typed
 from study.errors import ConfigError
 from study.models import build, family_of, model_keys, plugin_behind
+from study.records.settings import Configuration, Limit, explain, typed
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]

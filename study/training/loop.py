@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from study.data.augment import augment, to_float
 from study.errors import TrainingError
 from study.seeds import derive_seed
+from study.statistics.logits import accuracy, fit_temperature, nll
 from study.training.config import TrainingConfig
-from study.training.metrics import accuracy, fit_temperature, nll
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
 from study.training.recorded import RecordedStep
 from study.training.state import TrainingState, capture, restore

@@ -14,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from study.results import RunFiles, write_json, write_with
+from study.records.files import write_json, write_with
+from study.records.paths import RunFiles
 
 
 @dataclass(frozen=True)

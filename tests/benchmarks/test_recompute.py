@@ -10,8 +10,8 @@ import pytest
 from recompute import Files, recompute
 from synthetic import Wanted, write_study
 
+from study.records.files import read_jsonl
 from study.report.page import write_report
-from study.results import read_jsonl
 from study.search.storage import write_trials_csv
 
 Change = Callable[[dict[str, Any]], None]

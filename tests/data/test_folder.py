@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from study.config import DatasetSettings
 from study.data import datasets
 from study.data.source import Source
 from study.errors import DataError
+from study.records.settings import DatasetSettings
 
 LABELS = np.arange(10, dtype=np.uint8).repeat(2)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import struct
 import sys
@@ -15,12 +14,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from study.config import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings, save_settings
-from study.execution.worker import Work, train
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import (
+    DatasetSettings,
+    FamilySettings,
+    Ladder,
+    RetrainSettings,
+    StudySettings,
+    save_settings,
+)
 from study.training.checkpoint import save_run
 from study.training.config import build_model
-from study.training.loop import TrainingData
 
 CONFIGS = {
     "mlp": {"family": "mlp", "depth": 1, "width": [16], "activation": "relu", "normalisation": "none", "dropout": 0.0},
@@ -152,9 +156,3 @@ def opened_study(small_study: SmallStudy) -> SmallStudy:
         [["cnn", "mlp"]],
     )
     return small_study
-
-
-@pytest.fixture
-def training(training_data: TrainingData) -> Work:
-    """What a worker does with a job, over a few hundred digits."""
-    return functools.partial(train, data=training_data, precision="fp32")

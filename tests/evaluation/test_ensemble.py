@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from study.evaluation import ensemble
-from study.evaluation.stats import wilson
-from study.results import write_npz
+from study.records.files import write_npz
+from study.statistics.comparison import wilson
 
 
 def _logits(probabilities: list[list[float]]) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from study.errors import ResultsError
 from study.evaluation import looks
-from study.evaluation.seal import read_looks, read_openings, write_openings
+from study.records.seal import read_looks, read_openings, write_openings
 
 
 def _look(study: Any, **changes: Any) -> Any:

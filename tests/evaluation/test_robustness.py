@@ -9,7 +9,7 @@ import pytest
 from study.errors import ResultsError
 from study.evaluation import robustness
 from study.evaluation.corruptions import LADDER
-from study.evaluation.test_set import read_logits
+from study.records.predictions import read_logits
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
-from study.results import write_json, write_npz
-from study.training.metrics import fit_temperature
+from study.records.files import write_json, write_npz
+from study.statistics.logits import fit_temperature
 
 
 def _candidate(study: Any, run: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

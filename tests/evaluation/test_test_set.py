@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from study.errors import DataError, ResultsError
-from study.evaluation import seal, test_set
-from study.results import StudyFiles
+from study.evaluation import test_set
+from study.records import seal
+from study.records.paths import StudyFiles
 from study.training.checkpoint import save_run
 from study.training.config import build_model
 

@@ -22,7 +22,8 @@ import torch
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
 from study.execution.worker import serve, train
-from study.results import RunFiles, read_json
+from study.records.files import read_json
+from study.records.paths import RunFiles
 from study.training.loop import Schedule, TrainingData
 
 CONFIG = {

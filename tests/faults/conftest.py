@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bench import Bench, Settings
 
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
 
 sys.path.insert(0, str(Path(__file__).parent))
 

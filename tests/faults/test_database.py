@@ -14,11 +14,11 @@ from bench import Bench, failing_statement, outcomes, work
 from desk import forms
 from optuna.trial import FrozenTrial
 
-from study.config import save_settings
+from study.command.mending import repair
 from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
-from study.mending import repair
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import save_settings
 from study.search.driver import Limits, Search
 
 SEED = 20260101

@@ -14,7 +14,7 @@ from desk import forms
 
 from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
-from study.results import prepare_results_folder
+from study.records.paths import prepare_results_folder
 from study.search.driver import Limits
 
 _BLOCK = 4096

@@ -20,12 +20,12 @@ import pytest
 from bench import Bench
 from desk import Desk, forms
 
-from study.cli import main
-from study.config import load_settings
+from study.command.cli import main
 from study.execution.executors import ProcessExecutor
-from study.results import read_jsonl
+from study.records.files import read_jsonl
+from study.records.settings import load_settings
+from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
-from study.search.records import compare_all
 from study.search.storage import open_storage, storage_url
 from study.training.loop import TrainingData
 

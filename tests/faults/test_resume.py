@@ -10,12 +10,12 @@ import pytest
 import torch
 from postgresql import PASSWORD
 
-from study.config import FamilySettings, Ladder, StudySettings, load_settings, save_settings
 from study.errors import ResumeError
-from study.request import Request
-from study.results import StudyFiles
-from study.session import Session, open_session
-from study.space import SearchSpace
+from study.records.paths import StudyFiles
+from study.records.settings import FamilySettings, Ladder, StudySettings, load_settings, save_settings
+from study.space.parameters import SearchSpace
+from study.stages.request import Request
+from study.stages.session import Session, open_session
 
 Ask = Callable[..., Session]
 

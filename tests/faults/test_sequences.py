@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from study.config import save_settings
+from study.command.status import study_status
 from study.execution.executors import InProcessExecutor
+from study.records.paths import StudyFiles
+from study.records.settings import save_settings
 from study.report.page import write_report
-from study.results import StudyFiles
 from study.search.driver import Limits, Search
 from study.search.storage import write_trials_csv
-from study.status import study_status
 
 MOST_TRIALS = 6
 

@@ -13,11 +13,11 @@ from desk import Desk
 from optuna.storages import RDBStorage
 from postgresql import PASSWORD, Server
 
-from study.cli import main
-from study.config import load_settings
+from study.command.cli import main
 from study.errors import LockedError, StorageAwayError
 from study.execution.executors import InProcessExecutor
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import load_settings
 from study.search import lock as lock_module
 from study.search.driver import Limits, Search
 from study.search.lock import StorageLock

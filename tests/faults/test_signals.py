@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from desk import Desk
 
-from study.cli import main
-from study.results import done_runs, read_json
+from study.command.cli import main
+from study.records.files import read_json
+from study.records.paths import done_runs
 
 # Where the signal comes, at which call of that function within the command, and which signal it is.
 MOMENTS = [
@@ -24,7 +25,7 @@ MOMENTS = [
     ("study.search.storage.write_csv", 1, signal.SIGINT),  # the end of the search
     ("study.search.watch.RetrainWatch.begin", 1, signal.SIGUSR2),
     ("study.search.watch.RetrainWatch.report", 2, signal.SIGHUP),
-    ("study.evaluation.finalists.Retraining.save", 1, signal.SIGINT),
+    ("study.retraining.finalists.Retraining.save", 1, signal.SIGINT),
     ("study.evaluation.test_set.write_npz", 1, signal.SIGTERM),  # the test split is open, nothing is written
     ("study.evaluation.ensemble.run", 1, signal.SIGHUP),
     ("study.report.page.build", 1, signal.SIGINT),

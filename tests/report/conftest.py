@@ -16,10 +16,10 @@ import cases
 import chromium
 from synthetic import write_study
 
+from study.records.paths import StudyFiles
 from study.report.comparison import page as comparison_page
 from study.report.comparison.entries import read_entries
 from study.report.page import build
-from study.results import StudyFiles
 
 
 @pytest.fixture(scope="session")

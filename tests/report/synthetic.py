@@ -20,7 +20,9 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-from study.config import (
+from study.records.files import append_jsonl, write_csv, write_json, write_text
+from study.records.paths import StudyFiles
+from study.records.settings import (
     DatasetSettings,
     FamilySettings,
     Ladder,
@@ -28,7 +30,6 @@ from study.config import (
     StudySettings,
     save_settings,
 )
-from study.results import StudyFiles, append_jsonl, write_csv, write_json, write_text
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 RUNGS = (12_500, 25_000, 50_000)

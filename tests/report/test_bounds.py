@@ -12,8 +12,8 @@ from pydantic import Field
 from synthetic import write_study
 
 from study import models
-from study.config import Configuration, FamilySettings, Ladder, Limit, change_settings, load_settings
 from study.models.mlp import MLP
+from study.records.settings import Configuration, FamilySettings, Ladder, Limit, change_settings, load_settings
 from study.report import bounds
 from study.report.advice import future_work
 from study.training.config import limits_of
@@ -44,7 +44,7 @@ def test_a_family_that_is_not_here_has_the_limits_that_its_study_recorded_or_non
 REPORT = """
 import pathlib, sys
 from study.report.page import write_report
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
 write_report(StudyFiles(pathlib.Path(sys.argv[1])))
 assert "torch" not in sys.modules
 """

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from synthetic import Wanted, write_study
 
-from study.cli import main
-from study.locking import StudyLock
+from study.command.cli import main
+from study.records.locking import StudyLock
+from study.records.paths import StudyFiles
 from study.report.comparison.entries import labels
 from study.report.comparison.page import default_page
-from study.results import StudyFiles
 
 WANTED = {
     "first": Wanted(trials=6),
@@ -172,7 +172,7 @@ def test_labels_take_as_many_folders_as_tell_them_apart(tmp_path: Path) -> None:
 
 def test_it_loads_neither_torch_nor_a_database(results: Path) -> None:
     code = (
-        "import sys; from study.cli import main; "
+        "import sys; from study.command.cli import main; "
         f"status = main(['compare', 'first', 'second', '--results', {str(results)!r}]); "
         "print(status, *({'torch', 'sqlalchemy', 'optuna'} & set(sys.modules)), file=sys.stderr)"
     )

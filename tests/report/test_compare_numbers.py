@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from synthetic import Wanted, write_study
 
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
 from study.report.comparison.entries import Entry, read_entries
 from study.report.comparison.numbers import why_unpaired
 from study.report.comparison.page import build
 from study.report.comparison.protocol import Fact, rows, space_summary
-from study.results import StudyFiles, read_jsonl
 
 Comparisons = Callable[[str], dict[str, Any]]
 Compared = Callable[[str], list[StudyFiles]]

@@ -14,11 +14,11 @@ from cases import COMPARISONS, HOSTILE, HOSTILE_STUDY
 from markup import Page, packed
 from synthetic import Wanted, write_study
 
+from study.records.paths import StudyFiles
 from study.report.comparison.entries import read_entries
 from study.report.comparison.figures import charts, short_labels
 from study.report.comparison.page import build, write_comparison
 from study.report.comparison.rendering import TITLES, render
-from study.results import StudyFiles
 
 GOLDEN = json.loads((Path(__file__).parent / "compare_golden.json").read_text())
 Comparisons = Callable[[str], dict[str, Any]]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from cases import CASES
 
+from study.records.paths import StudyFiles
 from study.report.page import build
-from study.results import StudyFiles
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 Files = Callable[[str], StudyFiles]

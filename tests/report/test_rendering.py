@@ -14,10 +14,10 @@ from cases import CASES, HOSTILE, HOSTILE_STUDY
 from markup import Page, packed
 from synthetic import Wanted, write_study
 
+from study.records.paths import StudyFiles
 from study.report.page import build, write_report
 from study.report.rendering import TITLES, all_charts, render
 from study.report.template import escaped
-from study.results import StudyFiles
 
 Reports = Callable[[str], dict[str, Any]]
 

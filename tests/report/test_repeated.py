@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from synthetic import Wanted, write_study
 
-from study.config import load_settings, save_settings
+from study.records.files import write_json
+from study.records.paths import StudyFiles
+from study.records.settings import load_settings, save_settings
 from study.report.comparison import page as comparison_page
 from study.report.comparison.entries import read_entries
 from study.report.page import build
 from study.report.rendering import render
-from study.results import StudyFiles, write_json
 
 
 @pytest.fixture

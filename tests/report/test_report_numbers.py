@@ -13,10 +13,11 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from synthetic import RUNGS, Wanted, write_study
 
+from study.command.status import study_status
 from study.errors import ResultsError
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
 from study.report.page import build, write_report
-from study.results import StudyFiles, read_jsonl
-from study.status import study_status
 
 Files = Callable[[str], StudyFiles]
 Reports = Callable[[str], dict[str, Any]]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from study.records.paths import StudyFiles
 from study.report.rendering import render
-from study.results import StudyFiles
 
 Reports = Callable[[str], dict[str, Any]]
 Files = Callable[[str], StudyFiles]

@@ -9,8 +9,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from postgresql import Server
 
-from study.results import StudyFiles
-from study.search.records import record_of
+from study.records.paths import StudyFiles
+from study.search.agreement import record_of
 from study.search.storage import open_study, storage_url
 
 

@@ -28,10 +28,11 @@ from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, Report
 from study.execution.worker import DriverLeftError
-from study.results import StudyFiles, append_jsonl
+from study.records.files import append_jsonl
+from study.records.paths import StudyFiles
 from study.search import driver
+from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
-from study.search.records import compare_all
 from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
 from study.training.loop import OnRung

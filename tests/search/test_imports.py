@@ -7,17 +7,19 @@ from typing import Any
 import optuna
 import pytest
 
-from study.config import StudySettings, save_settings
 from study.errors import ResumeError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
-from study.naming import find_study
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.naming import find_study
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, save_settings
+from study.search.agreement import record_of
 from study.search.driver import Limits, Search
 from study.search.imports import check_source, fitting, import_trials, left_out, load_source, replay
-from study.search.records import record_of
 from study.search.storage import open_storage, storage_url
-from study.space import load_space, parse_space
+from study.space.grammar import parse_space
+from study.space.sampling import load_space
 from study.training.loop import OnRung
 
 Settings = Callable[..., StudySettings]

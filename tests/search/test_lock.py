@@ -12,7 +12,7 @@ from postgresql import PASSWORD, Server
 
 from study.errors import Interrupted, LockedError, StorageAwayError
 from study.interrupts import catching_signals, shielded
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
 from study.search import lock as lock_module
 from study.search.lock import StorageLock, storage_holder
 from study.search.storage import open_study, storage_url

@@ -15,16 +15,17 @@ from bench import Settings, work
 from optuna.storages import RDBStorage
 from postgresql import PASSWORD, Server
 
-from study.cli import main
-from study.config import StudySettings, change_settings, load_settings, read_settings, save_settings
-from study.doctor import examine, set_aside
+from study.command.cli import main
+from study.command.doctor import examine, set_aside
 from study.errors import ResultsError, ResumeError
 from study.execution.executors import InProcessExecutor
-from study.results import StudyFiles, prepare_results_folder, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles, prepare_results_folder
+from study.records.settings import StudySettings, change_settings, load_settings, read_settings, save_settings
+from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
 from study.search.identity import KEY, Owner, claim, stored_studies
 from study.search.opening import open_for_work
-from study.search.records import compare_all
 from study.search.storage import open_storage, open_study, storage_url
 
 Open = Callable[[str], RDBStorage]

@@ -5,7 +5,7 @@ import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import TrialState
 
-from study.config import Ladder
+from study.records.settings import Ladder
 from study.search.pruners import AshaPruner, make_pruner
 
 LADDER = Ladder(examples=(100, 300, 900), reduction_factor=3)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from bench import Bench, Settings, Stop, interrupting, outcomes
 
-from study.config import save_settings
+from study.command.mending import repair
 from study.errors import LockedError, ResultsError
-from study.locking import StudyLock
-from study.mending import repair
-from study.results import StudyFiles
+from study.records.locking import StudyLock
+from study.records.paths import StudyFiles
+from study.records.settings import save_settings
+from study.search.agreement import record_of
 from study.search.driver import Limits
-from study.search.records import record_of
 
 
 @pytest.fixture

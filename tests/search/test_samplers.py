@@ -5,7 +5,7 @@ from typing import Any, get_args
 import optuna
 import pytest
 
-from study.config import N_STARTUP_TRIALS, SamplerName
+from study.records.settings import N_STARTUP_TRIALS, SamplerName
 from study.search.samplers import fix_parameters, make_sampler
 
 NAMES = get_args(SamplerName)

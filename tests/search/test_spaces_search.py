@@ -9,7 +9,9 @@ from study.data.datasets import Dataset
 from study.errors import SpaceError
 from study.models import FAMILIES
 from study.search.spaces import check_space, try_branches
-from study.space import bundled_spaces, load_space, parse_space
+from study.space.bundled import bundled_spaces
+from study.space.grammar import parse_space
+from study.space.sampling import load_space
 
 
 @pytest.mark.parametrize("name", sorted(bundled_spaces()))

@@ -14,9 +14,9 @@ import pytest
 from bench import PowerFailure, power_until
 from optuna.storages import RDBStorage
 
-from study.config import StudySettings, save_settings
 from study.errors import ResultsError, StudyError, UsageError
-from study.results import StudyFiles
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, save_settings
 from study.search.storage import (
     hide_password,
     open_storage,

@@ -13,11 +13,12 @@ from bench import Bench, Settings, Stop, interrupting, outcomes, work
 from study.errors import FamilyStoppedError
 from study.execution.jobs import Job
 from study.execution.worker import DriverLeftError
-from study.results import StudyFiles, read_jsonl
+from study.records.files import read_jsonl
+from study.records.paths import StudyFiles
 from study.search.driver import Limits
 from study.search.imports import import_trials
 from study.search.storage import write_trials_csv
-from study.space_points import identity
+from study.space.points import identity
 from study.training.loop import OnRung
 
 FIXED = """\

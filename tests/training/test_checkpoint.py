@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from study.results import RunFiles, read_json, write_json
+from study.records.files import read_json, write_json
+from study.records.paths import RunFiles
 from study.training import checkpoint
 from study.training.checkpoint import HISTORY_HEADER, is_done, run_hash, save_run, set_aside
 from study.training.config import build_model

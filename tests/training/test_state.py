@@ -10,7 +10,7 @@ import torch
 from small_networks import config
 from torch import nn
 
-from study.results import RunFiles
+from study.records.paths import RunFiles
 from study.training.config import build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.state import StateFiles, TrainingState

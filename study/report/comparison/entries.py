@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.errors import LockedError, ResultsError, UsageError
-from study.locking import lock_holder
-from study.naming import find_study, study_places
+from study.records.locking import lock_holder
+from study.records.naming import find_study, study_places
+from study.records.paths import StudyFiles
 from study.report import numbers, tables
 from study.report.reading import Array, Record, Study, known_form, read_study
-from study.results import StudyFiles
 
 
 @dataclass(frozen=True)

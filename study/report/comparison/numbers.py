@@ -9,11 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
-from study.evaluation import stats
 from study.report import numbers, tables
 from study.report import search_numbers as search
 from study.report.comparison.entries import Entry
 from study.report.reading import Array, Record, Run
+from study.statistics import comparison as stats
 
 
 def budget(entry: Entry) -> Record:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from study.errors import ResultsError, UsageError
-from study.evaluation.result import strict
+from study.records.files import read_json, write_json, write_text
+from study.records.paths import StudyFiles
 from study.report.comparison import limits, numbers, protocol, sentences
 from study.report.comparison.entries import Entry, labels, read_entries
 from study.report.reading import Record, known_form
-from study.results import StudyFiles, read_json, write_json, write_text
+from study.statistics.result import strict
 
 FORMAT = 1
 KIND = "comparison of studies"

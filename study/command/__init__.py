@@ -1,0 +1,1 @@
+"""What speaks with the user: verbs and flags, tables, progress, status, doctor, dashboard."""

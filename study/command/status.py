@@ -1,0 +1,127 @@
+"""A study's state from its files alone, so that it can be asked while a search runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from study.records.files import read_json, read_jsonl
+from study.records.locking import is_driven_by
+from study.records.paths import StudyFiles, done_runs
+from study.records.settings import load_settings
+
+
+def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]:
+    """Families with trials by state, best and seconds; stages with seconds; and lines for people. `holder` is who
+    drives the study now."""
+    settings = load_settings(files.settings)
+    records = read_jsonl(files.trials_jsonl)
+    ledger = read_json(files.ledger) if files.ledger.exists() else {}
+    families = {
+        name: _family(name, [record for record in records if record["family"] == name], ledger)
+        for name in settings.families
+    }
+    budget = ledger.get("budget_s")
+    folders = dict(enumerate(files.repeats(ledger.get("repeats", 1)), 2))
+    repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
+    used = sum(command["seconds"] for command in ledger.get("commands", [])) + sum(one["used_s"] for one in repeats)
+    found = {
+        "name": settings.name,
+        "search": 1,
+        "families": families,
+        "budget_s": budget,
+        "used_s": round(used, 1),
+        "left_s": None if budget is None else round(max(0.0, budget - used), 1),
+        "stages_s": ledger.get("stages", {}),
+        "runs_done": len(done_runs(files)),
+        "failed_runs": ledger.get("failed_runs", {}),
+        "done": _reached(ledger),
+        "report": str(files.report_html) if files.report_html.exists() else None,
+        "searches": 1 + len(folders),
+        "repeats": repeats,
+        "running_repeat": next((n for n, one in folders.items() if holder and is_driven_by(one, holder)), None),
+    }
+    return found | {"lines": _lines(found)}
+
+
+def _reached(ledger: dict[str, Any]) -> list[str]:
+    """The stages that have reached the goal of now; a larger one leaves them to be done again."""
+    goal = ledger.get("goal", {})
+    return sorted(stage for stage, of_stage in ledger.get("done", {}).items() if of_stage.items() >= goal.items())
+
+
+def _family(name: str, records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:
+    counted = [record for record in records if record["counted"]]
+    states = Counter(record["state"] for record in counted)
+    complete = [record for record in counted if record["state"] == "COMPLETE"]
+    best = max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
+    failed = [record for record in counted if record["state"] == "FAIL"]
+    allowance = ledger.get("allowance_s")
+    return {
+        "complete": states["COMPLETE"],
+        "pruned": states["PRUNED"],
+        "failed": states["FAIL"],
+        "interrupted": len(records) - len(counted),
+        "best": best["value"] if best else None,
+        "best_percent": f"{100 * best['value']:.2f} %" if best else "–",
+        "best_trial": f"#{best['number']}" if best else "–",
+        "spent_s": round(sum(record["seconds"] for record in records), 1),
+        "allowance": f"{allowance:.0f} s" if allowance else "none",
+        "last_failure": failed[-1]["reason"] if failed else None,
+        "further_seeds": sum(record.get("further_seed_of") is not None for record in counted),
+        "searched_whole": ledger.get("families", {}).get(name, {}).get("searched_whole"),
+    }
+
+
+def _runs_done(found: dict[str, Any]) -> int:
+    return int(found["runs_done"]) + sum(_runs_done(one) for one in found["repeats"])
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    budget = (
+        ", no limit of time"
+        if found["budget_s"] is None
+        else f" of {found['budget_s']:.0f} s, {found['left_s']:.0f} s left"
+    )
+    done = ", ".join(found["done"]) or "none"
+    lines = [f"used {found['used_s']:.0f} s{budget}; {_runs_done(found)} runs done; stages done: {done}"]
+    searches = [found, *found["repeats"]]
+    lines += [
+        f"{'' if one is found else one['name'] + ', '}{name}: {said}"
+        for one in searches
+        for name, row in one["families"].items()
+        for said in _remarks(row)
+    ]
+    lines += [f"{run} failed: {reason}" for one in searches for run, reason in one["failed_runs"].items()]
+    if found["searches"] > 1:
+        lines += _lines_over_searches(found, searches)
+    return lines + ([f"report: {found['report']}"] if found["report"] else [])
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What is to be said of a family's trials."""
+    whole = (
+        "its one configuration was"
+        if row["searched_whole"] == 1
+        else f"all {row['searched_whole']} configurations were"
+    )
+    said = {
+        "last_failure": f"last failure: {row['last_failure']}",
+        "searched_whole": f"searched whole: {whole} tried",
+        "further_seeds": f"{row['further_seeds']} of its trials are further seeds of a configuration tried before",
+    }
+    return [text for key, text in said.items() if row[key]]
+
+
+def _lines_over_searches(found: dict[str, Any], searches: list[dict[str, Any]]) -> list[str]:
+    """How far the searches are, and each family's trials in all of them."""
+    ready = sum("retrain" in one["done"] for one in searches)
+    now = f"; search {found['running_repeat']} is at work" if found["running_repeat"] else ""
+    lines = [f"{found['searches']} searches: {len(searches)} begun, {ready} with finalists{now}"]
+    for name in found["families"]:
+        rows = [(one["search"], one["families"][name]) for one in searches if name in one["families"]]
+        counts = [f"{sum(row[state] for _, row in rows)} {state}" for state in ("complete", "pruned", "failed")]
+        number, best = max(rows, key=lambda numbered: numbered[1]["best"] or 0.0)
+        where = f"; best {best['best_percent']}, trial {best['best_trial']} of search {number}" if best["best"] else ""
+        lines.append(f"{name} in all searches: {', '.join(counts)}{where}")
+    return lines

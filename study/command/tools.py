@@ -1,0 +1,160 @@
+"""The verbs that need no search: use the winner, look at data and spaces, find faults."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from study.command.console import existing_files, files_of, print_json, print_rows
+from study.errors import ResultsError
+from study.records.paths import EXPORT
+
+_PARITY_IMAGES = 1000
+
+
+def _model_folder(args: argparse.Namespace) -> Path:
+    if args.model is not None:
+        return Path(args.model)
+    files = existing_files(args)
+    if not files.model.is_dir():
+        raise ResultsError(f"{files.model} is missing: this study has no winner yet; continue it with `study run`")
+    return files.model
+
+
+def predict(args: argparse.Namespace, command: str, started: float) -> int:
+    import torch
+
+    from study.inference.predictor import Prediction, Predictor, as_text, collect_inputs
+    from study.inference.render import render
+
+    # Batches are small: a second thread would mostly wait, and on a busy machine both would.
+    torch.set_num_threads(1)
+    predictor = Predictor.load(_model_folder(args))
+    failed = False
+
+    def answers() -> Iterator[Prediction]:
+        nonlocal failed
+        for answer in predictor.stream(
+            collect_inputs(args.inputs, args.recursive),
+            top_k=args.top_k,
+            threshold=args.threshold,
+            invert=args.invert,
+            segment=args.segment,
+            save_input=args.save_input,
+            coverage=args.coverage,
+        ):
+            failed = failed or answer.status == "error"
+            if args.verbose and answer.pixels is not None:
+                print(as_text(answer.pixels), file=sys.stderr)
+            yield answer
+
+    for piece in render(answers(), args.format):
+        sys.stdout.write(piece)
+    return 1 if failed else 0
+
+
+def export(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.data.datasets import load_train, stratified_split
+    from study.data.source import Source
+    from study.inference.bundle import load_bundle
+    from study.inference.export import export_onnx
+
+    folder = _model_folder(args)
+    bundle = load_bundle(folder)
+    trained_on = bundle.description.trained_on()
+    train = load_train(Source.recorded(trained_on, args.data_dir))
+    _, validation = stratified_split(train.labels, trained_on.split_seed)
+    path = args.output or folder / EXPORT
+    parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
+    print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
+    return 0
+
+
+# --- data and spaces -----------------------------------------------------------------------------------------------
+
+
+def data(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.data import explore
+    from study.data.remarks import survey
+    from study.data.source import Source
+
+    seen = survey(Source.asked(args.dataset, args.data_dir))
+    dataset, summary = seen.dataset, explore.summarise(seen, args.seed)
+    for remark in summary["remarks"]:
+        print(f"note: {remark}", file=sys.stderr)
+    if args.image is not None:
+        args.image.parent.mkdir(parents=True, exist_ok=True)
+        explore.sample_grid(dataset, seed=args.seed).save(args.image)
+        print(f"samples: {args.image}", file=sys.stderr)
+    if args.html is not None:
+        explore.write_page(args.html, summary, dataset)
+        print(f"page: {args.html}", file=sys.stderr)
+    if args.format == "json":
+        print_json(summary)
+    else:
+        _print_data(summary)
+    return 0
+
+
+def _print_data(summary: dict[str, Any]) -> None:
+    counts = summary["counts"]["train"], summary["counts"]["test"]
+    rows = [*zip(summary["classes"], *counts, strict=True), ("all", *map(sum, counts))]
+    shown = [{"class": name, "training": f"{train:,}", "test": f"{test:,}"} for name, train, test in rows]
+    print_rows(shown, title=summary["dataset"])
+    pixels = summary["pixels"]
+    print(
+        f"pixels of the training images: mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f} "
+        f"(of 1), grey levels {pixels['min']} to {pixels['max']}"
+    )
+
+
+def spaces(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.space.rows import describe
+    from study.space.sampling import find_space, known_spaces
+
+    loaded = [find_space(word) for word in args.spaces or known_spaces()]
+    if args.action == "list":
+        rows = [{"family": s.family, "parameters": len(s.parameters), "file": s.source} for s in loaded]
+    elif args.action == "show":
+        rows = [{"family": s.family, **asdict(row)} for s in loaded for row in describe(s)]
+    else:
+        rows = [_checked(space, args) for space in loaded]
+    print_rows(rows, args.format)
+    return 0
+
+
+def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
+    from study.data.datasets import load_train
+    from study.search.spaces import try_branches
+
+    tried = list(try_branches(space, load_train("mnist")))
+    sizes = [branch["parameters"] for branch in tried]
+    flops = [branch["flops"] for branch in tried]
+    return {
+        "family": space.family,
+        "branches": len(tried),
+        "parameters": f"{min(sizes):,} to {max(sizes):,}",
+        "FLOPs": f"{min(flops):,} to {max(flops):,}",
+        "verdict": "sound",
+    }
+
+
+def doctor(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.command.doctor import examine as examine_health
+    from study.command.doctor import set_aside
+    from study.command.mending import repair_all
+
+    if args.set_aside:
+        print(set_aside(files_of(args), args.storage))
+        return 0
+    if args.repair:
+        for said in repair_all(files_of(args), args.storage):
+            print(said, file=sys.stderr)
+    named = args.name is not None
+    findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage, named=named)
+    print_rows(findings, args.format)
+    return 0 if all(finding["sound"] for finding in findings) else 1

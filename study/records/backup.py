@@ -1,0 +1,74 @@
+"""What a report keeps of a study's own records, from which one that was lost is made again: its settings, what each of
+its searches has spent and reached, and the seal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from study.errors import ResultsError
+from study.records.files import read_json, read_jsonl, read_text, write_json, write_text
+from study.records.paths import StudyFiles, done_runs
+
+
+def backup_of(searches: Sequence[StudyFiles]) -> dict[str, Any]:
+    """The study's own folder is the first of its searches."""
+    files = searches[0]
+    return {
+        "settings": read_text(files.settings),
+        "seal": read_json(files.seal) if files.seal.is_file() else None,
+        "ledgers": [read_json(one.ledger) if one.ledger.is_file() else None for one in searches],
+    }
+
+
+def _kept(files: StudyFiles) -> dict[str, Any]:
+    found = read_json(files.report_json) if files.report_json.is_file() else {}
+    return dict(found.get("backup") or {})
+
+
+def restore_settings(files: StudyFiles) -> str:
+    """Write study.toml as the last report keeps it; ResultsError if none does."""
+    text = _kept(files).get("settings")
+    if text is None:
+        raise ResultsError(
+            f"{files.settings} is missing, and {files.report_json} does not keep it: nothing can make it again; "
+            "restore it from a backup, or start another study with --name"
+        )
+    write_text(files.settings, text)
+    return f"{files.settings} is as {files.report_json} keeps it"
+
+
+def kept_seal(files: StudyFiles) -> Any:
+    """The seal as the last report keeps it, None where none does."""
+    return _kept(files).get("seal")
+
+
+def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
+    """Write the ledger of a study's search as the last report keeps it, with the time of what came after; without one,
+    with the time that trials and runs took."""
+    ledgers = _kept(study).get("ledgers") or []
+    kept = ledgers[number - 1] if len(ledgers) >= number else None
+    ledger: dict[str, Any] = kept or {"stages": {}, "commands": [], "families": {}}
+    took = _seconds(files)
+    missing = sum(took.values()) - sum(command["seconds"] for command in ledger["commands"])
+    if missing > 0:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        about = {"command": "(lost with the ledger)", "start": now, "versions": {}}
+        ledger["commands"].append({**about, "seconds": round(missing, 3)})
+        ledger["stages"] = {name: max(s, ledger["stages"].get(name, 0.0)) for name, s in took.items()}
+    n_searches = 1 + sum(1 for _ in files.root.glob("repeats/*/study.toml"))
+    if n_searches > 1:
+        ledger.setdefault("repeats", n_searches)
+    write_json(files.ledger, ledger)
+    source = f"as {study.report_json} keeps it" if kept else "made from what trials and runs took"
+    return f"{files.ledger} is {source}"
+
+
+def _seconds(files: StudyFiles) -> dict[str, float]:
+    """Wall-clock of search and retraining, as if all workers had always been busy."""
+    records = read_jsonl(files.trials_jsonl)
+    n_workers = max(1, len({record["worker"] for record in records if record.get("worker") is not None}))
+    runs = [read_json(files.run(run).metrics) for run in done_runs(files) if files.run(run).metrics.is_file()]
+    seconds = {"search": [record["seconds"] for record in records], "retrain": [run["seconds"] for run in runs]}
+    return {stage: round(sum(taken) / n_workers, 3) for stage, taken in seconds.items()}

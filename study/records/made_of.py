@@ -1,0 +1,80 @@
+"""What a study's files were made of: digests that tell later whether they still are, and what a run lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.records.files import read_json
+from study.records.paths import RunFiles, StudyFiles
+
+_CLOCKS = ("start", "end")  # an hour of the clock that comes twice in autumn is another one in the database
+# What the report shows of the ledger, save what every command adds to it.
+_SHOWN_OF_LEDGER = (
+    "goal",
+    "budget_s",
+    "n_trials",
+    "repeats",
+    "allowance_s",
+    "families",
+    "utilisation",
+    "plan",
+    "failed_runs",
+)
+_SHOWN_OF_STUDY = ("study.toml", "trials.jsonl", "finalists.json", "samples.npz", "ablation.json", "audit.json")
+
+
+def digest_of_trials(records: Iterable[Mapping[str, Any]]) -> str:
+    """Of the trials that count, in whichever order they are recorded."""
+    counted = [{k: v for k, v in record.items() if k not in _CLOCKS} for record in records if record["counted"]]
+    counted.sort(key=lambda record: (record["family"], record["number"]))
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of_study(searches: Sequence[StudyFiles]) -> str:
+    """Of all that a report of these searches is made of."""
+    total = hashlib.sha256()
+    for files in searches:
+        for path in _shown(files):
+            total.update(f"{path.relative_to(files.root)} {_digest(path)}\n".encode())
+        ledger = read_json(files.ledger) if files.ledger.exists() else {}
+        total.update(json.dumps({key: ledger.get(key) for key in _SHOWN_OF_LEDGER}, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def _shown(files: StudyFiles) -> list[Path]:
+    own = [files.root / name for name in _SHOWN_OF_STUDY] + [files.model / "model.json"]
+    return own + sorted(path for folder in (files.test, files.runs) for path in _inside(folder) if path.is_file())
+
+
+def _inside(folder: Path) -> Iterable[Path]:
+    return (*folder.glob("*"), *(path for path in folder.glob("*/*") if path.parent.name != "old"))
+
+
+def _digest(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def lacking(run: RunFiles) -> list[Path]:
+    """The files of a finished run that are not there; DONE itself for one that has not ended."""
+    needed = [run.done, run.config, run.metrics, run.history]
+    role = _role(run)
+    if role != "ablation":  # whose weights are of no use once its validation logits are there
+        needed.append(run.weights)
+    if role == "candidate":
+        needed.append(run.validation)
+    return [path for path in needed if not path.is_file()]
+
+
+def _role(run: RunFiles) -> str | None:
+    try:
+        return str(tomllib.loads(run.config.read_text(encoding="utf-8"))["run"]["role"])
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,195 @@
+"""The settings of a study as typed, validated, frozen models, and their file `study.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from study.errors import ResultsError
+from study.records.files import read_text, write_text
+from study.records.paths import StudyFiles
+
+# Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
+N_STARTUP_TRIALS = 8
+SamplerName = Literal["tpe", "random", "qmc", "grid"]
+PrunerName = Literal["asha", "hyperband", "median", "none"]
+
+
+class Frozen(BaseModel):
+    """Base of every settings model: immutable, and an unknown key is an error that names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Configuration(Frozen):
+    """Base of what a configuration is checked against: text is no number, a number no truth value, 32.0 no int."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class DataPlace(Frozen):
+    """Where a data set is and how it is read. `sha256` are digests by file role, of the raw IDX bytes or, for a known
+    data set that is not MNIST, of the values; `transposed`, `inverted` and `levels` say what is done to the pictures
+    on loading: rows and columns exchanged, dark ink made bright, these levels stretched to 0 and 255."""
+
+    name: str
+    data_dir: str | None = None
+    transposed: bool | None = None  # None in older studies, which did so to downloads alone
+    inverted: bool = False
+    levels: tuple[int, int] | None = None
+    split_seed: int = Field(default=0, ge=0)
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def was_transposed(self) -> bool:
+        return self.data_dir is None and self.name == "emnist-digits" if self.transposed is None else self.transposed
+
+
+class DatasetSettings(DataPlace):
+    """What was compared on; `mean` and `std` are of the training part's pixels scaled to [0, 1]. `validation_in_train`
+    counts the validation images that are in the training part, too; older studies did not count."""
+
+    classes: tuple[str, ...]
+    n_train: int = Field(gt=0)
+    n_validation: int = Field(gt=0)
+    validation_in_train: int | None = None
+    split_sha256: str
+    mean: float
+    std: float = Field(gt=0)
+
+    @property
+    def is_bundled_mnist(self) -> bool:
+        """Whether these are MNIST's own images: a folder of somebody's own may be called mnist, too."""
+        return self.name == "mnist" and self.data_dir is None
+
+    def for_model(self) -> dict[str, Any]:
+        """What a model says of the data it was trained on: enough to find its validation images again."""
+        return self.model_dump(include=set(DataPlace.model_fields))
+
+
+class Ladder(Frozen):
+    """Rungs in examples seen since the beginning of the trial, rising; of the trials that reach a rung about one in
+    `reduction_factor` goes on. Each stretch between rungs is one annealed cycle of the learning rate."""
+
+    examples: tuple[int, ...] = Field(min_length=1)
+    reduction_factor: int = Field(ge=2)
+
+
+class Limit(Frozen):
+    """How far a configuration's key can go whatever a search space asks for, None where there is no end, and what else
+    does what the number at its high end was wanted for."""
+
+    low: float | None = None
+    high: float | None = None
+    instead: str = "try another space or family"
+
+
+class FamilySettings(Frozen):
+    """A family as it takes part in a study: the text of its search space, kept so that the study stands alone, and the
+    limits of its configuration by key, for readers that load no network. Older studies have none of these. A family of
+    another installed package has the package's name and version."""
+
+    space_file: str
+    space: str
+    ladder: Ladder
+    limits: dict[str, Limit] = Field(default_factory=dict)
+    package: str | None = None
+    package_version: str | None = None
+
+
+class RetrainSettings(Frozen):
+    """How many configurations a family hands over and how often each is trained again."""
+
+    candidates: int = Field(default=3, ge=1)
+    candidate_seeds: int = Field(default=1, ge=1)
+    final_seeds: int = Field(default=3, ge=1)
+
+
+class StudySettings(Frozen):
+    """All that is fixed when a study is created; budget, trials and workers are free and live in the ledger."""
+
+    format_version: Literal[1] = 1
+    id: str | None = None  # tells the study from others of its name; older studies get one when they are continued
+    name: str
+    folder: str | None = None  # where it was last continued, absolute
+    created: str
+    seed: int = Field(ge=0)
+    sampler: SamplerName
+    pruner: PrunerName
+    warm_starts: int = Field(default=2, ge=0)
+    imported_from: str | None = None
+    single_family: bool = False  # that nothing is compared was asked for
+    repeat_of: str | None = None  # the study of which this is a further search
+    storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
+    dataset: DatasetSettings
+    retrain: RetrainSettings
+    families: dict[str, FamilySettings]
+    versions: dict[str, str]
+
+
+def explain(error: ValidationError) -> str:
+    """The first finding of pydantic in one line: key, rule and value seen."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if first["type"] == "missing":
+        return f"missing key '{key}'"
+    return f"key '{key}': {first['msg'][:1].lower()}{first['msg'][1:]}, seen {first['input']!r:.80}"
+
+
+def save_settings(settings: StudySettings, path: Path) -> None:
+    write_text(path, tomli_w.dumps(settings.model_dump(exclude_none=True), multiline_strings=True))
+
+
+def change_settings(path: Path, **changes: Any) -> None:
+    """Write some settings of a study and leave the others as they are in the file, its former name and place included:
+    by these the database knows it, until it is opened."""
+    save_settings(read_settings(path).model_copy(update=changes), path)
+
+
+def load_settings(path: Path) -> StudySettings:
+    """Read `study.toml` of a study that is named as its folder is now, whatever name it had when the file was written.
+
+    ResultsError names the file and the first key that is wrong.
+    """
+    settings, files = read_settings(path), StudyFiles(path.parent)
+    return settings.model_copy(update={"name": files.name, "repeat_of": files.repeat_of or settings.repeat_of})
+
+
+def read_settings(path: Path) -> StudySettings:
+    """Read `study.toml` as it was written. ResultsError names the file and the first key that is wrong."""
+    try:
+        return StudySettings.model_validate(tomllib.loads(read_text(path)))
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing: there is no study here; start one with `study run`") from None
+    except ValidationError as error:
+        raise ResultsError(f"{path}: {explain(error)}; restore the file or start a new study with --name") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not TOML ({error}); restore the file or start a new study") from None
+
+
+def plain(value: Any) -> Any:
+    """Tuples to lists, recursively: what JSON and TOML files return for what was written to them."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def typed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A flat configuration as the strict models read it: lists for tuples, and whole numbers as ints, since a study of
+    an earlier version may hold 32.0 where an int is meant."""
+    return {key: _whole(value) for key, value in plain(dict(config)).items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,1 @@
+"""Training again: candidates, finalists, ablation, audit. No Optuna."""

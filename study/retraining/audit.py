@@ -1,0 +1,125 @@
+"""The audit: pruned trials drawn at random, run to the end as if they had never been pruned.
+
+The same seed and ladder as in the search, on validation: how many would have beaten their family's best completed
+trial bounds how often pruning costs a winner. `audit.json` holds what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from study.execution.executors import Executor
+from study.execution.jobs import Job, Report
+from study.records.files import read_json, read_jsonl, write_json
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.records.trial import ending_of
+from study.retraining.candidates import rank_trials
+from study.retraining.train_all import train_all
+from study.seeds import derive_seed
+from study.statistics.intervals import upper_bound
+from study.training.loop import Schedule
+
+Record = Mapping[str, Any]
+
+
+def pruned_trials(records: Sequence[Record]) -> list[Record]:
+    """Counted trials that the pruner ended; one that only the search's end stopped is not its doing."""
+    return [record for record in records if record["counted"] and ending_of(record) == "pruned"]
+
+
+def draw(records: Sequence[Record], n: int, study_seed: int) -> list[Record]:
+    """At most `n` of the pruned trials, each as likely as any other: those with the smallest keys of their own, so that
+    a larger draw holds a smaller one, also after the search has gone on."""
+    return sorted(
+        pruned_trials(records), key=lambda r: derive_seed(study_seed, r["family"], int(r["number"]), "audit")
+    )[:n]
+
+
+class Audit:
+    """`n` pruned trials of a study over one executor; what an earlier audit found of them is kept."""
+
+    def __init__(self, files: StudyFiles, settings: StudySettings, n: int) -> None:
+        self._files = files
+        self._settings = settings
+        self._records = [record for record in read_jsonl(files.trials_jsonl) if record["counted"]]
+        self._drawn = draw(self._records, n, settings.seed)
+        before = read_json(files.audit)["rows"] if files.audit.exists() else []
+        known = {_id(row): row for row in before}
+        self._values: dict[str, float] = {id_: row["value"] for id_, row in known.items() if row["failed"] is None}
+        self._failed: dict[str, str] = {}
+        self._last: dict[str, float] = {}
+
+    @property
+    def n_drawn(self) -> int:
+        return len(self._drawn)
+
+    @property
+    def n_known(self) -> int:
+        """Of those drawn, whose end is known."""
+        return sum(_id(record) in self._values or _id(record) in self._failed for record in self._drawn)
+
+    def run(self, executor: Executor, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Train what is not known yet, and write `audit.json`, also when interrupted."""
+        jobs = iter([self._job(record) for record in self._drawn if _id(record) not in self._values])
+        try:
+            train_all(executor, lambda: next(jobs, None), on_report=self._report, on_end=self._end, tick=tick)
+        finally:
+            found = self.result()
+            write_json(self._files.audit, found)
+        return found
+
+    def _job(self, record: Record) -> Job:
+        config = dict(record["config"])
+        ladder = self._settings.families[record["family"]].ladder
+        return Job(_id(record), config, record["seed"], Schedule.rungs(ladder.examples, config["batch_size"]))
+
+    def _report(self, report: Report) -> None:
+        self._last[report.job.id] = float(report.metrics["accuracy"])
+
+    def _end(self, job: Job, reason: str | None) -> None:
+        if reason is None:
+            self._values[job.id] = self._last[job.id]
+        else:
+            self._failed[job.id] = reason
+
+    def result(self) -> dict[str, Any]:
+        """The content of audit.json: a row for each trial that ended, and the bound over those that have a value."""
+        best = {family: self._best(family) for family in self._settings.families}
+        rows = [
+            {
+                "family": record["family"],
+                "number": record["number"],
+                "pruned_at": record["examples"],
+                "value": self._values.get(_id(record)),
+                "best": best[record["family"]],
+                "beats": self._beats(record, best[record["family"]]),
+                "failed": self._failed.get(_id(record)),
+            }
+            for record in self._drawn
+            if _id(record) in self._values or _id(record) in self._failed
+        ]
+        judged = [row for row in rows if row["beats"] is not None]
+        beaten = sum(bool(row["beats"]) for row in judged)
+        return {
+            "pruned": len(pruned_trials(self._records)),
+            "drawn": len(self._drawn),
+            "judged": len(judged),
+            "beaten": beaten,
+            "bound95": upper_bound(beaten, len(judged)),
+            "rows": rows,
+        }
+
+    def _best(self, family: str) -> float | None:
+        """The family's best completed value."""
+        complete = [r for r in self._records if r["family"] == family and r["state"] == "COMPLETE"]
+        return float(rank_trials(complete)[0]["value"]) if complete else None
+
+    def _beats(self, record: Record, best: float | None) -> bool | None:
+        value = self._values.get(_id(record))
+        return None if value is None or best is None else value > best
+
+
+def _id(record: Record) -> str:
+    return f"{record['family']}/{record['number']}"

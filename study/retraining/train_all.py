@@ -1,0 +1,50 @@
+"""Trainings beside the study's own, one after another over an executor: what an ablation and an audit need."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+from study.execution.executors import Executor
+from study.execution.jobs import Died, Finished, Job, Report
+from study.retraining.finalists import MAX_ATTEMPTS
+
+_POLL_SECONDS = 0.25
+
+
+def train_all(
+    executor: Executor,
+    next_job: Callable[[], Job | None],
+    *,
+    on_report: Callable[[Report], None] = lambda report: None,
+    on_end: Callable[[Job, str | None], None],
+    tick: Callable[[], None] = lambda: None,
+) -> None:
+    """Train what `next_job` hands out, to the end each, until it returns None.
+
+    `on_end(job, reason)` follows each run, with a reason if it failed by its own cause or its workers died three times;
+    `tick` is called at every turn of the loop."""
+    again: deque[Job] = deque()
+    deaths: Counter[str] = Counter()
+    in_flight = 0
+    while True:
+        while in_flight < executor.n_workers and (job := again.popleft() if again else next_job()) is not None:
+            executor.submit(job)
+            in_flight += 1
+        if in_flight == 0:
+            return
+        event = executor.next_event(_POLL_SECONDS)
+        if isinstance(event, Report):
+            on_report(event)
+            executor.answer(event.job, True)
+        elif isinstance(event, Finished):
+            in_flight -= 1
+            on_end(event.job, event.reason)
+        elif isinstance(event, Died):
+            in_flight -= 1
+            deaths[event.job.id] += 1
+            if deaths[event.job.id] < MAX_ATTEMPTS:
+                again.append(event.job)
+            else:
+                on_end(event.job, f"its worker died {MAX_ATTEMPTS} times (exit status {event.exit_code})")
+        tick()

@@ -1,0 +1,1 @@
+"""Search spaces: the grammar of their files, drawing configurations, rows for people."""

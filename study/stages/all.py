@@ -1,0 +1,343 @@
+"""The stages of a study over all its searches, each of which can run alone: from the search to the report."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from study.errors import FamilyStoppedError
+from study.evaluation.test_set import RunsToTest
+from study.records.files import read_json
+from study.records.finalists import choose_over_searches
+from study.records.paths import StudyFiles
+from study.records.seal import read_openings
+from study.report.page import report_stands
+from study.report.wording import count, times
+from study.search.identity import is_here
+from study.stages import plan as planner
+from study.stages import standing
+from study.stages.agenda import Agenda
+from study.stages.extension import settle_for_what_helps
+from study.stages.one_search import OneSearch, Progress, Workers
+from study.stages.repeats import open_repeat
+from study.stages.retrain import no_verdict, retrain_candidates
+from study.stages.search import search_families, search_wall
+from study.stages.session import Session
+
+
+class Stages:
+    """One command's stages over one open session. The workers and the databases are opened when first needed."""
+
+    def __init__(self, session: Session, progress: Progress, resources: contextlib.ExitStack) -> None:
+        self.session = session
+        self.progress = progress
+        self._workers = Workers(session, resources)
+        self._first = OneSearch(session, progress, resources, self._workers)
+        self._n_searches = self._first.n_searches
+        self._spare = 0.0  # seconds that the repeats left of their budgets
+        self._evaluates: bool | None = None  # whether all stages are made that a report needs; None for one stage alone
+
+    @property
+    def _agenda(self) -> Agenda:
+        return Agenda(self._first.goal["budget_s"], self._n_searches, self._evaluates)
+
+    @property
+    def _folders(self) -> list[StudyFiles]:
+        """Where the searches are, the study's own folder first."""
+        return [self.session.files, *self.session.files.repeats(self._n_searches)]
+
+    def find_database(self) -> None:
+        """Settle under which name a study that was copied, renamed or moved goes on, before its database is shown."""
+        if self.session.files.exists() and not is_here(self.session.files):
+            _ = self._first.storage
+
+    # --- search and retraining ---------------------------------------------------------------------------------------
+
+    def search(self) -> None:
+        self._in_each_search(self._search)
+
+    def retrain(self) -> None:
+        self._in_each_search(self._retrain)
+        with self.session.ledger.stage("retrain"):
+            self._write_model()
+
+    def _in_each_search(self, action: Callable[[OneSearch], None]) -> None:
+        """Do it to the first search, then to each repeat. FamilyStoppedError, once all are done, if one gave up."""
+        failures: list[FamilyStoppedError] = []
+
+        def attempt(one: OneSearch) -> None:
+            try:
+                action(one)
+            except FamilyStoppedError as error:
+                failures.append(error)
+
+        attempt(self._first)
+        for number in range(2, self._n_searches + 1):
+            with self._open_search(number) as one:
+                attempt(one)
+        if failures:
+            raise failures[0]
+
+    @contextlib.contextmanager
+    def _open_search(self, number: int) -> Iterator[OneSearch]:
+        """Search `number`, from 2 on, in a session of its own."""
+        repeat, goal = self.session.files.repeat(number), self._first.goal
+        watch = shlex.join(["study", "dashboard", "--name", repeat.root.name, "--results", str(repeat.root.parent)])
+        self.progress.say(f"search {number} of {self._n_searches} in {repeat.root}; watch it: {watch}")
+        with (
+            open_repeat(self.session, number, goal["budget_s"], goal["n_trials"]) as session,
+            contextlib.ExitStack() as resources,
+        ):
+            yield OneSearch(session, self.progress, resources, self._workers, first=self._first, number=number)
+            if goal["budget_s"] is not None:
+                self._spare += max(0.0, session.ledger.left(goal["budget_s"]))
+
+    def _search(self, one: OneSearch) -> None:
+        budget = one.goal["budget_s"]
+        left, wall = (0.0, 0.0) if budget is None else (one.session.ledger.left(budget), search_wall(one, budget))
+        self.progress.stage("search", after=self._agenda.after_search(one.number, left, wall))
+        search_families(one)
+
+    def _retrain(self, one: OneSearch) -> None:
+        self.progress.stage("retrain", after=self._agenda.after_retraining(one.number))
+        retrain_candidates(one)
+
+    def _search_and_retrain(self, one: OneSearch) -> None:
+        """A family that failed does not keep the others from their finalists."""
+        failure: FamilyStoppedError | None = None
+        try:
+            self._search(one)
+        except FamilyStoppedError as error:
+            failure = error
+        self._retrain(one)
+        if failure is not None:
+            raise failure
+
+    def finalists(self) -> list[dict[str, Any]]:
+        """What each search handed over, the content of its finalists.json."""
+        return [read_json(folder.finalists) for folder in self._folders]
+
+    def _write_model(self) -> None:
+        """Put the winner's first final run into `model/`, ready to use, unless it is there."""
+        from study.stages.ship import ship
+
+        files, *repeats = self._folders
+        if not standing.model_stands(self._folders):
+            ship(files, self.session.settings, self.session.data, repeats)
+
+    # --- the test split and after ------------------------------------------------------------------------------------
+
+    def _runs_to_test(self) -> RunsToTest:
+        runs, *others = [standing.runs_of(one) for one in self.finalists()]
+        files, *repeats = self._folders
+        return RunsToTest(files, runs, list(zip(repeats, others, strict=True)))
+
+    def evaluate(self) -> bool:
+        """Open the test split for all runs, once; False if these very runs were evaluated before."""
+        from study.evaluation.test_set import open_test
+
+        self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
+        wanted = self._runs_to_test()
+        if not all(map(standing.finalists_stand, self._folders)):
+            self.progress.say(
+                "note: the search has gone on since the finalists were chosen; `study retrain` chooses anew"
+            )
+        if wanted.openings and not wanted.are_sealed:
+            self.progress.say(f"note: {_again(wanted)}")
+        self.progress.step("the test split is read")
+        self._workers.close()
+        session = self.session
+        folders, found = self._folders, self.finalists()
+        chosen = choose_over_searches(found)
+        shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
+        families = dict.fromkeys(
+            family for one in found for family, row in one["families"].items() if row["final_runs"]
+        )
+        with session.ledger.stage("evaluate"):
+            opened = open_test(
+                session.files,
+                session.settings,
+                session.request.command,
+                wanted,
+                chosen.winner,
+                shipped_run,
+                list(itertools.combinations(families, 2)),
+                device=str(session.device),
+            )
+            self._write_model()
+            if opened or not session.files.duplicates.exists():
+                self._count_repeated()
+        self._first.mark_done("evaluate")
+        return opened
+
+    def _count_repeated(self) -> None:
+        from study.evaluation import repeated
+
+        found = repeated.run(self.session.files, self.session.settings, self.session.data.images)
+        if found["test_in_train"]:
+            self.progress.say(
+                f"note: {found['test_in_train']:,} of {found['n_test']:,} test images are also among the training "
+                "images, pixel by pixel: the report tells the accuracy on the others"
+            )
+
+    def examine(self, seconds: float | None, wanted: Collection[str] = standing.EXAMINED) -> None:
+        """Those `wanted` of baselines, ensembles, latency and robustness within `seconds`; None is as long as they
+        take."""
+        from study.evaluation import baselines, ensemble, latency, robustness
+
+        self._workers.close()
+        session, step = self.session, self.progress.step
+        files, settings, device = session.files, session.settings, str(session.device)
+        total = seconds if seconds is not None else planner.examine_seconds(None)
+        self.progress.stage("examine", total, self._agenda.after_examination())
+        with session.ledger.stage("examine"):
+            if "ensemble" in wanted:
+                step("ensembles")
+                ensemble.run(files, settings)
+            if seconds is not None and seconds <= 0:
+                return
+            if "latency" in wanted:
+                step("latency")
+                latency.run(files, settings, seconds=0.15 * total)
+            if "baselines" in wanted:
+                step("baselines")
+                baselines.run(files, settings, seconds=0.35 * total)
+            if "robustness" in wanted:
+                step("robustness to corrupted images")
+                robustness.run(files, settings, seconds=0.5 * total, device=device)
+        self._first.mark_done("examine")
+
+    def ablate(self, seconds: float | None) -> dict[str, Any]:
+        """Swap the finalists' choices one at a time, within `seconds`; None is as long as it takes."""
+        from study.retraining.ablation import Ablation
+
+        session = self.session
+        self.progress.stage("ablation", seconds)
+        with session.ledger.stage("ablation"):
+            ablation = Ablation(session.files, session.settings, self._first.engine)
+
+            def tick() -> None:
+                session.ledger.tick()
+                share = ablation.n_trained / max(1, ablation.n_to_train) if seconds is None else None
+                self.progress.step(f"{ablation.n_trained} of {ablation.n_to_train} runs", share)
+
+            return ablation.run(self._workers.executor, seconds, tick)
+
+    def audit(self, n: int) -> dict[str, Any]:
+        """Run `n` pruned trials to their end."""
+        from study.retraining.audit import Audit
+
+        session = self.session
+        self.progress.stage("audit")
+        with session.ledger.stage("audit"):
+            audit = Audit(session.files, session.settings, n)
+
+            def tick() -> None:
+                session.ledger.tick()
+                self.progress.step(f"{audit.n_known} of {audit.n_drawn} trials", audit.n_known / max(1, audit.n_drawn))
+
+            return audit.run(self._workers.executor, tick)
+
+    def report(self) -> None:
+        from study.report.page import write_report
+
+        self.progress.stage("report", self._agenda.half_report)
+        self.progress.step("the page is made")
+        with self.session.ledger.stage("report"):
+            write_report(self.session.files)
+        self.session.ledger.save()
+
+    # --- said before it begins ----------------------------------------------------------------------------------------
+
+    def no_verdict(self) -> str | None:
+        return no_verdict(self._first)
+
+    def settle_for_what_helps(self) -> str | None:
+        """Go back to the goal that was reached where a larger one buys nothing, and return why."""
+        return settle_for_what_helps(self._first)
+
+    def may_open_again(self) -> str | None:
+        """In words that this command may open the test split a second time; None if it will not."""
+        openings = read_openings(self.session.files.seal)
+        if not openings or all(self._is_searched(folder) for folder in self._folders):
+            return None
+        return (
+            f"this study opened the test split {times(len(openings))}; if other networks come of this command, it is "
+            "opened again and the report is exploratory: --no-evaluate keeps it closed"
+        )
+
+    # --- all together ------------------------------------------------------------------------------------------------
+
+    def is_complete(self, *, evaluate: bool) -> bool:
+        """Whether all that `run_all` would write is there and was made from what is there now."""
+        return (
+            all(self._is_searched(folder) for folder in self._folders)
+            and standing.model_stands(self._folders)
+            and (not evaluate or self._is_evaluated())
+            and report_stands(self.session.files)
+        )
+
+    def _is_evaluated(self) -> bool:
+        counted = self.session.files.duplicates.is_file()
+        return counted and self._runs_to_test().are_evaluated and not self._to_examine()
+
+    def _is_searched(self, files: StudyFiles) -> bool:
+        """Whether a search reached the goal, and its finalists were made from its trials."""
+        own = self.session.ledger.data if files is self.session.files else _read_ledger(files)
+        done = own.get("done", {})
+        return all(done.get(stage) == self._first.goal for stage in ("search", "retrain")) and (
+            files.trials_csv.is_file() and standing.finalists_stand(files)
+        )
+
+    def _to_examine(self) -> list[str]:
+        """What is to be examined anew, as far as there is time for it."""
+        wanted = standing.not_examined(self.session.files)
+        seconds = self._examine_seconds()
+        return wanted if seconds is None or seconds > 0 else [name for name in wanted if name == "ensemble"]
+
+    def run_all(self, *, evaluate: bool) -> None:
+        """Every stage whose files are not there, or were made from others than those that are there now. A family that
+        failed does not keep the others from their report."""
+        self._evaluates = evaluate
+        failure: FamilyStoppedError | None = None
+        try:
+            self._in_each_search(self._search_and_retrain)
+        except FamilyStoppedError as error:
+            failure = error
+        with self.session.ledger.stage("retrain"):
+            self._write_model()
+        if evaluate:
+            self.evaluate()
+            self.examine(self._examine_seconds(), self._to_examine())
+        self.report()
+        if failure is not None:
+            raise failure
+
+    def _examine_seconds(self) -> float | None:
+        budget = self._first.goal["budget_s"]
+        if budget is None:
+            return planner.examine_seconds(None)
+        total = budget * self._n_searches
+        left = self.session.ledger.left(budget) + self._spare - 0.5 * planner.report_seconds(total)
+        return max(0.0, min(left, 2 * planner.examine_seconds(total)))
+
+
+def _again(wanted: RunsToTest) -> str:
+    """That the test split is opened once more, and for which runs."""
+    sealed = wanted.openings[-1].hashes
+    changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
+    runs = f"{count(len(changed), 'run')} with other weights, such as {changed[0]}" if changed else "fewer runs"
+    return f"the test split is opened again, for {runs}: the report is exploratory"
+
+
+def _read_ledger(files: StudyFiles) -> dict[str, Any]:
+    return dict(read_json(files.ledger)) if files.ledger.exists() else {}
+
+
+@contextlib.contextmanager
+def open_stages(session: Session, progress: Progress) -> Iterator[Stages]:
+    with contextlib.ExitStack() as resources:
+        yield Stages(session, progress, resources)

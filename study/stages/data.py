@@ -1,0 +1,155 @@
+"""The data of a study: found where it is now, verified against what was recorded, split as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.data.datasets import (
+    Dataset,
+    load_train,
+    pixel_statistics,
+    split_as_before,
+    split_sha256,
+    stratified_split,
+    test_counts,
+    test_fingerprints,
+)
+from study.data.duplicates import Fingerprints, count_repeats
+from study.data.folder import find_file, has_split
+from study.data.remarks import check_apart, check_sizes, remarks
+from study.data.source import Source, absolute
+from study.data.tone import AS_IT_IS, tone_of
+from study.errors import DataError, ResumeError
+from study.records.files import read_json, write_json
+from study.records.paths import StudyFiles
+from study.records.settings import DatasetSettings, StudySettings, change_settings, load_settings
+from study.stages.request import Request
+from study.training.loop import TrainingData
+
+Indices = NDArray[np.int64]
+_OLD_TONE = (
+    "this study reads its files' dark ink or grey ground as it is, as versions did that made it; `study predict` makes "
+    "ink bright on black and will leave answers open: a new study with another --name reads both alike"
+)
+
+
+def load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    """The training data, its description, and what the user should know before anything is trained.
+
+    Of a `stored` study the description keeps name, classes and form, and learns where the files are now; seed and hash
+    of the split are those of this request, to be compared. DataError for files that are missing, too small or not those
+    that were recorded, ResumeError for another data set.
+    """
+    return _first(request) if stored is None else _again(request, stored.dataset)
+
+
+def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    source = Source.asked(request.dataset, request.data_dir)
+    dataset = load_train(source)
+    check_sizes(source.name, n_train=len(dataset))
+    source = replace(source, tone=dataset.tone, sha256=dataset.sha256)
+    test = _test_sha256(request, source)
+    train, validation = stratified_split(dataset.labels, request.split_seed or 0)
+    prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
+    repeats = count_repeats(*prints, (train, validation))
+    training = _training(dataset, train, validation)
+    described = DatasetSettings(
+        name=source.name,
+        data_dir=_place(source),
+        transposed=source.transposed,
+        inverted=dataset.tone.inverted,
+        levels=dataset.tone.levels,
+        classes=dataset.classes,
+        sha256=dataset.sha256 | test,
+        n_train=len(train),
+        n_validation=len(validation),
+        validation_in_train=repeats.validation_in_train,
+        split_seed=request.split_seed or 0,
+        split_sha256=split_sha256(validation),
+        mean=training.mean,
+        std=training.std,
+    )
+    return training, described, remarks(dataset, repeats)
+
+
+def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    source = _source_of(request, recorded)
+    dataset = load_train(source)
+    test = _test_sha256(request, source)
+    seed = recorded.split_seed if request.split_seed is None else request.split_seed
+    train, validation = split_as_before(dataset.labels, seed, recorded.split_sha256)
+    changes = {
+        "data_dir": _place(source),
+        "transposed": source.transposed,
+        "sha256": recorded.sha256 | test,
+        "split_seed": seed,
+        "split_sha256": split_sha256(validation),
+    }
+    notes = [] if tone_of(dataset.images) == AS_IT_IS else [_OLD_TONE]
+    return _training(dataset, train, validation), recorded.model_copy(update=changes), notes
+
+
+def _training(dataset: Dataset, train: Indices, validation: Indices) -> TrainingData:
+    mean, std = pixel_statistics(dataset.images.numpy()[train])
+    parts = torch.from_numpy(train), torch.from_numpy(validation)
+    return TrainingData(dataset.images, dataset.labels, *parts, mean, std, len(dataset.classes))
+
+
+def _place(source: Source) -> str | None:
+    return None if source.folder is None else absolute(source.folder)
+
+
+def _source_of(request: Request, recorded: DatasetSettings) -> Source:
+    """The study's data set where this request says that it is, or where it was. What counts is that the files are the
+    same, not what they or their folder are called."""
+    source = Source.recorded(recorded, request.data_dir)
+    if request.dataset in (None, recorded.name):
+        return source
+    asked = Source.asked(request.dataset, request.data_dir)
+    if asked.folder is None or asked.transposed != source.transposed:
+        raise ResumeError(
+            f"this study was created with --dataset {recorded.name}, seen {request.dataset}: "
+            "continue it with the same, or start another with --name"
+        )
+    return replace(source, known=asked.known)
+
+
+def _test_sha256(request: Request, source: Source) -> dict[str, str]:
+    """Digests of the test files, looked at when first seen and in a new place. They may be absent as long as this
+    command does not open the test split."""
+    seen = {"test-images", "test-labels"} <= source.sha256.keys()
+    if source.folder is not None and not has_split(source, "test"):
+        if request.opens_test:
+            raise _without_test(source)
+        return {}
+    if seen and request.data_dir is None:
+        return {}
+    test = test_counts(source)
+    if not seen:
+        check_sizes(source.name, n_test=sum(test.counts))
+        check_apart(source.name, {**source.sha256, **test.sha256})
+    return test.sha256
+
+
+def _without_test(source: Source) -> DataError:
+    try:
+        find_file(source, "test-images")
+        find_file(source, "test-labels")
+    except DataError as error:
+        return DataError(f"{error}, or leave the test split out with --no-evaluate")
+    raise AssertionError(source)
+
+
+def keep_place(settings: StudySettings, files: StudyFiles) -> None:
+    """Write what a study learned of its data: a new place, and digests of test files that were not there before. The
+    model that it shipped learns the place, too."""
+    if not files.exists() or load_settings(files.settings).dataset == settings.dataset:
+        return
+    change_settings(files.settings, dataset=settings.dataset)
+    described = files.model / "model.json"
+    if described.is_file():
+        write_json(described, read_json(described) | {"dataset": settings.dataset.for_model()})

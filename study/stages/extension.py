@@ -1,0 +1,84 @@
+"""What a budget buys, said before it is spent: a small extension may buy nothing, and of a long one some is unused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from study.report.wording import duration
+from study.stages import plan as planner
+from study.stages.machine import core_share
+from study.stages.one_search import OneSearch
+from study.stages.run_plan import held_by, planned_runs, run_seconds
+
+_ROOM = 1.05
+_STEP = 1.01  # from one budget tried to the next
+_LEAST_UNUSED = 0.05  # of a budget: less is not worth a line
+
+
+def settle_for_what_helps(one: OneSearch) -> str | None:
+    """Go back to the goal that was reached where a larger budget leaves too little for finalists trained as long as
+    those of now, and return why; None if the goal stays."""
+    reached, asked = one.session.ledger.data.get("done", {}).get("retrain"), one.goal
+    if not _is_extension(reached, asked) or not held_by(one.session.files):
+        return None
+    budget: float = asked["budget_s"]
+    needed, left = _needed_seconds(one), _left_for_runs(one, budget)
+    if left >= needed:
+        return None
+    enough = budget
+    while _left_for_runs(one, enough) < needed:
+        enough *= _STEP
+    one.reset_goal(reached)
+    return (
+        f"a budget of {budget * one.n_searches:g} s buys nothing: it leaves {max(0.0, left):.0f} s for retraining, and "
+        f"other finalists, trained as long as those of now, take {needed:.0f} s; they and the shipped network stay. "
+        f"Expected --budget {_flag(one, enough)} or more"
+    )
+
+
+def _is_extension(reached: Mapping[str, object] | None, asked: Mapping[str, object]) -> bool:
+    if reached is None or reached["families"] != asked["families"]:
+        return False
+    before, now = reached["budget_s"], asked["budget_s"]
+    return isinstance(before, float | int) and isinstance(now, float | int) and now > before
+
+
+def _flag(one: OneSearch, budget: float) -> str:
+    """As --budget has it: of all searches, in whole five seconds upwards, and more for a start that takes longer."""
+    return f"{5 * math.ceil(_ROOM * budget * one.n_searches / 5)}s"
+
+
+def _needed_seconds(one: OneSearch) -> float:
+    """Wall-clock of one new candidate and, should it win, its final runs, each as long as those of now."""
+    retrain, n_workers = one.session.settings.retrain, one.session.n_workers
+    rounds = math.ceil(retrain.candidate_seeds / n_workers) + math.ceil(retrain.final_seeds / n_workers)
+    return rounds * min(run_seconds(one.session.files, held_by(one.session.files)).values())
+
+
+def _left_for_runs(one: OneSearch, budget: float) -> float:
+    search = max(0.0, planner.search_seconds(budget) - one.session.ledger.stage_seconds("search"))
+    closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
+    return one.session.ledger.left(budget) - search - closing
+
+
+def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
+    """What of the budget no stage will use and why, in words, from the examples a second of each family; None where
+    that is next to nothing."""
+    budget = one.goal["budget_s"]
+    if budget is None or not speeds:
+        return None
+    session = one.session
+    runs = planner.longest_retraining(speeds, planned_runs(one), session.n_workers, session.settings.dataset.n_train)
+    search, rest = (
+        planner.search_seconds(budget),
+        planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget),
+    )
+    unused = budget - search - rest - runs
+    if unused < _LEAST_UNUSED * budget:
+        return None
+    return (
+        f"of {duration(budget)} about {duration(unused)} will not be used: the search takes {duration(search)}, "
+        f"retraining at most {duration(runs)} (no run is longer than {planner.MOST_EPOCHS:.0f} epochs), all else "
+        f"{duration(rest)}"
+    )

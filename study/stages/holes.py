@@ -1,0 +1,114 @@
+"""What a study has lost: files that its stages wrote and that are not there, each with the command that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.errors import ResultsError
+from study.records.files import read_json
+from study.records.paths import StudyFiles
+from study.records.seal import read_openings
+from study.stages import standing
+
+
+def check_records(files: StudyFiles) -> None:
+    """ResultsError where one of the study's own records is lost, without which no command can go on."""
+    for path in (files.settings, files.ledger):
+        if files.trials_jsonl.is_file() and not path.is_file():
+            raise ResultsError(f"{path} is missing: {_repair(files)} makes it again from the last report")
+
+
+def holes(files: StudyFiles) -> Iterator[str]:
+    """Of one search of a study, in words; its own folder has what is common to all searches."""
+    ledger: dict[str, Any] = read_json(files.ledger) if files.ledger.is_file() else {}
+    stages, searched = ledger.get("stages", {}), files.trials_jsonl.is_file()
+    if searched and not files.ledger.is_file():
+        yield f"{files.ledger} is missing: {_repair(files)} makes it again from the last report"
+    if not searched and "search" in ledger.get("done", {}):
+        yield f"{files.trials_jsonl} is missing: {_repair(files)} makes it again from the database"
+    derived = [files.samples] if not files.repeat_of else []
+    if "search" in ledger.get("done", {}):
+        derived.append(files.trials_csv)
+    lost = [path for path in derived if not path.is_file()]
+    retrained = "retrain" in ledger.get("done", {}) or any(files.runs.glob("*-final-seed*/DONE"))
+    if retrained:
+        lost += _lost_by_retraining(files)
+    if lost:
+        yield f"{_listed(lost)} missing: {_run(files)} makes {_them(lost)} again"
+    if not files.repeat_of and files.predictions.is_file() and not files.seal.is_file():
+        yield f"{files.seal} is missing: {_repair(files)} makes it again from the last report, or says that nothing can"
+    elif searched and files.finalists.is_file():
+        yield from _after_retraining(files, ledger, report="report" in stages)
+
+
+def _lost_by_retraining(files: StudyFiles) -> list[Path]:
+    if not files.finalists.is_file():
+        return [files.finalists]
+    return standing.lost_of_runs(files, read_json(files.finalists))
+
+
+def _after_retraining(files: StudyFiles, ledger: dict[str, Any], *, report: bool) -> Iterator[str]:
+    if files.repeat_of:
+        yield from _evaluation(files, [])
+        return
+    searches = [one for one in (files, *files.repeats(ledger.get("repeats", 1))) if one.finalists.is_file()]
+    whole = all(not standing.lost_of_runs(one, read_json(one.finalists)) for one in searches)
+    if whole and len(searches) == ledger.get("repeats", 1) and not standing.model_stands(searches):
+        yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
+    if read_openings(files.seal):
+        yield from _evaluation(files, [files.duplicates] if _has_counted_copies(files) else [])
+        lost = standing.not_examined(files) if "examine" in ledger.get("done", {}) and whole else []
+        if lost:
+            paths = [path for name in lost for path in standing.examined_in(files, name)]
+            yield f"{_listed(paths)} missing or of other networks: {_run(files)} makes {_them(paths)} again"
+    pages = [path for path in (files.report_json, files.report_html) if report and not path.is_file()]
+    if pages:
+        yield f"{_listed(pages)} missing: `study report {files.named}` makes {_them(pages)} again"
+
+
+def _has_counted_copies(files: StudyFiles) -> bool:
+    """As its last report tells: earlier versions did not count them, and lack nothing."""
+    known = read_json(files.report_json) if files.report_json.is_file() else {}
+    return (known.get("repeated") or {}).get("n_test") is not None
+
+
+def _of_model(files: StudyFiles) -> str:
+    if not files.model.is_dir():
+        return f"{files.model} is missing"
+    lost = [path for name in standing.SHIPPED if not (path := files.model / name).is_file()]
+    return f"{_listed(lost)} missing" if lost else f"{files.model} is of another network, or of another opening"
+
+
+def _evaluation(files: StudyFiles, more: Sequence[Path]) -> Iterator[str]:
+    written = (files.predictions, files.candidate_predictions, files.test / "images.npz", *more)
+    lost = [path for path in written if files.test.is_dir() and not path.is_file()]
+    if lost:
+        yield (
+            f"{_listed(lost)} missing: {_run(files)} makes {_them(lost)} again, without another opening of the test "
+            "split as long as the weights are those that were sealed"
+        )
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def _run(files: StudyFiles) -> str:
+    """`study run` that opens the test split only where it was opened before."""
+    study = StudyFiles(files.root.parent.parent) if files.repeat_of else files
+    sealed = "" if study.seal.is_file() or study.predictions.is_file() else " --no-evaluate"
+    return f"`study run {files.named}{sealed}`"
+
+
+def _repair(files: StudyFiles) -> str:
+    return f"`study doctor {files.named} --repair`"
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - 2} more are" if len(paths) > 2 else " are" if len(paths) > 1 else " is"
+    return ", ".join(map(str, paths[:2])) + more
+
+
+def _them(paths: Sequence[Path]) -> str:
+    return "it" if len(paths) == 1 else "them"

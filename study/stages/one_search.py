@@ -1,0 +1,132 @@
+"""One search of a study as its stages see it: what it is to reach, the workers, the database."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Protocol
+
+from optuna.storages import RDBStorage
+
+from study.execution.executors import Executor, ProcessExecutor
+from study.execution.sharing import shared_gpu
+from study.retraining.finalists import Retraining
+from study.retraining.runs import Engine
+from study.search.driver import Search
+from study.search.lock import StorageLock
+from study.search.opening import Opened, open_for_work
+from study.search.storage import storage_url
+from study.stages.goal import note_goal, set_goal
+from study.stages.session import Session
+
+
+class Progress(Protocol):
+    """Whoever shows the work; every method returns at once.
+
+    A stage takes about `seconds`, if that is known, and what follows it in this command `after`; `share` of a stage is
+    done when it goes on to a step.
+    """
+
+    def say(self, text: str) -> None: ...
+    def stage(self, name: str, seconds: float | None = None, after: float | None = 0.0) -> None: ...
+    def step(self, text: str, share: float | None = None) -> None: ...
+    def search(self, search: Search, record: dict[str, Any] | None) -> None: ...
+    def retrain(self, retraining: Retraining, run: str | None) -> None: ...
+
+
+class Workers:
+    """The worker processes of a command, started when first needed; all searches of a study share them."""
+
+    def __init__(self, session: Session, resources: contextlib.ExitStack) -> None:
+        self._session = session
+        self._running = resources.enter_context(contextlib.ExitStack())
+        self._executor: Executor | None = None
+
+    @property
+    def executor(self) -> Executor:
+        if self._executor is None:
+            session = self._session
+            self._executor = self._running.enter_context(
+                ProcessExecutor(
+                    session.n_workers,
+                    session.data,
+                    device=str(session.device),
+                    precision=session.precision,
+                    threads=1,
+                    environment=self._running.enter_context(shared_gpu(session.device)),
+                )
+            )
+        return self._executor
+
+    def close(self) -> None:
+        """End the workers before stages that measure or need the cores themselves."""
+        self._running.close()
+        self._executor = None
+
+
+class OneSearch:
+    """A search's session, its goal and the stages that have reached it, and its database, opened when first needed.
+
+    The first search of a study is in the study's own session. Each repeat has a session of its own, and in `first` the
+    search that bounds what it may spend.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        progress: Progress,
+        resources: contextlib.ExitStack,
+        workers: Workers,
+        first: OneSearch | None = None,
+        number: int = 1,
+    ) -> None:
+        self.session = session
+        self.progress = progress
+        self.workers = workers
+        self.first = first
+        self.number = number
+        self.goal, self.n_searches = set_goal(session)
+        self._resources = resources
+        self._database: Opened | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """What trains this search's runs."""
+        return Engine(str(self.session.device), self.session.precision, 1)
+
+    def is_done(self, stage: str) -> bool:
+        done: dict[str, Any] = self.session.ledger.data.get("done", {})
+        return bool(done.get(stage) == self._reached_by(stage))
+
+    def mark_done(self, stage: str) -> None:
+        self.session.ledger.data.setdefault("done", {})[stage] = self._reached_by(stage)
+        self.session.ledger.save()
+
+    def reset_goal(self, goal: dict[str, Any]) -> None:
+        """Let another goal be this search's, and all searches' where it is the first."""
+        self.goal = goal
+        note_goal(self.session.ledger, goal, self.n_searches)
+
+    def _reached_by(self, stage: str) -> dict[str, Any]:
+        """The goal, and for the stages that read all searches at once how many there are."""
+        of_all = self.n_searches > 1 and stage in ("evaluate", "examine")
+        return self.goal | {"repeats": self.n_searches} if of_all else self.goal
+
+    @property
+    def storage(self) -> RDBStorage:
+        return self._open_database().storage
+
+    @property
+    def lock(self) -> StorageLock:
+        return self._open_database().lock
+
+    def _open_database(self) -> Opened:
+        """The storage and the lock on the study in it, held until the command ends with this search. The session goes
+        on under the identity that the study has in it."""
+        if self._database is None:
+            session = self.session
+            url = storage_url(session.files, session.request.storage or session.settings.storage)
+            opened = open_for_work(session.files, session.settings, url, self.progress.say, self._resources)
+            session.settings = opened.settings
+            session.keep_storage()
+            self._database = opened
+        return self._database

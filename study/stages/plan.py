@@ -1,0 +1,217 @@
+"""What a budget buys: how much of it is for the search, how long trials and final runs may be."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.records.settings import Ladder, RetrainSettings
+
+SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
+SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
+# Seconds; below it one candidate a family. At 60 s, means of five search seeds on validation: the MLP's finalist had
+# 98.75 % with one candidate and runs of 9 s, 98.43 % with two and 6 s; the CNN's had 99.17 and 99.08 %.
+SINGLE_BUDGET = 90.0
+VERDICT_BUDGET = 240.0  # seconds; below it the finalist has one seed, and so no verdict
+# How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
+# pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)
+# and 0.8 (all 4; benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.
+_FULL_TRIALS = 24
+_LEAST_FULL_TRIALS = 12
+_SHORT_EPOCHS = 0.5  # epochs; at half of that one of three CNN searches lost 0.3 points, the others nothing
+_EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_LONGEST_STRETCH = 0.25  # of the search's wall-clock: from a trial's rung to the next one
+_FEWEST_EXAMPLES = 500
+_SPACING = 3  # how many times a rung is as long as the one below
+_MOST_RUNGS = 4
+# Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
+# fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
+# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
+_SMALLEST_RUNG = 0.07
+# Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
+# and as many for the CNN; 8 was no better, 12 worse.
+_REDUCTION_FACTOR = 5
+_DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
+# Of a final run: nobody has measured longer ones. On validation an MLP went from 99.41 to 99.52 % between 26 and 186
+# epochs, a CNN from 99.48 to 99.62 between 4 and 28 (benchmarks/run_length.py).
+MOST_EPOCHS = 200.0
+_RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
+
+
+def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> RetrainSettings:
+    """Candidates and seeds. Where seconds are few, one long run is worth more than several short ones; where all of
+    them run side by side, several are as long as one."""
+    full = RetrainSettings()
+    if n_families * max(full.candidates * full.candidate_seeds, full.final_seeds) <= n_workers:
+        return full
+    if budget is not None and budget < SINGLE_BUDGET:
+        return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
+    if budget is not None and budget < VERDICT_BUDGET:
+        return RetrainSettings(candidates=2, candidate_seeds=1, final_seeds=1)
+    return full
+
+
+def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSettings:
+    """What a study was created with, or more if its budget has grown."""
+    return RetrainSettings(
+        candidates=max(stored.candidates, wanted.candidates),
+        candidate_seeds=max(stored.candidate_seeds, wanted.candidate_seeds),
+        final_seeds=max(stored.final_seeds, wanted.final_seeds),
+    )
+
+
+def examine_seconds(budget: float | None) -> float:
+    """Seconds for baselines, ensembles, latency and robustness."""
+    return 60.0 if budget is None else min(60.0, 0.06 * budget) if budget >= SHORT_BUDGET else 0.0
+
+
+def report_seconds(budget: float, core_share: float = 1.0) -> float:
+    """Seconds kept for the shipped model, evaluation and report; at a budget of 60 they took 6 on a quiet machine, and
+    longer where a quota leaves only a share of a core."""
+    return min(18.0, 5.0 + 0.05 * budget) / core_share
+
+
+def search_seconds(budget: float) -> float:
+    """Wall-clock of the search out of a total budget, start-up included."""
+    return SEARCH_SHARE * budget
+
+
+def equal_allowance(spent: Mapping[str, float], worker_seconds: float) -> float:
+    """The level up to which every family may spend so that together they spend `worker_seconds` more.
+
+    Families that have spent less (one added later) catch up first; the level is the same for all.
+    """
+    levels = sorted(spent.values())
+    left = worker_seconds
+    for count, level in enumerate(levels, 1):
+        step = (levels[count] - level) * count if count < len(levels) else float("inf")
+        if left <= step:
+            return level + left / count
+        left -= step
+    raise ValueError("no family to plan for")
+
+
+def choose_ladder(
+    n_train: int, examples_per_second: float | None, allowance: float | None, wall: float | None = None
+) -> Ladder:
+    """A ladder whose top rung costs a 24th of the allowance at the measured speed, in rounded epochs; up to half an
+    epoch it may cost a twelfth. However many workers share a slow machine, no trial needs much of the search's `wall`
+    seconds to its next rung: at their end those in flight are trained so far."""
+    epochs = _DEFAULT_EPOCHS
+    if examples_per_second is not None and allowance is not None:
+        affordable = examples_per_second * allowance / n_train
+        wanted = max(affordable / _FULL_TRIALS, min(_SHORT_EPOCHS, affordable / _LEAST_FULL_TRIALS))
+        epochs = max((e for e in _EPOCHS if e <= wanted), default=_EPOCHS[0])
+        if wall is not None:
+            epochs = min(epochs, max(_FEWEST_EXAMPLES / n_train, _longest(wall * examples_per_second / n_train)))
+    shares = [_SPACING ** -(_MOST_RUNGS - 1 - rung) for rung in range(_MOST_RUNGS)]
+    examples = [round(share * epochs * n_train) for share in shares if share * epochs >= _SMALLEST_RUNG or share == 1]
+    return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
+
+
+def _longest(epochs: float) -> float:
+    """Epochs of a trial, if a worker trains `epochs` during the search: all of it is one stretch where it is too short
+    for a lower rung, else two thirds are."""
+    stretch = _LONGEST_STRETCH * epochs
+    return stretch if stretch < _SPACING * _SMALLEST_RUNG else stretch * _SPACING / (_SPACING - 1)
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Examples a second of each candidate of a family, and how many seeds each gets and the finalist gets."""
+
+    speeds: Sequence[float]
+    candidate_seeds: int
+    final_seeds: int
+
+    def seconds(self, lengths: Sequence[float]) -> list[float]:
+        """Of each run of so many examples, candidates first; the finalist is taken to be the costliest candidate."""
+        runs = [examples / speed for examples, speed in zip(lengths, self.speeds, strict=True)]
+        return [run for run in runs for _ in range(self.candidate_seeds)] + [max(runs)] * self.final_seeds
+
+
+def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
+    """Cost from the speeds that the candidates' trials had in the search."""
+    return RunCost([steady_speed(record) for record in candidates], retrain.candidate_seeds, retrain.final_seeds)
+
+
+def steady_speed(record: Mapping[str, Any]) -> float:
+    """Examples a second beyond the trial's first rung: a worker's first batches of a network take some tenths of a
+    second more, which a long run hardly feels. Of the whole trial if it has one rung only."""
+    rungs = record["rungs"]
+    begun = rungs[0] if len(rungs) > 1 and "seconds" in rungs[0] else {"examples": 0, "seconds": 0.0}
+    examples, seconds = record["examples"] - begun["examples"], record["training_seconds"] - begun["seconds"]
+    return float(max(1, examples) / max(1e-3, seconds))
+
+
+def plan_retraining(
+    costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int
+) -> dict[str, tuple[int, ...]]:
+    """Examples of each candidate's runs, so that all runs end within `seconds` of wall-clock.
+
+    Every run of every family gets the same seconds, the currency of the search's allowance: a slow network must earn
+    what it costs. Long budgets end at the same number of epochs for all. The workers' idle time is found by playing
+    the schedule through.
+    """
+    fewest, most = max(1, n_train // 10), int(MOST_EPOCHS * n_train)
+
+    def lengths(run_seconds: float) -> dict[str, tuple[int, ...]]:
+        return {
+            family: tuple(min(most, max(fewest, round(run_seconds * speed))) for speed in cost.speeds)
+            for family, cost in costs.items()
+        }
+
+    low, high = 0.0, seconds * n_workers
+    while high - low > 0.005 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(*_runs(costs, lengths(middle)), seconds, n_workers) else (low, middle)
+        if high < 0.01:  # of a second: not even the fewest examples fit
+            break
+    return lengths(low)
+
+
+def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_workers: int, n_train: int) -> float:
+    """Wall-clock of a retraining whose runs are as long as any plan makes them, at these examples a second."""
+    runs = {family: MOST_EPOCHS * n_train / speed for family, speed in speeds.items()}
+    candidates = {family: [run] * (retrain.candidates * retrain.candidate_seeds) for family, run in runs.items()}
+    finals = {family: [run] * retrain.final_seeds for family, run in runs.items()}
+    return _makespan(candidates, finals, n_workers) / _RETRAIN_MARGIN
+
+
+RunSeconds = Mapping[str, Sequence[float]]  # by family
+
+
+def _runs(costs: Mapping[str, RunCost], lengths: Mapping[str, Sequence[float]]) -> tuple[RunSeconds, RunSeconds]:
+    """Seconds of the candidates' runs, and of the final runs."""
+    seconds = {family: cost.seconds(lengths[family]) for family, cost in costs.items()}
+    n_candidates = {family: len(runs) - costs[family].final_seeds for family, runs in seconds.items()}
+    candidates = {family: runs[: n_candidates[family]] for family, runs in seconds.items()}
+    return candidates, {family: runs[n_candidates[family] :] for family, runs in seconds.items()}
+
+
+def fits(candidates: RunSeconds, finals: RunSeconds, seconds: float, n_workers: int) -> bool:
+    """Whether runs of so many seconds end within `seconds` of wall-clock."""
+    return _makespan(candidates, finals, n_workers) <= _RETRAIN_MARGIN * seconds
+
+
+def _makespan(candidates: RunSeconds, finals: RunSeconds, n_workers: int) -> float:
+    """Wall-clock of all runs on `n_workers` in the order in which they are made: candidates first, since a family's
+    final runs wait for all of its own; among each the longest first."""
+    waiting = [(True, run, family) for family, runs in candidates.items() for run in runs]  # (is a candidate, …)
+    left = {family: len(runs) for family, runs in candidates.items()}
+    waiting += [(False, run, family) for family, runs in finals.items() if not left[family] for run in runs]
+    running: list[tuple[float, str, bool]] = []
+    now = 0.0
+    while waiting or running:
+        waiting.sort()
+        while waiting and len(running) < n_workers:
+            candidate, run, family = waiting.pop()
+            heapq.heappush(running, (now + run, family, candidate))
+        now, family, candidate = heapq.heappop(running)
+        if candidate:
+            left[family] -= 1
+            if left[family] == 0:
+                waiting += [(False, run, family) for run in finals[family]]
+    return now

@@ -1,0 +1,65 @@
+"""The further searches of a study: each in a folder of its own, with the study's settings and a seed of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from study.records.ledger import Ledger
+from study.records.locking import StudyLock
+from study.records.paths import StudyFiles, prepare_results_folder
+from study.records.settings import StudySettings, load_settings, save_settings
+from study.seeds import derive_seed
+from study.stages.holes import check_records
+from study.stages.session import Session, versions
+
+
+@contextlib.contextmanager
+def open_repeat(session: Session, number: int, budget: float | None, n_trials: int | None) -> Iterator[Session]:
+    """Search `number` of the study, from 2 on, as a session over a folder of its own: the same data, families and
+    ladders, another seed. It has `budget` seconds and is charged to its own ledger while the study's stands still."""
+    files = session.files.repeat(number)
+    request = replace(
+        session.request,
+        name=files.root.name,
+        results=files.root.parent,
+        started=time.monotonic(),
+        budget=budget,
+        n_trials=n_trials,
+        repeats=None,
+    )
+    prepare_results_folder(files.root)
+    with session.ledger.paused(), StudyLock(files):
+        settings = _settings(session.settings, files, number)
+        check_records(files)
+        ledger = Ledger.open(files.ledger, request.command, request.started, versions())
+        ledger.data |= {key: session.ledger.data[key] for key in ("device", "precision", "workers", "machine")}
+        try:
+            yield replace(
+                session, request=request, files=files, settings=settings, ledger=ledger, new_spaces=[], warnings=[]
+            )
+        finally:
+            ledger.save()
+
+
+def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySettings:
+    """The study's settings as they are now, under another name, identity and seed; those of a repeat that was begun
+    are written once its database is open."""
+    own: dict[str, Any] = {
+        "id": None,
+        "folder": None,
+        "name": files.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": derive_seed(study.seed, "", number, "repeat"),
+        "repeat_of": study.name,
+    }
+    if files.exists():
+        begun = load_settings(files.settings)
+        return study.model_copy(update=own | {"created": begun.created, "id": begun.id, "folder": begun.folder})
+    settings = study.model_copy(update=own)
+    save_settings(settings, files.settings)
+    return settings

@@ -1,0 +1,287 @@
+"""Which trials are trained again, how long and how often. A study that has finalists keeps them in the running: they
+give way to better ones that were trained as long, and no later plan has shorter or fewer runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from study.errors import StudyError
+from study.records.files import read_json, read_jsonl
+from study.records.made_of import digest_of_trials
+from study.records.paths import StudyFiles
+from study.records.settings import RetrainSettings
+from study.retraining.candidates import choose_candidates
+from study.retraining.runs import RunLengths, fingerprint
+from study.space.points import identity
+from study.stages import plan as planner
+from study.stages.machine import core_share
+from study.stages.one_search import OneSearch
+from study.stages.speed import run_speeds
+
+_TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
+# Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
+# finalist had 98.54 % with none of it, 98.99 with half, 98.86 with all (validation, benchmarks/candidates.py).
+_SPEED_SHARE = 0.5
+_LONGER = 1.1  # times a run's length: for less, no run that is there is trained anew
+Record = Mapping[str, Any]
+Candidates = dict[str, list[Record]]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A family's part in an earlier retraining: its finalist, how many final runs it has, and of each candidate, by
+    trial number, how many examples a run saw and how many runs there are."""
+
+    finalist: int
+    n_final: int
+    examples: dict[int, int]
+    n_runs: dict[int, int]
+
+    @property
+    def length(self) -> int:
+        return self.examples[self.finalist]
+
+
+def held_by(files: StudyFiles) -> dict[str, Held]:
+    """What each family has; nothing before the first retraining."""
+    found = read_json(files.finalists)["families"] if files.finalists.is_file() else {}
+    return {
+        family: Held(
+            row["finalist"],
+            len(row["final_runs"]),
+            {candidate["trial"]: candidate["examples"] for candidate in row["candidates"]},
+            {candidate["trial"]: len(candidate["runs"]) for candidate in row["candidates"]},
+        )
+        for family, row in found.items()
+        if row["final_runs"]
+    }
+
+
+def run_seconds(files: StudyFiles, held: Mapping[str, Held]) -> dict[str, float]:
+    """What a run of each family's finalist takes, at the speed that its trial had in the search."""
+    known = {(record["family"], record["number"]): record for record in read_jsonl(files.trials_jsonl)}
+    return {family: one.length / planner.steady_speed(known[family, one.finalist]) for family, one in held.items()}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """`seconds` is the wall-clock that the runs may take, None without a limit; `note` is for people."""
+
+    candidates: Candidates
+    lengths: RunLengths
+    retrain: RetrainSettings
+    seconds: float | None = None
+    note: str | None = None
+
+
+def plan_runs(one: OneSearch, records: Sequence[Record]) -> RunPlan:
+    """The plan for the trials that count. A retraining that was cut short, or has lost a run, goes on with its own."""
+    counted = [record for record in records if record["counted"]]
+    stored = _stored_plan(one, counted)
+    if stored is not None:
+        return stored
+    plan = _Planner(one, counted).plan()
+    one.session.ledger.data["plan"] = {
+        "goal": one.goal,
+        "runs": fingerprint(plan.candidates, plan.lengths),
+        "seconds": plan.seconds,
+        "trials": digest_of_trials(counted),
+        "retrain": plan.retrain.model_dump(),
+    }
+    one.session.ledger.save()
+    return plan
+
+
+def planned_runs(one: OneSearch) -> RetrainSettings:
+    """How many candidates and seeds the goal plans, and the study has: never fewer than before."""
+    session = one.session
+    wanted = planner.retrain_settings(one.goal["budget_s"], session.n_at_once, len(session.families))
+    return planner.at_least(session.settings.retrain, wanted)
+
+
+def _stored_plan(one: OneSearch, counted: Sequence[Record]) -> RunPlan | None:
+    plan = one.session.ledger.data.get("plan")
+    digest = digest_of_trials(counted)
+    if not plan or plan["goal"] != one.goal or plan.get("trials", digest) != digest:
+        return None
+    known = {(record["family"], record["number"]): record for record in counted}
+    wanted = [(family, trial) for family, runs in plan["runs"].items() for trial in runs["trials"]]
+    if not wanted or not known.keys() >= set(wanted):
+        return None
+    candidates = {family: [known[family, trial] for trial in runs["trials"]] for family, runs in plan["runs"].items()}
+    lengths = {family: runs["examples"] for family, runs in plan["runs"].items()}
+    retrain = RetrainSettings(**plan["retrain"]) if "retrain" in plan else planned_runs(one)
+    return RunPlan(candidates, lengths, retrain, plan["seconds"])
+
+
+class _Planner:
+    def __init__(self, one: OneSearch, counted: Sequence[Record]) -> None:
+        self._one = one
+        self._counted = counted
+        self._known = {(record["family"], record["number"]): record for record in counted}
+        self._held = {
+            family: held
+            for family, held in held_by(one.session.files).items()
+            if all((family, trial) in self._known for trial in held.examples)
+        }
+
+    def plan(self) -> RunPlan:
+        budget = self._one.goal["budget_s"]
+        if budget is None:
+            return self._timeless(planned_runs(self._one))
+        seconds = _retrain_seconds(self._one, budget)
+        costs: dict[str, planner.RunCost] = {}
+        for retrain in dict.fromkeys((planned_runs(self._one), self._one.session.settings.retrain)):
+            chosen = self._choose(retrain, speed_share=_SPEED_SHARE)
+            costs = self._costs(chosen, retrain)
+            lengths = self._longer(chosen, costs, seconds) or self._as_long(chosen, costs, seconds)
+            if lengths is not None:
+                return self._with_finalists(RunPlan(chosen, lengths, retrain, seconds))
+        return self._as_before(costs, seconds)
+
+    def _choose(self, retrain: RetrainSettings, *, speed_share: float) -> Candidates:
+        families = self._one.session.settings.families
+        found = choose_candidates(self._counted, retrain.candidates, speed_share=speed_share)
+        chosen = {
+            family: [self._as_held(family, record) for record in found[family]]
+            for family in families
+            if family in found
+        }
+        if not chosen:
+            raise StudyError(
+                f"{self._one.session.files.root}: no trial reached a rung, so there is nothing to retrain; "
+                f"{_why(self._counted)}"
+            )
+        return chosen
+
+    def _as_held(self, family: str, record: Record) -> Record:
+        """The finalist of before in place of another trial of its configuration: its runs are there."""
+        held = self._held.get(family)
+        finalist = None if held is None else self._known[family, held.finalist]
+        same = finalist is not None and identity(finalist["config"]) == identity(record["config"])
+        return finalist if finalist is not None and same else record
+
+    def _with_finalists(self, plan: RunPlan) -> RunPlan:
+        """The finalists of before stand again, with the runs that they have, where they were not chosen anew."""
+        candidates, lengths = dict(plan.candidates), {family: list(known) for family, known in plan.lengths.items()}
+        for family, held in self._held.items():
+            if held.finalist not in {record["number"] for record in candidates.get(family, [])}:
+                candidates[family] = [*candidates.get(family, []), self._known[family, held.finalist]]
+                lengths[family] = [*lengths.get(family, []), held.length]
+        return replace(plan, candidates=candidates, lengths=lengths)
+
+    # --- lengths -----------------------------------------------------------------------------------------------------
+
+    def _timeless(self, retrain: RetrainSettings) -> RunPlan:
+        """The same for every candidate of a family, as long as before: nothing may depend on a clock."""
+        chosen = self._choose(retrain, speed_share=0.0)
+        lengths = {}
+        for family, records in chosen.items():
+            top = _TIMELESS_RUN * self._one.session.settings.families[family].ladder.examples[-1]
+            held = self._held.get(family)
+            had = held.examples if held else {}
+            least = max(top, held.length) if held else top
+            lengths[family] = [max(top, had.get(record["number"], least)) for record in records]
+        return self._with_finalists(RunPlan(chosen, lengths, retrain))
+
+    def _costs(self, chosen: Candidates, retrain: RetrainSettings) -> dict[str, planner.RunCost]:
+        """What the runs will cost: as in the search, or measured afresh where fewer run at once and each is faster."""
+        costs = {family: planner.run_cost(records, retrain) for family, records in chosen.items()}
+        configs = [record["config"] for records in chosen.values() for record in records]
+        if len(configs) * retrain.candidate_seeds >= self._one.session.n_workers:
+            return costs
+        repeated = [config for config in configs for _ in range(retrain.candidate_seeds)]
+        speeds = [speed.examples_per_second for speed in run_speeds(self._one.workers.executor, repeated)]
+        measured = iter(speeds[:: retrain.candidate_seeds])
+        # What could not be measured here, its trial has shown.
+        return {
+            family: replace(cost, speeds=[next(measured) or in_search for in_search in cost.speeds])
+            for family, cost in costs.items()
+        }
+
+    def _run_seconds(self, family: str) -> float:
+        """What a run of the family took; of a new family, what those of the others took."""
+        seconds = run_seconds(self._one.session.files, self._held)
+        return seconds.get(family, max(seconds.values(), default=0.0))
+
+    def _least(self, chosen: Candidates, costs: Mapping[str, planner.RunCost]) -> dict[str, list[int]]:
+        """Examples of runs as long as those before: in seconds, which every run gets alike, and for a configuration
+        that was trained already in examples."""
+        return {
+            family: [
+                self._held[family].examples[record["number"]]
+                if family in self._held and record["number"] in self._held[family].examples
+                else round(self._run_seconds(family) * speed)
+                for record, speed in zip(records, costs[family].speeds, strict=True)
+            ]
+            for family, records in chosen.items()
+        }
+
+    def _longer(
+        self, chosen: Candidates, costs: Mapping[str, planner.RunCost], seconds: float
+    ) -> dict[str, list[int]] | None:
+        """All runs anew in the time that there is, if that makes each of them a good deal longer."""
+        planned = self._planned(costs, seconds)
+        least = self._least(chosen, costs)
+        pairs = [(n, m) for family in chosen for n, m in zip(planned[family], least[family], strict=True)]
+        return None if any(n < _LONGER * m for n, m in pairs) else {f: list(known) for f, known in planned.items()}
+
+    def _planned(self, costs: Mapping[str, planner.RunCost], seconds: float) -> dict[str, tuple[int, ...]]:
+        session = self._one.session
+        return planner.plan_retraining(costs, seconds, session.n_workers, session.settings.dataset.n_train)
+
+    def _as_long(
+        self, chosen: Candidates, costs: Mapping[str, planner.RunCost], seconds: float
+    ) -> dict[str, list[int]] | None:
+        """Runs as long as before, if there is time for those that are not there yet."""
+        least = self._least(chosen, costs)
+        candidates, finals = {}, {}
+        for family, records in chosen.items():
+            cost, held = costs[family], self._held.get(family)
+            runs = [n / speed for n, speed in zip(least[family], cost.speeds, strict=True)]
+            had = held.n_runs if held else {}
+            missing = [max(0, cost.candidate_seeds - had.get(record["number"], 0)) for record in records]
+            candidates[family] = [run for run, n in zip(runs, missing, strict=True) for _ in range(n)]
+            n_final = held.n_final if held and not any(missing) else 0
+            finals[family] = [max(runs)] * max(0, cost.final_seeds - n_final)
+        fits = planner.fits(candidates, finals, seconds, self._one.session.n_workers)
+        return least if fits else None
+
+    def _as_before(self, costs: Mapping[str, planner.RunCost], seconds: float) -> RunPlan:
+        """The candidates that there were, with the runs that they have; a new family in the time that there is."""
+        candidates = {
+            family: [self._known[family, trial] for trial in held.examples] for family, held in self._held.items()
+        }
+        lengths: dict[str, list[int]] = {family: list(held.examples.values()) for family, held in self._held.items()}
+        retrain = self._one.session.settings.retrain
+        new = {family: cost for family, cost in costs.items() if family not in self._held}
+        if new:
+            chosen = self._choose(retrain, speed_share=_SPEED_SHARE)
+            candidates |= {family: chosen[family] for family in new}
+            lengths |= {family: list(planned) for family, planned in self._planned(new, seconds).items()}
+        longest = max(map(self._run_seconds, self._held))
+        note = (
+            f"{seconds:.0f} s are left for retraining, too few for other candidates with runs of {longest:.0f} s as "
+            "before: the finalists stay as they are"
+        )
+        ordered = [family for family in self._one.session.settings.families if family in candidates]
+        return RunPlan({family: candidates[family] for family in ordered}, lengths, retrain, seconds, note)
+
+
+def _retrain_seconds(one: OneSearch, budget: float) -> float:
+    """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
+    closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
+    left = one.session.ledger.left(budget) - closing
+    first = None if one.first is None else one.first.session.ledger.data.get("plan", {}).get("seconds")
+    return max(1.0, left if first is None else min(left, first))
+
+
+def _why(records: Sequence[Record]) -> str:
+    """Of a search without a candidate: how each family failed last, or that it was too short."""
+    last = {record["family"]: record["reason"] for record in records if record["state"] == "FAIL"}
+    if not last:
+        return "search longer with a larger --budget or --n-trials"
+    told = "; ".join(f"{family} failed: {reason}" for family, reason in last.items())
+    return f"{told}; mend the cause, or start another study (--name) with other search spaces"

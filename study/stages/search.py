@@ -1,0 +1,240 @@
+"""The search stage of one search: its families and their ladders, its allowance, its end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from study.errors import ResultsError
+from study.models import plugin_behind
+from study.records.files import read_jsonl
+from study.records.naming import find_study
+from study.records.paths import StudyFiles
+from study.records.settings import FamilySettings, Ladder
+from study.search.driver import Limits, Search
+from study.search.family import FamilySearch
+from study.search.imports import import_trials, left_out, load_source
+from study.search.publisher import Publisher
+from study.search.storage import write_trials_csv
+from study.space.parameters import SearchSpace
+from study.stages import plan as planner
+from study.stages.extension import unused_budget
+from study.stages.machine import core_share
+from study.stages.one_search import OneSearch
+from study.stages.session import Session
+from study.stages.speed import measure_speeds
+from study.training.config import limits_of
+
+_LEAST_SEARCH = 2.0  # seconds
+# Where starting up has taken so long that the search's share would leave nothing for retraining.
+_OF_THE_REST = 0.75
+
+
+def search_families(one: OneSearch) -> None:
+    """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
+    if one.is_done("search"):
+        _restore_records(one)
+        return
+    session = one.session
+    with session.ledger.stage("search"):
+        _ = one.storage  # opened while the fork server still loads what the workers need
+        _add_families(one)
+        _import_trials(one)
+        _say_what_is_not_used(one)
+        session.ledger.save()  # before any trial: with trials and without a ledger a study has lost something
+        search = Search(
+            session.files, session.settings, one.storage, read_jsonl(session.files.trials_jsonl), one.lock.guarded
+        )
+        allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
+        publisher = Publisher(session.files)
+        limits = Limits(allowance, one.goal["n_trials"], _deadline(one))
+        _say_small_spaces(one, search)
+
+        def observe(search: Search, record: dict[str, Any] | None) -> None:
+            session.ledger.tick()
+            one.progress.search(search, record)
+            publisher.search(search)
+
+        try:
+            search.run(one.workers.executor, limits, observe)
+        finally:
+            _settle(session, search, allowance)
+        publisher.publish(search, "searched")
+        for family in search.families.values():
+            if family.is_whole:
+                one.progress.say(f"{family.name}: searched whole, {_configurations(family)} and no more")
+    one.mark_done("search")
+
+
+def _restore_records(one: OneSearch) -> None:
+    """Write trials.jsonl and trials.csv again where they were lost: the database has every trial, too."""
+    session = one.session
+    files, records = session.files, read_jsonl(session.files.trials_jsonl)
+    n_ended = session.ledger.data.get("n_records", 1)
+    if len(records) >= n_ended and files.trials_csv.is_file():
+        return
+    search = Search(files, session.settings, one.storage, records, one.lock.guarded)
+    records = [record for family in search.families.values() for record in family.records]
+    if len(records) < n_ended:
+        raise ResultsError(
+            f"{files.trials_jsonl} has {len(records)} trials, as many as the database, expected {n_ended}: nothing can "
+            "make the others again; restore it from a backup, or start a new study with --name"
+        )
+    write_trials_csv(files, records)
+
+
+def _say_small_spaces(one: OneSearch, search: Search) -> None:
+    """A space that is smaller than the trials asked for."""
+    wanted = one.goal["n_trials"]
+    for family in search.families.values():
+        n = family.tried.n_points
+        if n is not None and wanted is not None and n < wanted:
+            one.progress.say(
+                f"{family.name}: its space holds {_configurations(family)}, fewer than the {wanted} trials asked for: "
+                "it is searched whole, each is tried once"
+            )
+
+
+def _configurations(family: FamilySearch) -> str:
+    n = family.tried.n_points
+    return "1 configuration" if n == 1 else f"{n:,} configurations"
+
+
+def _settle(session: Session, search: Search, allowance: float | None) -> None:
+    """Write the table of trials, and what they took into the ledger."""
+    records = [record for family in search.families.values() for record in family.records]
+    write_trials_csv(session.files, records)
+    session.ledger.data["allowance_s"] = allowance
+    session.ledger.data["n_records"] = len(records)
+    held = sum(record["seconds"] for record in records if record["role"] != "imported")
+    wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
+    session.ledger.data["utilisation"] = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
+    session.ledger.data["families"] = {
+        name: {
+            "spent_s": round(family.spent, 2),
+            "training_s": round(sum(record["training_seconds"] for record in family.records), 2),
+            "searched_whole": family.tried.n_points if family.is_whole else None,
+        }
+        for name, family in search.families.items()
+    }
+
+
+# --- time ----------------------------------------------------------------------------------------------------------
+
+
+def _deadline(one: OneSearch) -> float | None:
+    """When the search must end on the monotonic clock: its share is used up, start-up included."""
+    budget = one.goal["budget_s"]
+    return None if budget is None else time.monotonic() + search_wall(one, budget)
+
+
+def search_wall(one: OneSearch, budget: float) -> float:
+    """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
+    where starting up has used the search's share."""
+    ledger = one.session.ledger
+    rest = ledger.left(budget) - planner.report_seconds(budget, core_share())
+    share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
+    least = 0.0 if "search" in ledger.data.get("done", {}) else _LEAST_SEARCH
+    return max(least, min(share, _OF_THE_REST * rest))
+
+
+def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
+    """Seconds that a worker may hold trials of each family, those before this command included."""
+    budget = one.goal["budget_s"]
+    if budget is None:
+        return None
+    spent = dict.fromkeys(one.goal["families"], 0.0)
+    for record in records:
+        spent[record["family"]] += record["seconds"]
+    allowance = planner.equal_allowance(spent, search_wall(one, budget) * one.session.n_workers)
+    # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
+    first = None if one.first is None else one.first.session.ledger.data.get("allowance_s")
+    return allowance if first is None else min(allowance, first)
+
+
+# --- families ------------------------------------------------------------------------------------------------------
+
+
+def _say_what_is_not_used(one: OneSearch) -> None:
+    """Of a long budget, once, before it is spent; a repeat has the plan of the first search."""
+    if one.first is None and (said := unused_budget(one, _speeds(one))) is not None:
+        one.progress.say(f"note: {said}")
+
+
+def _speeds(one: OneSearch) -> dict[str, float]:
+    """Examples a second of each family: as measured for its ladder, or the median of its trials."""
+    found: dict[str, list[float]] = {}
+    for record in read_jsonl(one.session.files.trials_jsonl):
+        if record["state"] == "COMPLETE":
+            found.setdefault(record["family"], []).append(planner.steady_speed(record))
+    measured: dict[str, float] = one.session.ledger.data.get("speeds", {})
+    return measured | {family: median(speeds) for family, speeds in found.items()}
+
+
+def _add_families(one: OneSearch) -> None:
+    """Give each new family its ladder, measured where a budget decides, and keep it for good."""
+    session = one.session
+    if not session.new_spaces:
+        return
+    allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))
+    source = _import_source(session)
+    old = None if source is None else load_source(source, session.settings)
+    unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
+    speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
+    budget, n_train = one.goal["budget_s"], session.settings.dataset.n_train
+    wall = None if budget is None else search_wall(one, budget)
+    session.ledger.data["speeds"] = session.ledger.data.get("speeds", {}) | speeds
+    families = {}
+    for space in session.new_spaces:
+        ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
+        if old is not None and space.family in old.families:
+            ladder = old.families[space.family].ladder
+        families[space.family] = _settings_of(space, ladder)
+    session.save_settings(families)
+
+
+def _settings_of(space: SearchSpace, ladder: Ladder) -> FamilySettings:
+    plugin = plugin_behind(space.family)
+    return FamilySettings(
+        space_file=Path(space.source).name,
+        space=space.text,
+        ladder=ladder,
+        limits=limits_of(space.family),
+        package=None if plugin is None else plugin.package,
+        package_version=None if plugin is None else plugin.version,
+    )
+
+
+def _import_trials(one: OneSearch) -> None:
+    """Take over the trials of `--from`, once for each family; a command that was killed halfway is continued."""
+    session, done = one.session, set(one.session.ledger.data.get("imported", []))
+    families = set(session.settings.families) - done
+    if session.settings.imported_from is None or not families:
+        return
+    source = _import_source(session)
+    if source is None:
+        said = f"{session.settings.imported_from} is gone: {', '.join(sorted(families))} without its trials"
+    else:
+        load_source(source, session.settings)
+        fits = import_trials(session.files, session.settings, one.storage, source, families)
+        n, others = sum(len(fit.trials) for fit in fits.values()), left_out(fits)
+        said = f"{n} trials of study '{source.name}' imported and charged{f'; left out: {others}' if others else ''}"
+    session.ledger.data["imported"] = sorted(families | done)
+    session.ledger.save()
+    one.progress.say(said)
+
+
+def _import_source(session: Session) -> StudyFiles | None:
+    """The study of `--from`. It is needed for families that begin with its trials; one that is added after it was
+    removed begins without."""
+    word = session.settings.imported_from
+    if word is None:
+        return None
+    try:
+        return find_study(word, session.request.results)
+    except ResultsError:
+        if session.ledger.data.get("imported"):
+            return None
+        raise

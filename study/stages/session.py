@@ -1,0 +1,274 @@
+"""Opening a study for work: its lock, its settings checked against what is asked now, its data, its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from study.errors import ResumeError, UsageError
+from study.records.files import write_with
+from study.records.ledger import Ledger
+from study.records.locking import StudyLock
+from study.records.naming import find_study, lasting_word
+from study.records.paths import StudyFiles, check_study_name, prepare_results_folder
+from study.records.settings import (
+    DatasetSettings,
+    FamilySettings,
+    RetrainSettings,
+    SamplerName,
+    StudySettings,
+    change_settings,
+    load_settings,
+    save_settings,
+)
+from study.search.imports import check_source
+from study.search.spaces import check_space
+from study.search.storage import is_own, without_password
+from study.space.parameters import SearchSpace
+from study.space.plugins import plugin_of
+from study.space.points import require_few_points
+from study.stages.data import keep_place, load_data
+from study.stages.holes import check_records
+from study.stages.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
+from study.stages.plan import at_least, retrain_settings
+from study.stages.request import Request
+from study.training.loop import Precision, TrainingData, choose_precision
+
+DEFAULT_BUDGET = 300.0
+_VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
+_SAMPLES = 10  # pictures of a class in the report
+_MAJOR_MATTERS = ("torch", "optuna")
+
+
+@dataclass
+class Session:
+    """A study that this command holds, with everything loaded that its stages need."""
+
+    request: Request
+    files: StudyFiles
+    settings: StudySettings
+    ledger: Ledger
+    data: TrainingData
+    device: torch.device
+    precision: Precision
+    n_workers: int
+    n_at_once: int  # of the workers, those that do not slow each other down
+    new_spaces: list[SearchSpace]
+    warnings: list[str]
+
+    @property
+    def families(self) -> list[str]:
+        """All families that this command works on, those that it adds last."""
+        return list(dict.fromkeys([*self.settings.families, *(space.family for space in self.new_spaces)]))
+
+    def allow_retraining(self, wanted: RetrainSettings) -> None:
+        """More candidates and seeds where the budget has grown since the study was created; never fewer."""
+        retrain = at_least(self.settings.retrain, wanted)
+        if retrain != self.settings.retrain:
+            self.settings = self.settings.model_copy(update={"retrain": retrain})
+            save_settings(self.settings, self.files.settings)
+
+    def keep_storage(self) -> None:
+        """Let the study remember a storage that was given and could be opened, so that the next command finds it."""
+        if self.request.storage is not None:
+            kept = None if is_own(self.files, self.request.storage) else without_password(self.request.storage)
+            self.settings = self.settings.model_copy(update={"storage": kept})
+            if self.files.exists():  # else it is written with the first families
+                save_settings(self.settings, self.files.settings)
+
+    def save_settings(self, families: dict[str, FamilySettings]) -> None:
+        self.settings = self.settings.model_copy(update={"families": {**self.settings.families, **families}})
+        save_settings(self.settings, self.files.settings)
+        self.new_spaces = []
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
+
+
+@contextlib.contextmanager
+def open_session(request: Request) -> Iterator[Session]:
+    """Create the study or continue it, holding its lock until the end of the block.
+
+    Raises UsageError, DataError, SpaceError, LockedError, ResumeError (with the difference) before any work is spent.
+    """
+    files = request.files
+    device = choose_device(request.device)
+    limit_threads()
+    known = files.exists()
+    fitting = fitting_workers(device)
+    n_workers = request.workers or fitting
+    # What is wrong with the request is said before anything is written.
+    n_at_once = min(n_workers, fitting)
+    resolved = _resolve(request, files, n_at_once)
+    prepare_results_folder(files.root)
+    with StudyLock(files):
+        if files.exists() and not known:  # another command created it meanwhile
+            resolved = _resolve(request, files, n_at_once)
+        settings, training, spaces, warnings = resolved
+        if request.single_family and files.exists():
+            change_settings(files.settings, single_family=True)
+        keep_place(settings, files)
+        if not files.samples.exists():
+            _write_samples(files, training)
+        precision = choose_precision(device)
+        ledger = Ledger.open(files.ledger, request.command, request.started, versions())
+        ledger.data |= {"device": str(device), "precision": precision, "workers": n_workers}
+        ledger.data["machine"] = describe_machine(device)
+        warnings += too_many(n_workers, fitting)
+        yield Session(
+            request, files, settings, ledger, training, device, precision, n_workers, n_at_once, spaces, warnings
+        )
+
+
+def _resolve(
+    request: Request, files: StudyFiles, n_at_once: int
+) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
+    """Settings, data, spaces to add and warnings of a study to create or to continue."""
+    check_records(files)
+    stored = load_settings(files.settings) if files.exists() else None
+    _check_repeats(request, files, stored)
+    training, described, notes = load_data(request, stored)
+    families = request.chosen_families(stored)
+    if stored is None:
+        created, spaces = (
+            new_settings(request, files, described, n_at_once, len(families)),
+            _new_spaces(families, {}, request.sampler),
+        )
+        if created.imported_from is not None:
+            check_source(find_study(created.imported_from, request.results), created, spaces)
+        return created, training, spaces, notes
+    warnings = [*_check_resume(request, stored, described), *notes]
+    single = stored.single_family or request.single_family
+    settings = stored.model_copy(update={"dataset": described, "single_family": single})
+    return settings, training, _new_spaces(families, stored.families, settings.sampler), warnings
+
+
+def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None) -> None:
+    """UsageError for searches that could not be independent, or have no name; ResumeError for a repeat by itself."""
+    if stored is not None and stored.repeat_of is not None:
+        raise ResumeError(
+            f"{files.root} is a repeat of study '{stored.repeat_of}', seen as a study of its own: "
+            f"continue it with --name {stored.repeat_of}"
+        )
+    if request.repeats is None or request.repeats < 2:
+        return
+    source = request.imported_from or (stored.imported_from if stored else None)
+    if source is not None:
+        raise UsageError(
+            f"--repeats {request.repeats} with trials imported from '{source}': expected a study without --from, "
+            "since searches that begin with the same trials are not independent"
+        )
+    check_study_name(files.repeat(request.repeats).name)
+
+
+def _write_samples(files: StudyFiles, data: TrainingData) -> None:
+    """A few training pictures of each class, [C, 10, 28, 28], black where a class has fewer, and the class counts, for
+    the report."""
+    images, labels, train = data.images.numpy(), data.labels.numpy(), data.train.numpy()
+    shown = np.zeros((data.n_classes, _SAMPLES, *images.shape[1:]), np.uint8)
+    for label, row in enumerate(shown):
+        chosen = images[train[labels[train] == label][:_SAMPLES]]
+        row[: len(chosen)] = chosen
+    train_counts = np.bincount(labels[train], minlength=data.n_classes)
+    validation_counts = np.bincount(labels[data.validation.numpy()], minlength=data.n_classes)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, images=shown, train_counts=train_counts, validation_counts=validation_counts)
+
+    write_with(files.samples, write)
+
+
+def new_settings(
+    request: Request, files: StudyFiles, dataset: DatasetSettings, n_at_once: int, n_families: int
+) -> StudySettings:
+    """The settings of a new study, before its families are there."""
+    source = request.imported_from
+    timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
+    return StudySettings(
+        name=files.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=request.seed or 0,
+        sampler=request.sampler or "tpe",
+        pruner=request.pruner or "asha",
+        warm_starts=2 if request.warm_start and source is None else 0,
+        imported_from=None if source is None else lasting_word(source, request.results),
+        dataset=dataset,
+        single_family=request.single_family,
+        retrain=retrain_settings(timed and timed / (request.repeats or 1), n_at_once, n_families),
+        families={},
+        versions=versions(),
+    )
+
+
+def _new_spaces(
+    families: Mapping[str, SearchSpace], stored: Mapping[str, FamilySettings], sampler: SamplerName | None
+) -> list[SearchSpace]:
+    """The search spaces that this command adds; SpaceError for one that cannot be trained, or not be walked by the
+    grid that is to walk it."""
+    spaces = [space for family, space in families.items() if family not in stored]
+    for space in spaces:
+        check_space(space)
+        if sampler == "grid":
+            require_few_points(space)
+    return spaces
+
+
+def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSettings) -> list[str]:
+    """ResumeError with the first difference that would make the comparison another one; warnings for the rest."""
+    source = request.imported_from
+    compared: list[tuple[str, Any, Any]] = [
+        ("--split-seed", stored.dataset.split_seed, dataset.split_seed),
+        ("the validation split's hash", stored.dataset.split_sha256, dataset.split_sha256),
+    ]
+    for flag, before, now in (
+        ("--seed", stored.seed, request.seed),
+        ("--sampler", stored.sampler, request.sampler),
+        ("--pruner", stored.pruner, request.pruner),
+        ("--from", stored.imported_from, source and lasting_word(source, request.results)),
+        ("warm starts per family:", stored.warm_starts, None if request.warm_start else 0),
+    ):
+        if now is not None:
+            compared.append((flag, before, now))
+    for what, before, now in compared:
+        if before != now:
+            raise ResumeError(
+                f"study '{stored.name}' was created with {what} {before}, seen {now}: "
+                "continue it with the same, or start another with --name"
+            )
+    return _check_versions(stored)
+
+
+def _check_versions(stored: StudySettings) -> list[str]:
+    warnings = []
+    for package, now in versions().items():
+        before = stored.versions.get(package, now)
+        if before == now:
+            continue
+        if package in _MAJOR_MATTERS and before.split(".")[0] != now.split(".")[0]:
+            raise ResumeError(
+                f"study '{stored.name}' was created with {package} {before}, this is {now}: "
+                "install that major version, or start another with --name"
+            )
+        warnings.append(f"{package} was {before} when this study was created, now {now}")
+    return warnings + _check_packages(stored)
+
+
+def _check_packages(stored: StudySettings) -> list[str]:
+    """Warnings for families whose package is another version now."""
+    ours = {name: family for name, family in stored.families.items() if family.package is not None}
+    return [
+        f"{family.package} was {family.package_version} when family '{name}' joined this study, now {plugin.version}"
+        for name, family in ours.items()
+        if (plugin := plugin_of(name)) is not None and plugin.version != family.package_version
+    ]

@@ -1,0 +1,95 @@
+"""What of a study stands: whether the files that a stage wrote are there, and were made from what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.inference.bundle import CARD, DESCRIPTION, SECOND, WEIGHTS
+from study.records.files import read_json, read_jsonl
+from study.records.finalists import choose_over_searches
+from study.records.made_of import digest_of_trials, lacking
+from study.records.paths import StudyFiles
+from study.records.seal import file_sha256, is_made_from, read_openings
+
+Found = Mapping[str, Any]
+SHIPPED = (WEIGHTS, SECOND, DESCRIPTION, CARD)
+EXAMINED = ("ensemble", "latency", "baselines", "robustness")
+
+
+# --- finalists -----------------------------------------------------------------------------------------------------
+
+
+def finalists_stand(files: StudyFiles) -> bool:
+    """Whether finalists.json was made from the trials that are there, and all runs that it names are whole."""
+    if not files.finalists.is_file():
+        return False
+    found = read_json(files.finalists)
+    return _is_of_trials(found, read_jsonl(files.trials_jsonl)) and not lost_of_runs(files, found)
+
+
+def _is_of_trials(found: Found, records: Sequence[Found]) -> bool:
+    """Of an older study, which does not say: whether its candidates are among the trials."""
+    if "trials" in found:
+        return bool(found["trials"] == digest_of_trials(records))
+    known = {(record["family"], record["number"]) for record in records}
+    return all(
+        (family, row["trial"]) in known for family, one in found["families"].items() for row in one["candidates"]
+    )
+
+
+def lost_of_runs(files: StudyFiles, found: Found) -> list[Path]:
+    """Files of the runs named in finalists.json that are not there."""
+    return [path for run in runs_of(found) for path in lacking(files.run(run))]
+
+
+def runs_of(found: Found) -> list[str]:
+    """Final runs and candidate runs of one search's finalists.json."""
+    rows = found["families"].values()
+    return [run for row in rows for run in row["final_runs"]] + [
+        run for row in rows for candidate in row["candidates"] for run in candidate["runs"]
+    ]
+
+
+# --- the shipped model ---------------------------------------------------------------------------------------------
+
+
+def model_stands(searches: Sequence[StudyFiles]) -> bool:
+    """Whether `model/` is whole, and holds the weights of the run that validation chose over the searches and the times
+    at which the test split was opened."""
+    files = searches[0]
+    if any(not (files.model / name).is_file() for name in SHIPPED):
+        return False
+    chosen = choose_over_searches([read_json(one.finalists) for one in searches])
+    described = read_json(files.model / DESCRIPTION)
+    weights = file_sha256(searches[chosen.search].run(chosen.run).weights)
+    seal = [opening.time for opening in read_openings(files.seal)]
+    parts = {WEIGHTS: described["weights_sha256"], SECOND: described.get("second_reader_sha256")}
+    whole = all(file_sha256(files.model / name) == digest for name, digest in parts.items())
+    return whole and (described["weights_sha256"], described.get("seal")) == (weights, seal)
+
+
+# --- what was examined ---------------------------------------------------------------------------------------------
+
+
+def not_examined(files: StudyFiles) -> list[str]:
+    """Which of the examinations are missing, or were made with other networks."""
+    return list(_not_examined(files))
+
+
+def examined_in(files: StudyFiles, name: str) -> list[Path]:
+    """The files of an examination that are not there; its result if all are."""
+    paths = [files.test / f"{name}.json"] + ([files.test / "strip.npz"] if name == "robustness" else [])
+    return [path for path in paths if not path.is_file()] or paths[:1]
+
+
+def _not_examined(files: StudyFiles) -> Iterator[str]:
+    openings = read_openings(files.seal)
+    for name in EXAMINED:
+        path = files.test / f"{name}.json"
+        found = read_json(path) if path.is_file() else None
+        lost = found is None or (bool(found.get("strip")) and not (files.test / "strip.npz").is_file())
+        # Baselines are of the data alone.
+        if lost or (found is not None and name != "baselines" and not is_made_from(found, files, openings)):
+            yield name

@@ -1,0 +1,1 @@
+"""Arithmetic on arrays: tests, intervals, scores. No file is read here."""

@@ -1,0 +1,170 @@
+"""Estimates that carry no test: optimism taken apart, tuning curves, P(A > B), bootstrap intervals. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from study.statistics.intervals import FEW, clopper_pearson
+from study.statistics.result import Result
+
+MIN_SEEDS_FOR_INTERVAL = 10
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Optimism(Result):
+    """One finalist's way from its search score to its test accuracy; `None` where a stage was not run."""
+
+    search: float
+    fresh_validation: float | None
+    candidates_test: float | None
+    finals_test: float | None
+    seed_luck: float | None
+    selection_and_shift: float | None
+    more_data: float | None
+
+
+def optimism(
+    search: float, fresh_validation: float | None, candidates_test: float | None, finals_test: float | None
+) -> Optimism:
+    """Accuracies (a) of the trial in the search, (b) of its fresh seeds on validation, (c) of the same runs on test,
+    (d) of the final runs on test. a − b is seed luck, b − c selection on these validation images plus the shift
+    between the splits, d − c the gain from training on validation too."""
+    return Optimism(
+        search=search,
+        fresh_validation=fresh_validation,
+        candidates_test=candidates_test,
+        finals_test=finals_test,
+        seed_luck=_minus(search, fresh_validation),
+        selection_and_shift=_minus(fresh_validation, candidates_test),
+        more_data=_minus(finals_test, candidates_test),
+    )
+
+
+def _minus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def best_so_far(values: Sequence[float | None]) -> list[float | None]:
+    """Running maximum over trials in order; None and NaN (failed trials) change nothing, None before the first."""
+    curve: list[float | None] = []
+    best: float | None = None
+    for value in values:
+        if value is not None and not np.isnan(value) and (best is None or value > best):
+            best = float(value)
+        curve.append(best)
+    return curve
+
+
+def expected_max(values: Sequence[float], largest: int | None = None) -> list[float]:
+    """E[max of m] for m = 1 … `largest` (default N/2): Σ C(i−1, m−1)/C(N, m)·v_(i) over the sorted values, unbiased
+    for independent complete draws (Dodge et al. 2019 in the form without replacement of Tang et al. 2020)."""
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(ordered)
+    most = n // 2 if largest is None else min(largest, n)
+    return [float(_weights_of_maximum(n, m) @ ordered) for m in range(1, most + 1)]
+
+
+def _weights_of_maximum(n: int, m: int) -> NDArray[np.float64]:
+    """P(the i-th smallest of n is the largest of m drawn without replacement), i = 1 … n, through log-gammas."""
+    i = np.arange(m, n + 1)
+    log_ways = special.gammaln(i) - special.gammaln(m) - special.gammaln(i - m + 1)
+    log_all = special.gammaln(n + 1) - special.gammaln(m + 1) - special.gammaln(n - m + 1)
+    weights = np.exp(log_ways - log_all)
+    return np.concatenate([np.zeros(m - 1), weights / weights.sum()])
+
+
+@dataclass(frozen=True)
+class ProbabilityBetter(Result):
+    """Share of all seed pairs in which A is ahead, ties as half; the interval is None below ten seeds."""
+
+    pairs: int
+    probability: float
+    interval95: tuple[float, float] | None
+
+
+def p_a_better(accuracies_a: Sequence[float], accuracies_b: Sequence[float], seed: int = 0) -> ProbabilityBetter:
+    """P(A > B) over all seed pairs (Bouthillier et al. 2021); interval by 2,000 seeded bootstraps of the seeds of
+    each side, or, where one side won every pair and no bootstrap can vary, Clopper and Pearson's of as many pairs as
+    have no seed in common. It speaks of seeds on these test images: no verdict follows from it."""
+    wins = _wins(np.asarray(accuracies_a), np.asarray(accuracies_b))
+    interval = None
+    if min(wins.shape) >= MIN_SEEDS_FOR_INTERVAL:
+        rng = np.random.default_rng(seed)
+        rows = rng.integers(0, wins.shape[0], (2000, wins.shape[0]))
+        columns = rng.integers(0, wins.shape[1], (2000, wins.shape[1]))
+        means = [wins[np.ix_(r, c)].mean() for r, c in zip(rows, columns, strict=True)]
+        interval = _percentiles(np.asarray(means))
+        if interval[0] == interval[1]:
+            apart = min(wins.shape)
+            interval = clopper_pearson(float(wins.mean()) * apart, apart)
+    return ProbabilityBetter(wins.size, float(wins.mean()), interval)
+
+
+def _wins(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray((a[:, None] > b[None, :]) + 0.5 * (a[:, None] == b[None, :]), dtype=np.float64)
+
+
+def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Bootstrap(Result):
+    """An estimate with its percentile interval over resampled images; the spread between seeds is not in it."""
+
+    estimate: float
+    interval95: tuple[float, float]
+
+
+def bootstrap_macro_f1(
+    labels: NDArray[Any], predictions: NDArray[Any], n_classes: int, resamples: int = 2000, seed: int = 0
+) -> Bootstrap:
+    """Macro F1, mean over the S seeds of `predictions` [S, N], and its interval over images.
+
+    Images with the same label and the same S answers are exchangeable, so a resample is one multinomial draw over the
+    few patterns that occur: the memory is resamples x patterns, not resamples x N. No resample holds an error that did
+    not occur: where errors are few the interval reaches as far as that of the accuracy does, see `_f1_reach`.
+    """
+    patterns, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_counts=True)
+    cells = patterns[0] * n_classes + patterns[1:]
+    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)
+    estimate = float(_mean_macro_f1(counts[None, :], cells, n_classes)[0])
+    low, high = _percentiles(_mean_macro_f1(drawn, cells, n_classes))
+    below, above = _f1_reach(labels, float((predictions == labels).mean()), n_classes)
+    return Bootstrap(estimate, (max(0.0, min(low, estimate - below)), min(1.0, max(high, estimate + above))))
+
+
+def _f1_reach(labels: NDArray[Any], accuracy: float, n_classes: int) -> tuple[float, float]:
+    """How far macro F1 may lie below and above its estimate where fewer than FEW images are wrong, or right: as far as
+    Clopper and Pearson's interval of the accuracy, times what an image of the smallest class weighs more in it. Else
+    (0, 0)."""
+    n = len(labels)
+    right = round(accuracy * n, 6)
+    if min(right, n - right) >= FEW:
+        return 0.0, 0.0
+    low, high = clopper_pearson(right, n)
+    support = np.bincount(labels, minlength=n_classes)
+    weight = n / (n_classes * float(support[support > 0].min()))
+    return (accuracy - low) * weight, (high - accuracy) * weight
+
+
+def _mean_macro_f1(counts: NDArray[Any], cells: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """counts [R, K] of the K patterns, cells [S, K] their place in each seed's confusion matrix -> [R]."""
+    total = np.zeros(len(counts))
+    for row in cells:
+        to_cell = np.zeros((len(row), n_classes * n_classes))
+        to_cell[np.arange(len(row)), row] = 1
+        confusion = (counts @ to_cell).reshape(-1, n_classes, n_classes)
+        hits = np.diagonal(confusion, axis1=1, axis2=2)
+        both = confusion.sum(axis=1) + confusion.sum(axis=2)
+        f1 = np.divide(2 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+        total += f1.mean(axis=1)
+    return np.asarray(total / len(cells))

@@ -1,0 +1,84 @@
+"""The note and the figure that a search leaves in optuna-dashboard."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna_dashboard import get_note
+from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings
+from study.search.driver import Search
+from study.search.publisher import Publisher, best_so_far
+
+
+def record(number: int, value: float, state: str = "COMPLETE") -> dict[str, Any]:
+    return {
+        "number": number,
+        "state": state,
+        "value": value,
+        "nll": 1 - value,
+        "seconds": 1.0,
+        "counted": True,
+        "end": f"2026-01-01T00:{number // 60:02}:{number % 60:02}+00:00",
+    }
+
+
+@pytest.fixture
+def search(files: StudyFiles, storage: RDBStorage, make_settings: Callable[..., StudySettings]) -> Search:
+    return Search(files, make_settings(), storage, [])
+
+
+def test_both_are_in_the_stored_study_of_every_family_after_one_transaction(files: StudyFiles, search: Search) -> None:
+    search.families["mlp"].records.append(record(0, 0.5))
+    commits: list[object] = []
+    sqlalchemy.event.listen(search.storage.engine, "commit", commits.append)
+    Publisher(files).publish(search, "searching")
+    assert len(commits) == 1
+    for name, family in search.families.items():
+        assert get_note(family.stored).startswith(f"# Family {name} of study tiny: searching")
+        figures = get_plotly_graph_objects(search.storage.get_study_system_attrs(family.stored._study_id))
+        assert "Best so far, by family" in figures["best_so_far"]
+
+
+def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, cost, published = 1000.0, 0.1, []
+
+    def publish(*_: object) -> None:
+        nonlocal now
+        published.append(now)
+        now += cost
+
+    publisher = Publisher(files)
+    publisher.search(search)  # loads
+    publisher._loading.join()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(publisher, "publish", publish)
+    for _ in range(300):
+        publisher.search(search)
+        now += 0.25
+    assert published[0] == 1000.0
+    assert all(15 <= b - a < 16 for a, b in itertools.pairwise(published))
+    cost, published = 1.0, []  # a slow database
+    for _ in range(1500):
+        publisher.search(search)
+        now += 0.25
+    assert 2 <= len(published) <= 4
+    assert all(100 <= b - a < 102 for a, b in itertools.pairwise(published))
+
+
+def test_the_figure_has_the_steps_alone(search: Search) -> None:
+    family = search.families["mlp"]
+    values = [0.3, 0.5, 0.4, 0.5, 0.7, 0.6]
+    family.records.extend(record(number, value) for number, value in enumerate(values))
+    family.records.insert(0, record(6, 0.9, "PRUNED"))
+    (line, empty) = best_so_far(list(search.families.values())).data
+    assert list(zip(line.x, line.y, strict=True)) == [(1.0, 30.0), (2.0, 50.0), (5.0, 70.0), (7.0, 70.0)]
+    assert len(empty.x) == 0

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from study.errors import UsageError
+from study.stages import machine
+from study.stages.machine import (
+    available_cores,
+    choose_device,
+    core_share,
+    describe_machine,
+    fitting_workers,
+    limit_threads,
+    too_many,
+)
+
+GIB = 2**30
+CPU = torch.device("cpu")
+
+
+def test_a_cpu_has_a_worker_a_core() -> None:
+    assert fitting_workers(CPU) == available_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpu", "host", "workers"),
+    [
+        (16, 140 * GIB, 120 * GIB, 16),
+        (16, 12 * GIB, 120 * GIB, 6),  # the GPU's memory
+        (16, 140 * GIB, 12 * GIB, 8),  # the machine's
+        (16, 140 * GIB, None, 16),  # it does not say
+        (2, 140 * GIB, 120 * GIB, 2),
+        (8, GIB, GIB, 1),
+    ],
+)
+def test_a_gpu_has_no_more_workers_than_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int, gpu: int, host: int | None, workers: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 2 * gpu))
+    monkeypatch.setattr(machine, "_available_memory", lambda: host)
+    monkeypatch.setattr(machine, "available_cores", lambda: cores)
+    assert fitting_workers(torch.device("cuda")) == workers
+
+
+OWN = "0::/user.slice/job\n"
+QUOTAS = [
+    ({}, None),
+    ({"proc/self/cgroup": OWN}, None),
+    ({"proc/self/cgroup": OWN, "sys/fs/cgroup/user.slice/job/cpu.max": "max 100000\n"}, None),
+    ({"proc/self/cgroup": OWN, "sys/fs/cgroup/user.slice/job/cpu.max": "200000 100000\n"}, 2),
+    ({"proc/self/cgroup": OWN, "sys/fs/cgroup/user.slice/cpu.max": "150000 100000\n"}, 2),  # a parent's, rounded up
+    (
+        {"proc/self/cgroup": OWN, "sys/fs/cgroup/cpu.max": "10000 100000\n"},
+        1,
+    ),  # a container's own, as it is seen inside
+    (
+        {
+            "proc/self/cgroup": OWN,
+            "sys/fs/cgroup/user.slice/job/cpu.max": "500000 100000\n",
+            "sys/fs/cgroup/user.slice/cpu.max": "300000 100000\n",
+        },
+        3,
+    ),
+    (
+        {
+            "proc/self/cgroup": "4:cpu,cpuacct:/docker/1\n0::/\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "400000\n",
+            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+        },
+        4,
+    ),
+    (
+        {
+            "proc/self/cgroup": "1:cpu:/job\n",
+            "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu/job/cpu.cfs_period_us": "100000\n",
+        },
+        None,
+    ),
+    ({"proc/self/cgroup": OWN, "sys/fs/cgroup/cpu.max": "who knows\n"}, None),
+]
+
+
+def test_less_than_a_core_is_known(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(OWN)
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    for text, share in (("max 100000", 1.0), ("300000 100000", 1.0), ("50000 100000", 0.5)):
+        (tmp_path / "sys/fs/cgroup/cpu.max").write_text(text)
+        assert core_share(tmp_path) == share
+
+
+@pytest.mark.parametrize(("files", "quota"), QUOTAS)
+def test_a_container_s_share_of_the_cores_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], quota: int | None
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cores(tmp_path) == (quota or 16)
+
+
+def test_more_workers_than_cores_are_a_word_and_fewer_are_none() -> None:
+    assert too_many(1, 2) == too_many(2, 2) == []
+    (said,) = too_many(16, 2)
+    assert said.startswith("--workers 16 is more than the 2 that this machine feeds")
+
+
+def test_this_process_has_no_more_threads_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        for cores, threads in ((8, 4), (2, 2)):
+            monkeypatch.setattr(machine, "available_cores", lambda cores=cores: cores)
+            limit_threads()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_memory_is_read_from_the_system() -> None:
+    available = machine._available_memory()
+    assert available is None or available > 2**20
+
+
+def test_a_device_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(UsageError, match=r"--device 'cuda:99' is not there: expected auto or one of cpu"):
+        choose_device("cuda:99")
+    assert choose_device("cpu") == CPU
+
+
+def test_a_gpu_that_does_not_serve_is_no_reason_to_use_the_cpu_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, device: torch.device) -> None:
+        raise torch.AcceleratorError(f"{device.type} error: all devices are busy\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", refuse)
+    with pytest.raises(UsageError, match=r"\(cuda error: all devices are busy\): free it, or use --device cpu$"):
+        choose_device("auto")
+
+
+def test_a_machine_without_a_gpu_has_none_in_its_description() -> None:
+    assert describe_machine(CPU).keys() == {"cpu", "cores"}

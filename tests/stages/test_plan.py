@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from study.records.settings import RetrainSettings
+from study.stages.plan import (
+    RunCost,
+    at_least,
+    choose_ladder,
+    equal_allowance,
+    examine_seconds,
+    plan_retraining,
+    report_seconds,
+    retrain_settings,
+    run_cost,
+    search_seconds,
+)
+
+N_TRAIN = 50_000
+
+
+def test_the_search_gets_at_least_two_fifths() -> None:
+    assert all(search_seconds(budget) >= 0.4 * budget for budget in (10.0, 60.0, 300.0, 3600.0))
+
+
+@pytest.mark.parametrize("budget", [15.0, 30.0, 60.0, 300.0, 3600.0])
+def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
+    assert search_seconds(budget) + report_seconds(budget) + examine_seconds(budget) < budget
+
+
+def trial(*rungs: tuple[int, float]) -> dict[str, Any]:
+    """A trial with these examples and seconds of training at its rungs."""
+    found = [{"examples": examples, "seconds": seconds} for examples, seconds in rungs]
+    return {"rungs": found, "examples": rungs[-1][0], "training_seconds": rungs[-1][1]}
+
+
+def test_what_a_first_batch_costs_is_not_planned_for() -> None:
+    trials = [trial((1000, 1.5), (3000, 2.5), (9000, 5.5)), trial((1000, 0.5))]
+    assert run_cost(trials, RetrainSettings()).speeds == [2000.0, 2000.0]
+
+
+def test_a_trial_of_an_older_study_counts_as_a_whole() -> None:
+    old = {"rungs": [{"examples": 1000}, {"examples": 3000}], "examples": 3000, "training_seconds": 3.0}
+    assert run_cost([old], RetrainSettings()).speeds == [1000.0]
+
+
+@pytest.mark.parametrize("budget", [15.0, 59.0, 60.0])
+def test_up_to_a_minute_one_candidate_and_one_seed(budget: float) -> None:
+    short, between, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 180.0, 300.0, None))
+    assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 1)
+    assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
+    assert (between.candidates, between.candidate_seeds, between.final_seeds) == (2, 1, 1)
+    assert timeless == full
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "n_families", "final_seeds"), [(6, 2, 3), (16, 2, 3), (5, 2, 1), (6, 3, 1), (3, 1, 3)]
+)
+def test_runs_that_fit_side_by_side_are_all_made(n_workers: int, n_families: int, final_seeds: int) -> None:
+    assert retrain_settings(30.0, n_workers, n_families).final_seeds == final_seeds
+
+
+def test_a_budget_that_grows_adds_candidates_and_seeds_and_a_smaller_one_takes_none() -> None:
+    short, full = retrain_settings(30.0, 2, 2), retrain_settings(300.0, 2, 2)
+    assert at_least(short, full) == full
+    assert at_least(full, short) == full
+
+
+@pytest.mark.parametrize(
+    ("spent", "seconds", "level"),
+    [
+        ({"a": 0.0, "b": 0.0}, 100.0, 50.0),
+        ({"a": 0.0, "b": 10.0}, 30.0, 20.0),
+        ({"a": 0.0, "b": 10.0}, 5.0, 5.0),  # the newcomer catches up first
+        ({"a": 3.0, "b": 9.0, "c": 0.0}, 30.0, 14.0),
+        ({"a": 7.0}, 3.0, 10.0),
+        ({"a": 5.0, "b": 8.0}, 0.0, 5.0),
+    ],
+)
+def test_the_allowance_is_one_level_for_all(spent: dict[str, float], seconds: float, level: float) -> None:
+    assert equal_allowance(spent, seconds) == pytest.approx(level)
+    assert sum(max(0.0, level - before) for before in spent.values()) == pytest.approx(seconds)
+
+
+def test_no_family_is_an_error_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="no family"):
+        equal_allowance({}, 10.0)
+
+
+def test_a_ladder_triples_up_to_what_a_24th_of_the_allowance_buys() -> None:
+    ladder = choose_ladder(N_TRAIN, 10_000.0, 120.0)  # 50,000 examples in 5 s: an epoch
+    assert ladder.examples[-1] == N_TRAIN
+    assert len(ladder.examples) == 3  # a fourth rung would lie at a 27th of an epoch
+    for low, high in zip(ladder.examples, ladder.examples[1:], strict=False):
+        assert high / low == pytest.approx(3, rel=1e-3)
+
+
+@pytest.mark.parametrize(("speed", "allowance"), [(1.0, 10.0), (1e3, 60.0), (1e5, 60.0), (1e6, 1e5)])
+def test_every_ladder_is_usable(speed: float, allowance: float) -> None:
+    examples = choose_ladder(N_TRAIN, speed, allowance).examples
+    assert list(examples) == sorted(set(examples))
+    assert examples[0] >= 0.07 * N_TRAIN or len(examples) == 1
+
+
+def test_up_to_half_an_epoch_the_top_rung_may_cost_a_twelfth() -> None:
+    assert choose_ladder(N_TRAIN, 10_000.0, 30.0).examples[-1] == N_TRAIN // 2
+    assert choose_ladder(N_TRAIN, 10_000.0, 60.0).examples[-1] == N_TRAIN // 2
+    assert choose_ladder(N_TRAIN, 10_000.0, 15.0).examples[-1] == N_TRAIN // 4
+
+
+@pytest.mark.parametrize("speed", [1000.0, 200.0])
+def test_a_machine_that_is_too_slow_for_an_eighth_of_an_epoch_keeps_the_time_of_the_search(speed: float) -> None:
+    """As 16 workers on a quota of two cores, or on a processor of long ago."""
+    allowed, wall = 20.0, 10.0
+    assert choose_ladder(N_TRAIN, speed, allowed).examples == (N_TRAIN // 8,)
+    (examples,) = choose_ladder(N_TRAIN, speed, allowed, wall).examples
+    assert examples / speed <= wall / 4 + 1e-3
+    assert choose_ladder(N_TRAIN, 10_000.0, allowed, wall) == choose_ladder(N_TRAIN, 10_000.0, allowed)
+
+
+@pytest.mark.parametrize("n_workers", [4, 16, 64])
+def test_no_stretch_between_rungs_takes_much_of_the_search(n_workers: int) -> None:
+    wall, speed = 100.0, 5_000.0
+    rungs = (0, *choose_ladder(N_TRAIN, speed, wall * n_workers / 2, wall).examples)
+    longest = max(high - low for low, high in itertools.pairwise(rungs))
+    assert longest / speed <= wall / 4 + 1e-3
+
+
+def test_less_than_a_core_needs_more_time_for_what_comes_last() -> None:
+    assert report_seconds(60.0, 0.5) == 2 * report_seconds(60.0)
+
+
+def test_without_a_budget_the_ladder_depends_on_nothing_measured() -> None:
+    assert choose_ladder(N_TRAIN, None, None) == choose_ladder(N_TRAIN, 5.0, None)
+    assert choose_ladder(N_TRAIN, None, None).examples[-1] == 2 * N_TRAIN
+
+
+COSTS = {"fast": RunCost([40_000.0, 30_000.0, 20_000.0], 1, 3), "slow": RunCost([9_000.0, 8_000.0, 10_000.0], 1, 3)}
+
+
+def worker_seconds(plan: dict[str, tuple[int, ...]]) -> float:
+    return sum(sum(cost.seconds(plan[family])) for family, cost in COSTS.items())
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4])
+@pytest.mark.parametrize("seconds", [60.0, 150.0, 600.0])
+def test_retraining_fits_into_its_time_and_uses_it(n_workers: int, seconds: float) -> None:
+    plan = plan_retraining(COSTS, seconds, n_workers, N_TRAIN)
+    total = worker_seconds(plan)
+    assert total <= seconds * n_workers
+    assert plan["slow"][0] >= 199 * N_TRAIN or total >= 0.5 * seconds * n_workers
+
+
+@pytest.mark.parametrize(("candidates", "final_seeds"), [(1, 1), (2, 1), (3, 3)])
+@pytest.mark.parametrize("seconds", [20.0, 76.0, 190.0])
+def test_two_families_leave_no_worker_idle_for_a_run(candidates: int, final_seeds: int, seconds: float) -> None:
+    """Runs of equal seconds on two workers: rounds of two, if no family's candidates wait for another's final runs."""
+    speeds = {"a": [23_616.0, 13_062.0, 17_001.0], "b": [3_219.0, 4_337.0, 9_002.0]}
+    costs = {family: RunCost(found[:candidates], 1, final_seeds) for family, found in speeds.items()}
+    plan = plan_retraining(costs, seconds, 2, N_TRAIN)
+    total = sum(sum(cost.seconds(plan[family])) for family, cost in costs.items())
+    assert total >= 0.95 * 2 * seconds
+
+
+def test_more_time_never_shortens_a_run() -> None:
+    plans = [plan_retraining(COSTS, seconds, 2, N_TRAIN)["fast"][0] for seconds in (1.0, 10.0, 100.0, 1000.0, 1e6)]
+    assert plans == sorted(plans)
+    assert plans[0] == N_TRAIN // 10
+    assert plans[-1] >= 199 * N_TRAIN
+
+
+def test_every_run_gets_the_same_seconds() -> None:
+    costs = {"fast": RunCost([40_000.0, 20_000.0, 5_000.0], 1, 3), "slow": RunCost([10_000.0, 2_500.0], 1, 3)}
+    plan = plan_retraining(costs, 120.0, 2, N_TRAIN)
+    taken = [run for family, cost in costs.items() for run in cost.seconds(plan[family])]
+    assert taken == pytest.approx([taken[0]] * 11, rel=1e-3)
+    alone = plan_retraining({"slow": RunCost([10_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
+    joined = plan_retraining({"slow": RunCost([10_000.0, 1_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
+    assert joined["slow"][0] >= 0.7 * alone["slow"][0]  # one crawling network does not cripple the others
+
+
+def test_a_long_run_ends_at_the_same_number_of_epochs_for_all() -> None:
+    assert {n for lengths in plan_retraining(COSTS, 1e6, 2, N_TRAIN).values() for n in lengths} == {200 * N_TRAIN}

@@ -1,0 +1,214 @@
+"""A study that has finalists and gets more time: runs become longer or stay as long, never shorter, never fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from study.records.files import append_jsonl, write_json
+from study.records.made_of import digest_of_trials
+from study.records.paths import StudyFiles
+from study.records.settings import RetrainSettings, StudySettings
+from study.stages.extension import settle_for_what_helps, unused_budget
+from study.stages.run_plan import Held, held_by, plan_runs
+
+SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
+TOP_RUNG = 900
+N_TRAIN = 50_000
+
+
+def trial(family: str, number: int, value: float, speed: float = 1.0, config: int | None = None) -> dict[str, Any]:
+    """A completed trial whose network is `speed` times as fast as its family's others."""
+    seconds = TOP_RUNG / (SPEED[family] * speed)
+    rungs = [{"examples": TOP_RUNG, "accuracy": value, "nll": 1 - value, "seconds": seconds}]
+    about = {"state": "COMPLETE", "counted": True, "examples": TOP_RUNG, "rungs": rungs, "nll": 1 - value}
+    about["config"] = {"family": family, "number": number if config is None else config}
+    return {"family": family, "number": number, "value": value, "training_seconds": seconds, **about}
+
+
+def candidate(family: str, number: int, examples: int, accuracy: float = 0.9) -> dict[str, Any]:
+    return {"trial": number, "examples": examples, "runs": [f"{family}-t{number}-seed0"], "mean_accuracy": accuracy}
+
+
+class Ledger:
+    """The clock of a command that begins with so many seconds used."""
+
+    def __init__(self, used: float, search: float, **data: Any) -> None:
+        self.used = used
+        self.search = search
+        self.data = data
+
+    def left(self, budget: float) -> float:
+        return budget - self.used
+
+    def stage_seconds(self, _: str) -> float:
+        return self.search
+
+    def save(self) -> None: ...
+
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make:
+    """One search with these trials, whose finalists, if any, were trained on `had` examples by family and trial."""
+
+    def search(
+        trials: list[dict[str, Any]],
+        had: dict[str, dict[int, int]] | None = None,
+        budget: float | None = 85.0,
+        used: float = 58.0,
+        stored: RetrainSettings | None = None,
+        reached: float | None = 60.0,
+    ) -> Any:
+        for record in trials:
+            append_jsonl(files.trials_jsonl, record)
+        retrain = stored or RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
+        settings = make_settings(retrain=retrain.model_dump())
+        settings = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"n_train": N_TRAIN})})
+        families = ["cnn", "mlp"]
+        done = {"budget_s": reached, "n_trials": None, "families": families}
+        ledger = Ledger(used, 25.0)
+        if had is not None:
+            rows = {
+                family: {
+                    "candidates": [candidate(family, number, n) for number, n in known.items()],
+                    "finalist": next(iter(known)),
+                    "final_runs": [f"{family}-final-seed{seed}" for seed in range(retrain.final_seeds)],
+                }
+                for family, known in had.items()
+            }
+            write_json(files.finalists, {"families": rows})
+            ledger.data["done"] = {"search": done, "retrain": done}
+        session = SimpleNamespace(
+            files=files, settings=settings, ledger=ledger, n_workers=2, n_at_once=2, families=list(settings.families)
+        )
+        one = SimpleNamespace(session=session, first=None, n_searches=1, workers=None)
+        one.goal = {"budget_s": budget, "n_trials": None, "families": families}
+        one.reset_goal = lambda goal: setattr(one, "goal", goal)
+        return one
+
+    return search
+
+
+FIRST = [trial("mlp", 0, 0.90), trial("cnn", 0, 0.92)]
+HAD = {"mlp": {0: 200_000}, "cnn": {0: 50_000}}  # 10 s each
+BETTER = [*FIRST, trial("mlp", 1, 0.95), trial("cnn", 1, 0.96)]
+
+
+def lengths(plan: Any) -> dict[str, dict[int, int]]:
+    return {
+        family: {record["number"]: n for record, n in zip(records, plan.lengths[family], strict=True)}
+        for family, records in plan.candidates.items()
+    }
+
+
+def test_too_little_time_keeps_the_finalists_and_their_runs(make: Make) -> None:
+    one = make(BETTER, HAD, used=75.0)
+    plan = plan_runs(one, BETTER)
+    assert lengths(plan) == HAD
+    assert (plan.retrain.candidates, plan.retrain.final_seeds) == (1, 1)
+    assert "the finalists stay as they are" in plan.note
+
+
+def test_time_for_the_new_candidates_trains_them_as_long_as_the_old_ones_which_stay_in_the_running(make: Make) -> None:
+    one = make(BETTER, HAD, budget=120.0, used=70.0)  # 32 s on two workers: two rounds of 10 s, and not three
+    plan = plan_runs(one, BETTER)
+    assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
+    assert plan.note is None
+
+
+def test_another_trial_of_the_finalist_s_configuration_is_no_other_candidate(make: Make) -> None:
+    trials = [*FIRST, trial("mlp", 1, 0.95, config=0), trial("cnn", 1, 0.96)]
+    plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
+    assert lengths(plan) == {"mlp": {0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
+
+
+def test_a_network_twice_as_fast_sees_twice_the_examples_in_runs_as_long(make: Make) -> None:
+    trials = [*FIRST, trial("mlp", 1, 0.95, speed=2.0), trial("cnn", 1, 0.96)]
+    plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
+    assert lengths(plan)["mlp"] == {1: 400_000, 0: 200_000}
+
+
+def test_much_more_time_makes_all_runs_longer(make: Make) -> None:
+    plan = plan_runs(make(BETTER, HAD, budget=600.0, used=100.0), BETTER)
+    planned = lengths(plan)
+    assert (plan.retrain.candidates, plan.retrain.final_seeds) == (3, 3)
+    assert all(planned[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
+
+
+@pytest.mark.parametrize("budget", [61.0, 70.0, 85.0, 100.0, 130.0, 200.0, 250.0, 400.0, 1200.0])
+@pytest.mark.parametrize("used", [58.0, 75.0])
+def test_no_budget_shortens_a_run_or_takes_one(make: Make, budget: float, used: float) -> None:
+    plan = plan_runs(make(BETTER, HAD, budget=budget, used=used), BETTER)
+    for family, known in lengths(plan).items():
+        assert known[0] >= HAD[family][0]  # the finalist is always among the candidates
+        assert min(known.values()) >= HAD[family][0]
+    assert plan.retrain.final_seeds >= 1
+
+
+def test_without_a_limit_of_time_runs_are_not_shorter_either(make: Make) -> None:
+    plan = plan_runs(make(BETTER, HAD, budget=None), BETTER)
+    assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
+
+
+def test_a_new_family_is_trained_in_the_time_there_is_and_the_others_stay(make: Make) -> None:
+    plan = plan_runs(make(BETTER, {"mlp": HAD["mlp"]}, used=70.0), BETTER)
+    planned = lengths(plan)
+    assert planned["mlp"] == HAD["mlp"]
+    assert set(planned["cnn"]) == {1}
+
+
+def test_a_plan_stands_for_the_trials_it_was_made_for(make: Make) -> None:
+    one = make(BETTER, HAD, budget=600.0, used=100.0)
+    plan = plan_runs(one, BETTER)
+    one.session.ledger.used = 590.0  # killed, and called again
+    assert lengths(plan_runs(one, BETTER)) == lengths(plan)
+    assert one.session.ledger.data["plan"]["trials"] == digest_of_trials(BETTER)
+    more = [*BETTER, trial("mlp", 2, 0.99)]
+    assert lengths(plan_runs(one, more)) == HAD
+
+
+def test_a_first_retraining_holds_nothing(make: Make, files: StudyFiles) -> None:
+    one = make(FIRST, None, budget=60.0, used=26.0)
+    assert held_by(files) == {}
+    assert set(lengths(plan_runs(one, FIRST))) == {"mlp", "cnn"}
+    assert settle_for_what_helps(one) is None
+
+
+def test_what_a_family_has_is_read_from_its_finalists(make: Make, files: StudyFiles) -> None:
+    make(FIRST, HAD)
+    assert held_by(files)["mlp"] == Held(0, 1, {0: 200_000}, {0: 1})
+
+
+def test_an_extension_that_buys_nothing_is_said_and_not_begun(make: Make) -> None:
+    one = make(BETTER, HAD)
+    said = settle_for_what_helps(one)
+    assert said is not None
+    assert "a budget of 85 s buys nothing" in said
+    assert one.goal["budget_s"] == 60.0
+    enough = float(said.split("--budget ")[1].split("s or")[0].split()[0].rstrip("s"))
+    again = make([], HAD, budget=enough)
+    assert settle_for_what_helps(again) is None
+    assert again.goal["budget_s"] == enough
+
+
+@pytest.mark.parametrize(("budget", "reached"), [(600.0, 60.0), (60.0, 60.0), (None, 60.0), (85.0, None)])
+def test_other_goals_are_kept(make: Make, budget: float | None, reached: float | None) -> None:
+    one = make(BETTER, HAD, budget=budget, reached=reached)
+    assert settle_for_what_helps(one) is None
+    assert one.goal["budget_s"] == budget
+
+
+def test_what_a_long_budget_will_not_use_is_said_with_the_plan_s_numbers(make: Make) -> None:
+    speeds = {"mlp": 40_000.0, "cnn": 40_000.0}  # 200 epochs are 250 s: twelve such runs on two workers 25 min
+    said = unused_budget(make(FIRST, None, budget=24 * 3600.0), speeds)
+    assert said is not None
+    assert said.startswith("of 24 h 00 min about 13 h 28 min will not be used: the search takes 10 h 04 min, ")
+    assert "no run is longer than 200 epochs" in said
+    for budget in (60.0, 300.0, None):
+        assert unused_budget(make([], None, budget=budget), speeds) is None

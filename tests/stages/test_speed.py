@@ -1,0 +1,105 @@
+"""Speeds are measured on real training."""
+
+import functools
+
+import pytest
+
+from study.errors import StudyError
+from study.execution.executors import InProcessExecutor
+from study.execution.jobs import Job
+from study.execution.worker import train
+from study.space.grammar import parse_space
+from study.stages import speed as probe
+from study.training.loop import OnRung, TrainingData
+
+
+def test_every_family_gets_a_speed(
+    training_data: TrainingData, make_settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_SECONDS", 0.0)  # two looks are enough
+    settings = make_settings()  # type: ignore[operator]
+    spaces = [parse_space(family.space, name) for name, family in settings.families.items()]
+    with InProcessExecutor(2, functools.partial(train, data=training_data, precision="fp32")) as executor:
+        speeds = probe.measure_speeds(executor, spaces)
+    assert speeds.keys() == settings.families.keys()
+    assert all(speed > 0 for speed in speeds.values())
+
+
+def test_a_family_that_cannot_train_is_named(make_settings: object) -> None:
+    def fail(*_: object) -> dict[str, object]:
+        raise ValueError("no such kernel")
+
+    settings = make_settings()  # type: ignore[operator]
+    space = parse_space(settings.families["mlp"].space, "mlp.toml")
+    with InProcessExecutor(1, fail) as executor, pytest.raises(StudyError, match="family mlp cannot train at all"):
+        probe.measure_speeds(executor, [space])
+
+
+def timed(seconds_a_look: float, looks: list[int], job: Job, on_rung: OnRung) -> dict[str, object]:
+    """Training whose clock says so; notes after which look each job was stopped."""
+    for number, examples in enumerate(job.schedule.marks, 1):
+        if not on_rung(examples, {"training_seconds": number * seconds_a_look}):
+            looks.append(number)
+            return {}
+    return {}
+
+
+def test_the_first_look_does_not_count_and_looks_grow_apart() -> None:
+    looks: list[int] = []
+    with InProcessExecutor(1, functools.partial(timed, 0.25, looks)) as executor:
+        (speed,) = probe.run_speeds(executor, [{}])
+    assert looks == [5]  # four after the first make a second
+    assert speed.examples_per_second == 9 + 10 + 11 + 12  # of the marks, as many as there are steps
+
+
+def test_none_stops_before_all_are_measured() -> None:
+    """On a GPU one alone would be faster than beside the others."""
+    stopped: list[str] = []
+
+    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+        pace = {"fast": 1.0, "slow": 0.05}[job.config["name"]]
+        looks: list[int] = []
+        timed(pace, looks, job, on_rung)
+        stopped.append(job.config["name"])
+        return {}
+
+    with InProcessExecutor(2, work) as executor:
+        fast, slow = probe.run_speeds(executor, [{"name": "fast"}, {"name": "slow"}])
+    assert slow.seconds >= 1.0
+    assert fast.seconds > slow.seconds
+    assert sorted(stopped) == ["fast", "slow"]
+
+
+def test_a_training_that_fails_has_a_reason_and_the_others_a_speed() -> None:
+    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+        if job.config["bad"]:
+            raise ValueError("no such kernel")
+        return timed(0.25, [], job, on_rung)
+
+    with InProcessExecutor(2, work) as executor:
+        bad, good = probe.run_speeds(executor, [{"bad": True}, {"bad": False}])
+    assert (bad.examples_per_second, bad.reason) == (None, "ValueError: no such kernel")
+    assert good.examples_per_second
+
+
+def test_every_worker_is_busy_while_families_are_measured(make_settings: object) -> None:
+    seen: list[str] = []
+
+    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+        seen.append(job.config["family"])
+        return timed(0.25, [], job, on_rung)
+
+    settings = make_settings()  # type: ignore[operator]
+    spaces = [parse_space(family.space, name) for name, family in settings.families.items()]
+    with InProcessExecutor(2 * len(spaces) + 1, work) as executor:
+        probe.measure_speeds(executor, spaces)
+    assert sorted(seen) == sorted(2 * list(settings.families))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_more_trainings_than_workers_are_measured_one_after_the_other(n_workers: int) -> None:
+    looks: list[int] = []
+    with InProcessExecutor(n_workers, functools.partial(timed, 0.25, looks)) as executor:
+        speeds = probe.run_speeds(executor, [{}] * 4)
+    assert all(speed.examples_per_second for speed in speeds)
+    assert max(looks[: 4 - n_workers]) == 5  # those that another waits for stop as soon as they are measured

@@ -1,0 +1,71 @@
+"""Estimators against hand-computed values, enumeration and simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from study.statistics import estimators
+
+
+def test_optimism_is_taken_apart_by_hand() -> None:
+    found = estimators.optimism(0.9952, 0.9941, 0.9935, 0.9944)
+    assert found.seed_luck == pytest.approx(0.0011)
+    assert found.selection_and_shift == pytest.approx(0.0006)
+    assert found.more_data == pytest.approx(0.0009)
+
+
+def test_optimism_of_a_study_whose_test_was_not_opened() -> None:
+    found = estimators.optimism(0.9952, 0.9941, None, None)
+    assert (found.selection_and_shift, found.more_data) == (None, None)
+
+
+def test_best_so_far_ignores_failed_trials() -> None:
+    assert estimators.best_so_far([None, 0.9, float("nan"), 0.8, 0.95]) == [None, 0.9, 0.9, 0.9, 0.95]
+
+
+def test_expected_max_equals_the_mean_over_all_subsets() -> None:
+    values = [0.91, 0.97, 0.93, 0.99, 0.95, 0.90]
+    expected = [np.mean([max(chosen) for chosen in combinations(values, m)]) for m in (1, 2, 3)]
+    assert estimators.expected_max(values) == pytest.approx(expected)
+
+
+def test_expected_max_of_a_thousand_trials_stays_finite_and_rises() -> None:
+    curve = np.array(estimators.expected_max(list(np.random.default_rng(0).random(1000))))
+    assert len(curve) == 500
+    assert (np.diff(curve) > 0).all()
+
+
+def test_p_a_better_counts_pairs_and_ties_as_half() -> None:
+    found = estimators.p_a_better([0.3, 0.5], [0.3, 0.4])
+    assert (found.pairs, found.probability, found.interval95) == (4, pytest.approx(2.5 / 4), None)
+
+
+def test_p_a_better_has_an_interval_from_ten_seeds() -> None:
+    rng = np.random.default_rng(0)
+    found = estimators.p_a_better(list(rng.normal(0.5, 1, 10)), list(rng.normal(0, 1, 10)))
+    assert found.interval95 is not None
+    assert found.interval95[0] < found.probability < found.interval95[1]
+
+
+def test_macro_f1_is_sklearns_mean_over_seeds_and_lies_in_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 600)
+    predictions = np.where(rng.random((3, 600)) < 0.9, labels, rng.integers(0, 4, (3, 600)))
+    found = estimators.bootstrap_macro_f1(labels, predictions, 4)
+    expected = np.mean([f1_score(labels, row, average="macro", zero_division=0) for row in predictions])
+    assert found.estimate == pytest.approx(expected)
+    assert found.interval95[0] < expected < found.interval95[1]
+    assert found.interval95[1] - found.interval95[0] == pytest.approx(4 * np.sqrt(0.925 * 0.075 / 1800), rel=0.3)
+
+
+def test_macro_f1_without_an_error_is_no_more_certain_than_the_accuracy() -> None:
+    labels = np.arange(40) % 4
+    low, high = estimators.bootstrap_macro_f1(labels, np.stack([labels, labels]), 4).interval95
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 40)), 1.0)
+
+
+def test_p_a_better_of_ten_seeds_that_all_win_is_not_certain() -> None:
+    found = estimators.p_a_better([0.9] * 10, [0.8] * 12)
+    assert found.interval95 == (pytest.approx(0.025 ** (1 / 10)), 1.0)
