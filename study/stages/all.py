@@ -253,7 +253,8 @@ class Stages:
     # --- said before it begins ----------------------------------------------------------------------------------------
 
     def no_verdict(self) -> str | None:
-        return no_verdict(self._first)
+        """What one seed per finalist means for a test split that was not opened yet."""
+        return None if self.session.files.seal.exists() else no_verdict(self._first)
 
     def settle_for_what_helps(self) -> str | None:
         """Go back to the goal that was reached where a larger one buys nothing, and return why."""

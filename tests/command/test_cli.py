@@ -497,6 +497,8 @@ def test_a_budget_gives_every_family_the_same_allowance(
     assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [
         "mlp-final-seed0"
     ]
+    assert study("run", *_flags(work), "--budget", "17s", "--name", "timed") == 0
+    assert "will be opened without a verdict" not in capsys.readouterr().err  # it was opened before
 
 
 def test_a_little_more_budget_is_not_spent_on_a_worse_network(
