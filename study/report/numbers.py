@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from study.report.reading import Array, Record, Study
+from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
 from study.statistics import scores as metrics
 
@@ -18,7 +18,7 @@ LABEL_ERRORS = frozenset(
 CURVE_POINTS = 200
 
 
-def correctness(study: Study) -> dict[str, Array]:
+def correctness(study: StudyRecords) -> dict[str, Array]:
     """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
     found = {}
     for family in study.families:
@@ -28,7 +28,7 @@ def correctness(study: Study) -> dict[str, Array]:
     return found
 
 
-def pairs(study: Study, correct: dict[str, Array]) -> list[Record]:
+def pairs(study: StudyRecords, correct: dict[str, Array]) -> list[Record]:
     """Every pair of finalists: comparison, Holm p, verdict, the two seed-0 networks, P(A > B)."""
     if len(correct) < 2:
         return []
@@ -47,7 +47,7 @@ def pairs(study: Study, correct: dict[str, Array]) -> list[Record]:
     return rows
 
 
-def optimism(study: Study, family: str, correct: dict[str, Array]) -> Record | None:
+def optimism(study: StudyRecords, family: str, correct: dict[str, Array]) -> Record | None:
     """The finalist's way from its search score to the test split, None before retraining."""
     chosen = study.chosen(family)
     if not chosen:
@@ -63,7 +63,7 @@ def optimism(study: Study, family: str, correct: dict[str, Array]) -> Record | N
     ).to_dict()
 
 
-def test_scores(study: Study, family: str, correct: Array) -> Record:
+def test_scores(study: StudyRecords, family: str, correct: Array) -> Record:
     """Accuracy with its interval and halves, and macro precision, recall and F1 as means over the seeds."""
     labels, logits = study.test_labels, study.final_logits(family)
     assert labels is not None  # the caller has correctness, so there were labels
@@ -82,7 +82,7 @@ def test_scores(study: Study, family: str, correct: Array) -> Record:
     }
 
 
-def finalist_row(study: Study, family: str, correct: dict[str, Array]) -> Record | None:
+def finalist_row(study: StudyRecords, family: str, correct: dict[str, Array]) -> Record | None:
     """The leaderboard's row of a family's finalist, None before retraining."""
     chosen = study.chosen(family)
     if not chosen:
@@ -115,7 +115,7 @@ def _metric(runs: list[Any], name: str) -> float | None:
     return statistics.fmean(values) if values else None
 
 
-def _latency(study: Study, family: str) -> Record:
+def _latency(study: StudyRecords, family: str) -> Record:
     """The measurement of one image, the model alone; {} where none was made."""
     for row in study.examined.get("latency", {}).get("measurements", []):
         if (row["family"], row["batch_size"], row["order"]) == (family, 1, "alone"):
@@ -123,7 +123,7 @@ def _latency(study: Study, family: str) -> Record:
     return {}
 
 
-def cost_points(rows: list[Record], study: Study | None = None) -> list[Record]:
+def cost_points(rows: list[Record], study: StudyRecords | None = None) -> list[Record]:
     """Finalists (leaderboard rows) and, with `study`, its candidates, with test accuracy and costs; `front` names the
     costs on whose Pareto front each is. Candidates saw the training part alone and are drawn with another symbol."""
     points = [
@@ -142,7 +142,7 @@ def cost_points(rows: list[Record], study: Study | None = None) -> list[Record]:
     return points
 
 
-def _candidate_points(study: Study) -> list[Record]:
+def _candidate_points(study: StudyRecords) -> list[Record]:
     points = []
     for name, logits in study.candidate_logits.items():
         run = study.runs.get(name)
@@ -153,7 +153,7 @@ def _candidate_points(study: Study) -> list[Record]:
     return points
 
 
-def extra_rows(study: Study) -> list[Record]:
+def extra_rows(study: StudyRecords) -> list[Record]:
     """Baselines and ensembles beside the finalists, from what `examine` wrote; each is one named predictor."""
     keys = ("name", "accuracy", "interval95")
     found = []
@@ -185,7 +185,7 @@ def _on_front(point: Record, points: list[Record], cost: str) -> bool:
     return not any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in others)
 
 
-def per_class(study: Study, family: str) -> Record:
+def per_class(study: StudyRecords, family: str) -> Record:
     """Seed 0 of the finalist, one named network: confusion counts, row shares, scores with Wilson intervals; and the
     most confused pairs over all its seeds."""
     labels, logits = study.test_labels, study.final_logits(family)
@@ -204,7 +204,7 @@ def per_class(study: Study, family: str) -> Record:
     }
 
 
-def hardest(study: Study, limit: int = 40) -> list[Record]:
+def hardest(study: StudyRecords, limit: int = 40) -> list[Record]:
     """The stored hard images, highest mean loss over the finalists first, with every seed's answer."""
     indices = study.hardest.get("indices")
     labels = study.test_labels
@@ -216,7 +216,7 @@ def hardest(study: Study, limit: int = 40) -> list[Record]:
     return sorted(rows, key=lambda row: -row["loss"])[:limit]
 
 
-def _hard_image(study: Study, place: int, index: int, label: int, flagged: bool) -> Record:
+def _hard_image(study: StudyRecords, place: int, index: int, label: int, flagged: bool) -> Record:
     answers, losses = {}, []
     for family in study.families:
         logits = study.final_logits(family)
@@ -238,7 +238,7 @@ def _hard_image(study: Study, place: int, index: int, label: int, flagged: bool)
     }
 
 
-def calibration(study: Study, family: str) -> Record:
+def calibration(study: StudyRecords, family: str) -> Record:
     """Seed 0 of the finalist with and without the temperature carried over from validation; risk against coverage."""
     labels, logits = study.test_labels, study.final_logits(family)[0]
     assert labels is not None  # asked only for families with predictions
@@ -270,7 +270,7 @@ def seed_spread(correct: Array) -> Record:
     }
 
 
-def learning_curves(study: Study, family: str) -> list[Record]:
+def learning_curves(study: StudyRecords, family: str) -> list[Record]:
     """Training loss of the finalist's seeds, and training and validation loss of its candidate runs."""
     runs = study.final_runs(family)
     runs += [study.runs[name] for name in study.chosen(family).get("runs", []) if name in study.runs]
@@ -287,11 +287,11 @@ def learning_curves(study: Study, family: str) -> list[Record]:
     ]
 
 
-def validation_images(study: Study) -> int:
+def validation_images(study: StudyRecords) -> int:
     return study.settings.dataset.n_validation
 
 
-def validation_half_width(study: Study, accuracy: float) -> float:
+def validation_half_width(study: StudyRecords, accuracy: float) -> float:
     """Wilson half-width of one network's accuracy on the validation split: what two trials must differ by at least."""
     n = validation_images(study)
     low, high = stats.wilson(round(accuracy * n), n)

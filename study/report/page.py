@@ -25,7 +25,7 @@ from study.report import (
     tables,
     verdicts,
 )
-from study.report.reading import Record, Study, known_form, read_study
+from study.report.reading import Record, StudyRecords, known_form, read_study
 from study.statistics.result import strict
 
 FORMAT = 1
@@ -78,7 +78,7 @@ def build(files: StudyFiles) -> Record:
     return result
 
 
-def _sections(study: Study) -> dict[str, Any]:
+def _sections(study: StudyRecords) -> dict[str, Any]:
     correct = numbers.correctness(study)
     trials = {family: study.family_trials(family) for family in study.families}
     budget = search_numbers.budget(trials, study.ledger)
@@ -111,7 +111,7 @@ def _sections(study: Study) -> dict[str, Any]:
     }
 
 
-def _pictures(study: Study) -> Record:
+def _pictures(study: StudyRecords) -> Record:
     """Data URIs: one strip of samples per class, the blurred six, each hard image by its place in images.npz."""
     samples, hard = study.samples.get("images"), study.hardest.get("images")
     return {

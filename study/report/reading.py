@@ -8,6 +8,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyRecords:
     """Everything that the report reads. Logits are float64 [N, C] by run name; labels int64 [N]."""
 
     files: StudyFiles
@@ -69,19 +70,19 @@ class Study:
     strip: dict[str, Array] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
     model: Record = field(default_factory=dict)
-    repeats: dict[int, Study] = field(default_factory=dict)  # further searches that have begun, by number from 2 on
+    repeats: dict[int, StudyRecords] = field(default_factory=dict)  # searches that have begun, from 2 on
 
     @property
     def n_searches(self) -> int:
         return int(self.ledger.get("repeats", 1))
 
     @property
-    def searches(self) -> dict[int, Study]:
+    def searches(self) -> dict[int, StudyRecords]:
         """By number; the first is this study's own."""
         return {1: self, **self.repeats}
 
     @property
-    def shipped(self) -> tuple[Study, str | None, str | None]:
+    def shipped(self) -> tuple[StudyRecords, str | None, str | None]:
         """The search whose finalist validation chose, with the winning family and the run; of one search its own."""
         if not self.repeats:
             return self, self.finalists.get("winner"), self.finalists.get("shipped_run")
@@ -94,6 +95,16 @@ class Study:
     @property
     def families(self) -> list[str]:
         return list(self.settings.families)
+
+    @cached_property
+    def correct(self) -> dict[str, Array]:
+        """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
+        labels, found = self.test_labels, {}
+        for family in self.families:
+            logits = self.final_logits(family)
+            if logits and labels is not None:
+                found[family] = np.stack([seed.argmax(axis=1) == labels for seed in logits])
+        return found
 
     @property
     def evaluated(self) -> bool:
@@ -146,7 +157,7 @@ def known_form(root: Path) -> Iterator[None]:
         ) from error
 
 
-def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> Study:
+def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyRecords:
     """Read a study; ResultsError names the first file that is damaged. A repeat's runs were `sealed_in` its study."""
     settings = load_settings(files.settings)
     openings = read_openings((sealed_in or files).seal)
@@ -155,7 +166,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> Study:
     _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
     finalists, ledger = (_optional_json(path) for path in (files.finalists, files.ledger))
     folders = enumerate(files.repeats(ledger.get("repeats", 1)), 2)
-    return Study(
+    return StudyRecords(
         files=files,
         settings=settings,
         trials=read_jsonl(files.trials_jsonl),

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from study.report.reading import Array, Record, Study
+from study.report.reading import Array, Record, StudyRecords
 from study.report.wording import listing, percent
 
 _SERIOUS = 0.001  # share of the test images from which on the answer itself has to say so
 
 
-def repeated(study: Study, correct: dict[str, Array]) -> Record:
+def repeated(study: StudyRecords, correct: dict[str, Array]) -> Record:
     """Counts of copies, None where nobody counted; `others` has each finalist's accuracy on the other test images,
     `texts` says by topic what there is to say."""
     found = study.examined.get("duplicates") or {}
@@ -32,7 +32,7 @@ def repeated(study: Study, correct: dict[str, Array]) -> Record:
     return {**counts, "serious": serious, "texts": {topic: text for topic, text in told.items() if text}}
 
 
-def _on_others(study: Study, found: Record, correct: dict[str, Array]) -> dict[str, Any]:
+def _on_others(study: StudyRecords, found: Record, correct: dict[str, Array]) -> dict[str, Any]:
     copies = found.get("test_indices") or []
     labels = study.test_labels
     if not copies or labels is None or found["n_test"] != len(labels) or len(copies) == len(labels):

@@ -8,15 +8,15 @@ from study.records.settings import N_STARTUP_TRIALS, FamilySettings
 from study.records.trial import ending_of
 from study.report import bounds, examined, history, numbers, spaces
 from study.report import search_numbers as search
-from study.report.reading import Record, Study
+from study.report.reading import Record, StudyRecords
 from study.statistics import comparison as stats
 
 
-def families(study: Study) -> Record:
+def families(study: StudyRecords) -> Record:
     return {"families": [_family(study, family) for family in study.families]}
 
 
-def _family(study: Study, family: str) -> Record:
+def _family(study: StudyRecords, family: str) -> Record:
     settings = study.settings.families[family]
     trials = study.family_trials(family)
     sizes = [trial["n_parameters"] for trial in trials if trial.get("n_parameters") is not None]
@@ -37,7 +37,7 @@ def _family(study: Study, family: str) -> Record:
     }
 
 
-def fair(study: Study, budget: Record) -> Record:
+def fair(study: StudyRecords, budget: Record) -> Record:
     curves = {}
     for family in study.families:
         trials = study.family_trials(family)
@@ -48,7 +48,7 @@ def fair(study: Study, budget: Record) -> Record:
     return {"curves": curves, "budget": budget}
 
 
-def _expected_max(study: Study, trials: list[Record]) -> list[float] | None:
+def _expected_max(study: StudyRecords, trials: list[Record]) -> list[float] | None:
     """E[max of m]: only where the draws are independent and complete."""
     if study.settings.sampler != "random" or study.settings.pruner != "none":
         return None
@@ -56,16 +56,16 @@ def _expected_max(study: Study, trials: list[Record]) -> list[float] | None:
     return stats.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
 
 
-def curves(study: Study) -> Record:
+def curves(study: StudyRecords) -> Record:
     found = {name: numbers.learning_curves(study, name) for name in study.families}
     return {"families": {name: runs for name, runs in found.items() if runs}}
 
 
-def mattered(study: Study) -> Record:
+def mattered(study: StudyRecords) -> Record:
     return {"families": {name: _mattered(study, name) for name in study.families}}
 
 
-def _mattered(study: Study, family: str) -> Record:
+def _mattered(study: StudyRecords, family: str) -> Record:
     trials = study.family_trials(family)
     known = search.distributions(trials)
     sampled = search.completed(trials, sampled_only=True)
@@ -109,7 +109,7 @@ def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Re
     return {"importances": None, "importance_trials": 0, "importance_examples": None}
 
 
-def _ablation(study: Study, family: str) -> Record | None:
+def _ablation(study: StudyRecords, family: str) -> Record | None:
     """What `examine` wrote of the family's finalist; None where it wrote of none, or of an earlier one."""
     entry = study.examined.get("ablation", {}).get("families", {}).get(family)
     if entry is None or entry["trial"] != study.finalist(family).get("finalist"):
@@ -129,7 +129,7 @@ def _pruned(trials: Sequence[Record]) -> int:
     return sum(ending_of(trial) == "pruned" for trial in trials)
 
 
-def health(study: Study) -> Record:
+def health(study: StudyRecords) -> Record:
     trials = [trial for family in study.families for trial in study.family_trials(family)]
     tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
     rows = search.timeline(trials)

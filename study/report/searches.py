@@ -7,11 +7,11 @@ from itertools import combinations
 
 from study.report import search_numbers as search
 from study.report.numbers import correctness
-from study.report.reading import Array, Record, Study
+from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
 
 
-def searches(study: Study) -> Record | None:
+def searches(study: StudyRecords) -> Record | None:
     """The finalists of every search, their spread by family, and the families in pairs; None for one search."""
     if study.n_searches < 2:
         return None
@@ -39,11 +39,11 @@ def searches(study: Study) -> Record | None:
     }
 
 
-def _ready(one: Study) -> bool:
+def _ready(one: StudyRecords) -> bool:
     return any(one.final_runs(family) for family in one.families)
 
 
-def _row(number: int, one: Study, family: str, correct: Mapping[str, Array]) -> Record:
+def _row(number: int, one: StudyRecords, family: str, correct: Mapping[str, Array]) -> Record:
     chosen, trials = one.chosen(family), one.family_trials(family)
     best = search.best(trials)
     finalist = next((trial for trial in trials if trial["number"] == chosen.get("trial")), {})
@@ -107,7 +107,7 @@ def _pairs(tested: Mapping[str, Mapping[int, float]], images: int) -> list[Recor
     return rows
 
 
-def _decided(study: Study, rows: Sequence[Record], tested: Mapping[str, Mapping[int, float]]) -> Record:
+def _decided(study: StudyRecords, rows: Sequence[Record], tested: Mapping[str, Mapping[int, float]]) -> Record:
     """The winner on validation and what is shipped of it; beside it the best other family on the test split."""
     source, winner, _ = study.shipped
     number = next(number for number, one in study.searches.items() if one is source)

@@ -6,11 +6,11 @@ import numpy as np
 
 from study.report import numbers
 from study.report import search_numbers as search
-from study.report.reading import Array, Record, Study
+from study.report.reading import Array, Record, StudyRecords
 from study.report.verdicts import turned
 
 
-def stage(study: Study) -> str:
+def stage(study: StudyRecords) -> str:
     """How far the study got: empty, searching, retrained or evaluated."""
     if study.evaluated:
         return "evaluated"
@@ -19,7 +19,7 @@ def stage(study: Study) -> str:
     return "searching" if study.trials else "empty"
 
 
-def header(study: Study) -> Record:
+def header(study: StudyRecords) -> Record:
     settings = study.settings
     return {
         "name": settings.name,
@@ -43,7 +43,7 @@ def header(study: Study) -> Record:
     }
 
 
-def answer(study: Study, leaderboard: Record, compared: Record) -> Record:
+def answer(study: StudyRecords, leaderboard: Record, compared: Record) -> Record:
     winner = study.finalists.get("winner")
     rows = [row for row in leaderboard["rows"] if row["kind"] == "finalist" and row["test"]]
     mine = next((row for row in rows if row["family"] == winner), None)
@@ -77,7 +77,7 @@ def _pair_of(pairs: list[Record], winner: str | None, other: str) -> Record | No
     return None
 
 
-def best_trial(study: Study) -> Record | None:
+def best_trial(study: StudyRecords) -> Record | None:
     """The trial that led the search over all families, and what became of it."""
     everyone = [trial for family in study.families for trial in study.family_trials(family)]
     top = search.best(everyone)
@@ -100,7 +100,7 @@ def best_trial(study: Study) -> Record | None:
     }
 
 
-def protocol(study: Study, budget: Record) -> Record:
+def protocol(study: StudyRecords, budget: Record) -> Record:
     settings = study.settings
     return {
         "n_train": settings.dataset.n_train,
@@ -130,7 +130,7 @@ def _planned(families: list[str]) -> list[list[str]]:
     return [[a, b] for place, a in enumerate(families) for b in families[place + 1 :]]
 
 
-def class_counts(study: Study) -> dict[str, list[int]]:
+def class_counts(study: StudyRecords) -> dict[str, list[int]]:
     """Images per class by part, as far as the study's files tell them."""
     n_classes = len(study.settings.dataset.classes)
     found = {part: study.samples[f"{part}_counts"].tolist() for part in PARTS if f"{part}_counts" in study.samples}
@@ -142,7 +142,7 @@ def class_counts(study: Study) -> dict[str, list[int]]:
 PARTS = ("train", "validation")
 
 
-def leaderboard(study: Study, correct: dict[str, Array]) -> Record:
+def leaderboard(study: StudyRecords, correct: dict[str, Array]) -> Record:
     found = [numbers.finalist_row(study, family, correct) for family in study.families]
     rows = [row for row in found if row is not None]
     costs = numbers.cost_points([row for row in rows if row["test"]])
@@ -161,7 +161,7 @@ def _best_validation(rows: list[Record]) -> float:
     return max((float(row["validation_mean"]) for row in rows if row["validation_mean"] is not None), default=0.0)
 
 
-def candidate_rows(study: Study) -> list[Record]:
+def candidate_rows(study: StudyRecords) -> list[Record]:
     roles = {(trial["family"], trial["number"]): trial.get("role") for trial in study.trials}
     return [
         {
@@ -180,7 +180,7 @@ def candidate_rows(study: Study) -> list[Record]:
     ]
 
 
-def compared(study: Study, correct: dict[str, Array]) -> Record:
+def compared(study: StudyRecords, correct: dict[str, Array]) -> Record:
     return {
         "pairs": numbers.pairs(study, correct),
         "optimism": {name: numbers.optimism(study, name, correct) for name in study.families},
@@ -190,44 +190,44 @@ def compared(study: Study, correct: dict[str, Array]) -> Record:
     }
 
 
-def seeds(study: Study, correct: dict[str, Array]) -> Record:
+def seeds(study: StudyRecords, correct: dict[str, Array]) -> Record:
     spread = {name: {**numbers.seed_spread(c), "title": study.title(name)} for name, c in correct.items()}
     return {"families": spread}
 
 
-def cost(study: Study, board: Record) -> Record:
+def cost(study: StudyRecords, board: Record) -> Record:
     return {"points": numbers.cost_points([row for row in board["rows"] if row["test"]], study)}
 
 
-def classes(study: Study, correct: dict[str, Array]) -> Record:
+def classes(study: StudyRecords, correct: dict[str, Array]) -> Record:
     return {
         "classes": list(study.settings.dataset.classes),
         "families": {name: numbers.per_class(study, name) for name in correct},
     }
 
 
-def hardest(study: Study) -> Record:
+def hardest(study: StudyRecords) -> Record:
     rows = numbers.hardest(study)
     return {"images": rows, "classes": list(study.settings.dataset.classes), "known_errors": _flagged(study, rows)}
 
 
-def _flagged(study: Study, rows: list[Record]) -> int | None:
+def _flagged(study: StudyRecords, rows: list[Record]) -> int | None:
     return sum(row["label_error"] for row in rows) if study.settings.dataset.is_bundled_mnist else None
 
 
-def calibrated(study: Study, correct: dict[str, Array]) -> Record:
+def calibrated(study: StudyRecords, correct: dict[str, Array]) -> Record:
     return {
         "families": {name: numbers.calibration(study, name) for name in correct},
         "threshold": study.model.get("threshold"),
     }
 
 
-def robustness(study: Study) -> Record:
+def robustness(study: StudyRecords) -> Record:
     """What `examine` measured on corrupted test images."""
     return {"measured": study.examined.get("robustness") or None}
 
 
-def reproduce(study: Study) -> Record:
+def reproduce(study: StudyRecords) -> Record:
     source, winner, name = study.shipped
     run = source.runs.get(str(name))
     shipped = name if source is study else f"{source.files.root.name}/{name}"
@@ -248,7 +248,7 @@ def reproduce(study: Study) -> Record:
     }
 
 
-def _shipped_hash(study: Study, run: str) -> str | None:
+def _shipped_hash(study: StudyRecords, run: str) -> str | None:
     sealed = study.openings[-1].get("hashes", {}).get(run) if study.openings else None
     found = study.model.get("weights_sha256") or sealed
     return None if found is None else str(found)

@@ -11,7 +11,7 @@ from study.records.locking import lock_holder
 from study.records.naming import find_study, study_places
 from study.records.paths import StudyFiles
 from study.report import numbers, tables
-from study.report.reading import Array, Record, Study, known_form, read_study
+from study.report.reading import Array, Record, StudyRecords, known_form, read_study
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Entry:
     which test image (bool [S, N] by family)."""
 
     label: str
-    study: Study
+    study: StudyRecords
     correct: dict[str, Array]
 
     @property
@@ -84,7 +84,7 @@ def _read(files: StudyFiles, label: str) -> Entry:
         return Entry(label, study, numbers.correctness(study))
 
 
-def _refuse_stale(study: Study) -> None:
+def _refuse_stale(study: StudyRecords) -> None:
     """Predictions count for the weights that were sealed with them; a retraining since then leaves them behind."""
     for one in study.searches.values():
         if one.retrained:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from study.report.reading import Record, Study
+from study.report.reading import Record, StudyRecords
 from study.report.spaces import space_rows
 
 # Lengths and allowances are planned from a clock, so two runs of one command differ a little in them.
@@ -51,12 +51,12 @@ def _same(key: str, values: Sequence[Any], kind: str) -> bool:
     return all(value == values[0] for value in values)
 
 
-def facts_of(study: Study, budget: Record) -> Facts:
+def facts_of(study: StudyRecords, budget: Record) -> Facts:
     """Everything that was fixed or asked, by key."""
     return {**_data(study), **_search(study, budget), **_retraining(study), **_machine(study), **_test(study)}
 
 
-def _data(study: Study) -> Facts:
+def _data(study: StudyRecords) -> Facts:
     data = study.settings.dataset
     digests: Facts = {
         f"sha256.{role}": Fact("data", f"sha256 of {role}", "digest", digest) for role, digest in data.sha256.items()
@@ -73,7 +73,7 @@ def _data(study: Study) -> Facts:
     }
 
 
-def _form(study: Study) -> Facts:
+def _form(study: StudyRecords) -> Facts:
     """Only of a study whose files are not read as they are: older versions read the same files so."""
     data = study.settings.dataset
     done = {"turned upright": data.was_transposed, "dark ink made bright": data.inverted, "stretched": data.levels}
@@ -81,7 +81,7 @@ def _form(study: Study) -> Facts:
     return {"form": Fact("data", "pictures, on loading", "list", words)} if words else {}
 
 
-def _search(study: Study, budget: Record) -> Facts:
+def _search(study: StudyRecords, budget: Record) -> Facts:
     settings, ledger = study.settings, study.ledger
     families: Facts = {}
     for name, family in settings.families.items():
@@ -109,7 +109,7 @@ def _search(study: Study, budget: Record) -> Facts:
     }
 
 
-def _repeats(study: Study) -> Facts:
+def _repeats(study: StudyRecords) -> Facts:
     """Only of a study that has several searches: its first one is what is compared."""
     if study.n_searches == 1:
         return {}
@@ -118,7 +118,7 @@ def _repeats(study: Study) -> Facts:
     }
 
 
-def _retraining(study: Study) -> Facts:
+def _retraining(study: StudyRecords) -> Facts:
     asked = study.settings.retrain
     lengths: Facts = {}
     for name in study.families:
@@ -132,7 +132,7 @@ def _retraining(study: Study) -> Facts:
     }
 
 
-def _machine(study: Study) -> Facts:
+def _machine(study: StudyRecords) -> Facts:
     ledger = study.ledger
     machine = ledger.get("machine") or {}
     versions: Facts = {
@@ -149,7 +149,7 @@ def _machine(study: Study) -> Facts:
     }
 
 
-def _test(study: Study) -> Facts:
+def _test(study: StudyRecords) -> Facts:
     elsewhere = len(study.openings_elsewhere)
     return {
         "openings": Fact("test split", "openings by the study", "count", len(study.openings)),
@@ -186,7 +186,7 @@ def _warm_starts(text: str) -> list[Any]:
         return []
 
 
-def spaces(studies: Sequence[Study]) -> list[Record]:
+def spaces(studies: Sequence[StudyRecords]) -> list[Record]:
     """Families of two studies or more whose spaces are not the same: {family, rows}, a row {name, when, rules}, the
     rules in the order of the studies, None where the space or the parameter is not there."""
     names = dict.fromkeys(name for study in studies for name in study.families)
