@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.locking import is_driven_by
 from study.records.paths import StudyFiles, done_runs
 from study.records.settings import load_settings
+from study.records.trial import Trials, read_trials
 
 
 def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]:
     """Families with trials by state, best and seconds; stages with seconds; and lines for people. `holder` is who
     drives the study now."""
     settings = load_settings(files.settings)
-    records = read_jsonl(files.trials_jsonl)
+    trials = read_trials(files.trials_jsonl)
     ledger = read_json(files.ledger) if files.ledger.exists() else {}
-    families = {
-        name: _family(name, [record for record in records if record["family"] == name], ledger)
-        for name in settings.families
-    }
+    families = {name: _family(name, trials.of(name), ledger) for name in settings.families}
     budget = ledger.get("budget_s")
     folders = dict(enumerate(files.repeats(ledger.get("repeats", 1)), 2))
     repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
@@ -50,25 +47,23 @@ def _reached(ledger: dict[str, Any]) -> list[str]:
     return sorted(stage for stage, of_stage in ledger.get("done", {}).items() if of_stage.items() >= goal.items())
 
 
-def _family(name: str, records: list[dict[str, Any]], ledger: dict[str, Any]) -> dict[str, Any]:
-    counted = [record for record in records if record["counted"]]
-    states = Counter(record["state"] for record in counted)
-    complete = [record for record in counted if record["state"] == "COMPLETE"]
-    best = max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
-    failed = [record for record in counted if record["state"] == "FAIL"]
+def _family(name: str, trials: Trials, ledger: dict[str, Any]) -> dict[str, Any]:
+    counted = trials.counted
+    states, best = counted.states, counted.best()
+    failed = [trial for trial in counted if trial.state == "FAIL"]
     allowance = ledger.get("allowance_s")
     return {
         "complete": states["COMPLETE"],
         "pruned": states["PRUNED"],
         "failed": states["FAIL"],
-        "interrupted": len(records) - len(counted),
-        "best": best["value"] if best else None,
-        "best_percent": f"{100 * best['value']:.2f} %" if best else "–",
-        "best_trial": f"#{best['number']}" if best else "–",
-        "spent_s": round(sum(record["seconds"] for record in records), 1),
+        "interrupted": len(trials) - len(counted),
+        "best": best.value if best else None,
+        "best_percent": f"{100 * best.last.accuracy:.2f} %" if best else "–",
+        "best_trial": f"#{best.number}" if best else "–",
+        "spent_s": round(trials.held_seconds, 1),
         "allowance": f"{allowance:.0f} s" if allowance else "none",
-        "last_failure": failed[-1]["reason"] if failed else None,
-        "further_seeds": sum(record.get("further_seed_of") is not None for record in counted),
+        "last_failure": failed[-1].reason if failed else None,
+        "further_seeds": sum(trial.further_seed_of is not None for trial in counted),
         "searched_whole": ledger.get("families", {}).get(name, {}).get("searched_whole"),
     }
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.errors import ResultsError
-from study.records.files import read_json, read_jsonl, read_text, write_json, write_text
+from study.records.files import read_json, read_text, write_json, write_text
 from study.records.paths import StudyFiles, done_runs
+from study.records.trial import read_trials
 
 
 def backup_of(searches: Sequence[StudyFiles]) -> dict[str, Any]:
@@ -67,8 +68,8 @@ def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
 
 def _seconds(files: StudyFiles) -> dict[str, float]:
     """Wall-clock of search and retraining, as if all workers had always been busy."""
-    records = read_jsonl(files.trials_jsonl)
-    n_workers = max(1, len({record["worker"] for record in records if record.get("worker") is not None}))
+    trials = read_trials(files.trials_jsonl)
+    n_workers = max(1, len({trial.worker for trial in trials if trial.worker is not None}))
     runs = [read_json(files.run(run).metrics) for run in done_runs(files) if files.run(run).metrics.is_file()]
-    seconds = {"search": [record["seconds"] for record in records], "retrain": [run["seconds"] for run in runs]}
+    seconds = {"search": [trial.held_seconds for trial in trials], "retrain": [run["seconds"] for run in runs]}
     return {stage: round(sum(taken) / n_workers, 3) for stage, taken in seconds.items()}

@@ -1,25 +1,276 @@
-"""How a trial ended: a value of its own, beside Optuna's state and the sentence for people."""
+"""The trials of a study as `trials.jsonl` holds them, a line each, in either of its forms.
+
+Form 2 calls a value by the name that it has here. Form 1, which a study that began with it keeps, says `seconds` for
+the `held_seconds` of a trial and the `training_seconds` of a rung, and `nll` for `nll_scaled`; it has the last rung's
+accuracy (as `value`), NLL and examples once more beside the rungs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, overload
 
+from study.errors import ResultsError
+from study.records.files import append_jsonl, read_jsonl
+
+Form = Literal[1, 2]
+Scalar: TypeAlias = str | int | float | bool
+State = Literal["COMPLETE", "PRUNED", "FAIL"]
+Role = Literal["sampled", "warm_start", "imported"]
 # complete: reached the top rung; pruned: by the pruner; budget: stopped at a rung, because the search ended; failed: by
 # its own cause; interrupted: its command or its worker ended; withdrawn: the search ended before it began.
 Ending = Literal["complete", "pruned", "budget", "failed", "interrupted", "withdrawn"]
 
 
-def ending_of(record: Mapping[str, Any]) -> Ending:
-    """The ending of a line of trials.jsonl. Lines written before there was one tell it by how their reason begins."""
-    if record.get("ending") is not None:
-        ending: Ending = record["ending"]
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What a trial had reached after so many examples: accuracy and temperature-scaled NLL on validation, the
+    temperature, and the seconds of training so far, 0 where an older study does not say."""
+
+    examples: int
+    accuracy: float
+    nll_scaled: float
+    temperature: float = 1.0
+    training_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """One trial that ended. `parameters` are what Optuna drew, by its names, and `distributions` their ranges as Optuna
+    writes them; `config` is the network's. A draw of the family that was interrupted is repeated as another `attempt`.
+    A worker held the trial for `held_seconds`, of which it trained for `training_seconds`."""
+
+    number: int
+    family: str
+    parameters: Mapping[str, Scalar]
+    config: Mapping[str, Any]
+    distributions: Mapping[str, str]
+    rungs: tuple[Rung, ...]
+    state: State
+    ending: Ending
+    reason: str | None = None
+    role: Role = "sampled"
+    draw: int | None = None
+    seed: int | None = None
+    attempt: int = 1
+    further_seed_of: int | None = None  # the first trial of the same configuration
+    counted: bool = True
+    start: datetime | None = None
+    end: datetime | None = None
+    held_seconds: float = 0.0
+    training_seconds: float = 0.0
+    worker: int | None = None
+    n_parameters: int | None = None
+    flops: int | None = None
+
+    @property
+    def last(self) -> Rung:
+        """The last rung that it reached; IndexError for a trial that reached none."""
+        return self.rungs[-1]
+
+    @property
+    def value(self) -> float | None:
+        """Accuracy at the last rung, None before the first; so with what follows."""
+        return self.last.accuracy if self.rungs else None
+
+    @property
+    def nll_scaled(self) -> float | None:
+        return self.last.nll_scaled if self.rungs else None
+
+    @property
+    def examples(self) -> int:
+        return self.last.examples if self.rungs else 0
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Smaller is better: accuracy at the last rung, ties by temperature-scaled NLL. IndexError without a rung."""
+        return -self.last.accuracy, self.last.nll_scaled
+
+    @property
+    def title(self) -> str:
+        """`mlp #3`."""
+        return f"{self.family} #{self.number}"
+
+
+class Trials(Sequence[TrialRecord]):
+    """Trials of a study, in the order in which they were recorded."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, records: Iterable[TrialRecord] = ()) -> None:
+        self._records = tuple(records)
+
+    @overload
+    def __getitem__(self, index: int) -> TrialRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Trials: ...
+    def __getitem__(self, index: int | slice) -> TrialRecord | Trials:
+        return Trials(self._records[index]) if isinstance(index, slice) else self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trials) and self._records == other._records
+
+    def __repr__(self) -> str:
+        return f"Trials({list(self._records)})"
+
+    def of(self, family: str) -> Trials:
+        return Trials(trial for trial in self._records if trial.family == family)
+
+    @property
+    def counted(self) -> Trials:
+        """Without those that were nobody's fault: interrupted, and tried again."""
+        return Trials(trial for trial in self._records if trial.counted)
+
+    def completed(self, role: Role | None = None) -> Trials:
+        """Those that reached the top rung, with a finite value; of one role if it is given."""
+        return Trials(trial for trial in self._records if _is_complete(trial) and role in (None, trial.role))
+
+    def best(self, role: Role | None = None) -> TrialRecord | None:
+        """The completed trial of the highest accuracy, ties by temperature-scaled NLL; None if there is none."""
+        return min(self.completed(role), key=lambda trial: trial.rank, default=None)
+
+    @property
+    def held_seconds(self) -> float:
+        """Worker-seconds."""
+        return math.fsum(trial.held_seconds for trial in self._records)
+
+    @property
+    def states(self) -> Mapping[State, int]:
+        counts = Counter(trial.state for trial in self._records)
+        return {state: counts[state] for state in ("COMPLETE", "PRUNED", "FAIL")}
+
+
+def _is_complete(trial: TrialRecord) -> bool:
+    return trial.state == "COMPLETE" and trial.value is not None and math.isfinite(trial.value)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_trials(path: Path) -> Trials:
+    """None if there is no file. ResultsError with the number of a line that is damaged, or is no trial."""
+    return Trials(_of_line(path, number, line) for number, line in enumerate(read_jsonl(path), 1))
+
+
+def _of_line(path: Path, number: int, line: Mapping[str, Any]) -> TrialRecord:
+    try:
+        return parse_trial(line)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ResultsError(
+            f"{path} line {number} is no trial of a known form ({type(error).__name__}: {error}); "
+            "restore the file, or start a new study with --from"
+        ) from None
+
+
+def parse_trial(values: Mapping[str, Any]) -> TrialRecord:
+    """A trial from a line of trials.jsonl, or from what the database holds of it, of either form. KeyError or another
+    one of Python's own if it is none."""
+    get = values.get
+    return TrialRecord(
+        number=values["number"],
+        family=values["family"],
+        parameters=values["parameters"],
+        config=values["config"],
+        distributions=values["distributions"],
+        rungs=tuple([_parse_rung(rung) for rung in get("rungs", ())]),
+        state=values["state"],
+        ending=ending_of(values),
+        reason=get("reason"),
+        role=get("role", "sampled"),
+        draw=get("draw"),
+        seed=get("seed"),
+        attempt=get("attempt", 1),
+        further_seed_of=get("further_seed_of"),
+        counted=get("counted", True),
+        start=_moment(get("start")),
+        end=_moment(get("end")),
+        held_seconds=get("held_seconds" if "held_seconds" in values else "seconds", 0.0),
+        training_seconds=get("training_seconds", 0.0),
+        worker=get("worker"),
+        n_parameters=get("n_parameters"),
+        flops=get("flops"),
+    )
+
+
+def _parse_rung(values: Mapping[str, Any]) -> Rung:
+    # Keys tell the form, and few calls: a study has thousands of rungs.
+    nll, seconds = ("nll_scaled", "training_seconds") if "nll_scaled" in values else ("nll", "seconds")
+    return Rung(
+        values["examples"],
+        values["accuracy"],
+        values[nll],
+        values.get("temperature", 1.0),
+        values.get(seconds, 0.0),
+    )
+
+
+def ending_of(values: Mapping[str, Any]) -> Ending:
+    """Lines written before there was one tell it by how their reason begins."""
+    ending: Ending | None = values.get("ending")
+    if ending is not None:
         return ending
-    reason = str(record["reason"])
-    if record["state"] == "COMPLETE":
+    reason = str(values.get("reason"))
+    if values["state"] == "COMPLETE":
         return "complete"
-    if record["state"] == "PRUNED":
+    if values["state"] == "PRUNED":
         return "pruned" if reason.startswith("pruned") else "budget"
-    if record["counted"]:
+    if values.get("counted", True):
         return "failed"
     return "withdrawn" if reason.startswith("withdrawn") else "interrupted"
+
+
+def _moment(value: str | datetime | None) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+_FIELDS = tuple(field.name for field in fields(TrialRecord))
+_NAMES_IN_FORM_1 = {"held_seconds": "seconds"}
+
+
+def append_trial(path: Path, record: TrialRecord, form: Form) -> None:
+    """Append its line in the form of the study, on the disk before this returns."""
+    append_jsonl(path, line_of(record, form))
+
+
+def line_of(record: TrialRecord, form: Form) -> dict[str, Any]:
+    """The trial's line in trials.jsonl."""
+    line = written({name: getattr(record, name) for name in _FIELDS}, form)
+    if form == 1:
+        line |= {"value": record.value, "nll": record.nll_scaled, "examples": record.examples}
+    return line
+
+
+def written(values: Mapping[str, Any], form: Form) -> dict[str, Any]:
+    """Fields of a record, by name, as a form writes them: under its names, as values of JSON."""
+    names = _NAMES_IN_FORM_1 if form == 1 else {}
+    return {names.get(name, name): _plain(value, form) for name, value in values.items()}
+
+
+def _plain(value: Any, form: Form) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(item, form) for item in value]
+    return _written_rung(value, form) if isinstance(value, Rung) else value
+
+
+def _written_rung(rung: Rung, form: Form) -> dict[str, Any]:
+    nll, seconds = ("nll", "seconds") if form == 1 else ("nll_scaled", "training_seconds")
+    return {
+        "examples": rung.examples,
+        "accuracy": rung.accuracy,
+        nll: rung.nll_scaled,
+        "temperature": rung.temperature,
+        seconds: rung.training_seconds,
+    }

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from study.errors import ResultsError
 from study.execution.executors import Executor
 from study.execution.jobs import Job
-from study.records.files import read_json, read_jsonl, write_json
+from study.records.files import read_json, write_json
 from study.records.paths import RunFiles, StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import TrialRecord, Trials, read_trials
 from study.retraining.runs import Engine, RunAbout, plan_run
 from study.retraining.train_all import train_all
 from study.seeds import derive_seed
@@ -55,7 +56,7 @@ class Swap:
         return f"{self.family}-{self.parameter}-{self.place}" if self.parameter else f"{self.family}-finalist"
 
 
-def swaps_of(space: SearchSpace, config: Config, trials: Sequence[Mapping[str, Any]]) -> list[Swap]:
+def swaps_of(space: SearchSpace, config: Config, trials: Sequence[TrialRecord]) -> list[Swap]:
     """All swaps of one categorical choice of `config`, in the order in which they are worth their time: first every
     parameter's alternative that did best in the search, then its second best, and so on."""
     ranked = sorted(trials, key=lambda trial: -_score(trial))
@@ -71,13 +72,13 @@ def swaps_of(space: SearchSpace, config: Config, trials: Sequence[Mapping[str, A
     return [swap for turn in zip_longest(*by_parameter) for swap in turn if swap is not None]
 
 
-def _score(trial: Mapping[str, Any]) -> float:
-    """Its value, or for one that was pruned something below every value."""
-    return float(trial["value"]) if trial.get("value") is not None else -1.0
+def _score(trial: TrialRecord) -> float:
+    """Its value, or for one that reached no rung something below every value."""
+    return -1.0 if trial.value is None else trial.value
 
 
-def _best_with(ranked: Sequence[Mapping[str, Any]], swap: Swap) -> float:
-    scores = (_score(trial) for trial in ranked if _holds(trial["config"].get(swap.parameter), swap.value))
+def _best_with(ranked: Sequence[TrialRecord], swap: Swap) -> float:
+    scores = (_score(trial) for trial in ranked if _holds(trial.config.get(swap.parameter), swap.value))
     return next(scores, -2.0)
 
 
@@ -87,10 +88,8 @@ def _holds(seen: Any, choice: Any) -> bool:
     return all(type(entry) is type(choice) and entry == choice for entry in entries)
 
 
-def _swap(
-    space: SearchSpace, config: Config, key: str, place: int, value: Any, ranked: Sequence[Mapping[str, Any]]
-) -> Swap:
-    changed = swapped(space, config, key, value, [dict(trial["config"]) for trial in ranked])
+def _swap(space: SearchSpace, config: Config, key: str, place: int, value: Any, ranked: Sequence[TrialRecord]) -> Swap:
+    changed = swapped(space, config, key, value, [dict(trial.config) for trial in ranked])
     keys = [name for name in {**config, **changed} if name != key and config.get(name) != changed.get(name)]
     return Swap(space.family, key, value, place, changed, {name: changed.get(name) for name in keys})
 
@@ -113,17 +112,16 @@ class Ablation:
         self._settings = settings
         self._engine = engine
         self._failed: dict[str, str] = {}
-        finalists, records = read_json(files.finalists), read_jsonl(files.trials_jsonl)
+        finalists, trials = read_json(files.finalists), read_trials(files.trials_jsonl).counted
         chosen = {name: row for name, row in finalists["families"].items() if row["finalist"] is not None}
-        self._families = [self._family(name, row, records) for name, row in chosen.items()]
+        self._families = [self._family(name, row, trials.of(name)) for name, row in chosen.items()]
         if not self._families:
             raise ResultsError(f"{files.finalists} names no finalist; expected one at least: rerun `study retrain`")
         self.n_trained = 0  # runs of this call
         self.n_to_train = sum(1 for _ in self._jobs(math.inf, 1))
 
-    def _family(self, name: str, row: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> _Family:
-        trials = [record for record in records if record["family"] == name and record["counted"]]
-        config = dict(next(trial["config"] for trial in trials if trial["number"] == row["finalist"]))
+    def _family(self, name: str, row: Mapping[str, Any], trials: Trials) -> _Family:
+        config = dict(next(trial.config for trial in trials if trial.number == row["finalist"]))
         own = Swap(name, "", None, 0, config, {})
         runs = next(candidate["runs"] for candidate in row["candidates"] if candidate["trial"] == row["finalist"])
         seconds = [float(read_json(self._files.run(run).metrics)["seconds"]) for run in runs]

@@ -6,34 +6,31 @@ trial bounds how often pruning costs a winner. `audit.json` holds what was found
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from study.execution.executors import Executor
 from study.execution.jobs import Job, Report
-from study.records.files import read_json, read_jsonl, write_json
+from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.records.trial import ending_of
-from study.retraining.candidates import rank_trials
+from study.records.trial import TrialRecord, read_trials
 from study.retraining.train_all import train_all
 from study.seeds import derive_seed
 from study.statistics.intervals import upper_bound
 from study.training.loop import Schedule
 
-Record = Mapping[str, Any]
 
-
-def pruned_trials(records: Sequence[Record]) -> list[Record]:
+def pruned_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Counted trials that the pruner ended; one that only the search's end stopped is not its doing."""
-    return [record for record in records if record["counted"] and ending_of(record) == "pruned"]
+    return [trial for trial in trials if trial.counted and trial.ending == "pruned"]
 
 
-def draw(records: Sequence[Record], n: int, study_seed: int) -> list[Record]:
+def draw(trials: Iterable[TrialRecord], n: int, study_seed: int) -> list[TrialRecord]:
     """At most `n` of the pruned trials, each as likely as any other: those with the smallest keys of their own, so that
     a larger draw holds a smaller one, also after the search has gone on."""
     return sorted(
-        pruned_trials(records), key=lambda r: derive_seed(study_seed, r["family"], int(r["number"]), "audit")
+        pruned_trials(trials), key=lambda trial: derive_seed(study_seed, trial.family, trial.number, "audit")
     )[:n]
 
 
@@ -43,10 +40,10 @@ class Audit:
     def __init__(self, files: StudyFiles, settings: StudySettings, n: int) -> None:
         self._files = files
         self._settings = settings
-        self._records = [record for record in read_jsonl(files.trials_jsonl) if record["counted"]]
-        self._drawn = draw(self._records, n, settings.seed)
+        self._trials = read_trials(files.trials_jsonl).counted
+        self._drawn = draw(self._trials, n, settings.seed)
         before = read_json(files.audit)["rows"] if files.audit.exists() else []
-        known = {_id(row): row for row in before}
+        known = {f"{row['family']}/{row['number']}": row for row in before}
         self._values: dict[str, float] = {id_: row["value"] for id_, row in known.items() if row["failed"] is None}
         self._failed: dict[str, str] = {}
         self._last: dict[str, float] = {}
@@ -58,11 +55,11 @@ class Audit:
     @property
     def n_known(self) -> int:
         """Of those drawn, whose end is known."""
-        return sum(_id(record) in self._values or _id(record) in self._failed for record in self._drawn)
+        return sum(_id(trial) in self._values or _id(trial) in self._failed for trial in self._drawn)
 
     def run(self, executor: Executor, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Train what is not known yet, and write `audit.json`, also when interrupted."""
-        jobs = iter([self._job(record) for record in self._drawn if _id(record) not in self._values])
+        jobs = iter([self._job(trial) for trial in self._drawn if _id(trial) not in self._values])
         try:
             train_all(executor, lambda: next(jobs, None), on_report=self._report, on_end=self._end, tick=tick)
         finally:
@@ -70,10 +67,11 @@ class Audit:
             write_json(self._files.audit, found)
         return found
 
-    def _job(self, record: Record) -> Job:
-        config = dict(record["config"])
-        ladder = self._settings.families[record["family"]].ladder
-        return Job(_id(record), config, record["seed"], Schedule.rungs(ladder.examples, config["batch_size"]))
+    def _job(self, trial: TrialRecord) -> Job:
+        assert trial.seed is not None  # the driver gives every trial one
+        config = dict(trial.config)
+        ladder = self._settings.families[trial.family].ladder
+        return Job(_id(trial), config, trial.seed, Schedule.rungs(ladder.examples, config["batch_size"]))
 
     def _report(self, report: Report) -> None:
         self._last[report.job.id] = float(report.metrics["accuracy"])
@@ -86,24 +84,25 @@ class Audit:
 
     def result(self) -> dict[str, Any]:
         """The content of audit.json: a row for each trial that ended, and the bound over those that have a value."""
-        best = {family: self._best(family) for family in self._settings.families}
+        best = {family: self._trials.of(family).best() for family in self._settings.families}
         rows = [
             {
-                "family": record["family"],
-                "number": record["number"],
-                "pruned_at": record["examples"],
-                "value": self._values.get(_id(record)),
-                "best": best[record["family"]],
-                "beats": self._beats(record, best[record["family"]]),
-                "failed": self._failed.get(_id(record)),
+                "family": trial.family,
+                "number": trial.number,
+                "pruned_at": trial.examples,
+                "value": self._values.get(_id(trial)),
+                "best": leader and leader.value,
+                "beats": self._beats(trial, leader),
+                "failed": self._failed.get(_id(trial)),
             }
-            for record in self._drawn
-            if _id(record) in self._values or _id(record) in self._failed
+            for trial in self._drawn
+            if _id(trial) in self._values or _id(trial) in self._failed
+            for leader in (best[trial.family],)
         ]
         judged = [row for row in rows if row["beats"] is not None]
         beaten = sum(bool(row["beats"]) for row in judged)
         return {
-            "pruned": len(pruned_trials(self._records)),
+            "pruned": len(pruned_trials(self._trials)),
             "drawn": len(self._drawn),
             "judged": len(judged),
             "beaten": beaten,
@@ -111,15 +110,10 @@ class Audit:
             "rows": rows,
         }
 
-    def _best(self, family: str) -> float | None:
-        """The family's best completed value."""
-        complete = [r for r in self._records if r["family"] == family and r["state"] == "COMPLETE"]
-        return float(rank_trials(complete)[0]["value"]) if complete else None
-
-    def _beats(self, record: Record, best: float | None) -> bool | None:
-        value = self._values.get(_id(record))
-        return None if value is None or best is None else value > best
+    def _beats(self, trial: TrialRecord, best: TrialRecord | None) -> bool | None:
+        value = self._values.get(_id(trial))
+        return None if value is None or best is None else value > best.last.accuracy
 
 
-def _id(record: Record) -> str:
-    return f"{record['family']}/{record['number']}"
+def _id(trial: TrialRecord) -> str:
+    return f"{trial.family}/{trial.number}"

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny_mlp import CONFIG
+from trials import trial, write_trials
 
 from study.errors import Interrupted, ResultsError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
 from study.execution.worker import Work
-from study.records.files import append_jsonl, read_json, write_json
+from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import TrialRecord
 from study.retraining.ablation import SEEDS, Ablation, swaps_of
 from study.retraining.runs import Engine
 from study.space.grammar import parse_space
@@ -48,18 +50,16 @@ log = true
 """
 
 
-def trial(number: int, value: float | None, **changed: Any) -> dict[str, Any]:
-    config = {key: item for key, item in {**CONFIG, **changed}.items() if item is not None}
-    state = "PRUNED" if value is None else "COMPLETE"
-    return {"number": number, "family": "mlp", "value": value, "state": state, "counted": True, "config": config}
+def tried(number: int, value: float | None, **changed: Any) -> TrialRecord:
+    return trial(number, value, state="FAIL" if value is None else "COMPLETE", config=CONFIG | changed)
 
 
 TRIALS = [
-    trial(0, 0.9),
-    trial(1, 0.7, activation="gelu"),
-    trial(2, 0.8, activation="tanh"),
-    trial(3, 0.6, optimizer="sgd", learning_rate=0.3, momentum=0.9),
-    trial(4, None, optimizer="sgd", learning_rate=0.7, momentum=0.85),
+    tried(0, 0.9),
+    tried(1, 0.7, activation="gelu"),
+    tried(2, 0.8, activation="tanh"),
+    tried(3, 0.6, optimizer="sgd", learning_rate=0.3, momentum=0.9),
+    tried(4, None, optimizer="sgd", learning_rate=0.7, momentum=0.85),
 ]
 
 
@@ -88,7 +88,7 @@ def test_a_branch_that_no_trial_had_begins_in_the_middle_of_its_range() -> None:
 
 
 def test_back_from_the_other_branch_its_keys_fall_away() -> None:
-    config = TRIALS[3]["config"]
+    config = dict(TRIALS[3].config)
     adamw = next(s for s in swaps_of(parse_space(SPACE, "mlp.toml"), config, TRIALS) if s.value == "adamw")
     assert adamw.config == CONFIG
     assert adamw.also == {"learning_rate": 0.02, "momentum": None}
@@ -116,8 +116,7 @@ class Bench:
 
 @pytest.fixture
 def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work) -> Bench:
-    for record in TRIALS:
-        append_jsonl(files.trials_jsonl, record)
+    write_trials(files.trials_jsonl, TRIALS)
     files.run("mlp-t0-seed0").root.mkdir(parents=True)
     write_json(files.run("mlp-t0-seed0").metrics, {"seconds": 0.5})
     row = {"finalist": 0, "candidates": [{"trial": 0, "runs": ["mlp-t0-seed0"]}], "schedule": {"examples_per_run": 600}}

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from tiny_mlp import CONFIG
+from trials import trial, write_trials
 
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job
 from study.execution.worker import Work
-from study.records.files import append_jsonl, read_json
+from study.records.files import read_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import TrialRecord
 from study.retraining.audit import Audit, draw
 from study.statistics.intervals import clopper_pearson, upper_bound
 from study.training.loop import OnRung
@@ -21,19 +23,12 @@ from study.training.loop import OnRung
 RUNGS = (100, 300, 900)
 
 
-def record(number: int, state: str, value: float | None = None, reason: str | None = None) -> dict[str, Any]:
-    about = {"family": "mlp", "counted": True, "config": CONFIG, "seed": 50 + number, "examples": 100, "nll": 1.0}
-    return {"number": number, "state": state, "value": value, "reason": reason, **about}
+def pruned(number: int, **more: Any) -> TrialRecord:
+    return trial(number, 0.1, examples=100, state="PRUNED", config=CONFIG, seed=50 + number, **more)
 
 
-def pruned(number: int) -> dict[str, Any]:
-    return record(number, "PRUNED", reason="pruned at 100 examples")
-
-
-STOPPED = record(
-    20, "PRUNED", reason="stopped at a rung: most of the way to the next one lay beyond the budget of the search"
-)
-RECORDS = [record(0, "COMPLETE", 0.3), *(pruned(number) for number in range(1, 9)), STOPPED]
+STOPPED = pruned(20, ending="budget")
+TRIALS = [trial(0, 0.3, config=CONFIG, seed=50), *(pruned(number) for number in range(1, 9)), STOPPED]
 Auditor = Callable[[int], dict[str, Any]]
 
 
@@ -56,16 +51,15 @@ def audit(
         with InProcessExecutor(1, noted) as executor:
             return Audit(files, settings, n).run(executor)
 
-    for item in RECORDS:
-        append_jsonl(files.trials_jsonl, item)
+    write_trials(files.trials_jsonl, TRIALS)
     return run
 
 
 def test_only_trials_that_the_pruner_ended_are_drawn_and_a_larger_draw_holds_a_smaller_one() -> None:
-    few, many = ([r["number"] for r in draw(RECORDS, n, study_seed=3)] for n in (3, 100))
+    few, many = ([one.number for one in draw(TRIALS, n, study_seed=3)] for n in (3, 100))
     assert many[:3] == few
     assert sorted(many) == list(range(1, 9))
-    assert [r["number"] for r in draw(RECORDS, 3, study_seed=4)] != few
+    assert [one.number for one in draw(TRIALS, 3, study_seed=4)] != few
 
 
 def test_drawn_trials_run_to_the_top_rung_with_their_own_seed(
@@ -103,8 +97,7 @@ def test_a_trial_that_fails_at_the_end_is_no_evidence(
     def fail(job: Job, on_rung: OnRung) -> dict[str, Any]:
         raise ValueError("broken")
 
-    for item in RECORDS:
-        append_jsonl(files.trials_jsonl, item)
+    write_trials(files.trials_jsonl, TRIALS)
     with InProcessExecutor(1, fail) as executor:
         found = Audit(files, make_settings({"mlp": 'family = "mlp"'}, rungs=RUNGS), 2).run(executor)
     assert (found["drawn"], found["judged"], found["bound95"]) == (2, 0, 1.0)
