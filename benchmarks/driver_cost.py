@@ -33,7 +33,7 @@ from _rows import RECORDED, Rows, machine
 from _trials import BEST_INVENTED, append_records, invent, store
 
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
@@ -101,18 +101,18 @@ class StandIn:
         self.waits: list[float] = []
         self._count = itertools.count(1)
 
-    def __call__(self, job: Job, on_rung: Callable[[int, dict[str, Any]], bool]) -> dict[str, Any]:
+    def __call__(self, job: Job, on_rung: OnRung) -> Outcome:
         if self.first is None:
             self.first = time.perf_counter()
         value = BEST_INVENTED + 1e-6 * next(self._count)
         for examples in LADDER.examples:
-            metrics = {"accuracy": value, "nll": 0.03, "nll_scaled": 0.02, "temperature": 0.8, "train_loss": 0.1}
+            metrics = RungMetrics(0.1, 0.01, examples / 20_000, Validation(value, 0.03, 0.02, 0.8))
             asked = time.perf_counter()
-            going_on = on_rung(examples, metrics | {"learning_rate": 0.01, "training_seconds": examples / 20_000})
+            going_on = on_rung(examples, metrics)
             self.waits.append(time.perf_counter() - asked)
             if not going_on:
                 raise AssertionError(f"the best trial so far was stopped at {examples} examples")
-        return {"n_parameters": 100_000, "flops": 5_000_000, "training_seconds": LADDER.examples[-1] / 20_000}
+        return Outcome(100_000, 5_000_000, LADDER.examples[-1] / 20_000)
 
 
 class Clock:

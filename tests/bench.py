@@ -17,7 +17,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import Engine
 
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.execution.worker import Work
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
@@ -26,7 +26,6 @@ from study.search.agreement import record_of
 from study.search.driver import Limits, Search
 from study.search.lock import Guard, at_once
 from study.search.storage import open_storage, storage_url
-from study.training.loop import OnRung
 
 RUNGS = (100, 300, 900)
 Settings = Callable[..., StudySettings]
@@ -38,15 +37,15 @@ def quality(job: Job) -> float:
     return 0.9 / (1 + distance) + job.seed % 1000 / 1e5
 
 
-def metrics(accuracy: float) -> dict[str, Any]:
-    return {"accuracy": accuracy, "nll_scaled": 1 - accuracy, "temperature": 1.0, "training_seconds": 0.01}
+def metrics(accuracy: float, training_seconds: float = 0.01) -> RungMetrics:
+    return RungMetrics(1.0, 0.1, training_seconds, Validation(accuracy, 2 - accuracy, 1 - accuracy, 1.0))
 
 
-def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
+def work(job: Job, on_rung: OnRung) -> Outcome:
     for rung, examples in enumerate(RUNGS):
         if not on_rung(examples, metrics(quality(job) * (rung + 1) / len(RUNGS))):
             break
-    return {"n_parameters": 10, "flops": None, "training_seconds": 0.01}
+    return Outcome(n_parameters=10, training_seconds=0.01)
 
 
 class Bench:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.jobs import Died, Ended, Event, Finished, Job, Reached, Report
 from study.execution.memory import SharedData
 from study.execution.processes import start_process
 from study.execution.worker import Work, serve, worker_process
@@ -91,14 +91,14 @@ class _PipeExecutor:
             # A message sent before a death still counts: look at the pipe first.
             if not worker.connection.poll():
                 raise EOFError
-            kind, first, rest = worker.connection.recv()
+            message: Reached | Ended = worker.connection.recv()
         except (EOFError, OSError):
             return self._replace(worker, job, held)
-        if kind == "report":
-            return Report(job, worker.number, first, rest)
+        if isinstance(message, Reached):
+            return Report(job, worker.number, message.examples, message.metrics)
         worker.job = None
         self._hand_out()
-        return Finished(job, worker.number, held, first, rest)
+        return Finished(job, worker.number, held, message.reason, message.outcome)
 
     def _replace(self, worker: _Worker, job: Job, held: float) -> Died:
         exit_code = worker.end()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from study.training.loop import DataPart, Schedule
@@ -28,13 +29,61 @@ class RunTarget:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """How a run does on the validation images: accuracy as a fraction, plain NLL, the fitted temperature and the NLL
+    under it."""
+
+    accuracy: float
+    nll: float
+    nll_scaled: float
+    temperature: float
+
+
+@dataclass(frozen=True)
+class RungMetrics:
+    """What a run shows at a mark: the mean loss since the last one, and the seconds of training since its start.
+    `validation` is None for a run that learns from the validation images, too."""
+
+    train_loss: float
+    learning_rate: float
+    training_seconds: float
+    validation: Validation | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a run at its end, None where it failed before: parameters of its model,
+    floating-point operations of one image, and the seconds it trained."""
+
+    n_parameters: int | None = None
+    flops: int | None = None
+    training_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A worker's message: its run stands at a mark, after so many examples, and waits for the answer."""
+
+    examples: int
+    metrics: RungMetrics
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker's last message of a run: `reason` is None unless it failed by its own cause."""
+
+    reason: str | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
 class Report:
     """A run stands at a mark and waits for the answer."""
 
     job: Job
     worker: int
     examples: int
-    metrics: dict[str, Any]
+    metrics: RungMetrics
 
 
 @dataclass(frozen=True)
@@ -45,7 +94,7 @@ class Finished:
     worker: int
     held_seconds: float
     reason: str | None
-    outcome: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome()
 
 
 @dataclass(frozen=True)
@@ -59,3 +108,4 @@ class Died:
 
 
 Event = Report | Finished | Died
+OnRung = Callable[[int, RungMetrics], bool]  # (examples seen, what is seen there) -> whether to go on

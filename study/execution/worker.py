@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from study.errors import StudyError
-from study.execution.jobs import Job
+from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Validation
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
@@ -25,10 +25,10 @@ from study.records.paths import RunFiles
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import OnRung, Precision, TrainingData, fit
+from study.training.loop import Precision, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
-Work = Callable[[Job, OnRung], dict[str, Any]]
+Work = Callable[[Job, OnRung], Outcome]
 # Seconds between two states of a run on disk: what a killed run may have to train again. Writing one took half a second
 # on a slow disk, so that every 10 seconds cost a study of short runs 4 % (benchmarks/safety_cost.py).
 _STATE_EVERY = 30.0
@@ -42,7 +42,7 @@ class DriverLeftError(Exception):
 class RunFailedError(Exception):
     """A run's own failure, with what is known of it all the same: how large its model was."""
 
-    def __init__(self, reason: str, outcome: dict[str, Any]) -> None:
+    def __init__(self, reason: str, outcome: Outcome) -> None:
         super().__init__(reason)
         self.outcome = outcome
 
@@ -59,26 +59,25 @@ def serve(connection: Connection, work: Work) -> None:
             return
         if job is None:
             return
-        message: tuple[str, str | None, dict[str, Any]]
         try:
-            message = ("finished", None, work(job, lambda examples, metrics: _ask(connection, examples, metrics)))
+            message = Ended(None, work(job, lambda examples, metrics: _ask(connection, Reached(examples, metrics))))
         except DriverLeftError:
             return
         except torch.AcceleratorError:
             raise
         except RunFailedError as error:
-            message = ("finished", str(error), error.outcome)
+            message = Ended(str(error), error.outcome)
         except Exception as error:
-            message = ("finished", _reason(error), {})
+            message = Ended(_reason(error), Outcome())
         try:
             connection.send(message)
         except OSError:
             return
 
 
-def _ask(connection: Connection, examples: int, metrics: dict[str, Any]) -> bool:
+def _ask(connection: Connection, message: Reached) -> bool:
     try:
-        connection.send(("report", examples, metrics))
+        connection.send(message)
         return bool(connection.recv())
     except (EOFError, OSError):
         raise DriverLeftError from None
@@ -92,7 +91,7 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
 
 
-def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision) -> dict[str, Any]:
+def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision) -> Outcome:
     """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
     started = time.perf_counter()
     torch.manual_seed(job.seed)
@@ -110,7 +109,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         logits = metrics.pop("logits", None)
         last["logits"] = logits
         history.append(_history_row(examples, len(data.part(job.part)), metrics))
-        return on_rung(examples, metrics)
+        return on_rung(examples, _rung_metrics(metrics))
 
     def on_state(capture: Callable[[], TrainingState]) -> None:
         nonlocal saved, pause
@@ -135,10 +134,9 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     except (DriverLeftError, torch.AcceleratorError):
         raise
     except Exception as error:
-        raise RunFailedError(
-            _reason(error), size | {"training_seconds": float(last.get("training_seconds", 0.0))}
-        ) from error
-    training_seconds = float(last.get("training_seconds", 0.0))
+        trained = Outcome(**size, training_seconds=last.get("training_seconds", 0.0))
+        raise RunFailedError(_reason(error), trained) from error
+    training_seconds = last.get("training_seconds", 0.0)
     if job.run is not None:
         seconds = time.perf_counter() - started + (resume.seconds if resume is not None else 0.0)
         metrics = _run_metrics(last) | size | {"training_seconds": training_seconds, "seconds": seconds}
@@ -156,7 +154,14 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         )
     if states is not None:
         states.remove()
-    return size | {"training_seconds": training_seconds}
+    return Outcome(**size, training_seconds=training_seconds)
+
+
+def _rung_metrics(found: dict[str, Any]) -> RungMetrics:
+    """Of what `fit` tells at a mark."""
+    keys = ("accuracy", "nll", "nll_scaled", "temperature")
+    validation = Validation(**{key: found[key] for key in keys}) if "accuracy" in found else None
+    return RungMetrics(found["train_loss"], found["learning_rate"], found["training_seconds"], validation)
 
 
 def _history_row(examples: int, epoch_size: int, metrics: dict[str, Any]) -> dict[str, Any]:

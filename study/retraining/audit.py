@@ -74,7 +74,8 @@ class Audit:
         return Job(_id(trial), config, trial.seed, Schedule.rungs(ladder.examples, config["batch_size"]))
 
     def _report(self, report: Report) -> None:
-        self._last[report.job.id] = float(report.metrics["accuracy"])
+        assert report.metrics.validation is not None  # as in the search
+        self._last[report.job.id] = report.metrics.validation.accuracy
 
     def _end(self, job: Job, reason: str | None) -> None:
         if reason is None:

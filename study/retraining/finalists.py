@@ -10,7 +10,7 @@ import numpy as np
 
 from study.errors import StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Died, Finished, Job, Report
+from study.execution.jobs import Died, Finished, Job, Report, RungMetrics
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
@@ -28,7 +28,7 @@ class Watch(Protocol):
     """Where runs are mirrored for people to watch."""
 
     def begin(self, job: Job) -> None: ...
-    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None: ...
+    def report(self, job: Job, examples: int, metrics: RungMetrics) -> None: ...
     def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None: ...
     def abandon(self, reason: str) -> None: ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
@@ -223,17 +223,19 @@ class Search:
         family = self._family_of(event.job)
         flight, ladder = family.flights[event.job.id], family.settings.ladder
         step = ladder.examples[len(flight.rungs)]
+        seen = event.metrics.validation
+        assert seen is not None  # trials learn from the training part alone
         with shielded():
             flight.rungs.append(
                 {
                     "examples": step,
-                    "accuracy": event.metrics["accuracy"],
-                    "nll": event.metrics["nll_scaled"],
-                    "temperature": event.metrics["temperature"],
-                    "seconds": round(event.metrics["training_seconds"], 3),
+                    "accuracy": seen.accuracy,
+                    "nll": seen.nll_scaled,
+                    "temperature": seen.temperature,
+                    "seconds": round(event.metrics.training_seconds, 3),
                 }
             )
-            flight.trial.report(event.metrics["accuracy"], step)
+            flight.trial.report(seen.accuracy, step)
             if step != ladder.examples[-1]:
                 flight.stop = self._reason_to_stop(family, flight, executor.running())
         executor.answer(event.job, flight.stop is None)
@@ -258,7 +260,7 @@ class Search:
         else:
             state = TrialState.PRUNED if flight.stop else TrialState.COMPLETE
             end = flight.stop or End("complete")
-        outcome = {key: value for key, value in event.outcome.items() if value is not None}
+        outcome = {key: value for key, value in asdict(event.outcome).items() if value is not None}
         return self._tell(family, event, state, end, outcome)
 
     def _death(self, event: Died) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.errors import ResultsError
-from study.execution.jobs import Finished, Job
+from study.execution.jobs import Finished, Job, RungMetrics
 from study.interrupts import shielded
 from study.search.identity import Owner
 from study.search.lock import Guard, at_once
@@ -50,14 +50,14 @@ class RetrainWatch:
             self._trials[job.id] = trial
             self._mirror.write()
 
-    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
+    def report(self, job: Job, examples: int, metrics: RungMetrics) -> None:
         trial = self._trials[job.id]
         with shielded():
             if examples > self._seen.get(job.id, 0):  # a run repeated after its worker's death passes its marks again
                 self._seen[job.id] = examples
-                trial.set_user_attr("training_loss", metrics["train_loss"])
-                if metrics.get("accuracy") is not None:  # of a final run there is none
-                    trial.report(metrics["accuracy"], examples)
+                trial.set_user_attr("training_loss", metrics.train_loss)
+                if metrics.validation is not None:  # of a final run there is none
+                    trial.report(metrics.validation.accuracy, examples)
             self._mirror.write()
 
     def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:

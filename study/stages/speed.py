@@ -57,7 +57,7 @@ def run_speeds(executor: Executor, configs: Sequence[Mapping[str, Any]]) -> list
             continue
         speed = speeds[int(event.job.id)]
         if isinstance(event, Report):
-            speed.look(event.examples, event.metrics["training_seconds"])
+            speed.look(event.examples, event.metrics.training_seconds)
             # Each is to be measured beside the others: none stops before the last, unless one waits for its worker.
             one_waits = sum(not speed.ended for speed in speeds) > executor.n_workers
             may_stop = speed.is_measured if one_waits else all(speed.is_measured for speed in speeds)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import pytest
 import torch
 
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
-from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
+from study.execution.jobs import Died, Event, Finished, Job, Report, RungMetrics, RunTarget
 from study.execution.worker import serve, train
 from study.records.files import read_json
 from study.records.paths import RunFiles
@@ -89,12 +91,14 @@ def test_a_job_reports_at_every_mark_and_finishes(executor: Executor) -> None:
     assert isinstance(second, Report)
     assert isinstance(end, Finished)
     assert (first.examples, second.examples) == (200, 400)
-    assert 0 <= first.metrics["accuracy"] <= 1
-    assert "logits" not in first.metrics  # they stay where they are, or they would cross the pipe at every rung
+    assert first.metrics.validation is not None
+    assert 0 <= first.metrics.validation.accuracy <= 1
+    assert len(pickle.dumps(first)) < 2000  # the logits stay where they are, or they would cross the pipe at every rung
     assert end.reason is None
     assert end.job.id == "a"
-    assert end.outcome["n_parameters"] == 784 * 16 + 16 + 16 * 10 + 10
-    assert 0 < end.outcome["training_seconds"] <= end.held_seconds
+    assert end.outcome.n_parameters == 784 * 16 + 16 + 16 * 10 + 10
+    assert end.outcome.training_seconds is not None
+    assert 0 < end.outcome.training_seconds <= end.held_seconds
 
 
 def test_stop_ends_a_job_at_its_mark(executor: Executor) -> None:
@@ -161,9 +165,8 @@ def test_a_run_writes_its_folder(executor: Executor, tmp_path: Path) -> None:
     assert files.validation.exists()
 
 
-def without_seconds(events: list[Event]) -> list[dict[str, Any]]:
-    reports = [event.metrics for event in events if isinstance(event, Report)]
-    return [{key: value for key, value in report.items() if key != "training_seconds"} for report in reports]
+def without_seconds(events: list[Event]) -> list[RungMetrics]:
+    return [dataclasses.replace(event.metrics, training_seconds=0.0) for event in events if isinstance(event, Report)]
 
 
 def test_both_executors_compute_the_same(executors: dict[str, Executor]) -> None:

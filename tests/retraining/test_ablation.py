@@ -12,7 +12,7 @@ from trials import trial, write_trials
 
 from study.errors import Interrupted, ResultsError
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome
 from study.execution.worker import Work
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
@@ -22,7 +22,6 @@ from study.retraining.ablation import SEEDS, Ablation, swaps_of
 from study.retraining.runs import Engine
 from study.space.grammar import parse_space
 from study.statistics.comparison import compare_finalists
-from study.training.loop import OnRung
 
 SPACE = """
 family = "mlp"
@@ -102,7 +101,7 @@ class Bench:
     def ablate(self, seconds: float | None = None, stop_after: int | None = None) -> dict[str, Any]:
         self.trained = []
 
-        def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
+        def work(job: Job, on_rung: OnRung) -> Outcome:
             self.trained.append(job.id)
             return self.work(job, on_rung)
 
@@ -178,7 +177,7 @@ def test_what_the_seconds_do_not_allow_is_left_out_by_name(bench: Bench) -> None
 def test_a_swap_that_fails_is_reported_with_its_reason(bench: Bench) -> None:
     work = bench.work
 
-    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def failing(job: Job, on_rung: OnRung) -> Outcome:
         if job.config["activation"] == "tanh":
             raise ValueError("no tanh today")
         return work(job, on_rung)

@@ -10,7 +10,7 @@ from tiny_mlp import CONFIG
 from trials import trial, write_trials
 
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome
 from study.execution.worker import Work
 from study.records.files import read_json
 from study.records.paths import StudyFiles
@@ -18,7 +18,6 @@ from study.records.settings import StudySettings
 from study.records.trial import TrialRecord
 from study.retraining.audit import Audit, draw
 from study.statistics.intervals import clopper_pearson, upper_bound
-from study.training.loop import OnRung
 
 RUNGS = (100, 300, 900)
 
@@ -43,7 +42,7 @@ def audit(
 ) -> Auditor:
     settings = make_settings({"mlp": 'family = "mlp"'}, rungs=RUNGS)
 
-    def noted(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def noted(job: Job, on_rung: OnRung) -> Outcome:
         trained.append(job)
         return training(job, on_rung)
 
@@ -94,7 +93,7 @@ def test_the_bound_of_none_in_n_is_the_textbooks() -> None:
 def test_a_trial_that_fails_at_the_end_is_no_evidence(
     files: StudyFiles, make_settings: Callable[..., StudySettings]
 ) -> None:
-    def fail(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fail(job: Job, on_rung: OnRung) -> Outcome:
         raise ValueError("broken")
 
     write_trials(files.trials_jsonl, TRIALS)

@@ -11,14 +11,14 @@ from tiny_mlp import CONFIG
 
 from study.errors import StudyError
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Finished, Job
+from study.execution.jobs import Finished, Job, OnRung, Outcome, RungMetrics
 from study.execution.worker import DriverLeftError, Work, train
 from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
 from study.records.settings import RetrainSettings, StudySettings
 from study.retraining.finalists import Retraining
 from study.retraining.runs import Engine, RunAbout, RunLengths, fingerprint, plan_run
-from study.training.loop import OnRung, TrainingData
+from study.training.loop import TrainingData
 
 MLP = CONFIG | {"learning_rate": 0.01}
 
@@ -45,8 +45,8 @@ class Notes:
     def begin(self, job: Job) -> None:
         self.begun.append(job.id)
 
-    def report(self, job: Job, examples: int, metrics: dict[str, Any]) -> None:
-        assert metrics["train_loss"] > 0
+    def report(self, job: Job, examples: int, metrics: RungMetrics) -> None:
+        assert metrics.train_loss > 0
 
     def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:
         self.ended[event.job.id] = metrics and metrics["train_loss"]
@@ -156,7 +156,7 @@ def test_final_runs_see_train_and_validation_for_as_many_steps(bench: Bench) -> 
 def test_every_run_has_a_seed_of_its_own(bench: Bench) -> None:
     seeds = []
 
-    def noting(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def noting(job: Job, on_rung: OnRung) -> Outcome:
         seeds.append(job.seed)
         return bench.work(job, on_rung)
 
@@ -176,7 +176,7 @@ def test_a_rerun_does_nothing_and_says_the_same(bench: Bench) -> None:
 
 
 def test_a_killed_retraining_repeats_only_what_was_not_finished(bench: Bench) -> None:
-    def killed(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def killed(job: Job, on_rung: OnRung) -> Outcome:
         if len(done_runs(bench.files)) == 4:
             raise ValueError("killed here")
         return bench.work(job, on_rung)
@@ -211,7 +211,7 @@ def test_another_schedule_is_another_run_and_the_old_one_is_kept(bench: Bench) -
 
 
 def test_a_failed_run_is_noted_and_the_others_stand(bench: Bench) -> None:
-    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fragile(job: Job, on_rung: OnRung) -> Outcome:
         if job.id in ("mlp-t4-seed1", "mlp-final-seed0"):
             raise MemoryError
         return bench.work(job, on_rung)
@@ -224,7 +224,7 @@ def test_a_failed_run_is_noted_and_the_others_stand(bench: Bench) -> None:
 
 
 def test_a_family_whose_candidates_all_failed_cannot_win(bench: Bench) -> None:
-    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fragile(job: Job, on_rung: OnRung) -> Outcome:
         if job.id.startswith("cnn"):
             raise MemoryError
         return bench.work(job, on_rung)
@@ -235,7 +235,7 @@ def test_a_family_whose_candidates_all_failed_cannot_win(bench: Bench) -> None:
 
 
 def test_nothing_that_stands_is_an_error(bench: Bench) -> None:
-    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def failing(job: Job, on_rung: OnRung) -> Outcome:
         raise ValueError("no")
 
     retraining = bench.retrain(work=failing)
@@ -247,7 +247,7 @@ def test_nothing_that_stands_is_an_error(bench: Bench) -> None:
 def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> None:
     attempts: list[str] = []
 
-    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fragile(job: Job, on_rung: OnRung) -> Outcome:
         attempts.append(job.id)
         if job.id == "mlp-t4-seed0" or (job.id == "cnn-t7-seed0" and attempts.count(job.id) < 3):
             raise DriverLeftError  # the worker leaves without a word

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job, Report
+from study.execution.jobs import Job, OnRung, Outcome, Report, RungMetrics
 from study.execution.worker import DriverLeftError
 from study.retraining.finalists import MAX_ATTEMPTS
 from study.retraining.train_all import train_all
-from study.training.loop import OnRung, Schedule
+from study.training.loop import Schedule
 
 
 def jobs(n: int) -> list[Job]:
@@ -17,9 +17,9 @@ def jobs(n: int) -> list[Job]:
 def test_every_job_is_trained_once_and_told_to_go_on_at_every_report() -> None:
     answers, ended, seen = [], [], list[Report]()
 
-    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
-        answers.append(on_rung(job.seed, {"accuracy": 0.5}))
-        return {}
+    def work(job: Job, on_rung: OnRung) -> Outcome:
+        answers.append(on_rung(job.seed, RungMetrics(1.0, 0.1, 0.1, None)))
+        return Outcome()
 
     left = iter(jobs(5))
     with InProcessExecutor(2, work) as executor:
@@ -37,11 +37,11 @@ def test_every_job_is_trained_once_and_told_to_go_on_at_every_report() -> None:
 def test_a_job_whose_worker_dies_is_tried_three_times_and_the_others_go_on() -> None:
     begun, ended = [], dict[str, str | None]()
 
-    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+    def work(job: Job, on_rung: OnRung) -> Outcome:
         begun.append(job.id)
         if job.id == "job 1":
             raise DriverLeftError  # the worker ends without a word
-        return {}
+        return Outcome()
 
     left = iter(jobs(3))
     with InProcessExecutor(1, work) as executor:

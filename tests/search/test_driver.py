@@ -26,7 +26,7 @@ from bench import (
 
 from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
-from study.execution.jobs import Event, Finished, Job, Report
+from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.worker import DriverLeftError
 from study.records.files import append_jsonl
 from study.records.paths import StudyFiles
@@ -35,7 +35,6 @@ from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
 from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
-from study.training.loop import OnRung
 
 
 @pytest.fixture
@@ -350,7 +349,7 @@ def test_what_runs_can_be_seen_in_the_database(bench: Bench, monkeypatch: pytest
 
 
 def test_five_failures_in_a_row_stop_a_family_and_not_the_other(bench: Bench) -> None:
-    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def failing(job: Job, on_rung: OnRung) -> Outcome:
         if job.config["family"] == "mlp":
             raise ValueError("the network\nfell over")
         return work(job, on_rung)
@@ -367,7 +366,7 @@ def test_five_failures_in_a_row_stop_a_family_and_not_the_other(bench: Bench) ->
 def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> None:
     calls = itertools.count(1)
 
-    def sometimes(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def sometimes(job: Job, on_rung: OnRung) -> Outcome:
         if next(calls) % 3:
             raise ValueError("no")
         return work(job, on_rung)
@@ -381,7 +380,7 @@ def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> 
     assert failed["ending"] == "failed"
 
 
-def failing(_job: Job, _on_rung: OnRung) -> dict[str, Any]:
+def failing(_job: Job, _on_rung: OnRung) -> Outcome:
     raise ValueError("no")
 
 
@@ -397,7 +396,7 @@ def test_a_family_of_failures_is_no_success_however_few_they_are(bench: Bench, n
     assert Counter(record["family"] for record in bench.counted) == {"mlp": n_trials + 1, "cnn": n_trials + 1}
 
 
-def failing_mlp(job: Job, on_rung: OnRung) -> dict[str, Any]:
+def failing_mlp(job: Job, on_rung: OnRung) -> Outcome:
     return failing(job, on_rung) if job.id.startswith("mlp") else work(job, on_rung)
 
 
@@ -422,7 +421,7 @@ def test_a_family_that_was_stopped_may_try_once_more_with_every_command(bench: B
 
 
 def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database(bench: Bench) -> None:
-    def late(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def late(job: Job, on_rung: OnRung) -> Outcome:
         on_rung(RUNGS[0], metrics(0.5))
         raise MemoryError
 
@@ -437,7 +436,7 @@ def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database
 def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
     deaths = itertools.count(1)
 
-    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fragile(job: Job, on_rung: OnRung) -> Outcome:
         if job.id.startswith("mlp") and next(deaths) <= 2:
             raise DriverLeftError  # the worker leaves without a word
         return work(job, on_rung)
@@ -454,7 +453,7 @@ def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
 
 
 def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Bench) -> None:
-    def deadly(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def deadly(job: Job, on_rung: OnRung) -> Outcome:
         if job.id.startswith("mlp"):
             raise DriverLeftError
         return work(job, on_rung)
@@ -491,9 +490,9 @@ class ScriptedExecutor(Executor):
         job = self._jobs[0]
         if self._go and self._rung < len(RUNGS):
             self._rung += 1
-            reported = metrics(0.5 + self._rung / 10) | {"training_seconds": self._held(job)}
+            reported = metrics(0.5 + self._rung / 10, self._held(job))
             return Report(job, 0, RUNGS[self._rung - 1], reported)
-        finished = Finished(job, 0, self._held(job), None, {"training_seconds": 0.1})
+        finished = Finished(job, 0, self._held(job), None, Outcome(training_seconds=0.1))
         self._jobs.pop(0)
         self._rung, self._go = 0, True
         return finished

@@ -9,7 +9,7 @@ import pytest
 
 from study.errors import ResumeError
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.records.files import read_jsonl
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
@@ -20,19 +20,16 @@ from study.search.imports import check_source, fitting, import_trials, left_out,
 from study.search.storage import open_storage, storage_url
 from study.space.grammar import parse_space
 from study.space.sampling import load_space
-from study.training.loop import OnRung
 
 Settings = Callable[..., StudySettings]
 
 
-def work(job: Job, on_rung: OnRung) -> dict[str, Any]:
+def work(job: Job, on_rung: OnRung) -> Outcome:
     for rung, examples in enumerate((100, 300, 900)):
         accuracy = job.config["learning_rate"] * (rung + 1)
-        if not on_rung(
-            examples, {"accuracy": accuracy, "nll_scaled": 1.0, "temperature": 1.0, "training_seconds": 0.1}
-        ):
+        if not on_rung(examples, RungMetrics(1.0, 0.1, 0.1, Validation(accuracy, 1.5, 1.0, 1.0))):
             break
-    return {"n_parameters": 3, "flops": 4, "training_seconds": 0.1}
+    return Outcome(3, 4, 0.1)
 
 
 @pytest.fixture

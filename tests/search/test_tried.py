@@ -11,7 +11,7 @@ import pytest
 from bench import Bench, Settings, Stop, interrupting, outcomes, work
 
 from study.errors import FamilyStoppedError
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome
 from study.execution.worker import DriverLeftError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
@@ -19,7 +19,6 @@ from study.search.driver import Limits
 from study.search.imports import import_trials
 from study.search.storage import write_trials_csv
 from study.space.points import identity
-from study.training.loop import OnRung
 
 FIXED = """\
 family = "mlp"
@@ -133,7 +132,7 @@ def test_a_grid_is_walked_in_an_order_of_the_study_s_seed(bench_of: Callable[...
 
 
 def test_a_configuration_that_fails_is_tried(bench_of: Callable[..., Bench]) -> None:
-    def failing(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def failing(job: Job, on_rung: OnRung) -> Outcome:
         if job.config["activation"] == "tanh":
             raise ValueError("no")
         return work(job, on_rung)
@@ -150,7 +149,7 @@ def test_a_configuration_that_fails_is_tried(bench_of: Callable[..., Bench]) -> 
 def test_a_dead_worker_s_configuration_is_tried_again(bench_of: Callable[..., Bench]) -> None:
     deaths = iter([True, False, True])
 
-    def fragile(job: Job, on_rung: OnRung) -> dict[str, Any]:
+    def fragile(job: Job, on_rung: OnRung) -> Outcome:
         if next(deaths, False):
             raise DriverLeftError
         return work(job, on_rung)

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 
-from study.execution.jobs import Finished, Job, RunTarget
+from study.execution.jobs import Finished, Job, RungMetrics, RunTarget, Validation
 from study.search.identity import KEY, Owner
 from study.search.storage import open_study
 from study.search.watch import RetrainWatch
@@ -35,6 +35,11 @@ def watch(storage: RDBStorage) -> RetrainWatch:
     return RetrainWatch("tiny", storage)
 
 
+def reached(train_loss: float, accuracy: float | None = None) -> RungMetrics:
+    validation = None if accuracy is None else Validation(accuracy, 0.6, 0.5, 1.0)
+    return RungMetrics(train_loss, 0.1, 1.0, validation)
+
+
 def metrics(train_loss: float, **more: Any) -> dict[str, Any]:
     return {"train_loss": train_loss, **more}
 
@@ -44,11 +49,11 @@ def test_a_candidate_can_be_watched_and_ends_with_its_accuracy_on_validation(
 ) -> None:
     run = job("mlp-t3-seed0")
     watch.begin(run)
-    watch.report(run, 100, metrics(2.0, accuracy=0.5))
+    watch.report(run, 100, reached(2.0, 0.5))
     (running,) = trials(storage)
     assert (running.state.name, running.intermediate_values) == ("RUNNING", {100: 0.5})
     assert running.user_attrs["training_loss"] == 2.0
-    watch.report(run, 200, metrics(1.0, accuracy=0.7))
+    watch.report(run, 200, reached(1.0, 0.7))
     watch.end(Finished(run, 0, 1.5, None), metrics(0.9, accuracy=0.72))
     (trial,) = trials(storage)
     assert (trial.state.name, trial.value) == ("COMPLETE", 0.72)
@@ -64,14 +69,15 @@ def test_a_candidate_can_be_watched_and_ends_with_its_accuracy_on_validation(
 def test_the_best_is_a_candidate_by_validation_and_never_a_final_run(watch: RetrainWatch, storage: RDBStorage) -> None:
     """The lowest training loss is a final run's, the next lowest the worse candidate's."""
     for name, role, ended in (
-        ("worse", "candidate", metrics(0.2, accuracy=0.8)),
-        ("better", "candidate", metrics(0.5, accuracy=0.9)),
-        ("final", "final", metrics(0.1)),
+        ("worse", "candidate", reached(0.2, 0.8)),
+        ("better", "candidate", reached(0.5, 0.9)),
+        ("final", "final", reached(0.1)),
     ):
         run = job(name, role)
         watch.begin(run)
         watch.report(run, 100, ended)
-        watch.end(Finished(run, 0, 1.0, None), ended)
+        accuracy = ended.validation and ended.validation.accuracy
+        watch.end(Finished(run, 0, 1.0, None), metrics(ended.train_loss, accuracy=accuracy))
     study = optuna.load_study(study_name="tiny/retrain", storage=storage)
     assert study.best_trial.user_attrs["run"] == "better"
     assert [(trial.state.name, trial.value) for trial in study.trials] == [
@@ -119,7 +125,7 @@ def test_a_run_repeated_after_a_death_passes_its_marks_again(watch: RetrainWatch
     run = job("a")
     watch.begin(run)
     for examples in (100, 200, 100, 200, 300):
-        watch.report(run, examples, metrics(1.0, accuracy=0.5))
+        watch.report(run, examples, reached(1.0, 0.5))
     assert list(trials(storage)[0].intermediate_values) == [100, 200, 300]
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from study.errors import StudyError
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job
+from study.execution.jobs import Job, OnRung, Outcome, RungMetrics
 from study.execution.worker import train
 from study.space.grammar import parse_space
 from study.stages import speed as probe
-from study.training.loop import OnRung, TrainingData
+from study.training.loop import TrainingData
 
 
 def test_every_family_gets_a_speed(
@@ -35,13 +35,13 @@ def test_a_family_that_cannot_train_is_named(make_settings: object) -> None:
         probe.measure_speeds(executor, [space])
 
 
-def timed(seconds_a_look: float, looks: list[int], job: Job, on_rung: OnRung) -> dict[str, object]:
+def timed(seconds_a_look: float, looks: list[int], job: Job, on_rung: OnRung) -> Outcome:
     """Training whose clock says so; notes after which look each job was stopped."""
     for number, examples in enumerate(job.schedule.marks, 1):
-        if not on_rung(examples, {"training_seconds": number * seconds_a_look}):
+        if not on_rung(examples, RungMetrics(1.0, 0.1, number * seconds_a_look, None)):
             looks.append(number)
-            return {}
-    return {}
+            return Outcome()
+    return Outcome()
 
 
 def test_the_first_look_does_not_count_and_looks_grow_apart() -> None:
@@ -56,12 +56,12 @@ def test_none_stops_before_all_are_measured() -> None:
     """On a GPU one alone would be faster than beside the others."""
     stopped: list[str] = []
 
-    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+    def work(job: Job, on_rung: OnRung) -> Outcome:
         pace = {"fast": 1.0, "slow": 0.05}[job.config["name"]]
         looks: list[int] = []
         timed(pace, looks, job, on_rung)
         stopped.append(job.config["name"])
-        return {}
+        return Outcome()
 
     with InProcessExecutor(2, work) as executor:
         fast, slow = probe.run_speeds(executor, [{"name": "fast"}, {"name": "slow"}])
@@ -71,7 +71,7 @@ def test_none_stops_before_all_are_measured() -> None:
 
 
 def test_a_training_that_fails_has_a_reason_and_the_others_a_speed() -> None:
-    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+    def work(job: Job, on_rung: OnRung) -> Outcome:
         if job.config["bad"]:
             raise ValueError("no such kernel")
         return timed(0.25, [], job, on_rung)
@@ -85,7 +85,7 @@ def test_a_training_that_fails_has_a_reason_and_the_others_a_speed() -> None:
 def test_every_worker_is_busy_while_families_are_measured(make_settings: object) -> None:
     seen: list[str] = []
 
-    def work(job: Job, on_rung: OnRung) -> dict[str, object]:
+    def work(job: Job, on_rung: OnRung) -> Outcome:
         seen.append(job.config["family"])
         return timed(0.25, [], job, on_rung)
 
