@@ -16,7 +16,6 @@ import functools
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from _rows import RECORDED, Rows, machine, spread
 from _speed import program_data, train_whole
 from time_to_accuracy import FAMILIES, parse_runs
 
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import TrialRecord, Trials, read_trials
 from study.retraining.candidates import choose_candidates, error_slope
 from study.seeds import derive_seed
 from study.stages import plan as planner
@@ -37,12 +36,12 @@ RULES = {"examples": 0.0, "half": 0.5, "seconds": 1.0}  # share of the error's f
 Task = tuple[str, int, int, int, dict[str, Any]]  # family, trial, examples, seed, configuration
 
 
-def search(budget: int, seed: int) -> list[dict[str, Any]]:
+def search(budget: int, seed: int) -> Trials:
     """Counted trials of one cold search."""
     with tempfile.TemporaryDirectory() as results:
         words = [*study_command(), "search", "--budget", f"{budget}s", "--seed", str(seed), "--results", results]
         subprocess.run([*words, "--name", "one", "--quiet"], check=True, stdout=subprocess.DEVNULL)
-        return [r for r in read_jsonl(StudyFiles(Path(results) / "one").trials_jsonl) if r["counted"]]
+        return read_trials(StudyFiles(Path(results) / "one").trials_jsonl).counted
 
 
 def train(task: Task, data: TrainingData) -> tuple[Task, float]:
@@ -52,7 +51,7 @@ def train(task: Task, data: TrainingData) -> tuple[Task, float]:
     return task, 100 * found["accuracy"]
 
 
-def plan(records: list[dict[str, Any]], budget: int, *, speed_share: float) -> dict[str, list[tuple[Any, int]]]:
+def plan(records: Trials, budget: int, *, speed_share: float) -> dict[str, list[tuple[TrialRecord, int]]]:
     """By family, each candidate with the examples of its runs."""
     retrain = planner.retrain_settings(budget, n_workers=2, n_families=2)
     chosen = choose_candidates(records, retrain.candidates, speed_share=speed_share)
@@ -62,10 +61,10 @@ def plan(records: list[dict[str, Any]], budget: int, *, speed_share: float) -> d
     return {family: list(zip(trials, lengths[family], strict=True)) for family, trials in chosen.items()}
 
 
-def tasks(family: str, planned: list[tuple[Mapping[str, Any], int]], purpose: str, seed: int) -> list[Task]:
+def tasks(family: str, planned: list[tuple[TrialRecord, int]], purpose: str, seed: int) -> list[Task]:
     return [
-        (family, r["number"], examples, derive_seed(seed, family, r["number"], purpose), dict(r["config"]))
-        for r, examples in planned
+        (family, trial.number, examples, derive_seed(seed, family, trial.number, purpose), dict(trial.config))
+        for trial, examples in planned
     ]
 
 
@@ -89,21 +88,21 @@ def measure(budget: int, seed: int, data: TrainingData, workers: int) -> list[di
             winner = first.index(max(first))
             record, examples = planned[winner]
             (again,) = tasks(family, [planned[winner]], "b", seed)
-            trials = [r for r in records if r["family"] == family]
+            trials = records.of(family)
             rows.append(
                 {
                     "budget": budget,
                     "seed": seed,
                     "rule": rule,
                     "family": family,
-                    "candidates": " ".join(str(r["number"]) for r, _ in planned),
-                    "finalist": record["number"],
-                    "role": record["role"],
+                    "candidates": " ".join(str(trial.number) for trial, _ in planned),
+                    "finalist": record.number,
+                    "role": record.role,
                     "examples": examples,
                     "accuracy": round(values[again[:4]], 3),
                     "slope": round(error_slope(trials), 3),
                     "trials": len(trials),
-                    "completed": sum(r["state"] == "COMPLETE" for r in trials),
+                    "completed": len(trials.completed()),
                     "machine": machine(),
                 }
             )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from study.records.files import read_json
+from study.records.files import read_json, read_jsonl
 from study.records.paths import RunFiles, StudyFiles
 
 _CLOCKS = ("start", "end")  # an hour of the clock that comes twice in autumn is another one in the database
@@ -28,10 +27,10 @@ _SHOWN_OF_LEDGER = (
 _SHOWN_OF_STUDY = ("study.toml", "trials.jsonl", "finalists.json", "samples.npz", "ablation.json", "audit.json")
 
 
-def digest_of_trials(records: Iterable[Mapping[str, Any]]) -> str:
-    """Of the trials that count, in whichever order they are recorded."""
-    counted = [{k: v for k, v in record.items() if k not in _CLOCKS} for record in records if record["counted"]]
-    counted.sort(key=lambda record: (record["family"], record["number"]))
+def digest_of_trials(path: Path) -> str:
+    """Of the trials in a file that count, in whichever order they are recorded: of its lines, whose form stays."""
+    counted = [{k: v for k, v in line.items() if k not in _CLOCKS} for line in read_jsonl(path) if line["counted"]]
+    counted.sort(key=lambda line: (line["family"], line["number"]))
     return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 

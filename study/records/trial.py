@@ -125,6 +125,11 @@ class Trials(Sequence[TrialRecord]):
         return Trials(trial for trial in self._records if trial.family == family)
 
     @property
+    def families(self) -> list[str]:
+        """Those that have trials, in the order of their first ones."""
+        return list(dict.fromkeys(trial.family for trial in self._records))
+
+    @property
     def counted(self) -> Trials:
         """Without those that were nobody's fault: interrupted, and tried again."""
         return Trials(trial for trial in self._records if trial.counted)

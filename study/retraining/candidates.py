@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
+from study.records.trial import TrialRecord, Trials
 from study.space.points import identity
 
 _LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken to be less than
 
 
-def rank_key(record: Mapping[str, Any]) -> tuple[float, float]:
-    """Smaller is better: validation error, ties by temperature-scaled NLL."""
-    return 1.0 - record["value"], record["nll"]
-
-
-def rank_trials(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def rank_trials(trials: Trials) -> Trials:
     """A family's trials, best first: completed ones by rank, then those that were pruned by how far they came."""
-    pruned = (r for r in records if r["state"] == "PRUNED" and r["rungs"])
-    return [*sorted(_completed(records), key=rank_key), *sorted(pruned, key=lambda r: (-r["examples"], *rank_key(r)))]
+    pruned = (trial for trial in trials if trial.state == "PRUNED" and trial.rungs)
+    completed = sorted(trials.completed(), key=lambda trial: trial.rank)
+    return Trials([*completed, *sorted(pruned, key=lambda trial: (-trial.examples, *trial.rank))])
 
 
-def choose_candidates(
-    records: Sequence[Mapping[str, Any]], n: int, *, speed_share: float
-) -> dict[str, list[Mapping[str, Any]]]:
+def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
     """Up to `n` trials of each family that has any, to be trained again, each another configuration; the best trial
     over all families is one. A configuration that was tried under several seeds stands for its best trial.
 
@@ -34,55 +28,56 @@ def choose_candidates(
     examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much of
     the fall seen in the search is taken to go on, from 0, for runs of equal examples, to 1.
     """
-    best, chosen = best_trial(records), {}
-    for family in {record["family"]: None for record in records}:
-        trials = [record for record in records if record["family"] == family]
-        ranked = _distinct(rank_trials(trials))
-        if speed_share:
-            slope = speed_share * error_slope(trials)
-            order = sorted(_completed(ranked), key=lambda r: _error(r["value"]) * _seconds_per_example(r) ** slope)
-            ranked = [*order, *ranked[len(order) :]]
+    best, chosen = best_trial(trials), {}
+    for family in trials.families:
+        ranked = list(_by_expected_error(trials.of(family), speed_share))
         if best in ranked[n:]:
             ranked = [*ranked[: n - 1], best]
         if ranked:
-            chosen[family] = ranked[:n]
+            chosen[family] = Trials(ranked[:n])
     return chosen
 
 
-def _distinct(ranked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
+    """A family's configurations, each as its best trial."""
+    ranked = _distinct(rank_trials(trials))
+    if not speed_share:
+        return ranked
+    slope = speed_share * error_slope(trials)
+    completed = ranked.completed()
+    order = sorted(completed, key=lambda t: _error(t.last.accuracy) * _seconds_per_example(t) ** slope)
+    return Trials([*order, *ranked[len(order) :]])
+
+
+def _distinct(ranked: Iterable[TrialRecord]) -> Trials:
     """The first trial of each configuration."""
-    firsts: dict[str, Mapping[str, Any]] = {}
-    for record in ranked:
-        firsts.setdefault(identity(record["config"]), record)
-    return list(firsts.values())
+    firsts: dict[str, TrialRecord] = {}
+    for trial in ranked:
+        firsts.setdefault(identity(trial.config), trial)
+    return Trials(firsts.values())
 
 
-def error_slope(records: Sequence[Mapping[str, Any]]) -> float:
+def error_slope(trials: Trials) -> float:
     """b in error ~ examples^-b, from 0 to 1: the median over a family's completed trials between their last two rungs;
     0 where none has two. About the first epoch it is 0.5 to 0.6 (benchmarks/recorded/pool.csv), and later less."""
     slopes = []
-    for record in _completed(records):
-        if len(record["rungs"]) > 1:
-            before, last = record["rungs"][-2:]
-            fall = math.log(_error(before["accuracy"]) / _error(last["accuracy"]))
-            slopes.append(fall / math.log(last["examples"] / before["examples"]))
+    for trial in trials.completed():
+        if len(trial.rungs) > 1:
+            before, last = trial.rungs[-2:]
+            fall = math.log(_error(before.accuracy) / _error(last.accuracy))
+            slopes.append(fall / math.log(last.examples / before.examples))
     return min(1.0, max(0.0, float(np.median(slopes)))) if slopes else 0.0
-
-
-def _completed(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [record for record in records if record["state"] == "COMPLETE"]
 
 
 def _error(accuracy: float) -> float:
     return 1.0 - accuracy + _LEAST_ERROR
 
 
-def _seconds_per_example(record: Mapping[str, Any]) -> float:
-    return max(1e-3, float(record["training_seconds"])) / float(max(1, record["examples"]))
+def _seconds_per_example(trial: TrialRecord) -> float:
+    return max(1e-3, trial.training_seconds) / max(1, trial.examples)
 
 
-def best_trial(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The best trial over all families: of those that completed if any did."""
-    leaders = [rank_trials([r for r in records if r["family"] == f])[:1] for f in {r["family"] for r in records}]
-    leading = [leader[0] for leader in leaders if leader]
-    return min(_completed(leading) or leading, key=rank_key, default=None)
+def best_trial(trials: Trials) -> TrialRecord | None:
+    """The best trial over all families; where none was completed, the best of those that lead their family."""
+    leaders = [leader for family in trials.families for leader in rank_trials(trials.of(family))[:1]]
+    return trials.best() or min(leaders, key=lambda trial: trial.rank, default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from study.execution.jobs import Died, Finished, Job, Report, RungMetrics
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import best_trial
 from study.retraining.pace import Pace
 from study.retraining.runs import Engine, RunAbout, RunLengths, plan_run
@@ -36,7 +37,7 @@ class Watch(Protocol):
 @dataclass
 class _Family:
     name: str
-    candidates: Sequence[Mapping[str, Any]]
+    candidates: Trials
     examples: dict[int, int]  # of each run, by trial number: a finalist is trained as long as it was as a candidate
     runs: dict[int, list[str]] = field(default_factory=dict)  # by trial number
     waiting: set[str] = field(default_factory=set)
@@ -57,7 +58,7 @@ class Retraining:
         self,
         files: StudyFiles,
         settings: StudySettings,
-        candidates: Mapping[str, Sequence[Mapping[str, Any]]],
+        candidates: Mapping[str, Trials],
         lengths: RunLengths,
         engine: Engine,
         watch: Watch,
@@ -67,7 +68,7 @@ class Retraining:
         self._engine = engine
         self._watch = watch
         self.families = {
-            name: _Family(name, chosen, {trial["number"]: n for trial, n in zip(chosen, lengths[name], strict=True)})
+            name: _Family(name, chosen, {trial.number: n for trial, n in zip(chosen, lengths[name], strict=True)})
             for name, chosen in candidates.items()
         }
         self.n_runs = sum(
@@ -110,25 +111,25 @@ class Retraining:
             raise
 
     def _plan_candidates(self, family: _Family) -> None:
-        for record in family.candidates:
+        for trial in family.candidates:
             names = []
             for index in range(self._settings.retrain.candidate_seeds):
-                name = f"{family.name}-t{record['number']}-seed{index}"
-                self._plan(family, name, record, "candidate", index)
+                name = f"{family.name}-t{trial.number}-seed{index}"
+                self._plan(family, name, trial, "candidate", index)
                 names.append(name)
-            family.runs[record["number"]] = names
+            family.runs[trial.number] = names
         self._expect_final_runs(family)
 
     def _expect_final_runs(self, family: _Family) -> None:
         """As long as those of the costliest candidate: it is not known yet whose they will be."""
-        seconds = max(self._seconds_expected(family, record) for record in family.candidates)
+        seconds = max(self._seconds_expected(family, trial) for trial in family.candidates)
         candidates = [name for names in family.runs.values() for name in names]
         for name in self._final_runs(family):
             self._pace.expect(name, seconds, candidates)
 
-    def _seconds_expected(self, family: _Family, record: Mapping[str, Any]) -> float:
+    def _seconds_expected(self, family: _Family, trial: TrialRecord) -> float:
         """Of a run, at the speed that its trial had in the search."""
-        return float(family.examples[record["number"]] * record["training_seconds"] / max(1, record["examples"]))
+        return family.examples[trial.number] * trial.training_seconds / max(1, trial.examples)
 
     def _final_runs(self, family: _Family) -> list[str]:
         return [f"{family.name}-final-seed{index}" for index in range(self._settings.retrain.final_seeds)]
@@ -141,18 +142,18 @@ class Retraining:
         if not ranked:
             return
         family.finalist = ranked[0]["trial"]
-        record = next(record for record in family.candidates if record["number"] == family.finalist)
+        trial = next(trial for trial in family.candidates if trial.number == family.finalist)
         for index, name in enumerate(self._final_runs(family)):
             family.final_runs.append(name)
-            self._plan(family, name, record, "final", index)
+            self._plan(family, name, trial, "final", index)
 
-    def _plan(self, family: _Family, name: str, record: Mapping[str, Any], role: str, index: int) -> None:
+    def _plan(self, family: _Family, name: str, trial: TrialRecord, role: str, index: int) -> None:
         part: DataPart = "train" if role == "candidate" else "train+validation"
-        seed = derive_seed(self._settings.seed, family.name, index, f"{role} {record['number']}")
-        examples = family.examples[record["number"]]
-        about = RunAbout(family.name, record["number"], role, seed, index, part)
-        job = plan_run(self._files.run(name), self._settings, self._engine, about, record["config"], examples)
-        expected = self._seconds_expected(family, record)
+        seed = derive_seed(self._settings.seed, family.name, index, f"{role} {trial.number}")
+        examples = family.examples[trial.number]
+        about = RunAbout(family.name, trial.number, role, seed, index, part)
+        job = plan_run(self._files.run(name), self._settings, self._engine, about, trial.config, examples)
+        expected = self._seconds_expected(family, trial)
         self._pace.expect(name, expected)
         if job is None:
             self._pace.end(name)
@@ -211,26 +212,28 @@ class Retraining:
         """Why runs failed, by run."""
         return {run: reason for family in self.families.values() for run, reason in family.failed.items()}
 
+    def _best_trial(self) -> TrialRecord | None:
+        return best_trial(Trials(trial for family in self.families.values() for trial in family.candidates))
+
     def ranked(self, family: _Family) -> list[dict[str, Any]]:
         """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""
-        best = best_trial([record for other in self.families.values() for record in other.candidates])
+        best = self._best_trial()
         rows = []
-        for record in family.candidates:
-            names = [name for name in family.runs[record["number"]] if name not in family.failed]
+        for trial in family.candidates:
+            names = [name for name in family.runs[trial.number] if name not in family.failed]
             metrics = [read_json(self._files.run(name).metrics) for name in names]
             if metrics:
                 rows.append(
                     {
-                        "trial": record["number"],
-                        "examples": family.examples[record["number"]],
-                        "search_accuracy": record["value"],
-                        "search_nll": record["nll"],
+                        "trial": trial.number,
+                        "examples": family.examples[trial.number],
+                        "search_accuracy": trial.value,
+                        "search_nll": trial.nll_scaled,
                         "runs": names,
                         "accuracies": [m["accuracy"] for m in metrics],
                         "mean_accuracy": float(np.mean([m["accuracy"] for m in metrics])),
                         "mean_nll": float(np.mean([m["nll_scaled"] for m in metrics])),
-                        "best_overall": best is not None
-                        and (best["family"], best["number"]) == (family.name, record["number"]),
+                        "best_overall": trial == best,
                     }
                 )
         return sorted(rows, key=lambda row: (-row["mean_accuracy"], row["mean_nll"]))
@@ -253,13 +256,13 @@ class Retraining:
         winner = max(
             standing, key=lambda n: (rows[n]["candidates"][0]["mean_accuracy"], -rows[n]["candidates"][0]["mean_nll"])
         )
-        best = best_trial([record for family in self.families.values() for record in family.candidates])
+        best = self._best_trial()
         assert best is not None
         return {
             "families": rows,
             "winner": winner,
             "shipped_run": rows[winner]["final_runs"][0],
-            "best_trial": {"family": best["family"], "number": best["number"], "accuracy": best["value"]},
+            "best_trial": {"family": best.family, "number": best.number, "accuracy": best.value},
         }
 
     def save(self, **made_from: str) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from study.records.settings import Ladder, RetrainSettings
+from study.records.trial import Rung, TrialRecord
 
 SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
 SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
@@ -132,18 +132,19 @@ class RunCost:
         return [run for run in runs for _ in range(self.candidate_seeds)] + [max(runs)] * self.final_seeds
 
 
-def run_cost(candidates: Sequence[Mapping[str, Any]], retrain: RetrainSettings) -> RunCost:
+def run_cost(candidates: Sequence[TrialRecord], retrain: RetrainSettings) -> RunCost:
     """Cost from the speeds that the candidates' trials had in the search."""
-    return RunCost([steady_speed(record) for record in candidates], retrain.candidate_seeds, retrain.final_seeds)
+    return RunCost([steady_speed(trial) for trial in candidates], retrain.candidate_seeds, retrain.final_seeds)
 
 
-def steady_speed(record: Mapping[str, Any]) -> float:
+def steady_speed(trial: TrialRecord) -> float:
     """Examples a second beyond the trial's first rung: a worker's first batches of a network take some tenths of a
-    second more, which a long run hardly feels. Of the whole trial if it has one rung only."""
-    rungs = record["rungs"]
-    begun = rungs[0] if len(rungs) > 1 and "seconds" in rungs[0] else {"examples": 0, "seconds": 0.0}
-    examples, seconds = record["examples"] - begun["examples"], record["training_seconds"] - begun["seconds"]
-    return float(max(1, examples) / max(1e-3, seconds))
+    second more, which a long run hardly feels. Of the whole trial if it has one rung only, or does not say when it
+    reached the first."""
+    timed = len(trial.rungs) > 1 and trial.rungs[0].training_seconds > 0
+    begun = trial.rungs[0] if timed else Rung(0, 0.0, 0.0)
+    examples, seconds = trial.examples - begun.examples, trial.training_seconds - begun.training_seconds
+    return max(1, examples) / max(1e-3, seconds)
 
 
 def plan_retraining(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from study.records.files import read_jsonl
 from study.records.made_of import digest_of_trials
+from study.records.trial import read_trials
 from study.report.wording import count, flag_value
 from study.retraining.finalists import Retraining
 from study.search.identity import owner_of
@@ -22,8 +22,7 @@ def retrain_candidates(one: OneSearch) -> None:
     session = one.session
     with session.ledger.stage("retrain"):
         storage = one.storage  # first of all, since it decides under which name and identity the study goes on
-        records = read_jsonl(session.files.trials_jsonl)
-        plan = plan_runs(one, records)
+        plan = plan_runs(one, read_trials(session.files.trials_jsonl))
         if plan.note is not None:
             one.progress.say(f"note: {plan.note}")
         session.allow_retraining(plan.retrain)
@@ -36,7 +35,7 @@ def retrain_candidates(one: OneSearch) -> None:
 
         retraining.run(one.workers.executor, observe)
         session.ledger.data["failed_runs"] = retraining.failed
-        found = retraining.save(trials=digest_of_trials(records))
+        found = retraining.save(trials=digest_of_trials(session.files.trials_jsonl))
         note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")
 

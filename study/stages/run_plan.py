@@ -3,15 +3,15 @@ give way to better ones that were trained as long, and no later plan has shorter
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from study.errors import StudyError
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
+from study.records.trial import TrialRecord, Trials, read_trials
 from study.retraining.candidates import choose_candidates
 from study.retraining.runs import RunLengths, fingerprint
 from study.space.points import identity
@@ -25,8 +25,7 @@ _TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget say
 # finalist had 98.54 % with none of it, 98.99 with half, 98.86 with all (validation, benchmarks/candidates.py).
 _SPEED_SHARE = 0.5
 _LONGER = 1.1  # times a run's length: for less, no run that is there is trained anew
-Record = Mapping[str, Any]
-Candidates = dict[str, list[Record]]
+Candidates = dict[str, Trials]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def held_by(files: StudyFiles) -> dict[str, Held]:
 
 def run_seconds(files: StudyFiles, held: Mapping[str, Held]) -> dict[str, float]:
     """What a run of each family's finalist takes, at the speed that its trial had in the search."""
-    known = {(record["family"], record["number"]): record for record in read_jsonl(files.trials_jsonl)}
+    known = _by_number(read_trials(files.trials_jsonl))
     return {family: one.length / planner.steady_speed(known[family, one.finalist]) for family, one in held.items()}
 
 
@@ -76,9 +75,9 @@ class RunPlan:
     note: str | None = None
 
 
-def plan_runs(one: OneSearch, records: Sequence[Record]) -> RunPlan:
+def plan_runs(one: OneSearch, trials: Trials) -> RunPlan:
     """The plan for the trials that count. A retraining that was cut short, or has lost a run, goes on with its own."""
-    counted = [record for record in records if record["counted"]]
+    counted = trials.counted
     stored = _stored_plan(one, counted)
     if stored is not None:
         return stored
@@ -87,7 +86,7 @@ def plan_runs(one: OneSearch, records: Sequence[Record]) -> RunPlan:
         "goal": one.goal,
         "runs": fingerprint(plan.candidates, plan.lengths),
         "seconds": plan.seconds,
-        "trials": digest_of_trials(counted),
+        "trials": digest_of_trials(one.session.files.trials_jsonl),
         "retrain": plan.retrain.model_dump(),
     }
     one.session.ledger.save()
@@ -101,26 +100,28 @@ def planned_runs(one: OneSearch) -> RetrainSettings:
     return planner.at_least(session.settings.retrain, wanted)
 
 
-def _stored_plan(one: OneSearch, counted: Sequence[Record]) -> RunPlan | None:
+def _stored_plan(one: OneSearch, counted: Trials) -> RunPlan | None:
     plan = one.session.ledger.data.get("plan")
-    digest = digest_of_trials(counted)
+    digest = digest_of_trials(one.session.files.trials_jsonl)
     if not plan or plan["goal"] != one.goal or plan.get("trials", digest) != digest:
         return None
-    known = {(record["family"], record["number"]): record for record in counted}
+    known = _by_number(counted)
     wanted = [(family, trial) for family, runs in plan["runs"].items() for trial in runs["trials"]]
     if not wanted or not known.keys() >= set(wanted):
         return None
-    candidates = {family: [known[family, trial] for trial in runs["trials"]] for family, runs in plan["runs"].items()}
+    candidates = {
+        family: Trials(known[family, trial] for trial in runs["trials"]) for family, runs in plan["runs"].items()
+    }
     lengths = {family: runs["examples"] for family, runs in plan["runs"].items()}
     retrain = RetrainSettings(**plan["retrain"]) if "retrain" in plan else planned_runs(one)
     return RunPlan(candidates, lengths, retrain, plan["seconds"])
 
 
 class _Planner:
-    def __init__(self, one: OneSearch, counted: Sequence[Record]) -> None:
+    def __init__(self, one: OneSearch, counted: Trials) -> None:
         self._one = one
         self._counted = counted
-        self._known = {(record["family"], record["number"]): record for record in counted}
+        self._known = _by_number(counted)
         self._held = {
             family: held
             for family, held in held_by(one.session.files).items()
@@ -145,7 +146,7 @@ class _Planner:
         families = self._one.session.settings.families
         found = choose_candidates(self._counted, retrain.candidates, speed_share=speed_share)
         chosen = {
-            family: [self._as_held(family, record) for record in found[family]]
+            family: Trials(self._as_held(family, trial) for trial in found[family])
             for family in families
             if family in found
         }
@@ -156,19 +157,19 @@ class _Planner:
             )
         return chosen
 
-    def _as_held(self, family: str, record: Record) -> Record:
+    def _as_held(self, family: str, trial: TrialRecord) -> TrialRecord:
         """The finalist of before in place of another trial of its configuration: its runs are there."""
         held = self._held.get(family)
         finalist = None if held is None else self._known[family, held.finalist]
-        same = finalist is not None and identity(finalist["config"]) == identity(record["config"])
-        return finalist if finalist is not None and same else record
+        same = finalist is not None and identity(finalist.config) == identity(trial.config)
+        return finalist if finalist is not None and same else trial
 
     def _with_finalists(self, plan: RunPlan) -> RunPlan:
         """The finalists of before stand again, with the runs that they have, where they were not chosen anew."""
         candidates, lengths = dict(plan.candidates), {family: list(known) for family, known in plan.lengths.items()}
         for family, held in self._held.items():
-            if held.finalist not in {record["number"] for record in candidates.get(family, [])}:
-                candidates[family] = [*candidates.get(family, []), self._known[family, held.finalist]]
+            if held.finalist not in {trial.number for trial in candidates.get(family, [])}:
+                candidates[family] = Trials([*candidates.get(family, []), self._known[family, held.finalist]])
                 lengths[family] = [*lengths.get(family, []), held.length]
         return replace(plan, candidates=candidates, lengths=lengths)
 
@@ -178,18 +179,18 @@ class _Planner:
         """The same for every candidate of a family, as long as before: nothing may depend on a clock."""
         chosen = self._choose(retrain, speed_share=0.0)
         lengths = {}
-        for family, records in chosen.items():
+        for family, trials in chosen.items():
             top = _TIMELESS_RUN * self._one.session.settings.families[family].ladder.examples[-1]
             held = self._held.get(family)
             had = held.examples if held else {}
             least = max(top, held.length) if held else top
-            lengths[family] = [max(top, had.get(record["number"], least)) for record in records]
+            lengths[family] = [max(top, had.get(trial.number, least)) for trial in trials]
         return self._with_finalists(RunPlan(chosen, lengths, retrain))
 
     def _costs(self, chosen: Candidates, retrain: RetrainSettings) -> dict[str, planner.RunCost]:
         """What the runs will cost: as in the search, or measured afresh where fewer run at once and each is faster."""
-        costs = {family: planner.run_cost(records, retrain) for family, records in chosen.items()}
-        configs = [record["config"] for records in chosen.values() for record in records]
+        costs = {family: planner.run_cost(trials, retrain) for family, trials in chosen.items()}
+        configs = [dict(trial.config) for trials in chosen.values() for trial in trials]
         if len(configs) * retrain.candidate_seeds >= self._one.session.n_workers:
             return costs
         repeated = [config for config in configs for _ in range(retrain.candidate_seeds)]
@@ -211,12 +212,12 @@ class _Planner:
         that was trained already in examples."""
         return {
             family: [
-                self._held[family].examples[record["number"]]
-                if family in self._held and record["number"] in self._held[family].examples
+                self._held[family].examples[trial.number]
+                if family in self._held and trial.number in self._held[family].examples
                 else round(self._run_seconds(family) * speed)
-                for record, speed in zip(records, costs[family].speeds, strict=True)
+                for trial, speed in zip(trials, costs[family].speeds, strict=True)
             ]
-            for family, records in chosen.items()
+            for family, trials in chosen.items()
         }
 
     def _longer(
@@ -238,11 +239,11 @@ class _Planner:
         """Runs as long as before, if there is time for those that are not there yet."""
         least = self._least(chosen, costs)
         candidates, finals = {}, {}
-        for family, records in chosen.items():
+        for family, trials in chosen.items():
             cost, held = costs[family], self._held.get(family)
             runs = [n / speed for n, speed in zip(least[family], cost.speeds, strict=True)]
             had = held.n_runs if held else {}
-            missing = [max(0, cost.candidate_seeds - had.get(record["number"], 0)) for record in records]
+            missing = [max(0, cost.candidate_seeds - had.get(trial.number, 0)) for trial in trials]
             candidates[family] = [run for run, n in zip(runs, missing, strict=True) for _ in range(n)]
             n_final = held.n_final if held and not any(missing) else 0
             finals[family] = [max(runs)] * max(0, cost.final_seeds - n_final)
@@ -252,7 +253,7 @@ class _Planner:
     def _as_before(self, costs: Mapping[str, planner.RunCost], seconds: float) -> RunPlan:
         """The candidates that there were, with the runs that they have; a new family in the time that there is."""
         candidates = {
-            family: [self._known[family, trial] for trial in held.examples] for family, held in self._held.items()
+            family: Trials(self._known[family, trial] for trial in held.examples) for family, held in self._held.items()
         }
         lengths: dict[str, list[int]] = {family: list(held.examples.values()) for family, held in self._held.items()}
         retrain = self._one.session.settings.retrain
@@ -278,9 +279,13 @@ def _retrain_seconds(one: OneSearch, budget: float) -> float:
     return max(1.0, left if first is None else min(left, first))
 
 
-def _why(records: Sequence[Record]) -> str:
+def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:
+    return {(trial.family, trial.number): trial for trial in trials}
+
+
+def _why(trials: Trials) -> str:
     """Of a search without a candidate: how each family failed last, or that it was too short."""
-    last = {record["family"]: record["reason"] for record in records if record["state"] == "FAIL"}
+    last = {trial.family: trial.reason for trial in trials if trial.state == "FAIL"}
     if not last:
         return "search longer with a larger --budget or --n-trials"
     told = "; ".join(f"{family} failed: {reason}" for family, reason in last.items())

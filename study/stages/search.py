@@ -13,6 +13,7 @@ from study.records.files import read_jsonl
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
+from study.records.trial import read_trials
 from study.search.driver import Limits, Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
@@ -166,9 +167,8 @@ def _say_what_is_not_used(one: OneSearch) -> None:
 def _speeds(one: OneSearch) -> dict[str, float]:
     """Examples a second of each family: as measured for its ladder, or the median of its trials."""
     found: dict[str, list[float]] = {}
-    for record in read_jsonl(one.session.files.trials_jsonl):
-        if record["state"] == "COMPLETE":
-            found.setdefault(record["family"], []).append(planner.steady_speed(record))
+    for trial in read_trials(one.session.files.trials_jsonl).completed():
+        found.setdefault(trial.family, []).append(planner.steady_speed(trial))
     measured: dict[str, float] = one.session.ledger.data.get("speeds", {})
     return measured | {family: median(speeds) for family, speeds in found.items()}
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from study.inference.bundle import CARD, DESCRIPTION, SECOND, WEIGHTS
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.finalists import choose_over_searches
 from study.records.made_of import digest_of_trials, lacking
 from study.records.paths import StudyFiles
 from study.records.seal import file_sha256, is_made_from, read_openings
+from study.records.trial import read_trials
 
 Found = Mapping[str, Any]
 SHIPPED = (WEIGHTS, SECOND, DESCRIPTION, CARD)
@@ -26,14 +27,14 @@ def finalists_stand(files: StudyFiles) -> bool:
     if not files.finalists.is_file():
         return False
     found = read_json(files.finalists)
-    return _is_of_trials(found, read_jsonl(files.trials_jsonl)) and not lost_of_runs(files, found)
+    return _is_of_trials(found, files) and not lost_of_runs(files, found)
 
 
-def _is_of_trials(found: Found, records: Sequence[Found]) -> bool:
+def _is_of_trials(found: Found, files: StudyFiles) -> bool:
     """Of an older study, which does not say: whether its candidates are among the trials."""
     if "trials" in found:
-        return bool(found["trials"] == digest_of_trials(records))
-    known = {(record["family"], record["number"]) for record in records}
+        return bool(found["trials"] == digest_of_trials(files.trials_jsonl))
+    known = {(trial.family, trial.number) for trial in read_trials(files.trials_jsonl)}
     return all(
         (family, row["trial"]) in known for family, one in found["families"].items() for row in one["candidates"]
     )

@@ -3,24 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from trials import rungs, trial
 
+from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import best_trial, choose_candidates, error_slope, rank_trials
 
 
-def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, **more: Any) -> dict[str, Any]:
-    """A trial as trials.jsonl has it."""
-    about = {"state": "COMPLETE", "examples": 900, "training_seconds": 0.1, "rungs": [{"examples": 900}]}
-    config = {"family": family, "width": number}
-    return {"number": number, "family": family, "value": value, "nll": nll, "config": config, **about, **more}
-
-
-def numbers(records: list[dict[str, Any]], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
-    chosen = choose_candidates(records, n, speed_share=speed_share)
-    return {family: [record["number"] for record in rows] for family, rows in chosen.items()}
+def numbers(records: list[TrialRecord], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
+    chosen = choose_candidates(Trials(records), n, speed_share=speed_share)
+    return {family: [one.number for one in trials] for family, trials in chosen.items()}
 
 
 def test_candidates_are_the_best_completed_trials_ties_by_nll() -> None:
-    records = [record(0, 0.8), record(1, 0.9, nll=0.4), record(2, 0.9, nll=0.3), record(3, 0.95)]
+    records = [trial(0, 0.8), trial(1, 0.9, nll=0.4), trial(2, 0.9, nll=0.3), trial(3, 0.95)]
     assert numbers(records, 3) == {"mlp": [3, 2, 1]}
 
 
@@ -29,34 +24,34 @@ def test_candidates_are_distinct_configurations() -> None:
     a, b = {"family": "mlp", "dropout": 0.1}, {"dropout": 0.2, "family": "mlp"}
     again = {"family": "mlp", "dropout": 0.1 + 1e-17}
     records = [
-        record(0, 0.8, config=a),
-        record(1, 0.9, config=again),
-        record(2, 0.7, config=b),
-        record(3, 0.6, config=b),
+        trial(0, 0.8, config=a),
+        trial(1, 0.9, config=again),
+        trial(2, 0.7, config=b),
+        trial(3, 0.6, config=b),
     ]
     assert numbers(records, 3) == {"mlp": [1, 2]}
     slow = [climbing(0, 0.95, 9.0, config=a), climbing(1, 0.9, 0.1, config=a), climbing(2, 0.8, 1.0, config=b)]
     assert numbers(slow, 1, speed_share=1.0) == {"mlp": [0]}
 
 
-def climbing(number: int, value: float, seconds: float, **more: Any) -> dict[str, Any]:
+def climbing(number: int, value: float, seconds: float, **more: Any) -> TrialRecord:
     """A completed trial whose error fell as the root of the examples between its last two rungs."""
-    rungs = [{"examples": 100, "accuracy": 1 - 3 * (1 - value + 1e-4) + 1e-4}, {"examples": 900, "accuracy": value}]
-    return record(number, value, rungs=rungs, training_seconds=seconds, **more)
+    reached = rungs((100, 1 - 3 * (1 - value + 1e-4) + 1e-4), (900, value))
+    return trial(number, value, rungs=reached, training_seconds=seconds, **more)
 
 
 def test_the_slope_is_that_of_completed_trials_between_their_last_two_rungs() -> None:
-    assert error_slope([climbing(0, 0.9, 1.0), climbing(1, 0.95, 1.0), record(2, 0.99)]) == pytest.approx(0.5)
-    assert error_slope([record(0, 0.9)]) == 0.0
-    assert error_slope([climbing(0, 0.9, 1.0, state="PRUNED")]) == 0.0
-    rising = record(0, 0.8, rungs=[{"examples": 100, "accuracy": 0.9}, {"examples": 900, "accuracy": 0.8}])
-    assert error_slope([rising]) == 0.0
+    fallen = Trials([climbing(0, 0.9, 1.0), climbing(1, 0.95, 1.0), trial(2, 0.99)])
+    assert error_slope(fallen) == pytest.approx(0.5)
+    rising = trial(0, 0.8, rungs=rungs((100, 0.9), (900, 0.8)))
+    for one in (trial(0, 0.9), climbing(0, 0.9, 1.0, state="PRUNED"), rising):
+        assert error_slope(Trials([one])) == 0.0
 
 
 def test_under_equal_seconds_a_faster_network_may_have_made_more_errors() -> None:
     """Nine times as fast: the same error after nine times the examples, a third of that after the same."""
     fast, slow = climbing(0, 0.90, 1.0), climbing(1, 0.95, 9.0)
-    leader = record(9, 0.99, family="cnn")
+    leader = trial(9, 0.99, family="cnn")
     assert numbers([fast, slow, leader], 1, speed_share=1.0) == {"mlp": [0], "cnn": [9]}
     assert numbers([fast, slow, leader], 1) == {"mlp": [1], "cnn": [9]}
     assert numbers([climbing(0, 0.84, 1.0), slow, leader], 1, speed_share=1.0)["mlp"] == [1]
@@ -69,39 +64,38 @@ def test_the_best_trial_is_a_candidate_however_slow() -> None:
 
 
 def test_without_a_trial_that_reached_a_rung_a_family_has_no_candidate() -> None:
-    assert numbers([record(0, 0.9), record(1, 0.0, family="cnn", state="FAIL")], 2) == {"mlp": [0]}
+    assert numbers([trial(0, 0.9), trial(1, 0.0, family="cnn", state="FAIL")], 2) == {"mlp": [0]}
     assert numbers([], 2) == {}
 
 
 def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
-    pruned = {"state": "PRUNED", "rungs": [{}]}
     records = [
-        record(0, 0.99, examples=100, **pruned),
-        record(1, 0.7, examples=300, **pruned),
-        record(2, 0.8, examples=300, **pruned),
-        record(3, 0.5),
-        record(4, 0.9, state="FAIL"),
-        record(5, 0.9, state="PRUNED", rungs=[]) | {"rungs": []},
+        trial(0, 0.99, examples=100, state="PRUNED"),
+        trial(1, 0.7, examples=300, state="PRUNED"),
+        trial(2, 0.8, examples=300, state="PRUNED"),
+        trial(3, 0.5),
+        trial(4, 0.9, state="FAIL"),
+        trial(5, None, state="PRUNED"),
     ]
-    assert [r["number"] for r in rank_trials(records)] == [3, 2, 1, 0]
+    assert [one.number for one in rank_trials(Trials(records))] == [3, 2, 1, 0]
     assert numbers(records, 3, speed_share=1.0) == {"mlp": [3, 2, 1]}
-    assert rank_trials([]) == []
+    assert rank_trials(Trials()) == Trials()
 
 
 @pytest.mark.parametrize("speed_share", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_best_trial_is_always_a_candidate(n: int, speed_share: float) -> None:
-    records = [record(i, 0.5 + 0.01 * (i * 7 % 10), family=("mlp", "cnn")[i % 2], nll=0.1 * i) for i in range(20)]
+    records = Trials(trial(i, 0.5 + 0.01 * (i * 7 % 10), family=("mlp", "cnn")[i % 2], nll=0.1 * i) for i in range(20))
     best = best_trial(records)
     assert best is not None
     chosen = choose_candidates(records, n, speed_share=speed_share)
-    assert best in chosen[best["family"]]
-    assert best["value"] == max(r["value"] for r in records)
-    assert best_trial([r for rows in chosen.values() for r in rows]) == best
+    assert best in chosen[best.family]
+    assert best.value == max(one.last.accuracy for one in records)
+    assert best_trial(Trials(one for trials in chosen.values() for one in trials)) == best
 
 
 def test_a_completed_trial_beats_a_pruned_one_of_another_family() -> None:
-    pruned = record(1, 0.99, family="cnn", state="PRUNED", rungs=[{}])
-    assert best_trial([pruned, record(0, 0.6)]) == record(0, 0.6)
-    assert best_trial([pruned]) == pruned
-    assert best_trial([]) is None
+    pruned = trial(1, 0.99, family="cnn", state="PRUNED")
+    assert best_trial(Trials([pruned, trial(0, 0.6)])) == trial(0, 0.6)
+    assert best_trial(Trials([pruned])) == pruned
+    assert best_trial(Trials()) is None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tiny_mlp import CONFIG
+from trials import trial
 
 from study.errors import StudyError
 from study.execution.executors import InProcessExecutor
@@ -16,6 +17,7 @@ from study.execution.worker import DriverLeftError, Work, train
 from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
 from study.records.settings import RetrainSettings, StudySettings
+from study.records.trial import Trials
 from study.retraining.finalists import Retraining
 from study.retraining.runs import Engine, RunAbout, RunLengths, fingerprint, plan_run
 from study.training.loop import TrainingData
@@ -23,14 +25,11 @@ from study.training.loop import TrainingData
 MLP = CONFIG | {"learning_rate": 0.01}
 
 
-def record(number: int, value: float, *, family: str = "mlp", nll: float = 0.5, **more: Any) -> dict[str, Any]:
-    """A trial as trials.jsonl has it; the other family is the same network, to be quick."""
-    rungs = [{"examples": 900}]
-    about = {"state": "COMPLETE", "examples": 900, "training_seconds": 0.1, "rungs": rungs, "config": MLP}
-    return {"number": number, "family": family, "value": value, "nll": nll, **about, **more}
-
-
-CANDIDATES = {"mlp": [record(4, 0.9), record(2, 0.8)], "cnn": [record(7, 0.95, family="cnn")]}
+# The other family is the same network, to be quick.
+CANDIDATES = {
+    "mlp": Trials([trial(4, 0.9, config=MLP), trial(2, 0.8, config=MLP)]),
+    "cnn": Trials([trial(7, 0.95, family="cnn", config=MLP)]),
+}
 LENGTHS = {"mlp": (300, 240), "cnn": (200,)}
 
 
@@ -67,7 +66,7 @@ class Bench:
 
     def retrain(
         self,
-        candidates: dict[str, list[dict[str, Any]]] = CANDIDATES,
+        candidates: dict[str, Trials] = CANDIDATES,
         lengths: RunLengths | None = None,
         work: Work | None = None,
     ) -> Retraining:
@@ -122,7 +121,7 @@ def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Ben
         assert means == sorted(means, reverse=True)
         assert row["finalist"] == row["candidates"][0]["trial"]
         assert row["final_runs"] == [f"{family}-final-seed0", f"{family}-final-seed1"]
-        lengths = {c["number"]: n for c, n in zip(CANDIDATES[family], LENGTHS[family], strict=True)}
+        lengths = {one.number: n for one, n in zip(CANDIDATES[family], LENGTHS[family], strict=True)}
         assert {c["trial"]: c["examples"] for c in row["candidates"]} == lengths
         assert row["schedule"]["examples_per_run"] == lengths[row["finalist"]]
         batch = MLP["batch_size"]
@@ -143,7 +142,7 @@ def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Ben
 
 
 def test_final_runs_see_train_and_validation_for_as_many_steps(bench: Bench) -> None:
-    bench.retrain({"mlp": [record(4, 0.9)]})
+    bench.retrain({"mlp": CANDIDATES["mlp"][:1]})
     candidate, final = (read_json(bench.files.run(run).metrics) for run in ("mlp-t4-seed0", "mlp-final-seed0"))
     assert candidate["steps"] == final["steps"] == 6
     assert candidate["examples"] == final["examples"] == 300

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
+from trials import trial
 
 from study.records.settings import RetrainSettings
+from study.records.trial import Rung, TrialRecord
 from study.stages.plan import (
     RunCost,
     at_least,
@@ -31,19 +32,19 @@ def test_every_stage_finds_room_in_the_budget(budget: float) -> None:
     assert search_seconds(budget) + report_seconds(budget) + examine_seconds(budget) < budget
 
 
-def trial(*rungs: tuple[int, float]) -> dict[str, Any]:
+def timed(*rungs: tuple[int, float]) -> TrialRecord:
     """A trial with these examples and seconds of training at its rungs."""
-    found = [{"examples": examples, "seconds": seconds} for examples, seconds in rungs]
-    return {"rungs": found, "examples": rungs[-1][0], "training_seconds": rungs[-1][1]}
+    found = tuple(Rung(examples, 0.9, 0.5, 1.0, seconds) for examples, seconds in rungs)
+    return trial(0, rungs=found, training_seconds=rungs[-1][1])
 
 
 def test_what_a_first_batch_costs_is_not_planned_for() -> None:
-    trials = [trial((1000, 1.5), (3000, 2.5), (9000, 5.5)), trial((1000, 0.5))]
+    trials = [timed((1000, 1.5), (3000, 2.5), (9000, 5.5)), timed((1000, 0.5))]
     assert run_cost(trials, RetrainSettings()).speeds == [2000.0, 2000.0]
 
 
 def test_a_trial_of_an_older_study_counts_as_a_whole() -> None:
-    old = {"rungs": [{"examples": 1000}, {"examples": 3000}], "examples": 3000, "training_seconds": 3.0}
+    old = trial(0, rungs=(Rung(1000, 0.8, 0.5), Rung(3000, 0.9, 0.5)), training_seconds=3.0)
     assert run_cost([old], RetrainSettings()).speeds == [1000.0]
 
 

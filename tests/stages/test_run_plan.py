@@ -7,26 +7,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trials as invented
+from trials import write_trials
 
-from study.records.files import append_jsonl, write_json
+from study.records.files import write_json
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
+from study.records.trial import TrialRecord, read_trials
 from study.stages.extension import settle_for_what_helps, unused_budget
-from study.stages.run_plan import Held, held_by, plan_runs
+from study.stages.run_plan import Held, RunPlan, held_by, plan_runs
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
 TOP_RUNG = 900
 N_TRAIN = 50_000
 
 
-def trial(family: str, number: int, value: float, speed: float = 1.0, config: int | None = None) -> dict[str, Any]:
+def trial(family: str, number: int, value: float, speed: float = 1.0, config: int | None = None) -> TrialRecord:
     """A completed trial whose network is `speed` times as fast as its family's others."""
     seconds = TOP_RUNG / (SPEED[family] * speed)
-    rungs = [{"examples": TOP_RUNG, "accuracy": value, "nll": 1 - value, "seconds": seconds}]
-    about = {"state": "COMPLETE", "counted": True, "examples": TOP_RUNG, "rungs": rungs, "nll": 1 - value}
-    about["config"] = {"family": family, "number": number if config is None else config}
-    return {"family": family, "number": number, "value": value, "training_seconds": seconds, **about}
+    about = {"family": family, "config": {"family": family, "number": number if config is None else config}}
+    return invented.trial(number, value, nll=1 - value, examples=TOP_RUNG, training_seconds=seconds, **about)
 
 
 def candidate(family: str, number: int, examples: int, accuracy: float = 0.9) -> dict[str, Any]:
@@ -58,15 +59,14 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
     """One search with these trials, whose finalists, if any, were trained on `had` examples by family and trial."""
 
     def search(
-        trials: list[dict[str, Any]],
+        trials: list[TrialRecord],
         had: dict[str, dict[int, int]] | None = None,
         budget: float | None = 85.0,
         used: float = 58.0,
         stored: RetrainSettings | None = None,
         reached: float | None = 60.0,
     ) -> Any:
-        for record in trials:
-            append_jsonl(files.trials_jsonl, record)
+        write_trials(files.trials_jsonl, trials)
         retrain = stored or RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=1)
         settings = make_settings(retrain=retrain.model_dump())
         settings = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"n_train": N_TRAIN})})
@@ -100,51 +100,57 @@ HAD = {"mlp": {0: 200_000}, "cnn": {0: 50_000}}  # 10 s each
 BETTER = [*FIRST, trial("mlp", 1, 0.95), trial("cnn", 1, 0.96)]
 
 
-def lengths(plan: Any) -> dict[str, dict[int, int]]:
+def planned(one: Any) -> RunPlan:
+    """For the trials that are there."""
+    return plan_runs(one, read_trials(one.session.files.trials_jsonl))
+
+
+def lengths(plan: RunPlan) -> dict[str, dict[int, int]]:
     return {
-        family: {record["number"]: n for record, n in zip(records, plan.lengths[family], strict=True)}
-        for family, records in plan.candidates.items()
+        family: {one.number: n for one, n in zip(chosen, plan.lengths[family], strict=True)}
+        for family, chosen in plan.candidates.items()
     }
 
 
 def test_too_little_time_keeps_the_finalists_and_their_runs(make: Make) -> None:
     one = make(BETTER, HAD, used=75.0)
-    plan = plan_runs(one, BETTER)
+    plan = planned(one)
     assert lengths(plan) == HAD
     assert (plan.retrain.candidates, plan.retrain.final_seeds) == (1, 1)
+    assert plan.note is not None
     assert "the finalists stay as they are" in plan.note
 
 
 def test_time_for_the_new_candidates_trains_them_as_long_as_the_old_ones_which_stay_in_the_running(make: Make) -> None:
     one = make(BETTER, HAD, budget=120.0, used=70.0)  # 32 s on two workers: two rounds of 10 s, and not three
-    plan = plan_runs(one, BETTER)
+    plan = planned(one)
     assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
     assert plan.note is None
 
 
 def test_another_trial_of_the_finalist_s_configuration_is_no_other_candidate(make: Make) -> None:
     trials = [*FIRST, trial("mlp", 1, 0.95, config=0), trial("cnn", 1, 0.96)]
-    plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
+    plan = planned(make(trials, HAD, budget=120.0, used=70.0))
     assert lengths(plan) == {"mlp": {0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
 
 
 def test_a_network_twice_as_fast_sees_twice_the_examples_in_runs_as_long(make: Make) -> None:
     trials = [*FIRST, trial("mlp", 1, 0.95, speed=2.0), trial("cnn", 1, 0.96)]
-    plan = plan_runs(make(trials, HAD, budget=120.0, used=70.0), trials)
+    plan = planned(make(trials, HAD, budget=120.0, used=70.0))
     assert lengths(plan)["mlp"] == {1: 400_000, 0: 200_000}
 
 
 def test_much_more_time_makes_all_runs_longer(make: Make) -> None:
-    plan = plan_runs(make(BETTER, HAD, budget=600.0, used=100.0), BETTER)
-    planned = lengths(plan)
+    plan = planned(make(BETTER, HAD, budget=600.0, used=100.0))
+    found = lengths(plan)
     assert (plan.retrain.candidates, plan.retrain.final_seeds) == (3, 3)
-    assert all(planned[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
+    assert all(found[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
 
 
 @pytest.mark.parametrize("budget", [61.0, 70.0, 85.0, 100.0, 130.0, 200.0, 250.0, 400.0, 1200.0])
 @pytest.mark.parametrize("used", [58.0, 75.0])
 def test_no_budget_shortens_a_run_or_takes_one(make: Make, budget: float, used: float) -> None:
-    plan = plan_runs(make(BETTER, HAD, budget=budget, used=used), BETTER)
+    plan = planned(make(BETTER, HAD, budget=budget, used=used))
     for family, known in lengths(plan).items():
         assert known[0] >= HAD[family][0]  # the finalist is always among the candidates
         assert min(known.values()) >= HAD[family][0]
@@ -152,31 +158,31 @@ def test_no_budget_shortens_a_run_or_takes_one(make: Make, budget: float, used: 
 
 
 def test_without_a_limit_of_time_runs_are_not_shorter_either(make: Make) -> None:
-    plan = plan_runs(make(BETTER, HAD, budget=None), BETTER)
+    plan = planned(make(BETTER, HAD, budget=None))
     assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
 
 
 def test_a_new_family_is_trained_in_the_time_there_is_and_the_others_stay(make: Make) -> None:
-    plan = plan_runs(make(BETTER, {"mlp": HAD["mlp"]}, used=70.0), BETTER)
-    planned = lengths(plan)
-    assert planned["mlp"] == HAD["mlp"]
-    assert set(planned["cnn"]) == {1}
+    plan = planned(make(BETTER, {"mlp": HAD["mlp"]}, used=70.0))
+    found = lengths(plan)
+    assert found["mlp"] == HAD["mlp"]
+    assert set(found["cnn"]) == {1}
 
 
-def test_a_plan_stands_for_the_trials_it_was_made_for(make: Make) -> None:
+def test_a_plan_stands_for_the_trials_it_was_made_for(make: Make, files: StudyFiles) -> None:
     one = make(BETTER, HAD, budget=600.0, used=100.0)
-    plan = plan_runs(one, BETTER)
+    plan = planned(one)
     one.session.ledger.used = 590.0  # killed, and called again
-    assert lengths(plan_runs(one, BETTER)) == lengths(plan)
-    assert one.session.ledger.data["plan"]["trials"] == digest_of_trials(BETTER)
-    more = [*BETTER, trial("mlp", 2, 0.99)]
-    assert lengths(plan_runs(one, more)) == HAD
+    assert lengths(planned(one)) == lengths(plan)
+    assert one.session.ledger.data["plan"]["trials"] == digest_of_trials(files.trials_jsonl)
+    write_trials(files.trials_jsonl, [trial("mlp", 2, 0.99)])
+    assert lengths(planned(one)) == HAD
 
 
 def test_a_first_retraining_holds_nothing(make: Make, files: StudyFiles) -> None:
     one = make(FIRST, None, budget=60.0, used=26.0)
     assert held_by(files) == {}
-    assert set(lengths(plan_runs(one, FIRST))) == {"mlp", "cnn"}
+    assert set(lengths(planned(one))) == {"mlp", "cnn"}
     assert settle_for_what_helps(one) is None
 
 
