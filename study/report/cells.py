@@ -186,20 +186,6 @@ def rows_optimism(pairwise: Record) -> Rows:
     ]
 
 
-def rows_seeds(seeds: Record) -> Rows:
-    return [
-        (
-            row["title"],
-            str(len(row["accuracies"])),
-            percent(row["mean"], 3),
-            NONE if row["sd"] is None else f"{100 * row['sd']:.3f} points",
-            percent(row["low"], 3),
-            percent(row["high"], 3),
-        )
-        for row in seeds["families"].values()
-    ]
-
-
 def rows_classes(entry: Record, names: list[str]) -> Rows:
     s = entry["scores"]
     return [

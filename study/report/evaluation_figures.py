@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from study.report import wording
-from study.report.figures import COLOURS, Chart, Figure, family_style, layout
+from study.report.charts import COLOURS, Chart, Figure, boxes, family_style, layout
 from study.report.wording import percent, points
 
 Record = dict[str, Any]
@@ -91,35 +91,14 @@ def _difference_cells(row: Record) -> tuple[str, str]:
     return points(row["difference"], signed=True), wording.point_interval(row["interval95"])
 
 
-def seeds(report: Record) -> Chart | None:
-    found = {name: dict(enumerate(row["accuracies"])) for name, row in report["seeds"]["families"].items()}
-    label = f"Test accuracy of every seed of each finalist. {report['findings']['seeds']}"
-    return _boxes("seeds", label, "seed", found)
-
-
 def searches(report: Record) -> Chart | None:
     rows = report["searches"]["rows"] if report["searches"] else []
     found: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["test_mean"] is not None:
             found.setdefault(row["family"], {})[row["search"]] = row["test_mean"]
-    return _boxes("searches", "Mean test accuracy of each search's finalists, by family.", "search", found)
-
-
-def _boxes(name: str, label: str, unit: str, found: Mapping[str, Mapping[int, float]]) -> Chart | None:
-    """Family -> number of the seed or search -> test accuracy, as points over a box for each family."""
-    if not found:
-        return None
-    data = []
-    for family, values in found.items():
-        colour, symbol, _ = family_style(list(found), family)
-        marker = {"color": colour, "symbol": symbol, "size": 9}
-        box = {"boxpoints": "all", "jitter": 0.3, "pointpos": 0, "fillcolor": "rgba(128,128,128,0.12)"}
-        y = [100 * value for value in values.values()]
-        data.append({"type": "box", "name": family, "y": y, "marker": marker, "line": {"color": colour}, **box})
-    rows = [(family, str(n), percent(value, 3)) for family, values in found.items() for n, value in values.items()]
-    axis = layout("", "test accuracy, %", showlegend=False)
-    return Chart(name, label, {"data": data, "layout": axis}, ("family", unit, "test accuracy"), rows)
+    drawn = boxes("searches", "Mean test accuracy of each search's finalists, by family.", "search", found)
+    return drawn[0] if drawn else None
 
 
 COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_ms": "CPU latency, ms"}

@@ -1,46 +1,17 @@
-"""Charts of the report, drawn from its numbers alone: a plotly figure as a dictionary, and its data table beside it.
-
-Families keep one colour, symbol and dash throughout (Okabe & Ito's palette), so that colour never carries alone.
-"""
+"""Charts of sections that have no module of their own yet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from study.report import wording
+from study.report.charts import COLOURS, Chart, Figure, family_style, layout
 from study.report.wording import percent, plain
 
 Record = dict[str, Any]
-Figure = dict[str, Any]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 STATE_COLOURS = {"COMPLETE": "#009E73", "PRUNED": "#56B4E9", "FAIL": "#D55E00"}
 STATE_PATTERNS = {"COMPLETE": "", "PRUNED": "/", "FAIL": "x"}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure, what it shows in words, and its data table."""
-
-    id: str
-    label: str
-    figure: Figure
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-
-def layout(x: str, y: str, height: int = 340, **more: Any) -> Figure:
-    return {"height": height, "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}, **more}
-
-
-def family_style(families: Sequence[str], family: str) -> tuple[str, str, str]:
-    """Colour, symbol and dash of a family by its place in the study."""
-    place = list(families).index(family) if family in families else 0
-    return COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)], DASHES[place % len(DASHES)]
 
 
 def class_counts(report: Record) -> Chart | None:

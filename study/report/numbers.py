@@ -258,18 +258,6 @@ def calibration(study: StudyRecords, family: str) -> Record:
     }
 
 
-def seed_spread(correct: Array) -> Record:
-    """Accuracy of each seed, mean, standard deviation (None for one seed) and range."""
-    values = correct.mean(axis=1).tolist()
-    return {
-        "accuracies": values,
-        "mean": statistics.fmean(values),
-        "sd": statistics.stdev(values) if len(values) > 1 else None,
-        "low": min(values),
-        "high": max(values),
-    }
-
-
 def learning_curves(study: StudyRecords, family: str) -> list[Record]:
     """Training loss of the finalist's seeds, and training and validation loss of its candidate runs."""
     runs = study.final_runs(family)

@@ -26,9 +26,35 @@ from study.report import (
     verdicts,
 )
 from study.report.reading import Record, StudyRecords, known_form, read_study
+from study.report.section import Place, Report
+from study.report.sections import seeds
 from study.statistics.result import strict
 
 FORMAT = 1
+
+# In the order of the page: sentences cite a section by its name, and its number is its place here.
+SECTIONS = (
+    Place("header", None, "Top of the page"),
+    Place("answer", None, "Answer in brief", is_open=True),
+    Place("protocol", None, "Question, data, protocol"),
+    Place("families", None, "Families and search spaces"),
+    Place("leaderboard", None, "Leaderboard", is_open=True),
+    Place("fair", None, "Fair comparison of the searches"),
+    Place("pairwise", None, "Pairwise tests", is_open=True),
+    Place("seeds", seeds, "Spread between seeds"),
+    Place("cost", None, "Accuracy against cost"),
+    Place("classes", None, "Per class", is_open=True),
+    Place("hardest", None, "Hardest images"),
+    Place("calibration", None, "Calibration and abstention"),
+    Place("robustness", None, "Robustness", is_open=True),
+    Place("curves", None, "Learning curves"),
+    Place("mattered", None, "What mattered"),
+    Place("health", None, "Health of the search"),
+    Place("limits", None, "Limits"),
+    Place("conclusion", None, "Conclusion and future work", is_open=True),
+    Place("reproduce", None, "Reproduce"),
+    Place("searches", None, "Between searches", is_open=True),
+)
 
 
 def write_report(files: StudyFiles) -> Path:
@@ -38,11 +64,12 @@ def write_report(files: StudyFiles) -> Path:
     searches = _searches(files)
     kept = {"made_from": digest_of_study(searches), "backup": backup_of(searches)}
     with known_form(files.root):
-        report = build(files)
+        report = make(files)
+        numbers = numbers_of(report)
     from study.report.rendering import render
 
     write_text(files.report_html, render(report))
-    write_json(files.report_json, report | kept)  # last: with it the report stands
+    write_json(files.report_json, numbers | kept)  # last: with it the report stands
     return files.report_html
 
 
@@ -58,20 +85,35 @@ def _searches(files: StudyFiles) -> list[StudyFiles]:
     return [files, *files.repeats(ledger.get("repeats", 1))]
 
 
-def build(files: StudyFiles) -> Record:
-    """Every number, sentence and picture that the page shows, as strict JSON."""
+def make(files: StudyFiles) -> Report:
+    """The report of a study, to be written as numbers or as a page."""
     repeat_of = load_settings(files.settings).repeat_of
     if repeat_of is not None:
         raise ResultsError(
             f"{files.root} is a repeat of study '{repeat_of}', expected the study: its report has all searches; make "
             f"it with `study report --name {repeat_of}`"
         )
-    report = _sections(read_study(files))
+    report = Report(read_study(files), SECTIONS)
+    report.old = _old(report)
+    return report
+
+
+def numbers_of(report: Report) -> Record:
+    """Every number, sentence and picture that the page shows, as strict JSON."""
+    return report.old
+
+
+def _old(known: Report) -> Record:
+    report = _sections(known.study)
+    for place in SECTIONS:
+        if place.section is not None:
+            report[place.name] = strict(known[place.section])
     report["limits"] = {"items": limits.limits(report)}
     report["conclusion"] = {"items": advice.conclusion(report), "future": advice.future_work(report)}
     report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])
     report["answer"]["caveats"] = verdicts.caveats(report)
     report["findings"] = {name: finding(report) for name, finding in sentences.FINDINGS.items()}
+    report["findings"] |= {place.name: known.finding(place) for place in SECTIONS if place.section is not None}
     if report["searches"] is not None:
         report["findings"]["searches"] = verdicts.between_searches(report["searches"])
     result: Record = strict(report)
@@ -96,7 +138,6 @@ def _sections(study: StudyRecords) -> dict[str, Any]:
         "leaderboard": board,
         "fair": search_tables.fair(study, budget),
         "pairwise": compared,
-        "seeds": tables.seeds(study, correct),
         "cost": tables.cost(study, board),
         "classes": tables.classes(study, correct),
         "hardest": tables.hardest(study),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from study.report import cells, evaluation_figures, figures, history, robustness_figures, wording
-from study.report.figures import Chart
-from study.report.template import fill
+from study.report.charts import Chart
+from study.report.section import Place, Report
+from study.report.template import Shown, body, fill, macros
 
 Record = dict[str, Any]
 
@@ -16,53 +17,56 @@ OPTUNA_TITLES = {
     "slice": "Slices of {}: validation accuracy against each parameter, one point per {}",
 }
 HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
-BETWEEN_SEARCHES = ("searches", 19, "Between searches", True)  # of a study that has several
-# Section id, number, title, whether it stands open.
-TITLES = (
-    ("answer", 1, "Answer in brief", True),
-    ("protocol", 2, "Question, data, protocol", False),
-    ("families", 3, "Families and search spaces", False),
-    ("leaderboard", 4, "Leaderboard", True),
-    ("fair", 5, "Fair comparison of the searches", False),
-    ("pairwise", 6, "Pairwise tests", True),
-    ("seeds", 7, "Spread between seeds", False),
-    ("cost", 8, "Accuracy against cost", False),
-    ("classes", 9, "Per class", True),
-    ("hardest", 10, "Hardest images", False),
-    ("calibration", 11, "Calibration and abstention", False),
-    ("robustness", 12, "Robustness", True),
-    ("curves", 13, "Learning curves", False),
-    ("mattered", 14, "What mattered", False),
-    ("health", 15, "Health of the search", False),
-    ("limits", 16, "Limits", False),
-    ("conclusion", 17, "Conclusion and future work", True),
-    ("reproduce", 18, "Reproduce", False),
-)
 
 
-def render(report: Record) -> str:
-    """The whole page as one string; it draws on nothing but `report` and the installed plotly."""
-    return fill(
+def render(report: Report) -> str:
+    """The whole page as one string, with the installed plotly inside."""
+    old, charts = _old_sections(report), all_charts(report)
+    parts = [
+        _shown(report, place, old, charts[place.name])
+        for place in report.places[1:]
+        if report.old[place.name] is not None
+    ]
+    return fill(f"{report.old['header']['name']} – study report", old.masthead(), parts, "report.json")
+
+
+def _shown(report: Report, place: Place, old: Any, charts: list[Chart]) -> Shown:
+    finding = report.finding(place)
+    if place.section is None:
+        text = getattr(old, place.name)()
+    else:
+        text = body(f"sections/{place.name}.html.j2", found=report[place.section], finding=finding, charts=charts)
+    return Shown(place.name, report.number(place.name), place.title, place.is_open, finding, text, charts)
+
+
+def _old_sections(report: Report) -> Any:
+    return macros(
         "sections.html.j2",
-        all_charts(report),
         cells.FUNCTIONS,
-        report=report,
-        findings=report["findings"],
-        titles=(*TITLES, BETWEEN_SEARCHES) if report["searches"] else TITLES,
-        title=f"{report['header']['name']} – study report",
-        numbers_file="report.json",
-        families=[row["family"] for row in report["families"]["families"]],
+        charts=_old_charts(report.old),
+        report=report.old,
+        findings=report.old["findings"],
+        families=[row["family"] for row in report.old["families"]["families"]],
     )
 
 
-def all_charts(report: Record) -> dict[str, list[Chart]]:
+def all_charts(report: Report) -> dict[str, list[Chart]]:
+    """Section -> its charts in order; those without data are left out."""
+    old = _old_charts(report.old)
+    found = {place.name: report.charts(place) or old.get(place.name, []) for place in report.places}
+    for name, charts in old.items():
+        if name.startswith(("mattered-", "ablation-")):
+            found["mattered"] += charts
+    return found
+
+
+def _old_charts(report: Record) -> dict[str, list[Chart]]:
     """Section -> its charts in order; those without data are left out."""
     classes = list(report["classes"]["families"])
     groups: dict[str, list[Chart | None]] = {
         "protocol": [figures.class_counts(report)],
         "fair": [figures.tuning(report, "seconds"), figures.tuning(report, "trials"), figures.expected_max(report)],
         "pairwise": [evaluation_figures.forest(report)],
-        "seeds": [evaluation_figures.seeds(report)],
         "cost": [evaluation_figures.cost(report)],
         "classes": [evaluation_figures.confusion(report, family, place) for place, family in enumerate(classes)],
         "calibration": [evaluation_figures.reliability(report), evaluation_figures.risk(report)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from study.report.figures import Chart, Figure, family_style, layout
+from study.report.charts import Chart, Figure, family_style, layout
 from study.report.wording import interval, percent, plain
 
 Record = dict[str, Any]

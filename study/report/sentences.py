@@ -14,7 +14,6 @@ from study.report.wording import (
     interval,
     listing,
     percent,
-    points,
     times,
 )
 
@@ -99,16 +98,6 @@ def pairwise(report: Record) -> str:
         kinds = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
         text = f"{count(len(labels), 'pair')} of finalists: {listing(kinds)}."
     return f"Exploratory: {text[:1].lower()}{text[1:]}" if numbers["exploratory"] else text
-
-
-def seeds(report: Record) -> str:
-    found = report["seeds"]["families"]
-    if not found:
-        return "No final run has been read on the test split yet."
-    known = [f"{name} {points(row['sd'])}" for name, row in found.items() if row["sd"] is not None]
-    if not known:
-        return "One seed per finalist: the spread between seeds is unknown."
-    return f"Standard deviation of test accuracy between seeds: {listing(known)}."
 
 
 def cost(report: Record) -> str:
@@ -246,7 +235,6 @@ FINDINGS: dict[str, Callable[[Record], str]] = {
     "leaderboard": leaderboard,
     "fair": fair,
     "pairwise": pairwise,
-    "seeds": seeds,
     "cost": cost,
     "classes": classes,
     "hardest": hardest,

@@ -190,11 +190,6 @@ def compared(study: StudyRecords, correct: dict[str, Array]) -> Record:
     }
 
 
-def seeds(study: StudyRecords, correct: dict[str, Array]) -> Record:
-    spread = {name: {**numbers.seed_spread(c), "title": study.title(name)} for name, c in correct.items()}
-    return {"families": spread}
-
-
 def cost(study: StudyRecords, board: Record) -> Record:
     return {"points": numbers.cost_points([row for row in board["rows"] if row["test"]], study)}
 

@@ -6,39 +6,62 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from study.report import wording
-from study.report.figures import Chart
+from study.report.charts import Chart
 
 # Tags that plotly needs; everything else between angle brackets came from outside and is shown as text.
 KEPT_TAGS = ("<br>", "<extra></extra>")
 
 
-def fill(
-    section_macros: str,
-    charts: Mapping[str, Sequence[Chart]],
-    functions: Mapping[str, Callable[..., Any]],
-    **values: Any,
-) -> str:
-    """A page of numbered sections: `section_macros` names the template that holds a macro `masthead` and one for each
-    section of `titles`; `charts` are packed inside, and `functions` and `values` are what the macros may use."""
-    packed = {chart.id: escaped(chart.figure) for group in charts.values() for chart in group}
-    environment = _environment()
-    environment.globals |= functions
-    return environment.get_template("page.html.j2").render(
-        section_macros=section_macros,
-        charts=charts,
-        plotly=packed_plotly() if packed else "",
-        figures=pack(json.dumps(packed, allow_nan=False)),
-        **values,
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A section as the page shows it; `body` is what stands below its title and its finding."""
+
+    name: str
+    number: int
+    title: str
+    is_open: bool
+    finding: str
+    body: Markup
+    charts: Sequence[Chart]
+
+
+def body(template: str, **values: Any) -> Markup:
+    """What a template of this folder gives for values of these names."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def macros(template: str, functions: Mapping[str, Callable[..., Any]], **values: Any) -> Any:
+    """The macros of a template, which may use the functions and values."""
+    return _environment().get_template(template).make_module({**functions, **values})
+
+
+def fill(title: str, masthead: Markup, parts: Sequence[Shown], numbers_file: str) -> str:
+    """A page of numbered sections below a masthead, with the figures of their charts packed inside."""
+    packed = {chart.id: escaped(chart.figure) for part in parts for chart in part.charts}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            masthead=masthead,
+            parts=parts,
+            numbers_file=numbers_file,
+            plotly=packed_plotly() if packed else "",
+            figures=pack(json.dumps(packed, allow_nan=False)),
+        )
     )
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -52,7 +75,7 @@ def _environment() -> jinja2.Environment:
         for name in ("percent", "points", "interval", "point_interval", "p_value", "integer", "compact", "duration")
     }
     environment.filters["shown"] = wording.plain
-    environment.globals |= {"count": wording.count, "listing": wording.listing}
+    environment.globals |= {"count": wording.count, "listing": wording.listing, "NONE": wording.NONE}
     return environment
 
 

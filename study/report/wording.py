@@ -16,11 +16,11 @@ def percent(value: float | None, digits: int = 2) -> str:
     return NONE if value is None else f"{100 * value:.{digits}f} %"
 
 
-def points(value: float | None, *, signed: bool = False) -> str:
+def points(value: float | None, *, signed: bool = False, digits: int = 2) -> str:
     """A difference of shares as '0.32 points'."""
     if value is None:
         return NONE
-    return f"{100 * value:+.2f} points" if signed else f"{100 * value:.2f} points"
+    return f"{100 * value:+.{digits}f} points" if signed else f"{100 * value:.{digits}f} points"
 
 
 def interval(pair: Sequence[float] | None, digits: int = 2) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Result:
     """Subclasses are frozen dataclasses; `to_dict` gives plain lists, numbers and None for what is not finite."""
 

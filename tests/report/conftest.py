@@ -19,7 +19,9 @@ from synthetic import write_study
 from study.records.paths import StudyFiles
 from study.report.comparison import page as comparison_page
 from study.report.comparison.entries import read_entries
-from study.report.page import build
+from study.report.page import make, numbers_of
+from study.report.rendering import render
+from study.report.section import Report
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +38,21 @@ def case_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Stud
 
 
 @pytest.fixture(scope="session")
-def case_report(case_files: Callable[[str], StudyFiles]) -> Callable[[str], dict[str, Any]]:
-    """Name of a case -> its report's numbers. Read-only for tests."""
-    return cache(lambda name: build(case_files(name)))
+def case_made(case_files: Callable[[str], StudyFiles]) -> Callable[[str], Report]:
+    """Name of a case -> its report. Read-only for tests."""
+    return cache(lambda name: make(case_files(name)))
+
+
+@pytest.fixture(scope="session")
+def case_report(case_made: Callable[[str], Report]) -> Callable[[str], dict[str, Any]]:
+    """Name of a case -> its report's numbers as report.json has them. Read-only for tests."""
+    return cache(lambda name: numbers_of(case_made(name)))
+
+
+@pytest.fixture(scope="session")
+def case_page(case_made: Callable[[str], Report]) -> Callable[[str], str]:
+    """Name of a case -> its report's page."""
+    return cache(lambda name: render(case_made(name)))
 
 
 @pytest.fixture(scope="session")

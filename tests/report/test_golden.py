@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from cases import CASES
+from made import build
 
 from study.records.paths import StudyFiles
-from study.report.page import build
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 Files = Callable[[str], StudyFiles]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import build, page_of
 from synthetic import Wanted, write_study
 
 from study.records.files import write_json
@@ -14,8 +15,6 @@ from study.records.paths import StudyFiles
 from study.records.settings import load_settings, save_settings
 from study.report.comparison import page as comparison_page
 from study.report.comparison.entries import read_entries
-from study.report.page import build
-from study.report.rendering import render
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_each_finalist_s_accuracy_on_the_other_images_stands_beside_the_count(fi
     )
     assert f"finalist cnn #{report['leaderboard']['rows'][0]['trial']} has " in text
     assert text in report["answer"]["caveats"]
-    assert text in render(report)
+    assert text in page_of(files)
 
 
 def test_a_handful_of_copies_is_a_limit_and_no_caveat(files: StudyFiles) -> None:
@@ -80,7 +79,7 @@ def test_copies_in_validation_and_the_form_of_the_files_are_told(files: StudyFil
     save_settings(settings.model_copy(update={"dataset": settings.dataset.model_copy(update=form)}), files.settings)
     report = build(files)
     assert told(report)["validation images trained on"].startswith("12 of 10,000 validation images (0.12 %) are in the")
-    page = render(report)
+    page = page_of(files)
     assert "The files hold dark ink on light paper." in page
     assert "rows and columns exchanged" in page
     assert "levels 55 to 225 were stretched" in page

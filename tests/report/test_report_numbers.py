@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import build
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from synthetic import RUNGS, Wanted, write_study
 
@@ -17,7 +18,7 @@ from study.command.status import study_status
 from study.errors import ResultsError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
-from study.report.page import build, write_report
+from study.report.page import write_report
 
 Files = Callable[[str], StudyFiles]
 Reports = Callable[[str], dict[str, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +13,10 @@ import scipy.stats
 
 from study.records.paths import StudyFiles
 from study.report.rendering import render
+from study.report.section import Report
 
 Reports = Callable[[str], dict[str, Any]]
+Pages = Callable[[str], str]
 Files = Callable[[str], StudyFiles]
 
 
@@ -58,11 +61,11 @@ def test_the_families_are_compared_by_welch_and_search_by_search(case_report: Re
     assert pair["paired"]["interval95"] == pytest.approx(tuple(paired))
 
 
-def test_two_searches_get_no_verdict_and_no_p_value_on_the_page(case_report: Reports) -> None:
+def test_two_searches_get_no_verdict_and_no_p_value_on_the_page(case_report: Reports, case_page: Pages) -> None:
     report = case_report("two searches")
     (pair,) = report["searches"]["pairs"]
     assert pair["verdict"]["label"] == "no verdict"
-    html = render(report)
+    html = case_page("two searches")
     assert "2 independent searches per family, fewer than the 5" in html.partition('id="searches"')[2]
 
 
@@ -80,21 +83,28 @@ def test_what_it_cost_counts_every_search(case_report: Reports) -> None:
     assert (searches["trials"], searches["search_seconds"]) == (5 * 2 * 12, 5 * 2 * 12 * 4.0)
 
 
-def test_the_page_shows_each_search_and_names_what_its_other_sections_show(case_report: Reports) -> None:
+def test_the_page_shows_each_search_and_names_what_its_other_sections_show(
+    case_report: Reports, case_page: Pages
+) -> None:
     report = case_report("five searches")
-    section = render(report).partition('id="searches"')[2]
+    section = case_page("five searches").partition('id="searches"')[2]
     assert report["findings"]["searches"] in section
     assert section.count(">shipped</td>") == 1
     assert "sections 2 to 18 show the first" in report["findings"]["header"]
 
 
-def test_shared_warm_starts_among_the_finalists_are_counted_and_said(case_report: Reports) -> None:
-    report = case_report("five searches")
-    searches = report["searches"]
+def test_shared_warm_starts_among_the_finalists_are_counted_and_said(
+    case_report: Reports, case_made: Callable[[str], Report]
+) -> None:
+    searches = case_report("five searches")["searches"]
     said = "Finalists that are warm starts, with which every search began"
     counted = {f: sum(row["warm_start"] for row in searches["rows"] if row["family"] == f) for f in ("cnn", "mlp")}
     assert searches["warm_finalists"] == counted
-    without = {**report, "searches": searches | {"warm_finalists": {"cnn": 0, "mlp": 0}}}
-    with_some = {**report, "searches": searches | {"warm_finalists": {"cnn": 3, "mlp": 1}}}
-    assert said not in render(without)
-    assert f"{said}: cnn 3 of 5, mlp 1 of 5." in render(with_some)
+
+    def page(n: dict[str, int]) -> str:
+        report = copy.copy(case_made("five searches"))
+        report.old = {**report.old, "searches": searches | {"warm_finalists": n}}
+        return render(report)
+
+    assert said not in page({"cnn": 0, "mlp": 0})
+    assert f"{said}: cnn 3 of 5, mlp 1 of 5." in page({"cnn": 3, "mlp": 1})

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.report import wording
+from study.report.charts import Chart, Figure, family_style
 from study.report.evaluation_figures import COST_COLUMNS, cost_cells, cost_figure, forest_of, front_line
-from study.report.figures import Chart, Figure, family_style
 
 Record = dict[str, Any]
 DRAWN_PAIRS = 30

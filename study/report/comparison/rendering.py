@@ -5,7 +5,7 @@ from __future__ import annotations
 from study.report import wording
 from study.report.comparison import cells, figures
 from study.report.reading import Record
-from study.report.template import fill
+from study.report.template import Shown, fill, macros
 
 # Section id, number, title, whether it stands open.
 TITLES = (
@@ -21,15 +21,26 @@ TITLES = (
 def render(comparison: Record, numbers_file: str) -> str:
     """The whole page as one string; `numbers_file` is the name of the file beside it that holds `comparison`."""
     names = [entry["label"] for entry in comparison["studies"]]
-    return fill(
+    charts = figures.charts(comparison)
+    sections = macros(
         "comparison/sections.html.j2",
-        figures.charts(comparison),
         cells.FUNCTIONS,
+        charts=charts,
         comparison=comparison,
         findings=comparison["findings"],
         names=names,
-        titles=TITLES,
-        title=f"{wording.listing(names)} – comparison of studies",
-        numbers_file=numbers_file,
         drawn_pairs=figures.DRAWN_PAIRS,
     )
+    parts = [
+        Shown(
+            name,
+            number,
+            title,
+            is_open,
+            comparison["findings"][name],
+            getattr(sections, name)(),
+            charts.get(name, []),
+        )
+        for name, number, title, is_open in TITLES
+    ]
+    return fill(f"{wording.listing(names)} – comparison of studies", sections.masthead(), parts, numbers_file)

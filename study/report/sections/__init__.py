@@ -1,0 +1,1 @@
+"""The report's sections: one module of numbers, a finding and charts each, and one template beside it."""
