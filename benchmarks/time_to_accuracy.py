@@ -115,8 +115,14 @@ def run_study(budget: int, seed: int, flags: list[str], results: Path) -> dict[s
     cpu_before = _children_seconds()
     with tempfile.TemporaryFile() as said:
         clock, started = time.time(), time.perf_counter()
+        own_count = os.environ | {"XDG_STATE_HOME": str(results / "state")}  # of openings, not the user's
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=own_count,
         )
         peak = 0.0
         try:

@@ -41,6 +41,20 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 N_TRAIN, N_VALIDATION = 600, 200
 
 
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Openings of test images are counted in a new folder, by the commands that a test starts, too: neither the user's
+    count nor that of other tests is touched."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
+
+
+state_of_session = pytest.fixture(scope="session", autouse=True)(_own_state)
+state_of_module = pytest.fixture(scope="module", autouse=True)(_own_state)
+state_home = pytest.fixture(autouse=True)(_own_state)
+
+
 @pytest.fixture(scope="session")
 def mnist_slice() -> Dataset:
     """The first 1,000 images of MNIST's training file; 800 serve as data, the rest wherever a test file is needed."""

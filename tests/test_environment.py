@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def environment(tmp_path: Path, latin: dict[str, str]) -> dict[str, str]:
     temporary = tmp_path / ("t" * 120)
     temporary.mkdir()
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "XDG_STATE_HOME") if name in os.environ}
     return kept | latin | {"TMPDIR": str(temporary), "HOME": "/nonexistent"}
 
 

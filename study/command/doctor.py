@@ -13,6 +13,7 @@ from study.command.console import no_study_in
 from study.errors import ResultsError, StudyError
 from study.records.files import read_json, read_jsonl
 from study.records.made_of import lacking
+from study.records.openings import IMAGES, how_counted
 from study.records.paths import StudyFiles
 from study.stages.holes import holes
 
@@ -123,6 +124,8 @@ def _dataset(files: StudyFiles, dataset: str | None, data_dir: Path | None, note
         source = Source.asked(dataset, data_dir)
     seen = survey(source)
     notes += seen.remarks
+    if seen.test is not None:
+        notes.append(how_counted(seen.test.sha256[IMAGES]))
     train = f"{source.name}: {len(seen.dataset):,} training"
     if seen.test is None:
         return f"{train} images, checksums as expected; no test images, which only `study evaluate` needs"

@@ -130,6 +130,14 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     _add_output(parser)
 
 
+def _add_uncounted(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--uncounted",
+        action="store_true",
+        help="leave an opening of the test split out of your count of them, which `study doctor` tells",
+    )
+
+
 def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
     parser.add_argument("--format", choices=("table", "json", *more), default="table", help="default: table")
 
@@ -161,12 +169,15 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
     run.add_argument("--dashboard", action="store_true", help="serve the dashboard, too; at a terminal until Ctrl-C")
     run.add_argument("--port", type=_port, default=8080, help="the dashboard's port (default: 8080)")
+    _add_uncounted(run)
     for name, text in (
         ("search", "search every family for good configurations"),
         ("retrain", "train candidates under fresh seeds, and the finalists on train + validation"),
-        ("evaluate", "open the test split, once, and seal the record of it"),
     ):
         _add_work(verb(name, text))
+    evaluate = verb("evaluate", "open the test split, once, and seal the record of it")
+    _add_work(evaluate)
+    _add_uncounted(evaluate)
     examine = verb("examine", "baselines, ensembles, latency and robustness of the finalists; or an ablation, an audit")
     _add_work(examine)
     examine.add_argument(

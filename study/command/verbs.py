@@ -55,6 +55,7 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
         opens_test=opens_test,
+        counted=not getattr(args, "uncounted", False),
     )
     request.check(args.verb)
     if workers:

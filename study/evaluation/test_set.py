@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
 from study.records.files import write_npz
+from study.records.openings import count_openings
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
 from study.records.run import RunMeta, read_meta
@@ -122,9 +123,13 @@ def open_test(
     shipped_run: str,
     hypotheses: Sequence[Sequence[str]],
     device: str = "cpu",
+    *,
+    counted: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> bool:
     """Seal what was decided, then write the test logits of the `wanted` runs. Those of the study's repeats are sealed
-    with them, in one opening; their logits go into their own folders.
+    with them, in one opening; their logits go into their own folders. If it is `counted`, it is added to the user's
+    count of openings; `say` is told if that cannot be kept, which keeps nothing else from going on.
 
     False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If they
     are not (it ended before they were written, or they are lost) the same networks are read once more: what comes of it
@@ -144,10 +149,23 @@ def open_test(
         opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, _test_digests(settings))
         openings = [*openings, opening]
     write_openings(files.seal, openings)
+    if counted and openings[-1].of_user is None:
+        _count(files, openings, say)
     test = _load_test(settings)
     for search in wanted.searches:
         _evaluate(search, test, device)
     return True
+
+
+def _count(files: StudyFiles, openings: Sequence[Opening], say: Callable[[str], None]) -> None:
+    """Seal the last opening's number in the user's count. First it is sealed without: where this is cut short the next
+    command counts it, once."""
+    try:
+        number = count_openings(files, openings)
+    except ResultsError as error:
+        say(f"this opening of the test images is not counted beyond {files.root.parent}: {error}")
+    else:
+        write_openings(files.seal, [*openings[:-1], dataclasses.replace(openings[-1], of_user=number)])
 
 
 def _images(files: StudyFiles) -> Path:

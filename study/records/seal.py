@@ -21,7 +21,8 @@ PREDICTIONS = "predictions.npz"
 @dataclass(frozen=True)
 class Opening:
     """One opening: what was decided and sealed. `hashes` maps a run to the sha256 of its weights; `resumed` lists the
-    times at which an opening that ended before its predictions were written was taken up again."""
+    times at which an opening that ended before its predictions were written was taken up again; `of_user` is its number
+    among all openings of these images by this user's studies, None where they were not counted."""
 
     time: str
     command: str
@@ -31,6 +32,7 @@ class Opening:
     hashes: dict[str, str]
     test_sha256: dict[str, str]
     resumed: tuple[str, ...] = ()
+    of_user: int | None = None
 
 
 @dataclass(frozen=True)
@@ -145,4 +147,6 @@ def _as_entry(opening: Opening) -> dict[str, Any]:
     entry = asdict(opening)
     if not entry["resumed"]:
         del entry["resumed"]
+    if entry["of_user"] is None:
+        del entry["of_user"]
     return entry

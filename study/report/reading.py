@@ -114,7 +114,14 @@ class StudyRecords:
     def earlier_openings(self) -> int:
         """Openings of the test split before this study's only one; from one on the report is exploratory."""
         first = str(self.openings[0].get("time")) if self.openings else ""
-        return max(len(self.openings) - 1, 0) + sum(time < first for time in self.openings_elsewhere)
+        seen = max(len(self.openings) - 1, 0) + sum(time < first for time in self.openings_elsewhere)
+        return max(seen, (self.openings_of_user or 1) - 1)
+
+    @property
+    def openings_of_user(self) -> int | None:
+        """How many times this user's studies had opened these images with this study's last opening, as it was counted
+        then; None where it was not."""
+        return self.openings[-1].get("of_user") if self.openings else None
 
     def family_trials(self, family: str) -> list[Record]:
         return [trial for trial in self.trials if trial["family"] == family and trial.get("counted", True)]

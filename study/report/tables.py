@@ -38,6 +38,7 @@ def header(study: StudyRecords) -> Record:
             for opening in study.openings
         ],
         "openings_elsewhere": len(study.openings_elsewhere),
+        "openings_of_user": study.openings_of_user,
         "exploratory": study.earlier_openings > 0,
         **{key: study.ledger.get(key) for key in ("workers", "device", "precision", "machine")},
     }

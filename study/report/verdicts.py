@@ -197,7 +197,9 @@ def _mean(row: Record) -> float:
 def openings(header: Record) -> str:
     elsewhere = header["openings_elsewhere"]
     other = f", other studies of this results folder {times(elsewhere)}" if elsewhere else ""
-    return f"this study opened it {times(len(header['openings']))}{other}."
+    counted = header["openings_of_user"]
+    user = f", all studies of this user {times(counted)} with this one" if counted else ""
+    return f"this study opened it {times(len(header['openings']))}{other}{user}."
 
 
 def imbalance(budget: Record) -> str:

@@ -166,6 +166,8 @@ class Stages:
                 shipped_run,
                 list(itertools.combinations(families, 2)),
                 device=str(session.device),
+                counted=session.request.counted,
+                say=lambda text: self.progress.say(f"note: {text}"),
             )
             self._write_model()
             if opened or not session.files.duplicates.exists():

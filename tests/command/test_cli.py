@@ -208,6 +208,7 @@ def test_doctor_finds_a_sound_study_and_a_changed_trial(
     work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert study("doctor", "--results", work["results"], "--name", "done") == 0
+    assert "openings of these test images by your studies: 0" in " ".join(capsys.readouterr().out.split())
     assert study("search", *_flags(work), "--n-trials", "1", "--name", "hurt", "--quiet") == 0
     trials = work["results"] / "hurt" / "trials.jsonl"
     trials.write_text(trials.read_text().replace('"attempt": 1', '"attempt": 2', 1))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from study.errors import DataError, ResultsError
 from study.evaluation import test_set
 from study.records import seal
+from study.records.openings import openings_file
 from study.records.paths import StudyFiles
 from study.training.checkpoint import save_run
 from study.training.config import build_model
@@ -159,6 +161,41 @@ def test_an_opening_that_wrote_no_predictions_is_resumed_not_counted_twice(opene
     (opening,) = seal.read_openings(opened_study.files.seal)
     assert len(opening.resumed) == 1
     assert opened_study.files.predictions.exists()
+
+
+def test_an_opening_is_numbered_among_all_of_these_images_by_this_user(opened_study: Any) -> None:
+    (first,) = seal.read_openings(opened_study.files.seal)
+    _retrain(opened_study, "cnn-final-seed0")
+    _open(opened_study)
+    assert [one.of_user for one in seal.read_openings(opened_study.files.seal)] == [first.of_user, 2]
+
+
+def test_a_study_that_was_removed_is_remembered(opened_study: Any) -> None:
+    shutil.rmtree(opened_study.files.test)
+    _retrain(opened_study, "cnn-final-seed0")
+    assert _open(opened_study) is True
+    (opening,) = seal.read_openings(opened_study.files.seal)
+    assert opening.of_user == 2
+
+
+def test_an_opening_may_be_left_out_of_the_count(small_study: Any) -> None:
+    _open(small_study, counted=False)
+    assert "of_user" not in small_study.files.seal.read_text()
+    assert not openings_file().exists()
+
+
+def test_a_count_that_cannot_be_kept_is_said_once_and_nothing_else_fails(
+    small_study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    said: list[str] = []
+    assert _open(small_study, say=said.append) is True
+    assert small_study.files.predictions.exists()
+    (opening,) = seal.read_openings(small_study.files.seal)
+    assert opening.of_user is None
+    assert len(said) == 1
+    assert "openings.jsonl cannot be written" in said[0]
 
 
 def test_test_files_that_changed_are_refused(small_study: Any) -> None:

@@ -103,6 +103,20 @@ def test_an_opening_by_another_study_before_makes_the_report_exploratory(tmp_pat
     assert report["findings"]["answer"].startswith("Exploratory")
 
 
+def test_what_this_user_opened_before_makes_the_report_exploratory(tmp_path: Path) -> None:
+    from synthetic import Wanted, write_study
+
+    files = write_study(tmp_path / "fifth", Wanted())
+    found = json.loads(files.seal.read_text())
+    for number, exploratory in ((1, False), (5, True)):
+        found["openings"][0]["of_user"] = number
+        files.seal.write_text(json.dumps(found))
+        report = build(files)
+        assert report["header"]["openings_of_user"] == number
+        assert report["header"]["exploratory"] is exploratory
+    assert "all studies of this user 5 times with this one" in report["answer"]["caveats"][0]
+
+
 def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
     from synthetic import Wanted, write_study
 
