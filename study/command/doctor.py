@@ -11,7 +11,8 @@ from typing import Any
 
 from study.command.console import no_study_in
 from study.errors import ResultsError, StudyError
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_jsonl
+from study.records.ledger import read_ledger
 from study.records.made_of import lacking
 from study.records.openings import IMAGES, how_counted
 from study.records.paths import StudyFiles
@@ -78,8 +79,8 @@ def _device() -> str:
 
     device = choose_device("auto")
     machine = describe_machine(device)
-    gpu = f"{machine['gpu']}, " if "gpu" in machine else ""
-    cores, workers = machine["cores"], fitting_workers(device)
+    gpu = f"{machine.gpu}, " if machine.gpu is not None else ""
+    cores, workers = machine.cores, fitting_workers(device)
     counted = "1 core" if cores == 1 else f"{cores} cores"
     return f"{device}, {gpu}{choose_precision(device)}, {counted}" + (f", {workers} workers" if gpu else "")
 
@@ -232,23 +233,15 @@ def _model(files: StudyFiles) -> str:
 # --- the searches after the first ----------------------------------------------------------------------------------
 
 
-def _ledger(files: StudyFiles) -> dict[str, Any]:
-    return dict(read_json(files.ledger)) if files.ledger.exists() else {}
-
-
-def _further_searches(files: StudyFiles, ledger: dict[str, Any]) -> list[StudyFiles]:
-    return files.repeats(ledger.get("repeats", 1))
-
-
 def _repeats(files: StudyFiles, storage: str | None) -> list[Finding]:
     try:
-        ledger = _ledger(files)
+        ledger = read_ledger(files.ledger)
     except ResultsError:
         return []  # said of the study's files
-    evaluated = ledger.get("done", {}).get("evaluate", {}).get("repeats", 1)
+    evaluated = ledger.reached["evaluate"].n_searches if "evaluate" in ledger.reached else 1
     return [
         _ask(f"search {number}", partial(_repeat, one, storage, evaluated=number <= evaluated))
-        for number, one in enumerate(_further_searches(files, ledger), 2)
+        for number, one in enumerate(ledger.further_searches(files), 2)
     ]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from study.command.console import no_study_in
 from study.errors import ResultsError
 from study.records import backup
-from study.records.files import append_jsonl, read_json, read_jsonl, write_json
+from study.records.files import append_jsonl, read_jsonl, write_json
+from study.records.ledger import read_ledger
 from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
 from study.records.seal import has_other_weights
@@ -24,8 +25,8 @@ def repair_all(files: StudyFiles, storage: str | None) -> Iterator[str]:
         raise ResultsError(no_study_in(files))
     with StudyLock(files):
         yield from _restored(files)
-        n_searches = read_json(files.ledger).get("repeats", 1) if files.ledger.is_file() else 1
-    for number, one in enumerate((files, *files.repeats(n_searches)), 1):
+        further = read_ledger(files.ledger).further_searches(files)
+    for number, one in enumerate((files, *further), 1):
         if one.exists():
             if number > 1 and _has_lost_ledger(one):
                 yield backup.restore_ledger(one, files, number)

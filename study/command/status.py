@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from study.records.files import read_json
+from study.records.ledger import Ledger, read_ledger
 from study.records.locking import is_driven_by
 from study.records.paths import StudyFiles, done_runs
 from study.records.settings import load_settings
@@ -16,12 +16,12 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     drives the study now."""
     settings = load_settings(files.settings)
     trials = read_trials(files.trials_jsonl)
-    ledger = read_json(files.ledger) if files.ledger.exists() else {}
+    ledger = read_ledger(files.ledger)
     families = {name: _family(name, trials.of(name), ledger) for name in settings.families}
-    budget = ledger.get("budget_s")
-    folders = dict(enumerate(files.repeats(ledger.get("repeats", 1)), 2))
+    budget = ledger.budget
+    folders = dict(enumerate(ledger.further_searches(files), 2))
     repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
-    used = sum(command["seconds"] for command in ledger.get("commands", [])) + sum(one["used_s"] for one in repeats)
+    used = ledger.used_seconds + sum(one["used_s"] for one in repeats)
     found = {
         "name": settings.name,
         "search": 1,
@@ -29,10 +29,10 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "budget_s": budget,
         "used_s": round(used, 1),
         "left_s": None if budget is None else round(max(0.0, budget - used), 1),
-        "stages_s": ledger.get("stages", {}),
+        "stages_s": ledger.stages,
         "runs_done": len(done_runs(files)),
-        "failed_runs": ledger.get("failed_runs", {}),
-        "done": _reached(ledger),
+        "failed_runs": ledger.failed_runs,
+        "done": sorted(stage for stage in ledger.reached if ledger.has_reached(stage, ledger.goal)),
         "report": str(files.report_html) if files.report_html.exists() else None,
         "searches": 1 + len(folders),
         "repeats": repeats,
@@ -41,17 +41,11 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     return found | {"lines": _lines(found)}
 
 
-def _reached(ledger: dict[str, Any]) -> list[str]:
-    """The stages that have reached the goal of now; a larger one leaves them to be done again."""
-    goal = ledger.get("goal", {})
-    return sorted(stage for stage, of_stage in ledger.get("done", {}).items() if of_stage.items() >= goal.items())
-
-
-def _family(name: str, trials: Trials, ledger: dict[str, Any]) -> dict[str, Any]:
+def _family(name: str, trials: Trials, ledger: Ledger) -> dict[str, Any]:
     counted = trials.counted
     states, best = counted.states, counted.best()
     failed = [trial for trial in counted if trial.state == "FAIL"]
-    allowance = ledger.get("allowance_s")
+    allowance = ledger.allowance
     return {
         "complete": states["COMPLETE"],
         "pruned": states["PRUNED"],
@@ -64,7 +58,7 @@ def _family(name: str, trials: Trials, ledger: dict[str, Any]) -> dict[str, Any]
         "allowance": f"{allowance:.0f} s" if allowance else "none",
         "last_failure": failed[-1].reason if failed else None,
         "further_seeds": sum(trial.further_seed_of is not None for trial in counted),
-        "searched_whole": ledger.get("families", {}).get(name, {}).get("searched_whole"),
+        "searched_whole": ledger.searched_whole(name),
     }
 
 

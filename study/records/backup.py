@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.errors import ResultsError
-from study.records.files import read_json, read_text, write_json, write_text
+from study.records.files import read_json, read_text, write_text
+from study.records.ledger import Command, Ledger, write_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.trial import read_trials
 
@@ -50,18 +51,16 @@ def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
     with the time that trials and runs took."""
     ledgers = _kept(study).get("ledgers") or []
     kept = ledgers[number - 1] if len(ledgers) >= number else None
-    ledger: dict[str, Any] = kept or {"stages": {}, "commands": [], "families": {}}
+    ledger = Ledger.model_validate(kept or {})
     took = _seconds(files)
-    missing = sum(took.values()) - sum(command["seconds"] for command in ledger["commands"])
+    missing = sum(took.values()) - ledger.used_seconds
     if missing > 0:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        about = {"command": "(lost with the ledger)", "start": now, "versions": {}}
-        ledger["commands"].append({**about, "seconds": round(missing, 3)})
-        ledger["stages"] = {name: max(s, ledger["stages"].get(name, 0.0)) for name, s in took.items()}
-    n_searches = 1 + sum(1 for _ in files.root.glob("repeats/*/study.toml"))
-    if n_searches > 1:
-        ledger.setdefault("repeats", n_searches)
-    write_json(files.ledger, ledger)
+        ledger.commands.append(Command(command="(lost with the ledger)", start=now, seconds=round(missing, 3)))
+        ledger.stages = {name: max(s, ledger.stage_seconds(name)) for name, s in took.items()}
+    if ledger.n_searches == 1:
+        ledger.n_searches += sum(1 for _ in files.root.glob("repeats/*/study.toml"))
+    write_ledger(files.ledger, ledger)
     source = f"as {study.report_json} keeps it" if kept else "made from what trials and runs took"
     return f"{files.ledger} is {source}"
 

@@ -1,110 +1,211 @@
-"""What a study has spent: wall-clock by stage, summed over commands, and what has been completed for it."""
+"""What a study is to reach, what it has reached and what it has spent: `ledger.json`, read in the forms of every
+version and written whole."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from study.errors import ResultsError
 from study.records.files import read_json, write_json
+from study.records.paths import StudyFiles
+from study.records.settings import Frozen, RetrainSettings, explain
 
-# Asked for by commands of their own, with a time of their own: a budget is for what a study cannot do without.
-_BESIDE_THE_BUDGET = frozenset({"ablation", "audit"})
-_SAVE_EVERY = 5.0  # seconds: what a killed command may forget to have spent
+DEFAULT_BUDGET = 300.0  # seconds of a study for which neither a budget nor a number of trials was asked
+Reached = Literal["search", "retrain", "evaluate", "examine"]  # the stages that note for which goal they are done
+_OF_ALL_SEARCHES = frozenset({"evaluate", "examine"})
 
 
-class Ledger:
-    """`ledger.json` of a study. The clock is monotonic: stepping the system's clock changes no duration.
+class Goal(Frozen):
+    """What a study is to reach. `budget` is seconds of the whole study, which its searches share evenly; `n_trials` are
+    trials of each family in each search. None is without that limit."""
 
-    `stages` has the wall-clock of every stage, `commands` the seconds that each command takes from the budget: all that
-    it was active, start-up included, or none if it was there for a stage beside the budget.
+    budget: float | None = None
+    n_trials: int | None = None
+    families: tuple[str, ...] = ()
+    n_searches: int = Field(default=1, ge=1)
+
+    @property
+    def share(self) -> float | None:
+        """Seconds of each search."""
+        return None if self.budget is None else self.budget / self.n_searches
+
+    def of_each_search(self) -> Goal:
+        """What one search is to reach, to the millisecond: two divisions of one budget may differ in the last bit."""
+        share = None if self.share is None else round(self.share, 3)
+        return Goal(budget=share, n_trials=self.n_trials, families=self.families)
+
+
+class Command(Frozen):
+    """A command that worked on the study; `seconds` is what it took from the budget."""
+
+    command: str
+    start: str | None = None
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Machine(Frozen):
+    """Processor, cores and, where the study ran on one, the GPU."""
+
+    cpu: str | None = None
+    cores: int | None = None
+    gpu: str | None = None
+
+    def known(self) -> dict[str, Any]:
+        return self.model_dump(exclude_none=True)
+
+
+class FamilySpent(Frozen):
+    """What a family's trials took, in seconds; `searched_whole` is how many configurations a space has of which none is
+    left."""
+
+    held_seconds: float
+    training_seconds: float | None = None
+    searched_whole: int | None = None
+
+
+class PlannedRuns(Frozen):
+    """A family's candidates by trial number, and how many examples a run of each sees."""
+
+    trials: tuple[int, ...]
+    examples: tuple[int, ...]
+
+
+class RetrainPlan(Frozen):
+    """The plan of a retraining for a goal and these trials (their digest), so that one that was cut short goes on with
+    it. `seconds` is the wall-clock of all runs; older studies noted neither trials nor numbers of seeds."""
+
+    goal: Goal
+    runs: dict[str, PlannedRuns]
+    seconds: float | None = None
+    trials: str | None = None
+    retrain: RetrainSettings | None = None
+
+
+class Ledger(BaseModel):
+    """`ledger.json` of one search; that of a study's first search is the study's own. All times are seconds.
+
+    `stages` has the wall-clock of every stage, `commands` what each command took from the budget, `reached` for which
+    goal a stage is done. `allowance` is what a worker may hold trials of each family, `speeds` examples a second of a
+    family, as measured for its ladder. What a later version adds is kept.
     """
 
-    def __init__(self, path: Path, data: dict[str, Any], started: float) -> None:
-        self.data = data
-        self._path = path
-        self._started = started
-        self._before = self.used_before
-        self._charged = True
-        self._saved = 0.0
-        self._stage: str | None = None
-        self._stage_began = 0.0
+    model_config = ConfigDict(extra="allow")
 
-    @classmethod
-    def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> Ledger:
-        """Continue or begin a ledger; `started` is when the command began, on the monotonic clock."""
-        data = read_json(path) if path.exists() else {"stages": {}, "commands": [], "families": {}}
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        data["commands"].append({"command": command, "start": now, "seconds": 0.0, "versions": dict(versions)})
-        return cls(path, data, started)
-
-    @property
-    def used_before(self) -> float:
-        """Seconds that earlier commands took from the budget."""
-        return float(sum(command["seconds"] for command in self.data["commands"][:-1]))
+    stages: dict[str, float] = Field(default_factory=dict)
+    commands: list[Command] = Field(default_factory=list)
+    spent: dict[str, FamilySpent] = Field(default_factory=dict)
+    device: str | None = None
+    precision: str | None = None
+    workers: int | None = None
+    machine: Machine | None = None
+    goal: Goal | None = None
+    n_searches: int = Field(default=1, ge=1)
+    reached: dict[Reached, Goal] = Field(default_factory=dict)
+    imported: tuple[str, ...] = ()
+    speeds: dict[str, float] = Field(default_factory=dict)
+    allowance: float | None = None
+    n_records: int | None = None
+    utilisation: float | None = None
+    plan: RetrainPlan | None = None
+    failed_runs: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def used(self) -> float:
-        return self._before + self._of_this_command
+    def budget(self) -> float | None:
+        """Seconds of the whole study."""
+        return None if self.goal is None else self.goal.budget
 
     @property
-    def _of_this_command(self) -> float:
-        return time.monotonic() - self._started if self._charged else 0.0
+    def n_trials(self) -> int | None:
+        """Trials asked of each family in each search."""
+        return None if self.goal is None else self.goal.n_trials
 
-    def left(self, budget: float) -> float:
-        return budget - self.used
-
-    def charge_nothing(self) -> None:
-        """This command has found nothing to do: what a budget is for has not begun."""
-        self._charged = False
+    @property
+    def used_seconds(self) -> float:
+        """What all commands took from the budget."""
+        return float(sum(command.seconds for command in self.commands))
 
     def stage_seconds(self, name: str) -> float:
-        return float(self.data["stages"].get(name, 0.0))
+        return self.stages.get(name, 0.0)
 
-    @property
-    def running_seconds(self) -> float:
-        """Seconds of the stage now running, which its total does not hold yet."""
-        return 0.0 if self._stage is None else time.monotonic() - self._stage_began
+    def searched_whole(self, family: str) -> int | None:
+        """How many configurations a family's space has, if none of them is left."""
+        return self.spent[family].searched_whole if family in self.spent else None
 
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Charge the block's wall-clock to a stage."""
-        self._stage, self._stage_began = name, time.monotonic()
-        self._charged = self._charged and name not in _BESIDE_THE_BUDGET
-        try:
-            yield
-        finally:
-            self.data["stages"] = self._stages_now()
-            self._stage = None
-            self.save()
+    def further_searches(self, files: StudyFiles) -> list[StudyFiles]:
+        """Where the searches after the first are."""
+        return files.repeats(self.n_searches)
 
-    def _stages_now(self) -> dict[str, float]:
-        """Seconds by stage, with those of the one now running."""
-        stages = dict(self.data["stages"])
-        if self._stage is not None:
-            stages[self._stage] = round(self.stage_seconds(self._stage) + self.running_seconds, 3)
-        return stages
+    def has_reached(self, stage: Reached, goal: Goal | None) -> bool:
+        """Whether a stage is done for this goal. Searching and retraining ask for what each search is to reach, the
+        stages that read all searches also how many there are."""
+        reached = self.reached.get(stage)
+        if reached is None or goal is None:
+            return False
+        same_number = reached.n_searches == goal.n_searches or stage not in _OF_ALL_SEARCHES
+        return same_number and reached.of_each_search() == goal.of_each_search()
 
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        """The block's wall-clock is charged to another study's ledger, and not to this one."""
-        self.save()
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._started += time.monotonic() - began
+    @model_validator(mode="before")
+    @classmethod
+    def _read_form_1(cls, data: Any) -> Any:
+        return _from_form_1(data) if isinstance(data, Mapping) else data
 
-    def tick(self) -> None:
-        """Save now and then during a long stage."""
-        if time.monotonic() - self._saved > _SAVE_EVERY:
-            self.save()
 
-    def save(self) -> None:
-        self.data["commands"][-1]["seconds"] = round(self._of_this_command, 3)
-        # A command that is killed in a long stage must not forget what the stage took.
-        write_json(self._path, {**self.data, "stages": self._stages_now()})
-        self._saved = time.monotonic()
+def read_ledger(path: Path) -> Ledger:
+    """The ledger of a study; an empty one where there is no file. ResultsError for one that is damaged."""
+    if not path.is_file():
+        return Ledger()
+    try:
+        return Ledger.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ResultsError(
+            f"{path} holds a ledger of an unknown form: {explain(error)}; move it away, and `study doctor --repair` "
+            "makes it again from the last report"
+        ) from None
+
+
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    write_json(path, ledger.model_dump(mode="json"))
+
+
+# --- form 1 --------------------------------------------------------------------------------------------------------
+
+_RENAMED = {"repeats": "n_searches", "done": "reached", "families": "spent", "allowance_s": "allowance"}
+
+
+def _from_form_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Today's form of a ledger in which a goal's `budget_s` was of one search and that beside it of the whole study."""
+    found = {_RENAMED.get(key, key): value for key, value in data.items()}
+    n, total, n_trials = found.get("n_searches", 1), found.pop("budget_s", None), found.pop("n_trials", None)
+    if "goal" in found:
+        found["goal"] = _whole(found["goal"], n)
+    elif total is not None or n_trials is not None:
+        found["goal"] = {"budget": total, "n_trials": n_trials, "n_searches": n}
+    found["reached"] = {stage: _whole(goal, n) for stage, goal in found.get("reached", {}).items()}
+    found["spent"] = {family: _spent(row) for family, row in found.get("spent", {}).items()}
+    if isinstance(plan := found.get("plan"), Mapping):
+        found["plan"] = {**plan, "goal": _whole(plan["goal"], n)}
+    return found
+
+
+def _whole(goal: Any, n_searches: int) -> Any:
+    """A goal of one search as the goal of the study that has it in each of its searches."""
+    if not isinstance(goal, Mapping) or "budget_s" not in goal:
+        return goal
+    share, n = goal["budget_s"], goal.get("repeats", n_searches)
+    about = {key: goal.get(key) for key in ("n_trials", "families")}
+    return {**about, "budget": None if share is None else share * n, "n_searches": n}
+
+
+def _spent(row: Any) -> Any:
+    if not isinstance(row, Mapping) or "spent_s" not in row:
+        return row
+    return {
+        "held_seconds": row["spent_s"],
+        "training_seconds": row.get("training_s"),
+        "searched_whole": row.get("searched_whole"),
+    }

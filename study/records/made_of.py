@@ -8,22 +8,13 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_jsonl
+from study.records.ledger import read_ledger
 from study.records.paths import RunFiles, StudyFiles
 
 _CLOCKS = ("start", "end")  # an hour of the clock that comes twice in autumn is another one in the database
 # What the report shows of the ledger, save what every command adds to it.
-_SHOWN_OF_LEDGER = (
-    "goal",
-    "budget_s",
-    "n_trials",
-    "repeats",
-    "allowance_s",
-    "families",
-    "utilisation",
-    "plan",
-    "failed_runs",
-)
+_SHOWN_OF_LEDGER = {"goal", "n_searches", "allowance", "spent", "utilisation", "plan", "failed_runs"}
 _SHOWN_OF_STUDY = ("study.toml", "trials.jsonl", "finalists.json", "samples.npz", "ablation.json", "audit.json")
 
 
@@ -40,8 +31,8 @@ def digest_of_study(searches: Sequence[StudyFiles]) -> str:
     for files in searches:
         for path in _shown(files):
             total.update(f"{path.relative_to(files.root)} {_digest(path)}\n".encode())
-        ledger = read_json(files.ledger) if files.ledger.exists() else {}
-        total.update(json.dumps({key: ledger.get(key) for key in _SHOWN_OF_LEDGER}, sort_keys=True).encode())
+        ledger = read_ledger(files.ledger).model_dump(mode="json", include=_SHOWN_OF_LEDGER)
+        total.update(json.dumps(ledger, sort_keys=True).encode())
     return total.hexdigest()
 
 

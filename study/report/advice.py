@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from study.records.ledger import DEFAULT_BUDGET
 from study.report.examined import beyond
 from study.report.wording import count, duration, flag_value, integer, percent, plain, point_interval, points, swap
 
@@ -177,7 +178,8 @@ def _more(report: Record) -> str:
     protocol = report["protocol"]
     if protocol["budget_s"] is None and protocol["n_trials"]:
         return f"{_continued(report)} --n-trials {2 * protocol['n_trials']}{_unopened_still(report)}"
-    return f"{_continued(report)} --budget {flag_value(2 * (protocol['budget_s'] or 300.0))}{_unopened_still(report)}"
+    twice = flag_value(2 * (protocol["budget_s"] or DEFAULT_BUDGET))
+    return f"{_continued(report)} --budget {twice}{_unopened_still(report)}"
 
 
 def _continued(report: Record) -> str:
@@ -319,4 +321,4 @@ def _other(report: Record) -> list[Record]:
 
 
 def _next_budget(report: Record) -> str:
-    return flag_value(report["protocol"]["budget_s"] or 300.0)
+    return flag_value(report["protocol"]["budget_s"] or DEFAULT_BUDGET)

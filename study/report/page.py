@@ -9,6 +9,7 @@ from typing import Any
 from study.errors import ResultsError
 from study.records.backup import backup_of
 from study.records.files import read_json, write_json, write_text
+from study.records.ledger import read_ledger
 from study.records.made_of import digest_of_study
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
@@ -81,8 +82,7 @@ def report_stands(files: StudyFiles) -> bool:
 
 
 def _searches(files: StudyFiles) -> list[StudyFiles]:
-    ledger = read_json(files.ledger) if files.ledger.is_file() else {}
-    return [files, *files.repeats(ledger.get("repeats", 1))]
+    return [files, *read_ledger(files.ledger).further_searches(files)]
 
 
 def make(files: StudyFiles) -> Report:

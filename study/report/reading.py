@@ -19,6 +19,7 @@ from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
 from study.records.files import read_json, read_jsonl, read_text
 from study.records.finalists import choose_over_searches
+from study.records.ledger import Ledger, read_ledger
 from study.records.paths import RunFiles, StudyFiles, done_runs
 from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.records.settings import StudySettings, load_settings
@@ -55,7 +56,7 @@ class StudyRecords:
     settings: StudySettings
     trials: list[Record]
     finalists: Record
-    ledger: Record
+    ledger: Ledger
     runs: dict[str, Run]
     openings: list[Record]
     openings_elsewhere: list[str]  # times at which other studies of the results folder opened the same split
@@ -74,7 +75,7 @@ class StudyRecords:
 
     @property
     def n_searches(self) -> int:
-        return int(self.ledger.get("repeats", 1))
+        return self.ledger.n_searches
 
     @property
     def searches(self) -> dict[int, StudyRecords]:
@@ -171,8 +172,8 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
     retrained = _retrained(files, openings, "" if sealed_in is None else f"{files.root.name}/")
     labels, logits, broken = _predictions(files.predictions, usable=not retrained)
     _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
-    finalists, ledger = (_optional_json(path) for path in (files.finalists, files.ledger))
-    folders = enumerate(files.repeats(ledger.get("repeats", 1)), 2)
+    finalists, ledger = _optional_json(files.finalists), read_ledger(files.ledger)
+    folders = enumerate(ledger.further_searches(files), 2)
     return StudyRecords(
         files=files,
         settings=settings,

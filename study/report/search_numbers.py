@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from study.records.ledger import Ledger
+
 Record = dict[str, Any]
 
 DRAWN = 1000  # trials drawn per figure and family
@@ -67,10 +69,9 @@ def seconds_of(trials: Iterable[Record]) -> float:
     return math.fsum(float(trial.get("seconds") or 0.0) for trial in trials)
 
 
-def active_seconds(ledger: Record) -> float | None:
+def active_seconds(ledger: Ledger) -> float | None:
     """Wall-clock of a study's own stages; what was examined afterwards on request is no part of its cost."""
-    stages = ledger.get("stages", {})
-    return math.fsum(seconds for name, seconds in stages.items() if name not in ("ablation", "audit")) or None
+    return math.fsum(seconds for name, seconds in ledger.stages.items() if name not in ("ablation", "audit")) or None
 
 
 def in_order(trials: Iterable[Record]) -> list[Record]:
@@ -103,12 +104,12 @@ def late_gain(curve: Record) -> float | None:
     return float(curve["best"] - max(early)) if early else None
 
 
-def budget(families: Mapping[str, Sequence[Record]], ledger: Record) -> Record:
+def budget(families: Mapping[str, Sequence[Record]], ledger: Ledger) -> Record:
     """What was made equal (seconds or trials), what each family got of it, and whether the gap is more than the one
     trial that the protocol allows."""
-    by_seconds = ledger.get("budget_s") is not None or ledger.get("n_trials") is None
-    recorded = {name: _recorded_seconds(name, ledger) for name in families}
-    spent = {name: seconds_of(t) if recorded[name] is None else recorded[name] for name, t in families.items()}
+    by_seconds = ledger.budget is not None or ledger.n_trials is None
+    recorded = {name: spent.held_seconds for name, spent in ledger.spent.items()}
+    spent = {name: recorded[name] if name in recorded else seconds_of(trials) for name, trials in families.items()}
     counts = {name: sum(states(trials).values()) for name, trials in families.items()}
     got: dict[str, Any] = spent if by_seconds else counts
     gap = max(got.values(), default=0) - min(got.values(), default=0)
@@ -116,18 +117,13 @@ def budget(families: Mapping[str, Sequence[Record]], ledger: Record) -> Record:
     tolerated = max(longest, 0.02 * max(got.values(), default=0)) if by_seconds else 1
     return {
         "equalised": "seconds" if by_seconds else "trials",
-        "allowance": ledger.get("allowance_s") if by_seconds else ledger.get("n_trials"),
+        "allowance": ledger.allowance if by_seconds else ledger.n_trials,
         "spent_seconds": spent,
         "trials": counts,
         "gap": gap,
         "tolerated_gap": tolerated,
         "unequal": len(got) > 1 and gap > tolerated + 1e-9,
     }
-
-
-def _recorded_seconds(family: str, ledger: Record) -> float | None:
-    value = ledger.get("families", {}).get(family, {}).get("spent_s")
-    return None if value is None else float(value)
 
 
 def distributions(trials: Sequence[Record]) -> Record:
@@ -209,7 +205,7 @@ def drawn_trials(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
     return [trial for trial in trials if trial["number"] in kept][:limit]
 
 
-def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, ledger: Record) -> Record:
+def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, ledger: Ledger) -> Record:
     """States, reasons, retries, what pruning saved, and the share of held seconds inside training."""
     held = seconds_of(trials)
     training = math.fsum(float(trial.get("training_seconds") or 0.0) for trial in trials)
@@ -223,12 +219,12 @@ def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, led
     )
     return {
         "failures": [{"family": f, "reason": r, "trials": n} for (f, r), n in reasons.most_common(20)],
-        "failed_runs": [{"run": run, "reason": reason} for run, reason in ledger.get("failed_runs", {}).items()],
+        "failed_runs": [{"run": run, "reason": reason} for run, reason in ledger.failed_runs.items()],
         "retried": [f"{t['family']} #{t['number']}" for t in trials if int(t.get("attempt") or 1) > 1][:50],
         "held_seconds": held,
         "training_seconds": training,
         "training_share": training / held if held > 0 else None,
-        "utilisation": ledger.get("utilisation"),
+        "utilisation": ledger.utilisation,
         "epochs_used": used / n_train,
         "epochs_saved": saved / n_train,
     }

@@ -30,7 +30,7 @@ def _family(study: StudyRecords, family: str) -> Record:
         "warm_starts": [trial["number"] for trial in trials if trial.get("role") == "warm_start"],
         "imported": sum(trial.get("role") == "imported" for trial in trials),
         "further_seeds": sum(trial.get("further_seed_of") is not None for trial in trials),
-        "searched_whole": study.ledger.get("families", {}).get(family, {}).get("searched_whole"),
+        "searched_whole": study.ledger.searched_whole(family),
         "n_parameters": [min(sizes), max(sizes)] if sizes else None,
         "best": search.summary(search.best(trials)),
         "best_sampled": search.summary(search.best(trials, sampled_only=True)),

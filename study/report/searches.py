@@ -25,7 +25,7 @@ def searches(study: StudyRecords) -> Record | None:
         "ready": sum(_ready(one) for one in everyone.values()),
         "tested": min((len(tested.get(family, {})) for family in study.families), default=0),
         "needed": stats.MIN_SEARCHES,
-        "allowances": [one.ledger.get("allowance_s") for one in everyone.values()],
+        "allowances": [one.ledger.allowance for one in everyone.values()],
         "rows": rows,
         "families": {family: _family(rows, family) for family in study.families},
         "warm_finalists": {

@@ -40,7 +40,10 @@ def header(study: StudyRecords) -> Record:
         "openings_elsewhere": len(study.openings_elsewhere),
         "openings_of_user": study.openings_of_user,
         "exploratory": study.earlier_openings > 0,
-        **{key: study.ledger.get(key) for key in ("workers", "device", "precision", "machine")},
+        "workers": study.ledger.workers,
+        "device": study.ledger.device,
+        "precision": study.ledger.precision,
+        "machine": None if study.ledger.machine is None else study.ledger.machine.known(),
     }
 
 
@@ -117,9 +120,9 @@ def protocol(study: StudyRecords, budget: Record) -> Record:
         "split_seed": settings.dataset.split_seed,
         "retrain": settings.retrain.model_dump(),
         "budget": budget,
-        "budget_s": study.ledger.get("budget_s"),
-        "n_trials": study.ledger.get("n_trials"),
-        "stages": study.ledger.get("stages", {}),
+        "budget_s": study.ledger.budget,
+        "n_trials": study.ledger.n_trials,
+        "stages": study.ledger.stages,
         "retrain_seconds": {name: study.finalist(name).get("seconds") for name in study.families},
         "schedules": {name: study.finalist(name).get("schedule") for name in study.families},
         "planned": study.openings[0].get("hypotheses", []) if study.openings else _planned(study.families),
@@ -229,8 +232,8 @@ def reproduce(study: StudyRecords) -> Record:
     shipped = name if source is study else f"{source.files.root.name}/{name}"
     return {
         "commands": [
-            {key: entry.get(key) for key in ("command", "start", "seconds")}
-            for entry in study.ledger.get("commands", [])
+            {"command": command.command, "start": command.start, "seconds": command.seconds}
+            for command in study.ledger.commands
         ],
         "versions": study.settings.versions,
         "winner": winner,

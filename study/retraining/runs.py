@@ -10,7 +10,6 @@ from typing import Any
 from study.execution.jobs import Job, RunTarget
 from study.records.paths import RunFiles
 from study.records.settings import StudySettings
-from study.records.trial import Trials
 from study.training.checkpoint import is_done, run_hash
 from study.training.loop import DataPart, Precision, Schedule
 
@@ -27,14 +26,6 @@ class Engine:
 
 
 RunLengths = Mapping[str, Sequence[int]]  # by family: examples of each candidate's runs, in the candidates' order
-
-
-def fingerprint(candidates: Mapping[str, Trials], lengths: RunLengths) -> dict[str, Any]:
-    """What a retraining was made of: the same again means that there is nothing to do."""
-    return {
-        family: {"trials": [trial.number for trial in chosen], "examples": list(lengths[family])}
-        for family, chosen in candidates.items()
-    }
 
 
 @dataclass(frozen=True)

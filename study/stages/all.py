@@ -12,6 +12,7 @@ from study.errors import FamilyStoppedError
 from study.evaluation.test_set import RunsToTest
 from study.records.files import read_json
 from study.records.finalists import choose_over_searches
+from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
 from study.report.page import report_stands
@@ -42,7 +43,7 @@ class Stages:
 
     @property
     def _agenda(self) -> Agenda:
-        return Agenda(self._first.goal["budget_s"], self._n_searches, self._evaluates)
+        return Agenda(self._first.goal.share, self._n_searches, self._evaluates)
 
     @property
     def _folders(self) -> list[StudyFiles]:
@@ -88,15 +89,15 @@ class Stages:
         watch = shlex.join(["study", "dashboard", "--name", repeat.root.name, "--results", str(repeat.root.parent)])
         self.progress.say(f"search {number} of {self._n_searches} in {repeat.root}; watch it: {watch}")
         with (
-            open_repeat(self.session, number, goal["budget_s"], goal["n_trials"]) as session,
+            open_repeat(self.session, number, goal.share, goal.n_trials) as session,
             contextlib.ExitStack() as resources,
         ):
             yield OneSearch(session, self.progress, resources, self._workers, first=self._first, number=number)
-            if goal["budget_s"] is not None:
-                self._spare += max(0.0, session.ledger.left(goal["budget_s"]))
+            if goal.share is not None:
+                self._spare += max(0.0, session.ledger.left(goal.share))
 
     def _search(self, one: OneSearch) -> None:
-        budget = one.goal["budget_s"]
+        budget = one.goal.share
         left, wall = (0.0, 0.0) if budget is None else (one.session.ledger.left(budget), search_wall(one, budget))
         self.progress.stage("search", after=self._agenda.after_search(one.number, left, wall))
         search_families(one)
@@ -289,11 +290,9 @@ class Stages:
 
     def _is_searched(self, files: StudyFiles) -> bool:
         """Whether a search reached the goal, and its finalists were made from its trials."""
-        own = self.session.ledger.data if files is self.session.files else _read_ledger(files)
-        done = own.get("done", {})
-        return all(done.get(stage) == self._first.goal for stage in ("search", "retrain")) and (
-            files.trials_csv.is_file() and standing.finalists_stand(files)
-        )
+        own = self.session.ledger if files is self.session.files else read_ledger(files.ledger)
+        reached = own.has_reached("search", self._first.goal) and own.has_reached("retrain", self._first.goal)
+        return reached and files.trials_csv.is_file() and standing.finalists_stand(files)
 
     def _to_examine(self) -> list[str]:
         """What is to be examined anew, as far as there is time for it."""
@@ -320,7 +319,7 @@ class Stages:
             raise failure
 
     def _examine_seconds(self) -> float | None:
-        budget = self._first.goal["budget_s"]
+        budget = self._first.goal.share
         if budget is None:
             return planner.examine_seconds(None)
         total = budget * self._n_searches
@@ -334,10 +333,6 @@ def _again(wanted: RunsToTest) -> str:
     changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
     runs = f"{count(len(changed), 'run')} with other weights, such as {changed[0]}" if changed else "fewer runs"
     return f"the test split is opened again, for {runs}: the report is exploratory"
-
-
-def _read_ledger(files: StudyFiles) -> dict[str, Any]:
-    return dict(read_json(files.ledger)) if files.ledger.exists() else {}
 
 
 @contextlib.contextmanager

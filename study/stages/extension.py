@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from study.records.ledger import Goal
 from study.report.wording import duration
 from study.stages import plan as planner
+from study.stages.goal import with_limits_of
 from study.stages.machine import core_share
 from study.stages.one_search import OneSearch
 from study.stages.run_plan import held_by, planned_runs, run_seconds
@@ -19,17 +21,18 @@ _LEAST_UNUSED = 0.05  # of a budget: less is not worth a line
 def settle_for_what_helps(one: OneSearch) -> str | None:
     """Go back to the goal that was reached where a larger budget leaves too little for finalists trained as long as
     those of now, and return why; None if the goal stays."""
-    reached, asked = one.session.ledger.data.get("done", {}).get("retrain"), one.goal
-    if not _is_extension(reached, asked) or not held_by(one.session.files):
+    reached, asked = one.session.ledger.reached.get("retrain"), one.goal
+    if reached is None or not _is_extension(reached, asked) or not held_by(one.session.files):
         return None
-    budget: float = asked["budget_s"]
+    budget = asked.share
+    assert budget is not None  # as of any extension
     needed, left = _needed_seconds(one), _left_for_runs(one, budget)
     if left >= needed:
         return None
     enough = budget
     while _left_for_runs(one, enough) < needed:
         enough *= _STEP
-    one.reset_goal(reached)
+    one.reset_goal(with_limits_of(reached, asked))
     return (
         f"a budget of {budget * one.n_searches:g} s buys nothing: it leaves {max(0.0, left):.0f} s for retraining, and "
         f"other finalists, trained as long as those of now, take {needed:.0f} s; they and the shipped network stay. "
@@ -37,11 +40,12 @@ def settle_for_what_helps(one: OneSearch) -> str | None:
     )
 
 
-def _is_extension(reached: Mapping[str, object] | None, asked: Mapping[str, object]) -> bool:
-    if reached is None or reached["families"] != asked["families"]:
+def _is_extension(reached: Goal, asked: Goal) -> bool:
+    """Whether each search has more seconds than before, for the same families."""
+    before, now = reached.of_each_search(), asked.of_each_search()
+    if before.budget is None or now.budget is None or before.families != now.families:
         return False
-    before, now = reached["budget_s"], asked["budget_s"]
-    return isinstance(before, float | int) and isinstance(now, float | int) and now > before
+    return now.budget > before.budget
 
 
 def _flag(one: OneSearch, budget: float) -> str:
@@ -65,7 +69,7 @@ def _left_for_runs(one: OneSearch, budget: float) -> float:
 def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
     """What of the budget no stage will use and why, in words, from the examples a second of each family; None where
     that is next to nothing."""
-    budget = one.goal["budget_s"]
+    budget = one.goal.share
     if budget is None or not speeds:
         return None
     session = one.session

@@ -1,46 +1,53 @@
-"""What a command is to reach in each search of a study."""
+"""What a command is to reach in a study and each of its searches."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from study.errors import UsageError
-from study.records.ledger import Ledger
-from study.stages.session import DEFAULT_BUDGET, Session
+from study.records.ledger import DEFAULT_BUDGET, Goal, Ledger
+from study.stages.session import Session
 
 
-def set_goal(session: Session) -> tuple[dict[str, Any], int]:
-    """(goal of each search: `budget_s`, `n_trials` and `families`; number of searches), noted in the ledger.
+def set_goal(session: Session) -> Goal:
+    """The goal of the study, noted in the ledger.
 
     A goal within the one already reached changes nothing; without a budget, a further search gets what those before
     it got. UsageError where it would get less.
     """
-    request, ledger = session.request, session.ledger.data
-    reached, before = ledger.get("goal", {}), ledger.get("repeats", 1)
-    n_searches: int = max(request.repeats or 1, before)
-    n_trials = request.n_trials
-    budget = None if request.budget is None else request.budget / n_searches
-    if budget is None and n_trials is None:
-        budget, n_trials = reached.get("budget_s", DEFAULT_BUDGET / n_searches), reached.get("n_trials")
-    if n_searches > before:
-        _check_added_searches(session.settings.name, n_searches, budget, n_trials, reached)
-    done = ledger.get("done", {}).get("search")
-    if done and _no_more(budget, done["budget_s"]) and _no_more(n_trials, done["n_trials"]):
-        budget, n_trials = done["budget_s"], done["n_trials"]
-    goal = {"budget_s": budget, "n_trials": n_trials, "families": sorted(session.families)}
-    note_goal(session.ledger, goal, n_searches)
-    return goal, n_searches
+    request, ledger = session.request, session.ledger
+    families = tuple(sorted(session.families))
+    n_searches = max(request.repeats or 1, ledger.n_searches)
+    asked = Goal(budget=request.budget, n_trials=request.n_trials, families=families, n_searches=n_searches)
+    if asked.budget is None and asked.n_trials is None:
+        asked = _as_before(asked, ledger.goal)
+    if n_searches > ledger.n_searches:
+        _check_added_searches(session.settings.name, asked, ledger.goal)
+    done = ledger.reached.get("search")
+    if done is not None and _is_within(asked, done):
+        asked = with_limits_of(done, asked)
+    note_goal(ledger, asked)
+    return asked
 
 
-def note_goal(ledger: Ledger, goal: dict[str, Any], n_searches: int) -> None:
-    """Write the goal of each search, and what all of them have together, into the ledger."""
-    budget = goal["budget_s"]
-    total = None if budget is None else budget * n_searches
-    ledger.data |= {"goal": goal, "budget_s": total, "n_trials": goal["n_trials"]}
-    if n_searches > 1:
-        ledger.data["repeats"] = n_searches
+def note_goal(ledger: Ledger, goal: Goal) -> None:
+    ledger.goal, ledger.n_searches = goal, goal.n_searches
+
+
+def _as_before(asked: Goal, before: Goal | None) -> Goal:
+    """What the study was to reach before, in as many searches as are asked for."""
+    return asked.model_copy(update={"budget": DEFAULT_BUDGET}) if before is None else with_limits_of(before, asked)
+
+
+def with_limits_of(one: Goal, asked: Goal) -> Goal:
+    """As much for each search as in `one`."""
+    budget = one.budget if one.share is None or one.n_searches == asked.n_searches else one.share * asked.n_searches
+    return asked.model_copy(update={"budget": budget, "n_trials": one.n_trials})
+
+
+def _is_within(asked: Goal, reached: Goal) -> bool:
+    asked, reached = asked.of_each_search(), reached.of_each_search()
+    return _no_more(asked.budget, reached.budget) and _no_more(asked.n_trials, reached.n_trials)
 
 
 def _no_more(asked: float | None, reached: float | None) -> bool:
@@ -48,18 +55,18 @@ def _no_more(asked: float | None, reached: float | None) -> bool:
     return (math.inf if asked is None else asked) <= (math.inf if reached is None else reached)
 
 
-def _check_added_searches(
-    name: str, n: int, budget: float | None, n_trials: int | None, reached: Mapping[str, Any]
-) -> None:
+def _check_added_searches(name: str, asked: Goal, before: Goal | None) -> None:
     """UsageError where further searches would get less than those before them."""
-    had = reached.get("budget_s")
-    if budget is not None and had is not None and budget < had:
+    if before is None:
+        return
+    n, share, had = asked.n_searches, asked.of_each_search().budget, before.of_each_search().budget
+    if share is not None and had is not None and share < had:
         raise UsageError(
-            f"--repeats {n} divides the budget into {budget:.0f} s a search, but study '{name}' has one of "
+            f"--repeats {n} divides the budget into {share:.0f} s a search, but study '{name}' has one of "
             f"{had:.0f} s: expected --budget {math.ceil(n * had)}s or more, or neither flag, for as much again"
         )
-    if n_trials is not None and n_trials < (reached.get("n_trials") or 0):
+    if asked.n_trials is not None and asked.n_trials < (before.n_trials or 0):
         raise UsageError(
-            f"--n-trials {n_trials} with --repeats {n}, but study '{name}' has a search of "
-            f"{reached['n_trials']} trials a family: expected as many or more"
+            f"--n-trials {asked.n_trials} with --repeats {n}, but study '{name}' has a search of "
+            f"{before.n_trials} trials a family: expected as many or more"
         )

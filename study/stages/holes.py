@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from study.errors import ResultsError
 from study.records.files import read_json
+from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
 from study.stages import standing
@@ -22,17 +22,16 @@ def check_records(files: StudyFiles) -> None:
 
 def holes(files: StudyFiles) -> Iterator[str]:
     """Of one search of a study, in words; its own folder has what is common to all searches."""
-    ledger: dict[str, Any] = read_json(files.ledger) if files.ledger.is_file() else {}
-    stages, searched = ledger.get("stages", {}), files.trials_jsonl.is_file()
+    ledger, searched = read_ledger(files.ledger), files.trials_jsonl.is_file()
     if searched and not files.ledger.is_file():
         yield f"{files.ledger} is missing: {_repair(files)} makes it again from the last report"
-    if not searched and "search" in ledger.get("done", {}):
+    if not searched and "search" in ledger.reached:
         yield f"{files.trials_jsonl} is missing: {_repair(files)} makes it again from the database"
     derived = [files.samples] if not files.repeat_of else []
-    if "search" in ledger.get("done", {}):
+    if "search" in ledger.reached:
         derived.append(files.trials_csv)
     lost = [path for path in derived if not path.is_file()]
-    retrained = "retrain" in ledger.get("done", {}) or any(files.runs.glob("*-final-seed*/DONE"))
+    retrained = "retrain" in ledger.reached or any(files.runs.glob("*-final-seed*/DONE"))
     if retrained:
         lost += _lost_by_retraining(files)
     if lost:
@@ -40,7 +39,7 @@ def holes(files: StudyFiles) -> Iterator[str]:
     if not files.repeat_of and files.predictions.is_file() and not files.seal.is_file():
         yield f"{files.seal} is missing: {_repair(files)} makes it again from the last report, or says that nothing can"
     elif searched and files.finalists.is_file():
-        yield from _after_retraining(files, ledger, report="report" in stages)
+        yield from _after_retraining(files, ledger, report="report" in ledger.stages)
 
 
 def _lost_by_retraining(files: StudyFiles) -> list[Path]:
@@ -49,17 +48,17 @@ def _lost_by_retraining(files: StudyFiles) -> list[Path]:
     return standing.lost_of_runs(files, read_json(files.finalists))
 
 
-def _after_retraining(files: StudyFiles, ledger: dict[str, Any], *, report: bool) -> Iterator[str]:
+def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Iterator[str]:
     if files.repeat_of:
         yield from _evaluation(files, [])
         return
-    searches = [one for one in (files, *files.repeats(ledger.get("repeats", 1))) if one.finalists.is_file()]
+    searches = [one for one in (files, *ledger.further_searches(files)) if one.finalists.is_file()]
     whole = all(not standing.lost_of_runs(one, read_json(one.finalists)) for one in searches)
-    if whole and len(searches) == ledger.get("repeats", 1) and not standing.model_stands(searches):
+    if whole and len(searches) == ledger.n_searches and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):
         yield from _evaluation(files, [files.duplicates] if _has_counted_copies(files) else [])
-        lost = standing.not_examined(files) if "examine" in ledger.get("done", {}) and whole else []
+        lost = standing.not_examined(files) if "examine" in ledger.reached and whole else []
         if lost:
             paths = [path for name in lost for path in standing.examined_in(files, name)]
             yield f"{_listed(paths)} missing or of other networks: {_run(files)} makes {_them(paths)} again"

@@ -8,11 +8,11 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
-from typing import Any
 
 import torch
 
 from study.errors import UsageError
+from study.records.ledger import Machine
 
 # Bytes that a worker on a GPU takes. Of 16 on an H200 each had 1.1 GiB of the GPU at first and 1.9 at the end of a
 # search, and 1.2 GiB of the machine's memory: torch's CUDA libraries are loaded anew in each (benchmarks/gpu.py).
@@ -72,10 +72,10 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def describe_machine(device: torch.device) -> dict[str, Any]:
+def describe_machine(device: torch.device) -> Machine:
     """Processor and cores, and the GPU where `device` is one."""
-    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    return {"cpu": cpu_name(), "cores": available_cores(), **gpu}
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return Machine(cpu=cpu_name(), cores=available_cores(), gpu=gpu)
 
 
 def cpu_name() -> str:

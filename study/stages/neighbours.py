@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from study.errors import ResultsError
-from study.records.files import read_json
+from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.stages.machine import available_cores
 
@@ -54,6 +54,6 @@ def _lives(process: int) -> bool:
 def _workers(files: StudyFiles) -> int:
     """As its ledger has them, or one where it does not say."""
     try:
-        return int(read_json(files.ledger)["workers"])
-    except (ResultsError, KeyError):
+        return read_ledger(files.ledger).workers or 1
+    except ResultsError:
         return 1

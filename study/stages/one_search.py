@@ -9,6 +9,7 @@ from optuna.storages import RDBStorage
 
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.sharing import shared_gpu
+from study.records.ledger import Goal, Reached
 from study.retraining.finalists import Retraining
 from study.retraining.runs import Engine
 from study.search.driver import Search
@@ -84,7 +85,7 @@ class OneSearch:
         self.workers = workers
         self.first = first
         self.number = number
-        self.goal, self.n_searches = set_goal(session)
+        self.goal = set_goal(session)
         self._resources = resources
         self._database: Opened | None = None
 
@@ -93,23 +94,21 @@ class OneSearch:
         """What trains this search's runs."""
         return Engine(str(self.session.device), self.session.precision, 1)
 
-    def is_done(self, stage: str) -> bool:
-        done: dict[str, Any] = self.session.ledger.data.get("done", {})
-        return bool(done.get(stage) == self._reached_by(stage))
+    @property
+    def n_searches(self) -> int:
+        return self.goal.n_searches
 
-    def mark_done(self, stage: str) -> None:
-        self.session.ledger.data.setdefault("done", {})[stage] = self._reached_by(stage)
+    def is_done(self, stage: Reached) -> bool:
+        return self.session.ledger.has_reached(stage, self.goal)
+
+    def mark_done(self, stage: Reached) -> None:
+        self.session.ledger.reached[stage] = self.goal
         self.session.ledger.save()
 
-    def reset_goal(self, goal: dict[str, Any]) -> None:
+    def reset_goal(self, goal: Goal) -> None:
         """Let another goal be this search's, and all searches' where it is the first."""
         self.goal = goal
-        note_goal(self.session.ledger, goal, self.n_searches)
-
-    def _reached_by(self, stage: str) -> dict[str, Any]:
-        """The goal, and for the stages that read all searches at once how many there are."""
-        of_all = self.n_searches > 1 and stage in ("evaluate", "examine")
-        return self.goal | {"repeats": self.n_searches} if of_all else self.goal
+        note_goal(self.session.ledger, goal)
 
     @property
     def storage(self) -> RDBStorage:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from study.records.ledger import Ledger
 from study.records.locking import StudyLock
+from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, prepare_results_folder
 from study.records.settings import StudySettings, load_settings, save_settings
 from study.seeds import derive_seed
@@ -36,8 +36,9 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
     with session.ledger.paused(), StudyLock(files):
         settings = _settings(session.settings, files, number)
         check_records(files)
-        ledger = Ledger.open(files.ledger, request.command, request.started, versions())
-        ledger.data |= {key: session.ledger.data[key] for key in ("device", "precision", "workers", "machine")}
+        ledger, study = OpenLedger.open(files.ledger, request.command, request.started, versions()), session.ledger
+        ledger.device, ledger.precision, ledger.workers = study.device, study.precision, study.workers
+        ledger.machine = study.machine
         try:
             yield replace(
                 session, request=request, files=files, settings=settings, ledger=ledger, new_spaces=[], warnings=[]

@@ -34,7 +34,7 @@ def retrain_candidates(one: OneSearch) -> None:
             one.progress.retrain(retraining, run)
 
         retraining.run(one.workers.executor, observe)
-        session.ledger.data["failed_runs"] = retraining.failed
+        session.ledger.failed_runs = retraining.failed
         found = retraining.save(trials=digest_of_trials(session.files.trials_jsonl))
         note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")
@@ -42,7 +42,7 @@ def retrain_candidates(one: OneSearch) -> None:
 
 def no_verdict(one: OneSearch) -> str | None:
     """In words that the goal plans one seed per finalist, too few for a verdict; None if it plans more."""
-    budget, planned = one.goal["budget_s"], planned_runs(one)
+    budget, planned = one.goal.share, planned_runs(one)
     if budget is None or planned.final_seeds > 1:
         return None
     runs = f"{count(planned.candidates, 'candidate')} and one seed per family"

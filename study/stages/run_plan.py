@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from study.errors import StudyError
 from study.records.files import read_json
+from study.records.ledger import PlannedRuns, RetrainPlan
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import TrialRecord, Trials, read_trials
 from study.retraining.candidates import choose_candidates
-from study.retraining.runs import RunLengths, fingerprint
+from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
 from study.stages.machine import core_share
@@ -82,13 +83,13 @@ def plan_runs(one: OneSearch, trials: Trials) -> RunPlan:
     if stored is not None:
         return stored
     plan = _Planner(one, counted).plan()
-    one.session.ledger.data["plan"] = {
-        "goal": one.goal,
-        "runs": fingerprint(plan.candidates, plan.lengths),
-        "seconds": plan.seconds,
-        "trials": digest_of_trials(one.session.files.trials_jsonl),
-        "retrain": plan.retrain.model_dump(),
-    }
+    one.session.ledger.plan = RetrainPlan(
+        goal=one.goal,
+        runs=_as_noted(plan),
+        seconds=plan.seconds,
+        trials=digest_of_trials(one.session.files.trials_jsonl),
+        retrain=plan.retrain,
+    )
     one.session.ledger.save()
     return plan
 
@@ -96,25 +97,31 @@ def plan_runs(one: OneSearch, trials: Trials) -> RunPlan:
 def planned_runs(one: OneSearch) -> RetrainSettings:
     """How many candidates and seeds the goal plans, and the study has: never fewer than before."""
     session = one.session
-    wanted = planner.retrain_settings(one.goal["budget_s"], session.n_at_once, len(session.families))
+    wanted = planner.retrain_settings(one.goal.share, session.n_at_once, len(session.families))
     return planner.at_least(session.settings.retrain, wanted)
 
 
 def _stored_plan(one: OneSearch, counted: Trials) -> RunPlan | None:
-    plan = one.session.ledger.data.get("plan")
-    digest = digest_of_trials(one.session.files.trials_jsonl)
-    if not plan or plan["goal"] != one.goal or plan.get("trials", digest) != digest:
+    plan = one.session.ledger.plan
+    if plan is None or plan.goal.of_each_search() != one.goal.of_each_search():
+        return None
+    if plan.trials is not None and plan.trials != digest_of_trials(one.session.files.trials_jsonl):
         return None
     known = _by_number(counted)
-    wanted = [(family, trial) for family, runs in plan["runs"].items() for trial in runs["trials"]]
+    wanted = [(family, trial) for family, runs in plan.runs.items() for trial in runs.trials]
     if not wanted or not known.keys() >= set(wanted):
         return None
-    candidates = {
-        family: Trials(known[family, trial] for trial in runs["trials"]) for family, runs in plan["runs"].items()
+    candidates = {family: Trials(known[family, trial] for trial in runs.trials) for family, runs in plan.runs.items()}
+    lengths = {family: runs.examples for family, runs in plan.runs.items()}
+    return RunPlan(candidates, lengths, plan.retrain or planned_runs(one), plan.seconds)
+
+
+def _as_noted(plan: RunPlan) -> dict[str, PlannedRuns]:
+    """The plan as the ledger keeps it: the same again means that there is nothing to do."""
+    return {
+        family: PlannedRuns(trials=tuple(trial.number for trial in chosen), examples=tuple(plan.lengths[family]))
+        for family, chosen in plan.candidates.items()
     }
-    lengths = {family: runs["examples"] for family, runs in plan["runs"].items()}
-    retrain = RetrainSettings(**plan["retrain"]) if "retrain" in plan else planned_runs(one)
-    return RunPlan(candidates, lengths, retrain, plan["seconds"])
 
 
 class _Planner:
@@ -129,7 +136,7 @@ class _Planner:
         }
 
     def plan(self) -> RunPlan:
-        budget = self._one.goal["budget_s"]
+        budget = self._one.goal.share
         if budget is None:
             return self._timeless(planned_runs(self._one))
         seconds = _retrain_seconds(self._one, budget)
@@ -275,8 +282,8 @@ def _retrain_seconds(one: OneSearch, budget: float) -> float:
     """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
     closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
     left = one.session.ledger.left(budget) - closing
-    first = None if one.first is None else one.first.session.ledger.data.get("plan", {}).get("seconds")
-    return max(1.0, left if first is None else min(left, first))
+    plan = None if one.first is None else one.first.session.ledger.plan
+    return max(1.0, left if plan is None or plan.seconds is None else min(left, plan.seconds))
 
 
 def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:

@@ -10,6 +10,7 @@ from typing import Any
 from study.errors import ResultsError
 from study.models import plugin_behind
 from study.records.files import read_jsonl
+from study.records.ledger import FamilySpent
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
@@ -50,7 +51,7 @@ def search_families(one: OneSearch) -> None:
         )
         allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
-        limits = Limits(allowance, one.goal["n_trials"], _deadline(one))
+        limits = Limits(allowance, one.goal.n_trials, _deadline(one))
         _say_small_spaces(one, search)
 
         def observe(search: Search, record: dict[str, Any] | None) -> None:
@@ -73,7 +74,7 @@ def _restore_records(one: OneSearch) -> None:
     """Write trials.jsonl and trials.csv again where they were lost: the database has every trial, too."""
     session = one.session
     files, records = session.files, read_jsonl(session.files.trials_jsonl)
-    n_ended = session.ledger.data.get("n_records", 1)
+    n_ended = 1 if session.ledger.n_records is None else session.ledger.n_records
     if len(records) >= n_ended and files.trials_csv.is_file():
         return
     search = Search(files, session.settings, one.storage, records, one.lock.guarded)
@@ -88,7 +89,7 @@ def _restore_records(one: OneSearch) -> None:
 
 def _say_small_spaces(one: OneSearch, search: Search) -> None:
     """A space that is smaller than the trials asked for."""
-    wanted = one.goal["n_trials"]
+    wanted = one.goal.n_trials
     for family in search.families.values():
         n = family.tried.n_points
         if n is not None and wanted is not None and n < wanted:
@@ -107,17 +108,17 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     """Write the table of trials, and what they took into the ledger."""
     records = [record for family in search.families.values() for record in family.records]
     write_trials_csv(session.files, records)
-    session.ledger.data["allowance_s"] = allowance
-    session.ledger.data["n_records"] = len(records)
+    session.ledger.allowance = allowance
+    session.ledger.n_records = len(records)
     held = sum(record["seconds"] for record in records if record["role"] != "imported")
     wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
-    session.ledger.data["utilisation"] = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
-    session.ledger.data["families"] = {
-        name: {
-            "spent_s": round(family.spent, 2),
-            "training_s": round(sum(record["training_seconds"] for record in family.records), 2),
-            "searched_whole": family.tried.n_points if family.is_whole else None,
-        }
+    session.ledger.utilisation = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
+    session.ledger.spent = {
+        name: FamilySpent(
+            held_seconds=round(family.spent, 2),
+            training_seconds=round(sum(record["training_seconds"] for record in family.records), 2),
+            searched_whole=family.tried.n_points if family.is_whole else None,
+        )
         for name, family in search.families.items()
     }
 
@@ -127,7 +128,7 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
 
 def _deadline(one: OneSearch) -> float | None:
     """When the search must end on the monotonic clock: its share is used up, start-up included."""
-    budget = one.goal["budget_s"]
+    budget = one.goal.share
     return None if budget is None else time.monotonic() + search_wall(one, budget)
 
 
@@ -137,21 +138,21 @@ def search_wall(one: OneSearch, budget: float) -> float:
     ledger = one.session.ledger
     rest = ledger.left(budget) - planner.report_seconds(budget, core_share())
     share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
-    least = 0.0 if "search" in ledger.data.get("done", {}) else _LEAST_SEARCH
+    least = 0.0 if "search" in ledger.reached else _LEAST_SEARCH
     return max(least, min(share, _OF_THE_REST * rest))
 
 
 def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
     """Seconds that a worker may hold trials of each family, those before this command included."""
-    budget = one.goal["budget_s"]
+    budget = one.goal.share
     if budget is None:
         return None
-    spent = dict.fromkeys(one.goal["families"], 0.0)
+    spent = dict.fromkeys(one.goal.families, 0.0)
     for record in records:
         spent[record["family"]] += record["seconds"]
     allowance = planner.equal_allowance(spent, search_wall(one, budget) * one.session.n_workers)
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
-    first = None if one.first is None else one.first.session.ledger.data.get("allowance_s")
+    first = None if one.first is None else one.first.session.ledger.allowance
     return allowance if first is None else min(allowance, first)
 
 
@@ -169,8 +170,7 @@ def _speeds(one: OneSearch) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for trial in read_trials(one.session.files.trials_jsonl).completed():
         found.setdefault(trial.family, []).append(planner.steady_speed(trial))
-    measured: dict[str, float] = one.session.ledger.data.get("speeds", {})
-    return measured | {family: median(speeds) for family, speeds in found.items()}
+    return one.session.ledger.speeds | {family: median(speeds) for family, speeds in found.items()}
 
 
 def _add_families(one: OneSearch) -> None:
@@ -183,9 +183,9 @@ def _add_families(one: OneSearch) -> None:
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
     speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
-    budget, n_train = one.goal["budget_s"], session.settings.dataset.n_train
+    budget, n_train = one.goal.share, session.settings.dataset.n_train
     wall = None if budget is None else search_wall(one, budget)
-    session.ledger.data["speeds"] = session.ledger.data.get("speeds", {}) | speeds
+    session.ledger.speeds |= speeds
     families = {}
     for space in session.new_spaces:
         ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
@@ -209,7 +209,7 @@ def _settings_of(space: SearchSpace, ladder: Ladder) -> FamilySettings:
 
 def _import_trials(one: OneSearch) -> None:
     """Take over the trials of `--from`, once for each family; a command that was killed halfway is continued."""
-    session, done = one.session, set(one.session.ledger.data.get("imported", []))
+    session, done = one.session, set(one.session.ledger.imported)
     families = set(session.settings.families) - done
     if session.settings.imported_from is None or not families:
         return
@@ -221,7 +221,7 @@ def _import_trials(one: OneSearch) -> None:
         fits = import_trials(session.files, session.settings, one.storage, source, families)
         n, others = sum(len(fit.trials) for fit in fits.values()), left_out(fits)
         said = f"{n} trials of study '{source.name}' imported and charged{f'; left out: {others}' if others else ''}"
-    session.ledger.data["imported"] = sorted(families | done)
+    session.ledger.imported = tuple(sorted(families | done))
     session.ledger.save()
     one.progress.say(said)
 
@@ -235,6 +235,6 @@ def _import_source(session: Session) -> StudyFiles | None:
     try:
         return find_study(word, session.request.results)
     except ResultsError:
-        if session.ledger.data.get("imported"):
+        if session.ledger.imported:
             return None
         raise

@@ -16,9 +16,10 @@ import torch
 
 from study.errors import ResumeError, UsageError
 from study.records.files import write_with
-from study.records.ledger import Ledger
+from study.records.ledger import DEFAULT_BUDGET
 from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
+from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, check_study_name, prepare_results_folder
 from study.records.settings import (
     DatasetSettings,
@@ -43,7 +44,6 @@ from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
 from study.training.loop import Precision, TrainingData, choose_precision
 
-DEFAULT_BUDGET = 300.0
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _SAMPLES = 10  # pictures of a class in the report
 _MAJOR_MATTERS = ("torch", "optuna")
@@ -56,7 +56,7 @@ class Session:
     request: Request
     files: StudyFiles
     settings: StudySettings
-    ledger: Ledger
+    ledger: OpenLedger
     data: TrainingData
     device: torch.device
     precision: Precision
@@ -121,9 +121,9 @@ def open_session(request: Request) -> Iterator[Session]:
         if not files.samples.exists():
             _write_samples(files, training)
         precision = choose_precision(device)
-        ledger = Ledger.open(files.ledger, request.command, request.started, versions())
-        ledger.data |= {"device": str(device), "precision": precision, "workers": n_workers}
-        ledger.data["machine"] = describe_machine(device)
+        ledger = OpenLedger.open(files.ledger, request.command, request.started, versions())
+        ledger.device, ledger.precision, ledger.workers = str(device), precision, n_workers
+        ledger.machine = describe_machine(device)
         warnings += too_many(n_workers, fitting)
         yield Session(
             request, files, settings, ledger, training, device, precision, n_workers, n_at_once, spaces, warnings

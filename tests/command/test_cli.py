@@ -492,7 +492,7 @@ def test_a_budget_gives_every_family_the_same_allowance(
         assert f"{stage}\n" in said
     assert "starting" not in said
     ledger = read_json(work["results"] / "timed" / "ledger.json")
-    spent = [family["spent_s"] for family in ledger["families"].values()]
+    spent = [family["held_seconds"] for family in ledger["spent"].values()]
     longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))
     assert max(spent) - min(spent) <= 2 * longest
     assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [

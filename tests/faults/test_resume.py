@@ -75,7 +75,7 @@ def test_another_minor_version_is_warned_of_and_recorded(ask: Ask) -> None:
     with_version(ask().files, "torch", f"{major}.0.0")
     session = ask()
     assert [warning for warning in session.warnings if warning.startswith(f"torch was {major}.0.0")]
-    assert session.ledger.data["commands"][-1]["versions"]["torch"] != f"{major}.0.0"
+    assert session.ledger.commands[-1].versions["torch"] != f"{major}.0.0"
 
 
 @pytest.mark.parametrize("flags", [{"workers": 1}, {"budget": 60.0}, {"n_trials": 9}])

@@ -1,135 +1,123 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from study.records import ledger as module
-from study.records.files import read_json
-from study.records.ledger import Ledger
+from study.errors import ResultsError
+from study.records.ledger import Goal, Ledger, PlannedRuns, RetrainPlan, read_ledger, write_ledger
+from study.records.settings import RetrainSettings
+
+# As versions before form 2 wrote it: `budget_s` of a goal is of one search, that beside it of the whole study.
+GOAL_1 = {"budget_s": 100.0, "n_trials": None, "families": ["cnn", "mlp"]}
+FORM_1: dict[str, Any] = {
+    "stages": {"search": 41.5, "retrain": 80.0},
+    "commands": [{"command": "study run", "start": "2026-01-01T00:00:00+00:00", "seconds": 190.5, "versions": {}}],
+    "families": {"mlp": {"spent_s": 40.0, "training_s": 38.0}},
+    "device": "cpu",
+    "precision": "bf16",
+    "workers": 2,
+    "machine": {"cpu": "A", "cores": 2},
+    "goal": GOAL_1,
+    "budget_s": 200.0,
+    "n_trials": None,
+    "repeats": 2,
+    "allowance_s": 41.0,
+    "utilisation": 0.9,
+    "done": {"search": GOAL_1, "evaluate": {**GOAL_1, "repeats": 2}},
+    "plan": {"goal": GOAL_1, "runs": {"mlp": {"trials": [3, 1], "examples": [100, 200]}}, "seconds": 70.0},
+}
+GOAL = Goal(budget=200.0, families=("cnn", "mlp"), n_searches=2)
 
 
-class Clock:
-    """Stands in for the time module: the monotonic clock moves by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+def written(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+def test_a_budget_of_one_search_becomes_that_of_the_whole_study(tmp_path: Path) -> None:
+    ledger = read_ledger(written(tmp_path / "ledger.json", FORM_1))
+    assert (ledger.goal, ledger.budget, ledger.n_searches) == (GOAL, 200.0, 2)
+    assert ledger.goal.share == 100.0
+    assert ledger.reached == {"search": GOAL, "evaluate": GOAL}
+    assert ledger.plan == RetrainPlan(
+        goal=GOAL, runs={"mlp": PlannedRuns(trials=(3, 1), examples=(100, 200))}, seconds=70.0
+    )
 
 
-def test_start_up_is_charged_too(tmp_path: Path, clock: Clock) -> None:
-    ledger = Ledger.open(tmp_path / "ledger.json", "study run", clock.now - 2.0, {})
-    assert ledger.used == 2.0
-    assert ledger.left(300) == 298.0
+def test_what_an_older_ledger_says_is_said_under_today_s_names(tmp_path: Path) -> None:
+    ledger = read_ledger(written(tmp_path / "ledger.json", FORM_1))
+    assert (ledger.allowance, ledger.utilisation, ledger.used_seconds) == (41.0, 0.9, 190.5)
+    assert ledger.spent["mlp"].model_dump() == {"held_seconds": 40.0, "training_seconds": 38.0, "searched_whole": None}
+    assert (ledger.machine and ledger.machine.known()) == {"cpu": "A", "cores": 2}
 
 
-def test_seconds_are_summed_over_commands(tmp_path: Path, clock: Clock) -> None:
+def test_a_ledger_of_form_1_without_a_goal_has_its_limits_beside(tmp_path: Path) -> None:
+    ledger = read_ledger(written(tmp_path / "ledger.json", {"budget_s": None, "n_trials": 9, "repeats": 3}))
+    assert (ledger.budget, ledger.n_trials, ledger.n_searches) == (None, 9, 3)
+    assert read_ledger(written(tmp_path / "ledger.json", {"stages": {}, "repeats": 3})).goal is None
+
+
+@pytest.mark.parametrize("content", [FORM_1, {}, {"stages": {"search": 1.0}, "commands": [], "families": {}}])
+def test_a_ledger_that_was_read_is_written_whole_and_read_as_the_same(tmp_path: Path, content: Any) -> None:
+    path = written(tmp_path / "ledger.json", content)
+    ledger = read_ledger(path)
+    write_ledger(path, ledger)
+    assert read_ledger(path) == ledger
+    assert "budget_s" not in path.read_text(encoding="utf-8")
+
+
+def test_what_a_later_version_adds_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "ledger.json", {**FORM_1, "mood": "good"})
+    write_ledger(path, read_ledger(path))
+    assert json.loads(path.read_text(encoding="utf-8"))["mood"] == "good"
+
+
+def test_no_file_is_an_empty_ledger(tmp_path: Path) -> None:
+    assert read_ledger(tmp_path / "ledger.json") == Ledger()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "unknown form: key '\\(top level\\)'"),
+        ('{"workers": "many"}', "unknown form: key 'workers'"),
+        ('{"commands": [{"second": 1}]}', "unknown form: missing key 'commands.0.command'"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_a_damaged_ledger_is_an_error_that_names_it(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "ledger.json"
-    for seconds in (10.0, 5.0):
-        ledger = Ledger.open(path, "study run", clock.now, {"torch": "2"})
-        clock.now += seconds
-        ledger.save()
-        clock.now += 1000  # nobody works between commands
-    again = Ledger.open(path, "study report", clock.now, {})
-    assert again.used_before == again.used == 15.0
-    assert [command["seconds"] for command in read_json(path)["commands"]] == [10.0, 5.0]
-    assert read_json(path)["commands"][0]["versions"] == {"torch": "2"}
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ResultsError, match=said):
+        read_ledger(path)
 
 
-def test_a_stage_is_charged_over_commands_and_when_it_fails(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    with pytest.raises(RuntimeError), ledger.stage("search"):  # noqa: PT012
-        clock.now += 4
-        assert (ledger.stage_seconds("search"), ledger.running_seconds) == (0.0, 4.0)
-        raise RuntimeError
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    with ledger.stage("search"):
-        clock.now += 3
-        assert (ledger.stage_seconds("search"), ledger.running_seconds) == (4.0, 3.0)
-    assert (ledger.stage_seconds("search"), ledger.running_seconds) == (7.0, 0.0)
-    assert ledger.stage_seconds("report") == 0.0
+def reached(**goals: Goal) -> Ledger:
+    return Ledger.model_validate({"reached": goals})
 
 
-@pytest.mark.parametrize("stage", ["ablation", "audit"])
-def test_an_examination_on_request_takes_nothing_from_the_budget(tmp_path: Path, clock: Clock, stage: str) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    clock.now += 10
-    ledger.save()
-    began = clock.now
-    clock.now += 3  # starting up
-    ledger = Ledger.open(path, "study examine", began, {})
-    with ledger.stage(stage):
-        clock.now += 600
-        ledger.tick()  # a kill after it changes nothing
-        assert Ledger.open(path, "study run", clock.now, {}).left(300) == 290.0
-    ledger.save()
-    again = Ledger.open(path, "study run", clock.now, {})
-    assert (again.left(300), again.stage_seconds(stage)) == (290.0, 600.0)
+def test_a_search_is_done_for_its_share_and_an_evaluation_for_all_searches() -> None:
+    more = GOAL.model_copy(update={"budget": 300.0, "n_searches": 3})  # as much for each search
+    ledger = reached(search=GOAL, evaluate=GOAL)
+    assert ledger.has_reached("search", more)
+    assert not ledger.has_reached("evaluate", more)
+    assert not ledger.has_reached("search", GOAL.model_copy(update={"budget": 300.0}))
+    assert not ledger.has_reached("search", GOAL.model_copy(update={"families": ("cnn",)}))
+    assert not ledger.has_reached("retrain", GOAL)
 
 
-def test_a_command_that_finds_nothing_to_do_takes_nothing_from_the_budget(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    clock.now += 9  # starting up
-    ledger.charge_nothing()
-    ledger.save()
-    assert (ledger.used, Ledger.open(path, "study run", clock.now, {}).left(300)) == (0.0, 300.0)
+@pytest.mark.parametrize("n", [3, 6, 7, 11, 49])
+def test_as_much_again_for_each_search_is_the_same_goal_whatever_the_last_bit_says(n: int) -> None:
+    one = Goal(budget=100.0, n_searches=n)
+    assert one.share is not None
+    more = Goal(budget=one.share * (n + 4), n_searches=n + 4)
+    assert reached(search=one).has_reached("search", more)
 
 
-def test_an_examination_of_the_study_s_own_is_part_of_its_budget(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    with Ledger.open(path, "study examine", clock.now, {}).stage("examine"):
-        clock.now += 20
-    assert Ledger.open(path, "study run", clock.now, {}).left(300) == 280.0
-
-
-def test_what_another_ledger_is_charged_is_not_charged_here(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    clock.now += 3
-    with ledger.paused():
-        other = Ledger.open(tmp_path / "other.json", "study run", clock.now, {})
-        clock.now += 50
-        assert (other.used, read_json(path)["commands"][0]["seconds"]) == (50.0, 3.0)  # a kill now forgets nothing
-    clock.now += 2
-    assert ledger.used == 5.0
-    with pytest.raises(RuntimeError), ledger.paused():  # noqa: PT012
-        clock.now += 7
-        raise RuntimeError
-    ledger.save()
-    assert [command["seconds"] for command in read_json(path)["commands"]] == [5.0]
-
-
-def test_a_kill_in_a_long_stage_forgets_at_most_five_seconds(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    with ledger.stage("search"):
-        for _ in range(97):
-            clock.now += 1
-            ledger.tick()
-        killed = Ledger.open(path, "study run", clock.now, {})
-        assert killed.used_before >= 92
-        assert killed.stage_seconds("search") >= 92
-        assert ledger.stage_seconds("search") == 0.0  # what runs now is not counted twice
-    assert ledger.stage_seconds("search") == 97.0
-
-
-def test_a_tick_seldom_writes(tmp_path: Path, clock: Clock) -> None:
-    path = tmp_path / "ledger.json"
-    ledger = Ledger.open(path, "study run", clock.now, {})
-    ledger.save()
-    written = path.stat().st_mtime_ns
-    clock.now += 1
-    ledger.tick()
-    assert path.stat().st_mtime_ns == written
+def test_a_plan_keeps_its_numbers_of_seeds(tmp_path: Path) -> None:
+    plan = RetrainPlan(goal=GOAL, runs={}, trials="ab", retrain=RetrainSettings(candidates=2))
+    write_ledger(tmp_path / "ledger.json", Ledger(plan=plan))
+    assert read_ledger(tmp_path / "ledger.json").plan == plan

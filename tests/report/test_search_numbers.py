@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 
+from study.records.ledger import Goal, Ledger
 from study.report import search_numbers as search
 
 
@@ -67,12 +68,12 @@ def test_a_trial_without_a_finite_value_is_not_completed(bad: float | None) -> N
 
 def test_budgets_one_trial_apart_are_equal() -> None:
     families = {"a": [trial(0, 0.9), trial(1, 0.9)], "b": [trial(0, 0.9)]}
-    assert not search.budget(families, {"budget_s": 60})["unequal"]
-    assert search.budget({**families, "a": [trial(k, 0.9) for k in range(4)]}, {"budget_s": 60})["unequal"]
+    assert not search.budget(families, Ledger(goal=Goal(budget=60)))["unequal"]
+    assert search.budget({**families, "a": [trial(k, 0.9) for k in range(4)]}, Ledger(goal=Goal(budget=60)))["unequal"]
 
 
 def test_with_a_number_of_trials_alone_trials_are_what_is_equal() -> None:
-    numbers = search.budget({"a": [trial(0, 0.9)], "b": [trial(0, 0.9, seconds=99.0)]}, {"n_trials": 1})
+    numbers = search.budget({"a": [trial(0, 0.9)], "b": [trial(0, 0.9, seconds=99.0)]}, Ledger(goal=Goal(n_trials=1)))
     assert (numbers["equalised"], numbers["gap"], numbers["unequal"]) == ("trials", 0, False)
 
 
@@ -138,7 +139,7 @@ def test_at_most_the_limit_is_drawn_and_no_record_is_lost() -> None:
 
 
 def test_pruning_saves_the_examples_up_to_the_top_rung() -> None:
-    numbers = search.health([trial(0, examples=250), trial(1, 0.9, examples=1000)], {"cnn": 1000}, 500, {})
+    numbers = search.health([trial(0, examples=250), trial(1, 0.9, examples=1000)], {"cnn": 1000}, 500, Ledger())
     assert (numbers["epochs_saved"], numbers["epochs_used"]) == (1.5, 2.5)
 
 

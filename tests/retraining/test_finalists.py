@@ -19,7 +19,7 @@ from study.records.paths import StudyFiles, done_runs
 from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import Trials
 from study.retraining.finalists import Retraining
-from study.retraining.runs import Engine, RunAbout, RunLengths, fingerprint, plan_run
+from study.retraining.runs import Engine, RunAbout, RunLengths, plan_run
 from study.training.loop import TrainingData
 
 MLP = CONFIG | {"learning_rate": 0.01}
@@ -266,10 +266,3 @@ def test_a_long_run_reports_fifty_times_at_most(bench: Bench) -> None:
     marks = [len(job.schedule.marks) for job in epochs if job is not None]
     assert marks[0] == 3
     assert 45 <= marks[1] <= 50
-
-
-def test_a_retraining_is_known_by_its_trials_and_lengths() -> None:
-    assert fingerprint(CANDIDATES, LENGTHS) == {
-        "mlp": {"trials": [4, 2], "examples": [300, 240]},
-        "cnn": {"trials": [7], "examples": [200]},
-    }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from study.records.ledger import Goal
 from study.records.settings import RetrainSettings
 from study.stages import all as stages
 from study.stages import extension, plan, run_plan, search
@@ -28,8 +29,10 @@ class Ledger:
 
     running_seconds = 0.0
 
-    def __init__(self, used: float, searched: float, **data: Any) -> None:
-        self.used, self.searched, self.data = used, searched, data
+    def __init__(self, used: float, searched: float, **about: Any) -> None:
+        self.used, self.searched = used, searched
+        self.reached: dict[str, Goal] = about.get("reached", {})
+        self.allowance, self.plan = about.get("allowance"), about.get("plan")
 
     def left(self, budget: float) -> float:
         return budget - self.used
@@ -45,7 +48,7 @@ def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Le
     session = SimpleNamespace(
         ledger=ledger, settings=settings, n_workers=n_workers, n_at_once=n_workers, families=list(SPEEDS)
     )
-    goal = {"budget_s": None if budget is None else budget / n_searches, "n_trials": None, "families": list(SPEEDS)}
+    goal = Goal(budget=budget, families=tuple(SPEEDS), n_searches=n_searches)
     return SimpleNamespace(session=session, first=first, goal=goal, n_searches=n_searches)
 
 
@@ -56,7 +59,7 @@ def records(seconds: float) -> list[dict[str, Any]]:
 def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, Any]:
     """Of a search that has just started up, of one that continues, of one that is retrained, and of the whole study."""
     fresh = one_search(budget, n_searches, n_workers, Ledger(6.0, 0.0))
-    share = fresh.goal["budget_s"]
+    share = fresh.goal.share
     retrain = run_plan.planned_runs(fresh)
     found: dict[str, Any] = {
         "retrain": [retrain.candidates, retrain.candidate_seeds, retrain.final_seeds],
@@ -74,7 +77,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     if share is None:
         return found
     begun = one_search(budget, n_searches, n_workers, Ledger(0.5 * share, 0.3 * share))
-    done = one_search(budget, n_searches, n_workers, Ledger(0.8 * share, 0.5 * share, done={"search": {}}))
+    done = one_search(budget, n_searches, n_workers, Ledger(0.8 * share, 0.5 * share, reached={"search": fresh.goal}))
     bound = one_search(budget, n_searches, n_workers, Ledger(2.0, 0.0), first=allowed(fresh))
     seconds = run_plan._retrain_seconds(one_search(budget, n_searches, n_workers, Ledger(0.45 * share, 0.0)), share)
     costs = {
@@ -93,8 +96,10 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
 
 def allowed(first: Any) -> Any:
     """The search before a repeat, with an allowance and a plan of its own."""
-    share = first.goal["budget_s"]
-    return one_search(share, 1, 2, Ledger(share, share, allowance_s=0.4 * share, plan={"seconds": 0.3 * share}))
+    share = first.goal.share
+    return one_search(
+        share, 1, 2, Ledger(share, share, allowance=0.4 * share, plan=SimpleNamespace(seconds=0.3 * share))
+    )
 
 
 def left_to_examine(one: Any) -> float | None:

@@ -191,7 +191,7 @@ def test_doctor_tells_a_search_to_come_from_one_that_is_lost(
         f"{copy.repeat(2).root} is missing, though the test split was opened for its runs",
     )
     ledger = read_json(copy.ledger)
-    del ledger["done"]["evaluate"]
+    del ledger["reached"]["evaluate"]
     copy.ledger.write_text(json.dumps(ledger))
     assert doctor(copy, "--repair") == 0
     assert json.loads(capsys.readouterr().out)[-1] == {"what": "search 2", "sound": True, "found": "not begun yet"}
@@ -290,8 +290,8 @@ def test_a_copy_is_a_study_of_its_own_before_the_dashboard_is_started_on_it(
 @pytest.mark.parametrize(
     ("reached", "flags", "said"),
     [
-        ({"budget_s": 100.0}, ["--repeats", "3", "--budget", "2m"], "into 40 s a search, but study 'copy'"),
-        ({"budget_s": 100.0}, ["--repeats", "3", "--budget", "2m"], "expected --budget 300s or more"),
+        ({"budget": 200.0}, ["--repeats", "3", "--budget", "2m"], "into 40 s a search, but study 'copy'"),
+        ({"budget": 200.0}, ["--repeats", "3", "--budget", "2m"], "expected --budget 300s or more"),
         ({"n_trials": 9}, ["--repeats", "3", "--n-trials", "8"], "has a search of 9 trials a family"),
     ],
 )
@@ -313,7 +313,7 @@ def test_a_further_search_gets_no_less_than_the_others(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
-    assert read_json(files.ledger)["repeats"] == 2
+    assert read_json(files.ledger)["n_searches"] == 2
     assert not files.repeat(3).exists()
 
 
@@ -396,9 +396,8 @@ def test_a_budget_is_divided_among_the_searches(words: Words) -> None:
     assert main(words("run", "timed", "--budget", "30s", "--repeats", "2")) == 0
     files = folder(words, "timed")
     ledgers = [read_json(one.ledger) for one in (files, files.repeat(2))]
-    assert [ledger["goal"]["budget_s"] for ledger in ledgers] == [15.0, 15.0]
-    assert ledgers[0]["budget_s"] == 30.0
-    allowances = [ledger["allowance_s"] for ledger in ledgers]
+    assert [ledger["goal"]["budget"] for ledger in ledgers] == [30.0, 15.0]  # a repeat is a study of one search
+    allowances = [ledger["allowance"] for ledger in ledgers]
     assert allowances[1] <= allowances[0]
     assert ledgers[1]["plan"]["seconds"] <= ledgers[0]["plan"]["seconds"]
     ladders = [load_settings(one.settings).families["cnn"].ladder for one in (files, files.repeat(2))]

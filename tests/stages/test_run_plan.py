@@ -11,6 +11,7 @@ import trials as invented
 from trials import write_trials
 
 from study.records.files import write_json
+from study.records.ledger import Goal, RetrainPlan
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
@@ -37,10 +38,11 @@ def candidate(family: str, number: int, examples: int, accuracy: float = 0.9) ->
 class Ledger:
     """The clock of a command that begins with so many seconds used."""
 
-    def __init__(self, used: float, search: float, **data: Any) -> None:
+    def __init__(self, used: float, search: float) -> None:
         self.used = used
         self.search = search
-        self.data = data
+        self.reached: dict[str, Goal] = {}
+        self.plan: RetrainPlan | None = None
 
     def left(self, budget: float) -> float:
         return budget - self.used
@@ -71,7 +73,7 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
         settings = make_settings(retrain=retrain.model_dump())
         settings = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"n_train": N_TRAIN})})
         families = ["cnn", "mlp"]
-        done = {"budget_s": reached, "n_trials": None, "families": families}
+        done = Goal(budget=reached, families=tuple(families))
         ledger = Ledger(used, 25.0)
         if had is not None:
             rows = {
@@ -83,12 +85,12 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
                 for family, known in had.items()
             }
             write_json(files.finalists, {"families": rows})
-            ledger.data["done"] = {"search": done, "retrain": done}
+            ledger.reached = {"search": done, "retrain": done}
         session = SimpleNamespace(
             files=files, settings=settings, ledger=ledger, n_workers=2, n_at_once=2, families=list(settings.families)
         )
         one = SimpleNamespace(session=session, first=None, n_searches=1, workers=None)
-        one.goal = {"budget_s": budget, "n_trials": None, "families": families}
+        one.goal = Goal(budget=budget, families=tuple(families))
         one.reset_goal = lambda goal: setattr(one, "goal", goal)
         return one
 
@@ -174,7 +176,11 @@ def test_a_plan_stands_for_the_trials_it_was_made_for(make: Make, files: StudyFi
     plan = planned(one)
     one.session.ledger.used = 590.0  # killed, and called again
     assert lengths(planned(one)) == lengths(plan)
-    assert one.session.ledger.data["plan"]["trials"] == digest_of_trials(files.trials_jsonl)
+    noted = one.session.ledger.plan
+    assert noted.trials == digest_of_trials(files.trials_jsonl)
+    assert {
+        family: dict(zip(runs.trials, runs.examples, strict=True)) for family, runs in noted.runs.items()
+    } == lengths(plan)
     write_trials(files.trials_jsonl, [trial("mlp", 2, 0.99)])
     assert lengths(planned(one)) == HAD
 
@@ -196,18 +202,18 @@ def test_an_extension_that_buys_nothing_is_said_and_not_begun(make: Make) -> Non
     said = settle_for_what_helps(one)
     assert said is not None
     assert "a budget of 85 s buys nothing" in said
-    assert one.goal["budget_s"] == 60.0
+    assert one.goal.budget == 60.0
     enough = float(said.split("--budget ")[1].split("s or")[0].split()[0].rstrip("s"))
     again = make([], HAD, budget=enough)
     assert settle_for_what_helps(again) is None
-    assert again.goal["budget_s"] == enough
+    assert again.goal.budget == enough
 
 
 @pytest.mark.parametrize(("budget", "reached"), [(600.0, 60.0), (60.0, 60.0), (None, 60.0), (85.0, None)])
 def test_other_goals_are_kept(make: Make, budget: float | None, reached: float | None) -> None:
     one = make(BETTER, HAD, budget=budget, reached=reached)
     assert settle_for_what_helps(one) is None
-    assert one.goal["budget_s"] == budget
+    assert one.goal.budget == budget
 
 
 def test_what_a_long_budget_will_not_use_is_said_with_the_plan_s_numbers(make: Make) -> None:

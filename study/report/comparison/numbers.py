@@ -176,7 +176,7 @@ def cost_points(board: Sequence[Record], *, latency: bool) -> list[Record]:
 
 def latency_comparable(entries: Sequence[Entry]) -> bool:
     """All studies were measured on one kind of processor."""
-    return len({str((entry.study.ledger.get("machine") or {}).get("cpu")) for entry in entries}) == 1
+    return len({machine.cpu if (machine := entry.study.ledger.machine) else None for entry in entries}) == 1
 
 
 # -- exploratory differences ------------------------------------------------------------------------------------------

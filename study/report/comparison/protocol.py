@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from study.records.ledger import Machine
 from study.report.reading import Record, StudyRecords
 from study.report.spaces import space_rows
 
@@ -93,8 +94,8 @@ def _search(study: StudyRecords, budget: Record) -> Facts:
         "seed": Fact("search", "study seed", "count", settings.seed),
         "families": Fact("search", "families", "list", sorted(study.families)),
         **families,
-        "budget_s": Fact("search", "budget of the whole study", "seconds", ledger.get("budget_s")),
-        "n_trials": Fact("search", "trials asked of each family", "count", ledger.get("n_trials")),
+        "budget_s": Fact("search", "budget of the whole study", "seconds", ledger.budget),
+        "n_trials": Fact("search", "trials asked of each family", "count", ledger.n_trials),
         "allowance_s": Fact(
             "search",
             "search allowance of each family in worker time",
@@ -134,17 +135,17 @@ def _retraining(study: StudyRecords) -> Facts:
 
 def _machine(study: StudyRecords) -> Facts:
     ledger = study.ledger
-    machine = ledger.get("machine") or {}
+    machine = ledger.machine or Machine()
     versions: Facts = {
         f"version.{name}": Fact("versions", name, "text", version) for name, version in study.settings.versions.items()
     }
     return {
-        "device": Fact("machine", "device", "text", ledger.get("device")),
-        "precision": Fact("machine", "precision", "text", ledger.get("precision")),
-        "workers": Fact("machine", "number of workers", "count", ledger.get("workers")),
-        "cpu": Fact("machine", "processor", "text", machine.get("cpu")),
-        "gpu": Fact("machine", "GPU", "text", machine.get("gpu")),
-        "cores": Fact("machine", "number of cores", "count", machine.get("cores")),
+        "device": Fact("machine", "device", "text", ledger.device),
+        "precision": Fact("machine", "precision", "text", ledger.precision),
+        "workers": Fact("machine", "number of workers", "count", ledger.workers),
+        "cpu": Fact("machine", "processor", "text", machine.cpu),
+        "gpu": Fact("machine", "GPU", "text", machine.gpu),
+        "cores": Fact("machine", "number of cores", "count", machine.cores),
         **versions,
     }
 

@@ -1,0 +1,105 @@
+"""The ledger of a study that a command works on: what the command spends is charged to it, stage by stage."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from study.records.ledger import Command, Ledger, read_ledger, write_ledger
+
+# Asked for by commands of their own, with a time of their own: a budget is for what a study cannot do without.
+_BESIDE_THE_BUDGET = frozenset({"ablation", "audit"})
+_SAVE_EVERY = 5.0  # seconds: what a killed command may forget to have spent
+
+
+class OpenLedger(Ledger):
+    """A ledger that is written again now and then. The clock is monotonic: stepping the system's clock changes no
+    duration.
+
+    A command takes from the budget all the time that it is active, start-up included, or nothing if it was there for a
+    stage beside the budget.
+    """
+
+    _path: Path
+    _started: float
+    _before: float = 0.0
+    _charged: bool = True
+    _saved: float = 0.0
+    _stage: str | None = None
+    _stage_began: float = 0.0
+
+    @classmethod
+    def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> OpenLedger:
+        """Continue or begin a ledger; `started` is when the command began, on the monotonic clock."""
+        ledger = cls.model_validate(dict(read_ledger(path)))
+        ledger._path, ledger._started, ledger._before = path, started, ledger.used_seconds
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        ledger.commands.append(Command(command=command, start=now, versions=dict(versions)))
+        return ledger
+
+    @property
+    def used_before(self) -> float:
+        """Seconds that earlier commands took from the budget."""
+        return self._before
+
+    @property
+    def used(self) -> float:
+        return self._before + self._of_this_command
+
+    @property
+    def _of_this_command(self) -> float:
+        return time.monotonic() - self._started if self._charged else 0.0
+
+    def left(self, budget: float) -> float:
+        return budget - self.used
+
+    def charge_nothing(self) -> None:
+        """This command has found nothing to do: what a budget is for has not begun."""
+        self._charged = False
+
+    @property
+    def running_seconds(self) -> float:
+        """Seconds of the stage now running, which its total does not hold yet."""
+        return 0.0 if self._stage is None else time.monotonic() - self._stage_began
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge the block's wall-clock to a stage."""
+        self._stage, self._stage_began = name, time.monotonic()
+        self._charged = self._charged and name not in _BESIDE_THE_BUDGET
+        try:
+            yield
+        finally:
+            self.stages = self._stages_now()
+            self._stage = None
+            self.save()
+
+    def _stages_now(self) -> dict[str, float]:
+        """Seconds by stage, with those of the one now running."""
+        if self._stage is None:
+            return self.stages
+        return {**self.stages, self._stage: round(self.stage_seconds(self._stage) + self.running_seconds, 3)}
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The block's wall-clock is charged to another study's ledger, and not to this one."""
+        self.save()
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - began
+
+    def tick(self) -> None:
+        """Save now and then during a long stage."""
+        if time.monotonic() - self._saved > _SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        self.commands[-1] = self.commands[-1].model_copy(update={"seconds": round(self._of_this_command, 3)})
+        # A command that is killed in a long stage must not forget what the stage took.
+        write_ledger(self._path, self.model_copy(update={"stages": self._stages_now()}))
+        self._saved = time.monotonic()
