@@ -23,6 +23,13 @@ BESIDE = 0.3  # share of the side along which it is seen by itself: a large digi
 PAGE_LINES = 3  # from edge to edge: no digit has as many strokes so long
 FRAME_ZONE = 0.15  # share of the picture, from each side, in which a frame's line is looked for
 FRAME_SIDES = 3  # of a rectangle that must be seen: the digit may hide one
+RIM = 0.08  # of a part's box, from each of its sides, in which a frame's side lies
+STRAIGHT = 0.75  # share of a side that a frame covers within the rim; an oval covers 0.54
+FRAMED = 0.2  # of a frame's height: the least that a digit inside has
+BAND = 0.3  # of the picture: the broadest strip along an edge
+SOLID = 0.6  # share of its box that a strip fills
+SMALLEST = 0.03  # of the picture: the height of the smallest digit beside a strip
+PIECE = 0.5  # of the digit's height and ink: a larger part beside it is a digit
 MAX_EDGE_INK = 0.25  # share of the picture's edge that the ink of a digit may touch
 MAX_CRUMBS = 30  # parts
 SPECK = 0.03  # of the largest part's ink: below it a part is a speck
@@ -151,35 +158,106 @@ def _longer_than(lines: Mask, rest: Mask) -> bool:
     return bool(np.ptp(np.flatnonzero(lines.any(0))) + 1 >= BEYOND * (columns.stop - columns.start))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One connected part of a mask [H, W]: its label, box (rows, columns) and number of pixels."""
+
+    label: int
+    rows: slice
+    columns: slice
+    size: int
+
+    @property
+    def height(self) -> int:
+        return int(self.rows.stop - self.rows.start)
+
+    @property
+    def width(self) -> int:
+        return int(self.columns.stop - self.columns.start)
+
+    @property
+    def long(self) -> int:
+        return max(self.height, self.width)
+
+
+def _parts_of(labels: NDArray[np.integer], count: int) -> list[_Part]:
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    boxes = enumerate(ndimage.find_objects(labels), 1)
+    return [_Part(i, rows, columns, int(sizes[i])) for i, (rows, columns) in boxes]
+
+
 def drop_borders(mask: Mask) -> Mask:
-    """Mask without parts that hug the picture's edge (frames, table edges, shadows) where another part lies inside."""
+    """Mask without what lies around a digit: frames, table edges, shadows, and pieces of neighbours that the picture's
+    edge has cut. A digit that fills its picture touches all edges, too; what tells them apart is that a frame is
+    straight along its sides and a table's edge runs from side to side."""
     labels, count = ndimage.label(mask, EIGHT)
     if count < 2:
         return mask
-    height, width = mask.shape
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    boxes = list(enumerate(ndimage.find_objects(labels), 1))
-    drop = [i for i, box in boxes if _hugs(box, height, width) or _frames(box, int(sizes[i]), height, width)]
-    kept = np.isin(labels, drop, invert=True) & mask
-    inner = max((int(sizes[i]) for i in range(1, count + 1) if i not in drop), default=0)
-    return kept if drop and inner >= 0.002 * mask.size else mask
+    parts = _parts_of(labels, count)
+    around = [part for part in parts if _is_band(part, mask.shape) or _is_frame(part, labels)]
+    least = max((FRAMED * part.height for part in around if not _is_band(part, mask.shape)), default=0.0)
+    inside = [part for part in parts if part not in around and _may_be_digit(part, mask.shape, least)]
+    if not inside:
+        around, inside = [], parts
+    around += _pieces(inside, mask.shape)
+    return np.isin(labels, [part.label for part in around], invert=True) & mask if around else mask
 
 
-def _hugs(box: tuple[slice, ...], height: int, width: int) -> bool:
-    """Touches two sides and spans them, or lies in a corner, or flat along one side."""
-    rows, columns = box
-    touches = (rows.start <= 1) + (rows.stop >= height - 1) + (columns.start <= 1) + (columns.stop >= width - 1)
-    tall, wide = (rows.stop - rows.start) / height, (columns.stop - columns.start) / width
-    flat = min(tall, wide) < 0.08 and max(tall, wide) > 0.3
-    spanning = min(tall, wide) > 0.85
-    at_corner = (rows.start <= 1) != (rows.stop >= height - 1) and max(tall, wide) < 0.3
-    return bool((touches >= 1 and flat) or (touches >= 2 and (spanning or at_corner)))
+def _may_be_digit(part: _Part, shape: tuple[int, ...], least: float) -> bool:
+    return part.height >= max(least, SMALLEST * max(shape)) and part.size >= 0.0004 * shape[0] * shape[1]
 
 
-def _frames(box: tuple[slice, ...], size: int, height: int, width: int) -> bool:
-    """A thin outline around most of the picture; it counts as a frame only if something else lies inside."""
-    tall, wide = box[0].stop - box[0].start, box[1].stop - box[1].start
-    return bool(tall > 0.7 * height and wide > 0.7 * width and size < 0.2 * tall * wide)
+def _touches(part: _Part, shape: tuple[int, ...]) -> tuple[bool, bool, bool, bool]:
+    """Whether it reaches the picture's top, bottom, left and right edge, but for a pixel."""
+    rows, columns = part.rows, part.columns
+    return rows.start <= 1, rows.stop >= shape[0] - 1, columns.start <= 1, columns.stop >= shape[1] - 1
+
+
+def _is_band(part: _Part, shape: tuple[int, ...]) -> bool:
+    """A full strip along one of the picture's edges, from side to side: a table's edge, a shadow."""
+    top, bottom, left, right = _touches(part, shape)
+    level = left and right and (top != bottom) and part.height < BAND * shape[0]
+    upright = top and bottom and (left != right) and part.width < BAND * shape[1]
+    return bool((level or upright) and part.size >= SOLID * part.height * part.width)
+
+
+def _is_frame(part: _Part, labels: NDArray[np.integer]) -> bool:
+    """A thin outline around most of the picture, straight along three or four of its sides; or an angle of two along
+    the picture's own edges. An oval is near its box's sides over half of their length, a frame over all of it."""
+    height, width = labels.shape
+    if part.height < 0.7 * height or part.width < 0.7 * width or part.size > 0.25 * part.height * part.width:
+        return False
+    own = labels[part.rows, part.columns] == part.label
+    covered = [_rim_share(side) >= STRAIGHT for side in _sides(own)]
+    top, bottom, left, right = (
+        share and touches for share, touches in zip(covered, _touches(part, labels.shape), strict=True)
+    )
+    angle = (top != bottom) and (left != right) and _in_rim(own) >= 0.9
+    return sum(covered) >= FRAME_SIDES or bool(angle)
+
+
+def _rim_share(side: Mask) -> float:
+    return float(side[: max(2, round(RIM * len(side)))].any(axis=0).mean())
+
+
+def _in_rim(own: Mask) -> float:
+    """Share of the ink within a rim's breadth of its box."""
+    y, x = (max(2, round(RIM * n)) for n in own.shape)
+    return 1 - float(own[y:-y, x:-x].sum()) / max(1, int(own.sum()))
+
+
+def _pieces(parts: list[_Part], shape: tuple[int, ...]) -> list[_Part]:
+    """Small parts that the left or right edge cuts, beside the largest part rather than above or below it: a
+    neighbour's. A loose stroke of the digit itself lies above, below or across it."""
+    main = max(parts, key=lambda part: part.size)
+    found = []
+    for part in parts:
+        _, _, left, right = _touches(part, shape)
+        overlap = min(part.columns.stop, main.columns.stop) - max(part.columns.start, main.columns.start)
+        small = part.height < PIECE * main.height and part.size < PIECE * main.size
+        if part is not main and (left or right) and small and overlap <= 0.3 * part.width:
+            found.append(part)
+    return found
 
 
 def drop_specks(mask: Mask, ink: Gray) -> Mask:

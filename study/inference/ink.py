@@ -12,7 +12,9 @@ from scipy import ndimage
 Gray = NDArray[np.float32]
 Invert = Literal["auto", "yes", "no"]
 
-MIN_CONTRAST = 0.06  # of the full range: below it a picture is called blank
+MIN_CONTRAST = 0.06  # of the full range: below it a picture with noise is called blank
+FAINTEST = 0.015  # and below this also one without noise
+CLEAN = 10  # times the deviation of the ground: ink that stands out so far is no noise
 CLEAR = 0.8  # share of the variance that two classes explain when ink lies on a flat ground
 MAX_EDGE_INK = 0.15  # share of the picture's edge that may stand out from a good ground
 COARSE = 64  # longest side at which local light is looked at; smaller pictures have no local light
@@ -170,11 +172,13 @@ def _scaled(ink: Gray) -> Gray:
     """Ink with its full tone at 1 and the ground's noise at 0; all zero where there is no contrast."""
     level = otsu(ink)
     strong = ink[ink > level]
-    if strong.size < 3 or float(np.quantile(strong, 0.75)) < MIN_CONTRAST:
-        return np.zeros_like(ink)
     weak = ink[ink <= level]
-    floor = min(float(np.mean(weak) + 2 * np.std(weak)), 0.6 * level)
+    if min(strong.size, weak.size) < 3:
+        return np.zeros_like(ink)
     full = float(np.quantile(strong, 0.75))
+    if full < max(FAINTEST, min(MIN_CONTRAST, CLEAN * float(weak.std()))):
+        return np.zeros_like(ink)
+    floor = min(float(np.mean(weak) + 2 * np.std(weak)), 0.6 * level)
     return np.asarray(np.clip((ink - floor) / max(full - floor, 1e-6), 0, 1), dtype=np.float32)
 
 

@@ -18,12 +18,16 @@ from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_
 from study.inference.grouping import Box, cut_touching, group_parts
 from study.inference.ink import Invert, ink_of
 from study.inference.opening import Gray, Opened
+from study.inference.sheet import sheet_of
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 
 SIZE, FIT = 28, 20
 HALF_TONE = 0.4  # of the ink's full tone: above it a pixel is ink
+PEAK = 0.9  # brightest pixel of a picture in MNIST's form
+FAINT = 0.1  # below it a pixel belongs to no box of such a picture
+FINE = 80  # pixels: shorter digits are enlarged before their strokes are measured
 MIN_SIDE = 7  # picture pixels of a digit's longer side: below it the answer is a guess
 THICK = 4.5  # and from which they are thinned
 THIN = 1.9  # stroke width after the fit, in pixels, up to which strokes are strengthened; MNIST's median is about 2.7
@@ -51,26 +55,42 @@ def prepare(opened: Opened, invert: Invert = "auto", segment: bool = False) -> l
     """Network inputs of one picture: exactly one, or with `segment` one per digit from left to right."""
     if invert == "auto" and looks_like_mnist(opened.gray):
         return [Prepared(np.asarray(np.round(opened.gray * 255), dtype=np.uint8))]
-    ink, uncertain = ink_of(opened.gray, invert)
+    sheet = sheet_of(opened.gray)
+    ink, uncertain = ink_of(sheet.gray, invert)
     flags = (POLARITY_UNCERTAIN,) if uncertain else ()
     mask, texture = clean_mask(ink)
     if not mask.any():
         return [Prepared(np.zeros((SIZE, SIZE), np.uint8), flags=(*flags, BLANK))]
+    place = _Place(sheet.left, sheet.top, opened.scale)
     if texture:
-        return [_prepare_one(ink, mask, (*flags, NOT_A_DIGIT), opened.scale)]
-    return _prepare_digits(opened, ink, mask, flags, segment)
+        return [_prepare_one(ink, mask, (*flags, NOT_A_DIGIT), place)]
+    return _prepare_digits(place, ink, mask, flags, segment)
 
 
-def _prepare_digits(opened: Opened, ink: Gray, mask: Mask, flags: tuple[str, ...], segment: bool) -> list[Prepared]:
+@dataclass(frozen=True)
+class _Place:
+    """Where the plane that is looked at lies in the picture: its corner in work pixels, and how large they are."""
+
+    left: int
+    top: int
+    scale: float
+
+    def in_picture(self, box: Box) -> Box:
+        left, top, right, bottom = box
+        x, y = (left + self.left, right + self.left), (top + self.top, bottom + self.top)
+        return round(x[0] * self.scale), round(y[0] * self.scale), round(x[1] * self.scale), round(y[1] * self.scale)
+
+
+def _prepare_digits(place: _Place, ink: Gray, mask: Mask, flags: tuple[str, ...], segment: bool) -> list[Prepared]:
     groups = group_parts(mask)
     if segment:
         groups = [piece for group in groups for piece in cut_touching(*group)]
-    boxes = tuple(_in_picture(box, opened.scale) for box, _ in groups)
+    boxes = tuple(place.in_picture(box) for box, _ in groups)
     if segment or len(groups) == 1:
-        made = [_prepare_one(ink, part, flags, opened.scale) for _, part in groups]
+        made = [_prepare_one(ink, part, flags, place) for _, part in groups]
         return [made_one if len(groups) == 1 else _with_boxes(made_one, boxes) for made_one in made]
     largest = max(groups, key=lambda group: int(group[1].sum()))[1]
-    one = _prepare_one(ink, largest, (*flags, SEVERAL_DIGITS), opened.scale)
+    one = _prepare_one(ink, largest, (*flags, SEVERAL_DIGITS), place)
     return [_with_boxes(one, boxes)]
 
 
@@ -78,23 +98,18 @@ def _with_boxes(one: Prepared, boxes: tuple[Box, ...]) -> Prepared:
     return Prepared(one.pixels, one.box, boxes, one.flags)
 
 
-def _in_picture(box: Box, scale: float) -> Box:
-    left, top, right, bottom = (round(edge * scale) for edge in box)
-    return left, top, right, bottom
-
-
-def _prepare_one(ink: Gray, part: Mask, flags: tuple[str, ...], scale: float) -> Prepared:
+def _prepare_one(ink: Gray, part: Mask, flags: tuple[str, ...], place: _Place) -> Prepared:
     # A soft rim of the digit belongs to it; ink of others beyond it does not.
     reach = ndimage.binary_dilation(part, iterations=max(1, max(part.shape) // 100))
     soft = np.where(reach, ink, 0)
     box = _box_of(part)
     left, top, right, bottom = box
     found = list(flags)
-    if max(right - left, bottom - top) * scale < MIN_SIDE:
+    if max(right - left, bottom - top) * place.scale < MIN_SIDE:
         found.append(TOO_SMALL)
     if _touches_edge(box, part):
         found.append(CLIPPED)
-    return Prepared(centre(fit(strengthen(soft, part))), _in_picture(box, scale), (), tuple(found))
+    return Prepared(centre(fit(strengthen(soft, part))), place.in_picture(box), (), tuple(found))
 
 
 def _touches_edge(box: Box, part: Mask) -> bool:
@@ -104,14 +119,14 @@ def _touches_edge(box: Box, part: Mask) -> bool:
 
 
 def looks_like_mnist(gray: Gray) -> bool:
-    """28 x 28, dark border, bright ink, centre of mass in the middle pixel or one beside it."""
-    if gray.shape != (SIZE, SIZE):
+    """28 x 28, the ink's box 20 pixels long, its brightest pixel white, its centre of mass in the middle pixel or one
+    beside it: as all of MNIST's images have it, to a pixel."""
+    if gray.shape != (SIZE, SIZE) or gray.max() < PEAK:
         return False
-    peak, mass = float(gray.max()), float(gray.sum())
-    border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
-    if peak < 0.3 or float(border.mean()) > 0.05 * peak:
+    left, top, right, bottom = _box_of(gray > FAINT)
+    if not FIT - 2 <= max(right - left, bottom - top) <= FIT + 1:
         return False
-    rows, columns = gray.sum(1) @ np.arange(SIZE) / mass, gray.sum(0) @ np.arange(SIZE) / mass
+    rows, columns = gray.sum(1) @ np.arange(SIZE) / gray.sum(), gray.sum(0) @ np.arange(SIZE) / gray.sum()
     return bool(abs(rows - SIZE / 2) <= 1.5 and abs(columns - SIZE / 2) <= 1.5)
 
 
@@ -137,20 +152,30 @@ def stroke_width(mask: Mask) -> float:
 
 
 def strengthen(soft: Gray, part: Mask) -> Gray:
-    """Cropped ink whose strokes are wide enough to survive the fit into 20 x 20."""
+    """Cropped ink whose strokes are wide enough to survive the fit into 20 x 20, and no wider than people's pens."""
     left, top, right, bottom = _box_of(part)
-    side = max(right - left, bottom - top)
-    width = stroke_width(part[top:bottom, left:right])
-    fitted = width * FIT / side
-    grow = round(max(0.0, THIN - fitted) * side / FIT / 2) if side > FIT else 0
-    shrink = round(max(0.0, fitted - THICK) * side / FIT / 2) if side > FIT else 0
+    cropped, part = _enlarged(soft[top:bottom, left:right], part[top:bottom, left:right])
+    side = max(cropped.shape)
+    fitted = stroke_width(part) * FIT / side
+    grow = round(max(0.0, THIN - fitted) * side / FIT / 2)
+    shrink = round(max(0.0, fitted - THICK) * side / FIT / 2)
     pad = grow + 1
-    cropped = np.pad(soft, pad)[top : bottom + 2 * pad, left : right + 2 * pad]
+    cropped = np.pad(cropped, pad)
     if shrink:
         return np.asarray(ndimage.grey_erosion(cropped, footprint=_disk(shrink))[pad:-pad, pad:-pad], dtype=np.float32)
     if grow:
         return np.asarray(ndimage.grey_dilation(cropped, footprint=_disk(grow)), dtype=np.float32)
     return np.asarray(cropped[pad:-pad, pad:-pad], dtype=np.float32)
+
+
+def _enlarged(soft: Gray, part: Mask) -> tuple[Gray, Mask]:
+    """A small digit enlarged smoothly: only then can strokes grow by less than one of the network's pixels."""
+    factor = -(-FINE // max(soft.shape))
+    if factor <= 1:
+        return soft, part
+    size = (soft.shape[1] * factor, soft.shape[0] * factor)
+    large = np.asarray(Image.fromarray(soft).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(np.clip(large, 0, 1), dtype=np.float32), large > HALF_TONE
 
 
 def _disk(radius: int) -> Mask:

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from PIL import Image, ImageDraw
 
 from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
 
@@ -111,3 +113,65 @@ def test_noise_is_a_texture_and_a_stroke_is_none():
     mask = blank()
     mask[30:90, 50:60] = True
     assert not is_texture(mask)
+
+
+def oval(side=200, inset=8, width=6):
+    sheet = Image.new("L", (side, side), 0)
+    ImageDraw.Draw(sheet).ellipse((inset + 12, inset, side - inset - 12, side - inset), outline=255, width=width)
+    return np.asarray(sheet) > 0
+
+
+def test_a_nought_with_a_loose_slash_is_no_frame():
+    slashed = oval()
+    slashed[80:120, 96:104] = True
+    assert np.array_equal(drop_borders(slashed), slashed)
+
+
+def test_a_digit_that_fills_its_picture_is_no_frame():
+    three = oval(60, inset=0, width=4)
+    three[:, :14] = False
+    three[28:32, 24:36] = True  # a loose stroke in its middle
+    assert np.array_equal(drop_borders(three), three)
+
+
+def test_a_frame_that_lies_askew_goes():
+    sheet = Image.new("L", (200, 200), 0)
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle((14, 14, 186, 186), outline=255, width=3)
+    frame = np.asarray(sheet.rotate(3)) > 0
+    stroke = np.zeros_like(frame)
+    stroke[60:140, 90:104] = True
+    assert np.array_equal(drop_borders(frame | stroke), stroke)
+
+
+@pytest.mark.parametrize("height", [8, 20, 60])
+def test_a_tables_edge_goes_however_small_the_digit(height):
+    stroke = blank(240)
+    stroke[120 : 120 + height, 100:104] = True
+    mask = stroke.copy()
+    mask[:12] = True
+    assert np.array_equal(drop_borders(mask), stroke)
+
+
+def test_a_strip_alone_stays():
+    mask = blank()
+    mask[:10] = True
+    mask[60, 60] = True
+    assert np.array_equal(drop_borders(mask), mask)
+
+
+def test_a_neighbours_piece_that_the_edge_has_cut_goes_and_a_loose_bar_stays():
+    digit = blank(60)
+    digit[2:58, 24:32] = True
+    digit[50:58, 24:54] = True
+    digit[0:4, 30:58] = True  # the bar of a five, loose above
+    mask = digit.copy()
+    mask[30:40, :5] = True
+    assert np.array_equal(drop_borders(mask), digit)
+
+
+def test_a_digit_cut_by_the_edge_is_no_piece():
+    mask = blank(60)
+    mask[5:55, 30:40] = True
+    mask[5:55, :8] = True
+    assert np.array_equal(drop_borders(mask), mask)

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from study.inference.opening import open_gray
@@ -53,6 +53,45 @@ def test_an_inverted_image_or_one_off_centre_does_not_pass_as_mnist(digits):
     assert not looks_like_mnist(1 - digit)
     assert not looks_like_mnist(np.roll(digit, 5, axis=1))
     assert not looks_like_mnist(np.zeros((28, 28), np.float32))
+
+
+def test_an_image_too_dim_or_too_large_does_not_pass_as_mnist(digits):
+    digit = digits[0][0]
+    large = np.asarray(Image.fromarray(digit[4:24, 4:24]).resize((24, 24), Image.Resampling.BICUBIC))
+    assert not looks_like_mnist(digit / np.float32(255) * 0.35)
+    assert not looks_like_mnist(np.pad(large, 2) / np.float32(255))
+    for picture in (np.asarray(digit * 0.35, np.uint8), np.pad(large, 2)):
+        made = prepare_one(picture).pixels
+        assert made.max() > 240
+        assert likeness(made, digit) > 0.9
+
+
+@pytest.mark.parametrize("ends", [((13, 6), (13, 22)), ((9, 22), (17, 6))])
+def test_a_stroke_of_one_pixel_is_as_strong_as_the_same_enlarged(ends):
+    small = Image.new("L", (28, 28), 255)
+    ImageDraw.Draw(small).line(ends, fill=0)
+    large = small.resize((280, 280), Image.Resampling.NEAREST)
+    ink = [prepare_one(picture).pixels.astype(float).sum() for picture in (small, large)]
+    assert 0.8 < ink[0] / ink[1] < 1.25
+
+
+def test_faint_ink_on_a_clean_ground_is_read_and_noise_as_faint_is_blank():
+    faint = np.full((200, 200), 255, np.uint8)
+    faint[40:160, 95:105] = 247
+    noise = np.clip(250 + 2 * np.random.default_rng(0).standard_normal((200, 200)), 0, 255).astype(np.uint8)
+    assert BLANK not in prepare_one(faint).flags
+    assert BLANK in prepare_one(noise).flags
+
+
+def test_a_digit_on_paper_on_a_dark_desk_is_read_and_its_box_is_in_the_picture(digits):
+    digit = digits[0][0]
+    desk = np.full((400, 500), 30, np.uint8)
+    desk[80:280, 200:460] = paper(digit, scale=4, place=(40, 60)) // 2 + 100
+    made = prepare_one(desk)
+    assert likeness(made.pixels, digit) > 0.9
+    rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
+    expected = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    assert np.allclose(made.box, np.array(expected) * 4 + [260, 120, 260, 120], atol=5)
 
 
 def test_a_digit_on_paper_comes_back_as_mnist_had_it(digits):
