@@ -17,12 +17,13 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from study.data.datasets import load_train, pixel_statistics, stratified_split
+from study.records.run import Precision
 from study.space.bundled import bundled_spaces
 from study.space.grammar import warm_start_params
 from study.space.parameters import SearchSpace
 from study.space.sampling import load_space, sample
 from study.training.config import build_model as build
-from study.training.loop import Precision, TrainingData, choose_precision
+from study.training.loop import TrainingData, choose_precision
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -13,8 +13,9 @@ from torch import nn
 
 from study.data.datasets import load_train, pixel_statistics, stratified_split
 from study.models import parameter_count
+from study.records.run import Precision
 from study.training.config import training_config
-from study.training.loop import Precision, Schedule, TrainingData, fit
+from study.training.loop import Schedule, TrainingData, fit
 
 
 @dataclass(frozen=True)

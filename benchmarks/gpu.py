@@ -33,8 +33,9 @@ from _speed import fit_steps, program_data
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job
 from study.execution.sharing import shared_gpu
+from study.records.run import Precision
 from study.training import loop
-from study.training.loop import Precision, Schedule, TrainingData, choose_precision
+from study.training.loop import Schedule, TrainingData, choose_precision
 from study.training.recorded import Step
 
 KEY = ("family", "batch_size", "loop", "workers", "turn")

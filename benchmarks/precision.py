@@ -26,8 +26,9 @@ from _speed import Seconds, fit_steps, program_data, steps_within, timed
 from scipy import special
 from torch import nn
 
+from study.records.run import Precision
 from study.training.config import training_config
-from study.training.loop import Precision, Schedule, TrainingData, fit
+from study.training.loop import Schedule, TrainingData, fit
 
 KEY = ("part", "family", "warm_start", "precision", "layout", "examples", "number")
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}

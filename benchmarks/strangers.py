@@ -35,7 +35,7 @@ from study.inference.predictor import Prediction, Predictor
 from study.inference.refusal import measure_refusals
 from study.records.files import write_json
 from study.records.paths import StudyFiles, done_runs
-from study.records.run import read_meta
+from study.records.run import read_record
 from study.records.settings import load_settings
 
 DRAWINGS = Path(__file__).resolve().parent.parent / "tests" / "inference"
@@ -65,8 +65,8 @@ def drawing(name: str) -> ModuleType:
 def candidate_of_shipped(files: StudyFiles, trial: int, family: str) -> str:
     """A finished candidate run of the shipped trial: it was trained without the validation images."""
     for name in done_runs(files):
-        meta = read_meta(files.run(name))
-        if (meta.trial, meta.family, meta.role) == (trial, family, "candidate"):
+        record = read_record(files.run(name))
+        if (record.trial, record.family, record.role) == (trial, family, "candidate"):
             return name
     raise StudyError(f"{files.runs}: no candidate run of {family} trial {trial}; name one with --run")
 
@@ -84,8 +84,8 @@ def candidate_predictor(files: StudyFiles, run: str | None) -> tuple[Predictor, 
     described = shipped.description
     extra = described.model_extra or {}
     name = run or candidate_of_shipped(files, int(extra["trial"]), described.family)
-    model, meta = load_run(files.run(name))
-    own = described.model_copy(update={"mean": meta.mean, "std": meta.std})
+    model, run = load_run(files.run(name))
+    own = described.model_copy(update={"mean": run.record.mean, "std": run.record.std})
     return Predictor(model, own, shipped.second_reader), name
 
 

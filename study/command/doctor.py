@@ -13,9 +13,9 @@ from study.command.console import no_study_in
 from study.errors import ResultsError, StudyError
 from study.records.files import read_jsonl
 from study.records.ledger import read_ledger
-from study.records.made_of import lacking
 from study.records.openings import IMAGES, how_counted
 from study.records.paths import StudyFiles
+from study.records.run import lacking
 from study.stages.holes import holes
 
 Finding = dict[str, Any]

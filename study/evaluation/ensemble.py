@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from study.records.files import write_json
 from study.records.paths import StudyFiles
 from study.records.predictions import read_logits
-from study.records.run import read_meta
+from study.records.run import read_record
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
 from study.statistics.comparison import wilson
@@ -30,7 +30,7 @@ def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
     labels, logits = read_logits(files.predictions)
     families: dict[str, list[str]] = defaultdict(list)
     for name in logits:
-        families[read_meta(files.run(name)).family].append(name)
+        families[read_record(files.run(name)).family].append(name)
     ordered = {family: families[family] for family in settings.families if family in families}
     entries = [_entry(family, members, logits, labels) for family, members in ordered.items()]
     if len(ordered) > 1:

@@ -21,7 +21,7 @@ from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, load_sealed_test, logits_of, named_runs
 from study.records.files import write_json, write_npz
 from study.records.paths import StudyFiles
-from study.records.run import RunMeta
+from study.records.run import Run
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
 from study.statistics.comparison import mean_interval, wilson
@@ -44,7 +44,7 @@ class Reader:
     """A finalist's named run and the temperature that its probabilities carry over from validation."""
 
     model: nn.Module
-    meta: RunMeta
+    run: Run
     temperature: float
 
 
@@ -93,8 +93,8 @@ def run(
             "n_test": len(test),
             "seed": seed,
             "classes": test.classes,
-            "runs": {family: reader.meta.name for family, reader in readers.items()},
-            "made_from": weights_of(files, [reader.meta.name for reader in readers.values()]),
+            "runs": {family: reader.run.name for family, reader in readers.items()},
+            "made_from": weights_of(files, [reader.run.name for reader in readers.values()]),
             "temperatures": {family: reader.temperature for family, reader in readers.items()},
             "levels": reading.rows,
             "half_accuracy_sigma": {family: _half_sigma(reading.rows, family) for family in readers},
@@ -113,8 +113,8 @@ def run(
 def _readers(files: StudyFiles, device: str) -> dict[str, Reader]:
     readers = {}
     for family, name in sorted(named_runs(files).items()):
-        model, meta = load_run(files.run(name), device)
-        readers[family] = Reader(model, meta, _temperature(files, family))
+        model, run = load_run(files.run(name), device)
+        readers[family] = Reader(model, run, _temperature(files, family))
     return readers
 
 
@@ -141,11 +141,11 @@ def _affordable(
     """Images that fit into `seconds`, from the time that PROBE of them take to be blurred and read once."""
     probe = to_float(images[:PROBE])
     for reader in readers.values():
-        logits_of(reader.model, probe, reader.meta, device)
+        logits_of(reader.model, probe, reader.run.record, device)
     start = clock()
     gaussian_blur(probe, STRIP_SIGMAS[-1])
     for reader in readers.values():
-        logits_of(reader.model, probe, reader.meta, device)
+        logits_of(reader.model, probe, reader.run.record, device)
     each = (clock() - start) / len(probe)
     passes = 1 + sum(len(corruption.levels) for corruption in ladder)
     affordable = int(0.8 * seconds / max(passes * each, 1e-9))
@@ -190,7 +190,7 @@ def _read_level(
     """Let every model read x [N, 1, 28, 28]; corruption None is the clean reading."""
     families, correct = {}, {}
     for family, reader in readers.items():
-        logits = logits_of(reader.model, x, reader.meta, device)
+        logits = logits_of(reader.model, x, reader.run.record, device)
         answers = logits.argmax(axis=1)
         correct[family] = answers == reading.labels
         families[family] = _summary(logits, reading.labels, reader.temperature, reading.n_classes)
@@ -320,7 +320,7 @@ def _strip(
     write_npz(files.test / "strip.npz", {"sigmas": np.array(STRIP_SIGMAS), "images": shown})
     answers = {}
     for family, reader in readers.items():
-        probabilities = softmax(logits_of(reader.model, pictures, reader.meta, device), reader.temperature)
+        probabilities = softmax(logits_of(reader.model, pictures, reader.run.record, device), reader.temperature)
         answers[family] = [_answer(sigma, row) for sigma, row in zip(STRIP_SIGMAS, probabilities, strict=True)]
     return {"index": index, "label": six, "answers": answers}
 

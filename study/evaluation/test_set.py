@@ -24,7 +24,7 @@ from study.records.files import write_npz
 from study.records.openings import count_openings
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
-from study.records.run import RunMeta, read_meta
+from study.records.run import Run, RunRecord, read_record, read_run
 from study.records.seal import Opening, file_sha256, now, read_openings, run_hashes, write_openings
 from study.records.settings import StudySettings
 from study.statistics.logits import log_softmax
@@ -34,13 +34,13 @@ BATCH_SIZE = 250  # what a convolution makes of so many images stays in a core's
 HARDEST = 30
 
 
-def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, RunMeta]:
+def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, Run]:
     """The model of a run, rebuilt from its configuration and weights, in evaluation mode, its convolutions with
     channels last as in training."""
-    meta = read_meta(run)
+    read = read_run(run)
     # No initial weights, and no draw for them: the caller's generator stays where it is.
     with torch.device("meta"):
-        model = build_model({"family": meta.family, **meta.config}, meta.n_classes)
+        model = build_model({"family": read.record.family, **read.config}, read.record.n_classes)
     try:
         model.load_state_dict(load_file(run.weights), assign=True)
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -49,19 +49,19 @@ def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, RunMeta]:
             f"{run.weights} does not hold the weights of {run.config} ({cause}); move the run away and rerun "
             "`study retrain`"
         ) from None
-    return model.to(device).to(memory_format=torch.channels_last).eval(), meta
+    return model.to(device).to(memory_format=torch.channels_last).eval(), read
 
 
 @torch.inference_mode()
 def logits_of(
-    model: nn.Module, images: torch.Tensor, meta: RunMeta, device: str = "cpu", batch_size: int = BATCH_SIZE
+    model: nn.Module, images: torch.Tensor, record: RunRecord, device: str = "cpu", batch_size: int = BATCH_SIZE
 ) -> NDArray[np.float32]:
     """uint8 [N, 28, 28] or float [N, 1, 28, 28] in [0, 1] -> logits [N, C], all in float32."""
     parts = []
     for batch in torch.split(images, batch_size):
         x = batch.to(device)
         x = to_float(x) if x.dtype == torch.uint8 else x  # [B, 1, 28, 28]
-        x = ((x - meta.mean) / meta.std).contiguous(memory_format=torch.channels_last)
+        x = ((x - record.mean) / record.std).contiguous(memory_format=torch.channels_last)
         parts.append(model(x).float().cpu())
     return np.asarray(torch.cat(parts).numpy())
 
@@ -84,9 +84,9 @@ class _Evaluated:
 
 
 def _evaluated(files: StudyFiles, runs: Sequence[str], prefix: str = "") -> _Evaluated:
-    metas = {run: read_meta(files.run(run)) for run in runs}
-    finals = [run for run in runs if metas[run].role == "final"]
-    return _Evaluated(files, finals, [run for run in runs if metas[run].role != "final"], prefix)
+    roles = {run: read_record(files.run(run)).role for run in runs}
+    finals = [run for run in runs if roles[run] == "final"]
+    return _Evaluated(files, finals, [run for run in runs if roles[run] != "final"], prefix)
 
 
 Repeats = Sequence[tuple[StudyFiles, Sequence[str]]]
@@ -219,8 +219,8 @@ def _all_logits(
     """As many runs side by side as torch has threads, each on one of them: they never wait for each other."""
 
     def logits(run: str) -> NDArray[np.float32]:
-        model, meta = load_run(files.run(run), device)
-        return logits_of(model, images, meta, device)
+        model, read = load_run(files.run(run), device)
+        return logits_of(model, images, read.record, device)
 
     n_threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(n_threads) as pool:
@@ -249,5 +249,5 @@ def hardest_images(
 
 def named_runs(files: StudyFiles) -> dict[str, str]:
     """Family -> its one named final run, seed 0, of those that were evaluated."""
-    metas = [read_meta(files.run(run)) for run in read_logits(files.predictions)[1]]
-    return {meta.family: meta.name for meta in sorted(metas, key=lambda meta: -meta.seed_index)}
+    records = {run: read_record(files.run(run)) for run in read_logits(files.predictions)[1]}
+    return {records[run].family: run for run in sorted(records, key=lambda run: -records[run].seed_index)}

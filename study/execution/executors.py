@@ -20,7 +20,8 @@ from study.execution.jobs import Died, Ended, Event, Finished, Job, Reached, Rep
 from study.execution.memory import SharedData
 from study.execution.processes import start_process
 from study.execution.worker import Work, serve, worker_process
-from study.training.loop import Precision, TrainingData
+from study.records.run import Precision
+from study.training.loop import TrainingData
 
 _END_SECONDS = 3.0
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from study.training.loop import DataPart, Schedule
+from study.records.run import DataPart, RunRecord
+from study.training.loop import Schedule
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Job:
 class RunTarget:
     folder: str
     digest: str
-    record: dict[str, Any]
+    record: RunRecord
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from study.errors import StudyError
 from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Validation
@@ -22,10 +24,11 @@ from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
 from study.records.paths import RunFiles
+from study.records.run import HistoryRow, Precision, RunMetrics
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import Precision, TrainingData, fit
+from study.training.loop import TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], Outcome]
@@ -91,94 +94,117 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, StudyError) else f"{type(error).__name__}: {text}"
 
 
+class _Course:
+    """What a training has shown so far, and its states on disk if it has a folder: it goes on from the one found."""
+
+    def __init__(self, job: Job, epoch: int, on_rung: OnRung) -> None:
+        self._epoch = epoch  # examples
+        self._on_rung = on_rung
+        self._saved, self._pause = time.perf_counter(), _STATE_EVERY
+        self._states = StateFiles(RunFiles(Path(job.run.folder)), job.run.digest) if job.run is not None else None
+        found = self._states.load() if self._states is not None else None
+        self.resume: TrainingState | None = found[0] if found is not None else None
+        self.history: list[HistoryRow] = found[1] if found is not None else []
+        self.last: RungMetrics | None = None
+        self.logits: NDArray[np.float32] | None = None
+
+    @property
+    def training_seconds(self) -> float:
+        return 0.0 if self.last is None else self.last.training_seconds
+
+    def mark(self, examples: int, found: dict[str, Any]) -> bool:
+        """Keep what `fit` tells at a mark, and ask whether to go on; logits stay here."""
+        self.logits = found.get("logits")
+        self.last = _rung_metrics(found)
+        self.history.append(_history_row(examples, self._epoch, self.last))
+        return self._on_rung(examples, self.last)
+
+    def save(self, capture: Callable[[], TrainingState]) -> None:
+        if self._states is not None and (began := time.perf_counter()) - self._saved >= self._pause:
+            self._states.save(capture(), self.history)
+            self._saved = time.perf_counter()
+            self._pause = max(_STATE_EVERY, (self._saved - began) / _STATE_SHARE)
+
+    def metrics(self, n_parameters: int, flops: int, seconds: float) -> RunMetrics:
+        """After the last mark, which is the run's end."""
+        assert self.last is not None
+        seen = self.last.validation
+        return RunMetrics(
+            accuracy=None if seen is None else seen.accuracy,
+            nll=None if seen is None else seen.nll,
+            nll_scaled=None if seen is None else seen.nll_scaled,
+            temperature=None if seen is None else seen.temperature,
+            train_loss=self.last.train_loss,
+            n_parameters=n_parameters,
+            flops=flops,
+            training_seconds=self.training_seconds,
+            seconds=seconds,
+        )
+
+    def end(self) -> None:
+        if self._states is not None:
+            self._states.remove()
+
+
 def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision) -> Outcome:
     """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
     started = time.perf_counter()
     torch.manual_seed(job.seed)
     model = build_model(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
-    size = {"n_parameters": parameter_count(model), "flops": flops_per_image(model)}
-    history: list[dict[str, Any]] = []
-    last: dict[str, Any] = {}
-    states = StateFiles(RunFiles(Path(job.run.folder)), job.run.digest) if job.run is not None else None
-    resume, saved, pause = None, started, _STATE_EVERY
-    if states is not None and (found := states.load()) is not None:
-        resume, history = found
-
-    def on_mark(examples: int, metrics: dict[str, Any]) -> bool:
-        last.update(metrics)
-        logits = metrics.pop("logits", None)
-        last["logits"] = logits
-        history.append(_history_row(examples, len(data.part(job.part)), metrics))
-        return on_rung(examples, _rung_metrics(metrics))
-
-    def on_state(capture: Callable[[], TrainingState]) -> None:
-        nonlocal saved, pause
-        if states is not None and (began := time.perf_counter()) - saved >= pause:
-            states.save(capture(), history)
-            saved = time.perf_counter()
-            pause = max(_STATE_EVERY, (saved - began) / _STATE_SHARE)
-
+    n_parameters, flops = parameter_count(model), flops_per_image(model)
+    course = _Course(job, len(data.part(job.part)), on_rung)
     try:
         fit(
             model,
             data,
             training_config(job.config),
             job.schedule,
-            on_mark,
+            course.mark,
             seed=job.seed,
             part=job.part,
             precision=precision,
-            resume=resume,
-            on_state=on_state,
+            resume=course.resume,
+            on_state=course.save,
         )
     except (DriverLeftError, torch.AcceleratorError):
         raise
     except Exception as error:
-        trained = Outcome(**size, training_seconds=last.get("training_seconds", 0.0))
-        raise RunFailedError(_reason(error), trained) from error
-    training_seconds = last.get("training_seconds", 0.0)
+        raise RunFailedError(_reason(error), Outcome(n_parameters, flops, course.training_seconds)) from error
     if job.run is not None:
-        seconds = time.perf_counter() - started + (resume.seconds if resume is not None else 0.0)
-        metrics = _run_metrics(last) | size | {"training_seconds": training_seconds, "seconds": seconds}
-        metrics |= {"examples": history[-1]["examples"], "steps": job.schedule.marks[-1]}
-        logits = last["logits"]
+        before = course.resume.seconds if course.resume is not None else 0.0
+        metrics = course.metrics(n_parameters, flops, time.perf_counter() - started + before)
+        labels = data.labels[data.validation].cpu().numpy()
         save_run(
             RunFiles(Path(job.run.folder)),
             model,
-            run=job.run.record,
-            config=job.config,
-            history=history,
-            metrics=metrics,
-            validation=None if logits is None else (logits, data.labels[data.validation].cpu().numpy()),
+            job.run.record,
+            job.config,
+            course.history,
+            metrics,
+            validation=None if course.logits is None else (course.logits, labels),
             digest=job.run.digest,
         )
-    if states is not None:
-        states.remove()
-    return Outcome(**size, training_seconds=training_seconds)
+    course.end()
+    return Outcome(n_parameters, flops, course.training_seconds)
 
 
 def _rung_metrics(found: dict[str, Any]) -> RungMetrics:
-    """Of what `fit` tells at a mark."""
     keys = ("accuracy", "nll", "nll_scaled", "temperature")
     validation = Validation(**{key: found[key] for key in keys}) if "accuracy" in found else None
     return RungMetrics(found["train_loss"], found["learning_rate"], found["training_seconds"], validation)
 
 
-def _history_row(examples: int, epoch_size: int, metrics: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "examples": examples,
-        "epoch": round(examples / epoch_size, 4),
-        "learning_rate": metrics["learning_rate"],
-        "train_loss": metrics["train_loss"],
-        "validation_loss": metrics.get("nll", ""),
-        "validation_accuracy": metrics.get("accuracy", ""),
-        "seconds": round(metrics["training_seconds"], 3),
-    }
-
-
-def _run_metrics(last: dict[str, Any]) -> dict[str, Any]:
-    keys = ("accuracy", "nll", "nll_scaled", "temperature", "train_loss")
-    return {key: last.get(key) for key in keys}
+def _history_row(examples: int, epoch: int, seen: RungMetrics) -> HistoryRow:
+    validation = seen.validation
+    return HistoryRow(
+        examples=examples,
+        epoch=round(examples / epoch, 4),
+        learning_rate=seen.learning_rate,
+        train_loss=seen.train_loss,
+        validation_loss=None if validation is None else validation.nll,
+        validation_accuracy=None if validation is None else validation.accuracy,
+        seconds=round(seen.training_seconds, 3),
+    )
 
 
 def worker_process(

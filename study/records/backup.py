@@ -11,6 +11,7 @@ from study.errors import ResultsError
 from study.records.files import read_json, read_text, write_text
 from study.records.ledger import Command, Ledger, write_ledger
 from study.records.paths import StudyFiles, done_runs
+from study.records.run import read_metrics
 from study.records.trial import read_trials
 
 
@@ -69,6 +70,6 @@ def _seconds(files: StudyFiles) -> dict[str, float]:
     """Wall-clock of search and retraining, as if all workers had always been busy."""
     trials = read_trials(files.trials_jsonl)
     n_workers = max(1, len({trial.worker for trial in trials if trial.worker is not None}))
-    runs = [read_json(files.run(run).metrics) for run in done_runs(files) if files.run(run).metrics.is_file()]
-    seconds = {"search": [trial.held_seconds for trial in trials], "retrain": [run["seconds"] for run in runs]}
+    runs = [read_metrics(files.run(run)) for run in done_runs(files) if files.run(run).metrics.is_file()]
+    seconds = {"search": [trial.held_seconds for trial in trials], "retrain": [run.seconds for run in runs]}
     return {stage: round(sum(taken) / n_workers, 3) for stage, taken in seconds.items()}

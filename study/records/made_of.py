@@ -1,16 +1,15 @@
-"""What a study's files were made of: digests that tell later whether they still are, and what a run lacks."""
+"""What a study's files were made of: digests that tell later whether they still are."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from study.records.files import read_jsonl
 from study.records.ledger import read_ledger
-from study.records.paths import RunFiles, StudyFiles
+from study.records.paths import StudyFiles
 
 _CLOCKS = ("start", "end")  # an hour of the clock that comes twice in autumn is another one in the database
 # What the report shows of the ledger, save what every command adds to it.
@@ -50,21 +49,3 @@ def _digest(path: Path) -> str | None:
         return None
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def lacking(run: RunFiles) -> list[Path]:
-    """The files of a finished run that are not there; DONE itself for one that has not ended."""
-    needed = [run.done, run.config, run.metrics, run.history]
-    role = _role(run)
-    if role != "ablation":  # whose weights are of no use once its validation logits are there
-        needed.append(run.weights)
-    if role == "candidate":
-        needed.append(run.validation)
-    return [path for path in needed if not path.is_file()]
-
-
-def _role(run: RunFiles) -> str | None:
-    try:
-        return str(tomllib.loads(run.config.read_text(encoding="utf-8"))["run"]["role"])
-    except (OSError, ValueError, KeyError):
-        return None

@@ -1,41 +1,228 @@
-"""What a run's config.toml says about it."""
+"""A run's folder: what it was, its configuration, its history and its metrics; whether it is done and whole."""
 
 from __future__ import annotations
 
-import dataclasses
+import csv
+import hashlib
+import json
 import tomllib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tomli_w
 
 from study.errors import ResultsError
-from study.records.files import read_text
+from study.records.files import read_json, read_text, write_csv, write_json, write_npz, write_text, write_with
 from study.records.paths import RunFiles
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True)
-class RunMeta:
-    """What a run's config.toml says about it; `mean` and `std` are of pixels in [0, 1]."""
+Precision = Literal["bf16", "fp32"]
+DataPart = Literal["train", "train+validation"]
+RunRole = Literal["candidate", "final", "ablation"]
 
-    name: str
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a run is: whose configuration, in which role, under which seed, on which part of the training file, for how
+    long, on what. `mean` and `std` are of pixels in [0, 1]."""
+
     family: str
     trial: int
-    role: str
+    role: RunRole
+    seed: int
     seed_index: int
+    data_part: DataPart
+    examples: int
+    steps: int
     n_classes: int
     mean: float
     std: float
-    config: dict[str, Any]
+    device: str
+    precision: Precision
+    threads: int
 
 
-def read_meta(run: RunFiles) -> RunMeta:
-    """ResultsError names the file and what it lacks."""
+@dataclass(frozen=True, slots=True)
+class RunMetrics:
+    """How a run ended: accuracy (a fraction), plain NLL, the NLL under the fitted temperature, and that temperature, on
+    validation images, None where it had learned from them; the mean loss since its last mark; the model's size; the
+    seconds that it trained, and all seconds that it took."""
+
+    accuracy: float | None
+    nll: float | None
+    nll_scaled: float | None
+    temperature: float | None
+    train_loss: float
+    n_parameters: int
+    flops: int
+    training_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A run at one of its marks: the mean loss since the last one, plain NLL and accuracy on validation, None for a run
+    that learns from those images, and the seconds of training so far."""
+
+    examples: int
+    epoch: float
+    learning_rate: float
+    train_loss: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as its folder tells it; `metrics` is None and `history` empty where their files are missing."""
+
+    name: str
+    record: RunRecord
+    config: Mapping[str, Any]
+    metrics: RunMetrics | None
+    history: tuple[HistoryRow, ...]
+
+
+_HISTORY = tuple(field.name for field in fields(HistoryRow))
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_run(files: RunFiles) -> Run:
+    """ResultsError names the file that is missing or damaged, and what to do."""
+    record, config = _read_config(files)
+    metrics = read_metrics(files) if files.metrics.is_file() else None
+    return Run(files.root.name, record, config, metrics, _read_history(files))
+
+
+def read_record(files: RunFiles) -> RunRecord:
+    """ResultsError as for `read_run`."""
+    return _read_config(files)[0]
+
+
+def read_metrics(files: RunFiles) -> RunMetrics:
+    """ResultsError if they are missing or damaged."""
+    found = read_json(files.metrics)
     try:
-        content = tomllib.loads(read_text(run.config))
-        fields = {field.name for field in dataclasses.fields(RunMeta)} - {"name", "config"}
-        return RunMeta(
-            name=run.root.name, config=content["config"], **{key: content["run"][key] for key in sorted(fields)}
-        )
+        return RunMetrics(**{field.name: found[field.name] for field in fields(RunMetrics)})
+    except (KeyError, TypeError) as error:
+        raise _damaged(files.metrics, error, files) from None
+
+
+def parse_history_row(cells: Mapping[str, Any]) -> HistoryRow:
+    """From text or numbers, an empty cell where there is none. KeyError, TypeError or ValueError if it is no row."""
+    return HistoryRow(
+        examples=int(float(cells["examples"])),
+        epoch=float(cells["epoch"]),
+        learning_rate=float(cells["learning_rate"]),
+        train_loss=float(cells["train_loss"]),
+        validation_loss=_number(cells["validation_loss"]),
+        validation_accuracy=_number(cells["validation_accuracy"]),
+        seconds=float(cells["seconds"]),
+    )
+
+
+def _number(cell: Any) -> float | None:
+    return None if cell in ("", None) else float(cell)
+
+
+def _read_config(files: RunFiles) -> tuple[RunRecord, dict[str, Any]]:
+    try:
+        content = tomllib.loads(read_text(files.config))
+        record = RunRecord(**{field.name: content["run"][field.name] for field in fields(RunRecord)})
+        return record, dict(content["config"])
     except FileNotFoundError:
-        raise ResultsError(f"{run.config} is missing; rerun `study retrain`") from None
-    except (KeyError, tomllib.TOMLDecodeError) as error:
-        raise ResultsError(f"{run.config} is damaged ({error}); move the run away and rerun `study retrain`") from None
+        raise ResultsError(f"{files.config} is missing; rerun `study retrain`") from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(files.config, error, files, ", expected the tables [run] and [config]") from None
+
+
+def _read_history(files: RunFiles) -> tuple[HistoryRow, ...]:
+    if not files.history.is_file():
+        return ()
+    try:
+        with files.history.open(newline="", encoding="utf-8") as stream:
+            return tuple(parse_history_row(row) for row in csv.DictReader(stream))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(files.history, error, files) from None
+
+
+def _damaged(path: Path, error: Exception, files: RunFiles, expected: str = "") -> ResultsError:
+    return ResultsError(f"{path} is damaged ({error!r}){expected}; move {files.root} away and rerun `study retrain`")
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_run(
+    files: RunFiles,
+    record: RunRecord,
+    config: Mapping[str, Any],
+    history: Sequence[HistoryRow],
+    metrics: RunMetrics,
+    *,
+    validation: tuple[NDArray[np.float32], NDArray[np.int64]] | None,
+    save_weights: Callable[[Path], object],
+    digest: str,
+) -> None:
+    """Write a run's folder, DONE last; `validation` are logits [N, C] and labels [N]."""
+    files.root.mkdir(parents=True, exist_ok=True)
+    write_text(files.config, tomli_w.dumps({"run": asdict(record), "config": dict(config)}))
+    write_csv(files.history, _HISTORY, [[getattr(row, name) for name in _HISTORY] for row in history])
+    write_json(files.metrics, {**asdict(metrics), "examples": record.examples, "steps": record.steps})
+    if validation is not None:
+        logits, labels = validation
+        write_npz(files.validation, {"logits": logits, "labels": labels})
+    write_with(files.weights, save_weights)
+    write_json(files.done, {"hash": digest})
+
+
+# --- whether it is done ----------------------------------------------------------------------------------------------
+
+
+def run_hash(identity: Mapping[str, Any]) -> str:
+    """sha256 of what makes a run the same run: configuration, data part, seed and schedule."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def is_done(files: RunFiles, digest: str) -> bool:
+    """True if this very run is finished and whole. A folder of another run, or one that has lost a file, is moved to
+    `runs/old/`."""
+    if not files.is_done():
+        return False
+    if read_json(files.done).get("hash") == digest and not lacking(files):
+        return True
+    set_aside(files)
+    return False
+
+
+def lacking(files: RunFiles) -> list[Path]:
+    """The files of a finished run that are not there; DONE itself for one that has not ended."""
+    needed = [files.done, files.config, files.metrics, files.history]
+    role = _role(files)
+    if role != "ablation":  # whose weights are of no use once its validation logits are there
+        needed.append(files.weights)
+    if role == "candidate":
+        needed.append(files.validation)
+    return [path for path in needed if not path.is_file()]
+
+
+def _role(files: RunFiles) -> RunRole | None:
+    try:
+        return read_record(files).role
+    except ResultsError:
+        return None
+
+
+def set_aside(files: RunFiles) -> Path:
+    old = files.root.parent / "old" / f"{files.root.name}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    return files.root.rename(old)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 import numpy as np
 
+from study.records.run import Run
 from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
 from study.statistics import scores as metrics
@@ -110,8 +110,8 @@ def finalist_row(study: StudyRecords, family: str, correct: dict[str, Array]) ->
     }
 
 
-def _metric(runs: list[Any], name: str) -> float | None:
-    values = [float(run.metrics[name]) for run in runs if run.metrics.get(name) is not None]
+def _metric(runs: list[Run], name: str) -> float | None:
+    values = [float(getattr(run.metrics, name)) for run in runs if run.metrics is not None]
     return statistics.fmean(values) if values else None
 
 
@@ -148,8 +148,10 @@ def _candidate_points(study: StudyRecords) -> list[Record]:
         run = study.runs.get(name)
         if run is not None and study.test_labels is not None:
             accuracy = metrics.accuracy(logits, study.test_labels)
-            costs = {cost: run.metrics.get(cost) for cost in COSTS}
-            points.append({"family": run.family, "label": name, "kind": "candidate", "accuracy": accuracy, **costs})
+            costs = {cost: getattr(run.metrics, cost, None) for cost in COSTS}
+            points.append(
+                {"family": run.record.family, "label": name, "kind": "candidate", "accuracy": accuracy, **costs}
+            )
     return points
 
 
@@ -265,10 +267,10 @@ def learning_curves(study: StudyRecords, family: str) -> list[Record]:
     return [
         {
             "run": run.name,
-            "role": run.role,
-            "examples": [row.get("examples") for row in run.history],
-            "train_loss": [row.get("train_loss") for row in run.history],
-            "validation_loss": [row.get("validation_loss") for row in run.history],
+            "role": run.record.role,
+            "examples": [float(row.examples) for row in run.history],
+            "train_loss": [row.train_loss for row in run.history],
+            "validation_loss": [row.validation_loss for row in run.history],
         }
         for run in runs
         if run.history

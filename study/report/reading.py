@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import tomllib
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,35 +15,17 @@ from numpy.typing import NDArray
 
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
-from study.records.files import read_json, read_jsonl, read_text
+from study.records.files import read_json, read_jsonl
 from study.records.finalists import choose_over_searches
 from study.records.ledger import Ledger, read_ledger
-from study.records.paths import RunFiles, StudyFiles, done_runs
+from study.records.paths import StudyFiles, done_runs
+from study.records.run import Run, read_run
 from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.records.settings import StudySettings, load_settings
 
 Array = NDArray[Any]
 Record = dict[str, Any]
 _OF_THE_DATA_ALONE = frozenset({"baselines", "duplicates"})  # among what was examined; the rest is of networks
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished run: its table `[run]`, its configuration, metrics and history rows (floats, None if empty)."""
-
-    name: str
-    about: Record
-    config: Record
-    metrics: Record
-    history: list[dict[str, float | None]]
-
-    @property
-    def family(self) -> str:
-        return str(self.about["family"])
-
-    @property
-    def role(self) -> str:
-        return str(self.about["role"])
 
 
 @dataclass(frozen=True)
@@ -180,7 +160,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         trials=read_jsonl(files.trials_jsonl),
         finalists=finalists,
         ledger=ledger,
-        runs={name: _read_run(name, files.run(name)) for name in done_runs(files)},
+        runs={name: read_run(files.run(name)) for name in done_runs(files)},
         openings=[asdict(opening) for opening in openings] if sealed_in is None else [],
         openings_elsewhere=_openings_elsewhere(files, settings),
         test_labels=labels,
@@ -263,34 +243,6 @@ def _predictions(path: Path, *, usable: bool) -> tuple[Array | None, dict[str, A
     labels = arrays.pop("labels", None)
     broken = [name for name, logits in arrays.items() if not np.isfinite(logits).all()]
     return labels, {name: a.astype(np.float64) for name, a in arrays.items() if name not in broken}, broken
-
-
-def _read_run(name: str, run: RunFiles) -> Run:
-    try:
-        settings = tomllib.loads(read_text(run.config))
-        about, config = dict(settings["run"]), dict(settings["config"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise ResultsError(
-            f"{run.config} is damaged ({error!r}), expected the tables [run] and [config]; "
-            f"move {run.root} away and run `study retrain`"
-        ) from None
-    metrics = read_json(run.metrics) if run.metrics.is_file() else {}
-    return Run(name, about, config, metrics, _history(run.history))
-
-
-def _history(path: Path) -> list[dict[str, float | None]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{key: _number(cell) for key, cell in row.items() if key} for row in csv.DictReader(stream)]
-
-
-def _number(cell: str | None) -> float | None:
-    try:
-        value = float(cell) if cell else None
-    except ValueError:
-        return None
-    return value if value is None or np.isfinite(value) else None
 
 
 def _openings_elsewhere(files: StudyFiles, settings: StudySettings) -> list[str]:

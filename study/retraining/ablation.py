@@ -23,9 +23,10 @@ from study.execution.executors import Executor
 from study.execution.jobs import Job
 from study.records.files import read_json, write_json
 from study.records.paths import RunFiles, StudyFiles
+from study.records.run import read_metrics
 from study.records.settings import StudySettings
 from study.records.trial import TrialRecord, Trials, read_trials
-from study.retraining.runs import Engine, RunAbout, plan_run
+from study.retraining.runs import Engine, plan_run
 from study.retraining.train_all import train_all
 from study.seeds import derive_seed
 from study.space.grammar import parse_space
@@ -124,7 +125,7 @@ class Ablation:
         config = dict(next(trial.config for trial in trials if trial.number == row["finalist"]))
         own = Swap(name, "", None, 0, config, {})
         runs = next(candidate["runs"] for candidate in row["candidates"] if candidate["trial"] == row["finalist"])
-        seconds = [float(read_json(self._files.run(run).metrics)["seconds"]) for run in runs]
+        seconds = [read_metrics(self._files.run(run)).seconds for run in runs]
         space = parse_space(self._settings.families[name].space, self._settings.families[name].space_file)
         examples = int(row["schedule"]["examples_per_run"])
         return _Family(name, row["finalist"], examples, statistics.fmean(seconds), own, swaps_of(space, config, trials))
@@ -153,8 +154,18 @@ class Ablation:
     def _job(self, family: _Family, swap: Swap, index: int) -> Job | None:
         # The same seeds for every variant: the same initial draws where shapes agree, the same order of images.
         seed = derive_seed(self._settings.seed, family.name, index, f"ablation {family.trial}")
-        about = RunAbout(family.name, family.trial, "ablation", seed, index, "train")
-        return plan_run(self._run(swap, index), self._settings, self._engine, about, swap.config, family.examples)
+        return plan_run(
+            self._run(swap, index),
+            self._settings,
+            self._engine,
+            swap.config,
+            family.examples,
+            family=family.name,
+            trial=family.trial,
+            role="ablation",
+            seed=seed,
+            seed_index=index,
+        )
 
     def _run(self, swap: Swap, index: int) -> RunFiles:
         return RunFiles(self._files.root / "ablation" / f"{swap.stem}-seed{index}")

@@ -11,15 +11,15 @@ import numpy as np
 from study.errors import StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report, RungMetrics
-from study.records.files import read_json, write_json
+from study.records.files import write_json
 from study.records.paths import StudyFiles
+from study.records.run import RunMetrics, RunRole, read_metrics
 from study.records.settings import StudySettings
 from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import best_trial
 from study.retraining.pace import Pace
-from study.retraining.runs import Engine, RunAbout, RunLengths, plan_run
+from study.retraining.runs import Engine, RunLengths, plan_run
 from study.seeds import derive_seed
-from study.training.loop import DataPart
 
 MAX_ATTEMPTS = 3
 _POLL_SECONDS = 0.25
@@ -30,7 +30,7 @@ class Watch(Protocol):
 
     def begin(self, job: Job) -> None: ...
     def report(self, job: Job, examples: int, metrics: RungMetrics) -> None: ...
-    def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None: ...
+    def end(self, event: Finished, metrics: RunMetrics | None) -> None: ...
     def abandon(self, reason: str) -> None: ...
 
 
@@ -147,18 +147,26 @@ class Retraining:
             family.final_runs.append(name)
             self._plan(family, name, trial, "final", index)
 
-    def _plan(self, family: _Family, name: str, trial: TrialRecord, role: str, index: int) -> None:
-        part: DataPart = "train" if role == "candidate" else "train+validation"
-        seed = derive_seed(self._settings.seed, family.name, index, f"{role} {trial.number}")
+    def _plan(self, family: _Family, name: str, trial: TrialRecord, role: RunRole, index: int) -> None:
         examples = family.examples[trial.number]
-        about = RunAbout(family.name, trial.number, role, seed, index, part)
-        job = plan_run(self._files.run(name), self._settings, self._engine, about, trial.config, examples)
+        job = plan_run(
+            self._files.run(name),
+            self._settings,
+            self._engine,
+            trial.config,
+            examples,
+            family=family.name,
+            trial=trial.number,
+            role=role,
+            seed=derive_seed(self._settings.seed, family.name, index, f"{role} {trial.number}"),
+            seed_index=index,
+        )
         expected = self._seconds_expected(family, trial)
         self._pace.expect(name, expected)
         if job is None:
             self._pace.end(name)
             self.n_done += 1
-            family.seconds += float(read_json(self._files.run(name).metrics)["seconds"])
+            family.seconds += read_metrics(self._files.run(name)).seconds
             return
         family.waiting.add(name)
         self._pending.append((role == "candidate", expected, job))
@@ -178,7 +186,7 @@ class Retraining:
         if isinstance(event, Report):
             executor.answer(event.job, True)
             if event.job.run is not None:
-                self._pace.reached(event.job.id, event.examples / event.job.run.record["examples"])
+                self._pace.reached(event.job.id, event.examples / event.job.run.record.examples)
             self._watch.report(event.job, event.examples, event.metrics)
         elif isinstance(event, Finished):
             self._finish(event)
@@ -195,14 +203,14 @@ class Retraining:
 
     def _finish(self, event: Finished) -> None:
         assert event.job.run is not None
-        family = self.families[event.job.run.record["family"]]
+        family = self.families[event.job.run.record.family]
         family.waiting.discard(event.job.id)
         self._pace.end(event.job.id)
         family.seconds += event.held_seconds
         self.n_done += 1
         metrics = None
         if event.reason is None:
-            metrics = read_json(self._files.run(event.job.id).metrics)
+            metrics = read_metrics(self._files.run(event.job.id))
         else:
             family.failed[event.job.id] = event.reason
         self._watch.end(event, metrics)
@@ -221,7 +229,7 @@ class Retraining:
         rows = []
         for trial in family.candidates:
             names = [name for name in family.runs[trial.number] if name not in family.failed]
-            metrics = [read_json(self._files.run(name).metrics) for name in names]
+            metrics = [read_metrics(self._files.run(name)) for name in names]
             if metrics:
                 rows.append(
                     {
@@ -230,9 +238,9 @@ class Retraining:
                         "search_accuracy": trial.value,
                         "search_nll": trial.nll_scaled,
                         "runs": names,
-                        "accuracies": [m["accuracy"] for m in metrics],
-                        "mean_accuracy": float(np.mean([m["accuracy"] for m in metrics])),
-                        "mean_nll": float(np.mean([m["nll_scaled"] for m in metrics])),
+                        "accuracies": [m.accuracy for m in metrics],
+                        "mean_accuracy": float(np.mean([m.accuracy for m in metrics])),
+                        "mean_nll": float(np.mean([m.nll_scaled for m in metrics])),
                         "best_overall": trial == best,
                     }
                 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -14,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.errors import ResultsError
 from study.execution.jobs import Finished, Job, RungMetrics
 from study.interrupts import shielded
+from study.records.run import RunMetrics
 from study.search.identity import Owner
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
@@ -41,10 +40,11 @@ class RetrainWatch:
     def begin(self, job: Job) -> None:
         with shielded():
             trial = self._mirror.ask(self._study)
-            record = job.run.record if job.run else {}
+            assert job.run is not None  # it is no trial of a search
+            record = job.run.record
             for key in ("family", "role", "seed", "data_part"):
-                trial.set_user_attr(key, record[key])
-            trial.set_user_attr("origin", f"{record['family']} #{record['trial']}")
+                trial.set_user_attr(key, getattr(record, key))
+            trial.set_user_attr("origin", f"{record.family} #{record.trial}")
             trial.set_user_attr("run", job.id)
             trial.set_user_attr("config", job.config)
             self._trials[job.id] = trial
@@ -60,7 +60,7 @@ class RetrainWatch:
                     trial.report(metrics.validation.accuracy, examples)
             self._mirror.write()
 
-    def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:
+    def end(self, event: Finished, metrics: RunMetrics | None) -> None:
         """`metrics` are those of the run's file, None if it failed."""
         trial = self._trials.pop(event.job.id)
         with shielded():
@@ -69,8 +69,8 @@ class RetrainWatch:
                 trial.set_user_attr("reason", event.reason or "no result")
                 self._study.tell(trial, state=TrialState.FAIL)
             else:
-                trial.set_user_attr("training_loss", metrics["train_loss"])
-                state, value = _ending(metrics.get("accuracy"))
+                trial.set_user_attr("training_loss", metrics.train_loss)
+                state, value = _ending(metrics.accuracy)
                 self._study.tell(trial, value, state=state)
             self._mirror.write()
 

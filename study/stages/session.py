@@ -21,6 +21,7 @@ from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
 from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, check_study_name, prepare_results_folder
+from study.records.run import Precision
 from study.records.settings import (
     DatasetSettings,
     FamilySettings,
@@ -42,7 +43,7 @@ from study.stages.holes import check_records
 from study.stages.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
-from study.training.loop import Precision, TrainingData, choose_precision
+from study.training.loop import TrainingData, choose_precision
 
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _SAMPLES = 10  # pictures of a class in the report

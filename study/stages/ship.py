@@ -22,7 +22,7 @@ from study.records.files import read_json
 from study.records.finalists import choose_over_searches
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
-from study.records.run import read_meta
+from study.records.run import read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
 from study.stages.session import versions
@@ -42,22 +42,23 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     finalists = [read_json(search.finalists) for search in searches]
     chosen = choose_over_searches(finalists)
     source, winner, run = searches[chosen.search], chosen.winner, chosen.run
-    meta = read_meta(source.run(run))
+    shipped = read_run(source.run(run))
+    record = shipped.record
     temperature = carried_temperature(source, winner)
     rows = finalists[chosen.search]["families"][winner]["candidates"]
-    candidate = next(c for c in rows if c["trial"] == meta.trial)
+    candidate = next(c for c in rows if c["trial"] == record.trial)
     basis = candidate["runs"][0]
     content = {
         "family": winner,
-        "config": meta.config,
-        "n_classes": meta.n_classes,
+        "config": dict(shipped.config),
+        "n_classes": record.n_classes,
         "classes": list(settings.dataset.classes),
-        "mean": meta.mean,
-        "std": meta.std,
+        "mean": record.mean,
+        "std": record.std,
         "temperature": temperature,
         "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
-        "trial": meta.trial,
+        "trial": record.trial,
         "run": run,
         "fitted_on": {"run": basis, "sha256": file_sha256(source.run(basis).weights)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,9 +95,10 @@ def _fit(basis: RunFiles, content: Mapping[str, Any], data: TrainingData) -> tup
         logits, labels = arrays["logits"], arrays["labels"]
     evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
     abstention = fit_abstention(evidence, labels, content["temperature"])
-    model, meta = load_run(basis)
+    model, run = load_run(basis)
+    mean, std = run.record.mean, run.record.std
     described = Description.model_validate(
-        {**content, "abstention": abstention, "mean": meta.mean, "std": meta.std, "format": 1, "weights_sha256": ""}
+        {**content, "abstention": abstention, "mean": mean, "std": std, "format": 1, "weights_sha256": ""}
     )
     abstention["refusals"] = measure_refusals(Predictor(model, described, reader), evidence.images, labels)
     return abstention, reader

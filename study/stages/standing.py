@@ -9,8 +9,9 @@ from typing import Any
 from study.inference.bundle import CARD, DESCRIPTION, SECOND, WEIGHTS
 from study.records.files import read_json
 from study.records.finalists import choose_over_searches
-from study.records.made_of import digest_of_trials, lacking
+from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
+from study.records.run import lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
 from study.records.trial import read_trials
 

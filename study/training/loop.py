@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from study.data.augment import augment, to_float
 from study.errors import TrainingError
+from study.records.run import DataPart, Precision
 from study.seeds import derive_seed
 from study.statistics.logits import accuracy, fit_temperature, nll
 from study.training.config import TrainingConfig
@@ -29,8 +30,6 @@ from study.training.optim import build_optimizer, learning_rate_factor, set_lear
 from study.training.recorded import RecordedStep
 from study.training.state import TrainingState, capture, restore
 
-Precision = Literal["bf16", "fp32"]
-DataPart = Literal["train", "train+validation"]
 _CHECK_EVERY = 50  # steps between looks at the loss: a NaN cannot heal, and each look waits for the device
 _EVALUATION_BATCH = 1000
 _MOST_STRIDE = 9  # 1,111 of 10,000 validation images: a standard error of 0.7 points at 95 %, enough to prune by

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from study.records.files import write_json, write_with
 from study.records.paths import RunFiles
+from study.records.run import HistoryRow, parse_history_row
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class StateFiles:
         self._digest = digest
         self._entries: list[dict[str, Any]] = []
 
-    def load(self) -> tuple[TrainingState, list[dict[str, Any]]] | None:
+    def load(self) -> tuple[TrainingState, list[HistoryRow]] | None:
         """The newest state that is whole, with the history up to it; None if this very run left none."""
         try:
             named = json.loads(self._files.state.read_text(encoding="utf-8"))
@@ -98,18 +99,18 @@ class StateFiles:
                 if path.is_file() and _sha256(path) == entry["sha256"]:
                     self._entries = entries[position:]
                     state = TrainingState(int(entry["step"]), float(entry["seconds"]), load_file(path))
-                    return state, list(entry["history"])
+                    return state, [parse_history_row(row) for row in entry["history"]]
         except (OSError, ValueError, KeyError, TypeError, SafetensorError):
             return None
         return None
 
-    def save(self, state: TrainingState, history: Sequence[Mapping[str, Any]]) -> None:
+    def save(self, state: TrainingState, history: Sequence[HistoryRow]) -> None:
         taken = {entry["file"] for entry in self._entries[:1]}
         name = next(name for name in ("state-0.safetensors", "state-1.safetensors") if name not in taken)
         path = self._files.root / name
         write_with(path, lambda part: save_file(state.tensors, part))
         entry = {"file": name, "sha256": _sha256(path), "step": state.step, "seconds": state.seconds}
-        self._entries = [entry | {"history": [dict(row) for row in history]}, *self._entries[:1]]
+        self._entries = [entry | {"history": [asdict(row) for row in history]}, *self._entries[:1]]
         write_json(self._files.state, {"hash": self._digest, "states": self._entries})
 
     def remove(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from runs import run_metrics, run_record
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -84,20 +85,10 @@ def _save_run(files: StudyFiles, name: str, family: str, role: str, seed_index: 
     save_run(
         files.run(name),
         build_model(CONFIGS[family], 10),
-        run={
-            "family": family,
-            "trial": 3,
-            "role": role,
-            "seed": 11 + seed_index,
-            "seed_index": seed_index,
-            "data_part": "train",
-            "n_classes": 10,
-            "mean": 0.2,
-            "std": 0.3,
-        },
-        config=CONFIGS[family],
-        history=[],
-        metrics={},
+        run_record(family=family, role=role, seed=11 + seed_index, seed_index=seed_index),
+        CONFIGS[family],
+        [],
+        run_metrics(),
         validation=None,
         digest=name,
     )

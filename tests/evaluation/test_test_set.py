@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from runs import run_metrics
 
 from study.errors import DataError, ResultsError
 from study.evaluation import test_set
 from study.records import seal
 from study.records.openings import openings_file
 from study.records.paths import StudyFiles
+from study.records.run import read_run
 from study.training.checkpoint import save_run
 from study.training.config import build_model
 
@@ -36,17 +38,16 @@ def _retrain(study: Any, run: str) -> None:
 
 def _retrain_in(files: StudyFiles, run: str) -> None:
     """Give a run other weights, as a longer final schedule would."""
-    meta = test_set.read_meta(files.run(run))
-    fields = {key: getattr(meta, key) for key in ("family", "trial", "role", "seed_index", "n_classes", "mean", "std")}
+    before = read_run(files.run(run))
     torch.manual_seed(99)
-    model = build_model(meta.config, meta.n_classes)
+    model = build_model(before.config, before.record.n_classes)
     save_run(
         files.run(run),
         model,
-        run=fields,
-        config=meta.config,
-        history=[],
-        metrics={},
+        before.record,
+        before.config,
+        [],
+        run_metrics(),
         validation=None,
         digest="other",
     )
@@ -61,13 +62,13 @@ def test_predictions_hold_labels_and_one_key_per_final_run(opened_study: Any) ->
 
 
 def test_logits_are_those_of_the_saved_model(opened_study: Any) -> None:
-    model, meta = test_set.load_run(opened_study.files.run("mlp-final-seed1"))
+    model, run = test_set.load_run(opened_study.files.run("mlp-final-seed1"))
     images = test_set.load_sealed_test(opened_study.files, opened_study.settings).images
     with torch.no_grad():
         expected = model((images[:, None].float() / 255 - 0.2) / 0.3)
     written = test_set.read_logits(opened_study.files.predictions)[1]["mlp-final-seed1"]
     np.testing.assert_allclose(written, expected.numpy(), atol=1e-5)
-    assert (meta.family, meta.seed_index) == ("mlp", 1)
+    assert (run.record.family, run.record.seed_index) == ("mlp", 1)
 
 
 def test_the_seal_names_winner_hypotheses_weights_and_data(opened_study: Any) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from runs import run_record
 
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job, Report, RungMetrics, RunTarget
@@ -154,7 +155,7 @@ def test_an_idle_executor_has_no_event(executor: Executor) -> None:
 
 
 def test_a_run_writes_its_folder(executor: Executor, tmp_path: Path) -> None:
-    target = RunTarget(str(tmp_path / "run"), "digest", {"family": "mlp", "seed": 5})
+    target = RunTarget(str(tmp_path / "run"), "digest", run_record())
     executor.submit(Job("run", CONFIG, 5, SCHEDULE, "train", target))
     drain(executor, 1)
     files = RunFiles(tmp_path / "run")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
+from runs import run_metrics
 from tiny_mlp import CONFIG
 from trials import trial, write_trials
 
@@ -117,7 +119,7 @@ class Bench:
 def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work) -> Bench:
     write_trials(files.trials_jsonl, TRIALS)
     files.run("mlp-t0-seed0").root.mkdir(parents=True)
-    write_json(files.run("mlp-t0-seed0").metrics, {"seconds": 0.5})
+    write_json(files.run("mlp-t0-seed0").metrics, asdict(run_metrics(seconds=0.5)))
     row = {"finalist": 0, "candidates": [{"trial": 0, "runs": ["mlp-t0-seed0"]}], "schedule": {"examples_per_run": 600}}
     write_json(files.finalists, {"families": {"mlp": row}})
     return Bench(files, make_settings({"mlp": SPACE}), training)

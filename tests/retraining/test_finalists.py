@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,10 +16,11 @@ from study.execution.jobs import Finished, Job, OnRung, Outcome, RungMetrics
 from study.execution.worker import DriverLeftError, Work, train
 from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
+from study.records.run import RunMetrics
 from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import Trials
 from study.retraining.finalists import Retraining
-from study.retraining.runs import Engine, RunAbout, RunLengths, plan_run
+from study.retraining.runs import Engine, RunLengths, plan_run
 from study.training.loop import TrainingData
 
 MLP = CONFIG | {"learning_rate": 0.01}
@@ -47,10 +48,10 @@ class Notes:
     def report(self, job: Job, examples: int, metrics: RungMetrics) -> None:
         assert metrics.train_loss > 0
 
-    def end(self, event: Finished, metrics: Mapping[str, Any] | None) -> None:
-        self.ended[event.job.id] = metrics and metrics["train_loss"]
-        final = event.job.run is not None and event.job.run.record["role"] == "final"
-        assert metrics is None or (metrics.get("accuracy") is not None) != final
+    def end(self, event: Finished, metrics: RunMetrics | None) -> None:
+        self.ended[event.job.id] = None if metrics is None else metrics.train_loss
+        final = event.job.run is not None and event.job.run.record.role == "final"
+        assert metrics is None or (metrics.accuracy is not None) != final
 
     def abandon(self, reason: str) -> None:
         self.abandoned.append(reason)
@@ -260,9 +261,9 @@ def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> No
 
 
 def test_a_long_run_reports_fifty_times_at_most(bench: Bench) -> None:
-    about = RunAbout("mlp", 0, "candidate", 1, 0, "train")
-    run, engine = bench.files.run("long"), Engine("cpu", "fp32", 1)
-    epochs = [plan_run(run, bench.settings, engine, about, MLP, n * bench.settings.dataset.n_train) for n in (3, 400)]
+    run, engine, n_train = bench.files.run("long"), Engine("cpu", "fp32", 1), bench.settings.dataset.n_train
+    about: dict[str, Any] = {"family": "mlp", "trial": 0, "role": "candidate", "seed": 1, "seed_index": 0}
+    epochs = [plan_run(run, bench.settings, engine, MLP, n * n_train, **about) for n in (3, 400)]
     marks = [len(job.schedule.marks) for job in epochs if job is not None]
     assert marks[0] == 3
     assert 45 <= marks[1] <= 50

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import optuna
 import pytest
 from optuna.storages import RDBStorage
+from runs import run_metrics, run_record
 
 from study.execution.jobs import Finished, Job, RungMetrics, RunTarget, Validation
 from study.search.identity import KEY, Owner
@@ -13,12 +13,10 @@ from study.search.storage import open_study
 from study.search.watch import RetrainWatch
 from study.training.loop import Schedule
 
-RECORD = {"family": "mlp", "trial": 3, "role": "candidate", "seed": 5, "data_part": "train"}
-
 
 def job(name: str, role: str = "candidate") -> Job:
-    record = RECORD | {"role": role}
-    return Job(name, {"width": [8]}, 5, Schedule((2,), (1, 2)), "train", RunTarget("folder", "digest", record))
+    target = RunTarget("folder", "digest", run_record(role=role))
+    return Job(name, {"width": [8]}, 5, Schedule((2,), (1, 2)), "train", target)
 
 
 def trials(storage: RDBStorage) -> list[optuna.trial.FrozenTrial]:
@@ -40,10 +38,6 @@ def reached(train_loss: float, accuracy: float | None = None) -> RungMetrics:
     return RungMetrics(train_loss, 0.1, 1.0, validation)
 
 
-def metrics(train_loss: float, **more: Any) -> dict[str, Any]:
-    return {"train_loss": train_loss, **more}
-
-
 def test_a_candidate_can_be_watched_and_ends_with_its_accuracy_on_validation(
     watch: RetrainWatch, storage: RDBStorage
 ) -> None:
@@ -54,7 +48,7 @@ def test_a_candidate_can_be_watched_and_ends_with_its_accuracy_on_validation(
     assert (running.state.name, running.intermediate_values) == ("RUNNING", {100: 0.5})
     assert running.user_attrs["training_loss"] == 2.0
     watch.report(run, 200, reached(1.0, 0.7))
-    watch.end(Finished(run, 0, 1.5, None), metrics(0.9, accuracy=0.72))
+    watch.end(Finished(run, 0, 1.5, None), run_metrics(train_loss=0.9, accuracy=0.72))
     (trial,) = trials(storage)
     assert (trial.state.name, trial.value) == ("COMPLETE", 0.72)
     attrs = trial.user_attrs
@@ -77,7 +71,7 @@ def test_the_best_is_a_candidate_by_validation_and_never_a_final_run(watch: Retr
         watch.begin(run)
         watch.report(run, 100, ended)
         accuracy = ended.validation and ended.validation.accuracy
-        watch.end(Finished(run, 0, 1.0, None), metrics(ended.train_loss, accuracy=accuracy))
+        watch.end(Finished(run, 0, 1.0, None), run_metrics(train_loss=ended.train_loss, accuracy=accuracy))
     study = optuna.load_study(study_name="tiny/retrain", storage=storage)
     assert study.best_trial.user_attrs["run"] == "better"
     assert [(trial.state.name, trial.value) for trial in study.trials] == [

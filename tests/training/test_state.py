@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from runs import history_row
 from small_networks import config
 from torch import nn
 
 from study.records.paths import RunFiles
+from study.records.run import HistoryRow
 from study.training.config import build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
@@ -68,7 +70,7 @@ def state(step: int) -> TrainingState:
     return TrainingState(step, step / 10, {"model.weight": torch.full((3,), float(step))})
 
 
-def loaded(folder: Path, digest: str = "a") -> tuple[int, list[dict[str, Any]]] | None:
+def loaded(folder: Path, digest: str = "a") -> tuple[int, list[HistoryRow]] | None:
     found = StateFiles(RunFiles(folder), digest).load()
     return None if found is None else (found[0].step, found[1])
 
@@ -77,8 +79,8 @@ def test_the_newest_state_is_loaded_with_its_history(tmp_path: Path) -> None:
     assert loaded(tmp_path) is None
     files = StateFiles(RunFiles(tmp_path), "a")
     for step in (1, 2, 3):
-        files.save(state(step), [{"examples": step}])
-        assert loaded(tmp_path) == (step, [{"examples": step}])
+        files.save(state(step), [history_row(examples=step)])
+        assert loaded(tmp_path) == (step, [history_row(examples=step)])
     assert len(list(tmp_path.glob("state-*.safetensors"))) == 2
 
 

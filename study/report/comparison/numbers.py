@@ -9,10 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
+from study.records.run import Run
 from study.report import numbers, tables
 from study.report import search_numbers as search
 from study.report.comparison.entries import Entry
-from study.report.reading import Array, Record, Run
+from study.report.reading import Array, Record
 from study.statistics import comparison as stats
 
 
