@@ -57,7 +57,7 @@ def plan(records: Trials, budget: int, *, speed_share: float) -> dict[str, list[
     chosen = choose_candidates(records, retrain.candidates, speed_share=speed_share)
     costs = {family: planner.run_cost(trials, retrain) for family, trials in chosen.items()}
     seconds = budget - sum(f(budget) for f in (planner.search_seconds, planner.report_seconds, planner.examine_seconds))
-    lengths = planner.plan_retraining(costs, seconds, 2, 50_000)
+    lengths = planner.run_lengths(costs, seconds, 2, 50_000)
     return {family: list(zip(trials, lengths[family], strict=True)) for family, trials in chosen.items()}
 
 

@@ -21,7 +21,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     budget = ledger.budget
     folders = dict(enumerate(ledger.further_searches(files), 2))
     repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
-    used = ledger.used_seconds + sum(one["used_s"] for one in repeats)
+    used = ledger.used + sum(one["used_s"] for one in repeats)
     found = {
         "name": settings.name,
         "search": 1,

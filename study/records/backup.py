@@ -54,7 +54,7 @@ def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
     kept = ledgers[number - 1] if len(ledgers) >= number else None
     ledger = Ledger.model_validate(kept or {})
     took = _seconds(files)
-    missing = sum(took.values()) - ledger.used_seconds
+    missing = sum(took.values()) - ledger.used
     if missing > 0:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         ledger.commands.append(Command(command="(lost with the ledger)", start=now, seconds=round(missing, 3)))

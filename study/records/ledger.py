@@ -125,12 +125,16 @@ class Ledger(BaseModel):
         return None if self.goal is None else self.goal.n_trials
 
     @property
-    def used_seconds(self) -> float:
-        """What all commands took from the budget."""
+    def used(self) -> float:
+        """Seconds that all commands took from the budget."""
         return float(sum(command.seconds for command in self.commands))
 
     def stage_seconds(self, name: str) -> float:
         return self.stages.get(name, 0.0)
+
+    def stage_seconds_now(self, name: str) -> float:
+        """Those of the stage that is running included, which its total does not hold yet."""
+        return self.stage_seconds(name)
 
     def searched_whole(self, family: str) -> int | None:
         """How many configurations a family's space has, if none of them is left."""

@@ -35,7 +35,7 @@ class OpenLedger(Ledger):
     def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> OpenLedger:
         """Continue or begin a ledger; `started` is when the command began, on the monotonic clock."""
         ledger = cls.model_validate(dict(read_ledger(path)))
-        ledger._path, ledger._started, ledger._before = path, started, ledger.used_seconds
+        ledger._path, ledger._started, ledger._before = path, started, sum(c.seconds for c in ledger.commands)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         ledger.commands.append(Command(command=command, start=now, versions=dict(versions)))
         return ledger
@@ -60,10 +60,8 @@ class OpenLedger(Ledger):
         """This command has found nothing to do: what a budget is for has not begun."""
         self._charged = False
 
-    @property
-    def running_seconds(self) -> float:
-        """Seconds of the stage now running, which its total does not hold yet."""
-        return 0.0 if self._stage is None else time.monotonic() - self._stage_began
+    def stage_seconds_now(self, name: str) -> float:
+        return self._stages_now().get(name, 0.0)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -81,7 +79,8 @@ class OpenLedger(Ledger):
         """Seconds by stage, with those of the one now running."""
         if self._stage is None:
             return self.stages
-        return {**self.stages, self._stage: round(self.stage_seconds(self._stage) + self.running_seconds, 3)}
+        running = time.monotonic() - self._stage_began
+        return {**self.stages, self._stage: round(self.stage_seconds(self._stage) + running, 3)}
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

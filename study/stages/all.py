@@ -21,11 +21,11 @@ from study.search.identity import is_here
 from study.stages import plan as planner
 from study.stages import standing
 from study.stages.agenda import Agenda
-from study.stages.extension import settle_for_what_helps
+from study.stages.extension import no_verdict, settle_for_what_helps
 from study.stages.one_search import OneSearch, Progress, Workers
 from study.stages.repeats import open_repeat
-from study.stages.retrain import no_verdict, retrain_candidates
-from study.stages.search import search_families, search_wall
+from study.stages.retrain import retrain_candidates
+from study.stages.search import search_families
 from study.stages.session import Session
 
 
@@ -43,7 +43,7 @@ class Stages:
 
     @property
     def _agenda(self) -> Agenda:
-        return Agenda(self._first.goal.share, self._n_searches, self._evaluates)
+        return Agenda(self._first.goal, self._evaluates)
 
     @property
     def _folders(self) -> list[StudyFiles]:
@@ -97,9 +97,7 @@ class Stages:
                 self._spare += max(0.0, session.ledger.left(goal.share))
 
     def _search(self, one: OneSearch) -> None:
-        budget = one.goal.share
-        left, wall = (0.0, 0.0) if budget is None else (one.session.ledger.left(budget), search_wall(one, budget))
-        self.progress.stage("search", after=self._agenda.after_search(one.number, left, wall))
+        self.progress.stage("search", after=self._agenda.after_search(one.number, one.plan))
         search_families(one)
 
     def _retrain(self, one: OneSearch) -> None:
@@ -319,12 +317,8 @@ class Stages:
             raise failure
 
     def _examine_seconds(self) -> float | None:
-        budget = self._first.goal.share
-        if budget is None:
-            return planner.examine_seconds(None)
-        total = budget * self._n_searches
-        left = self.session.ledger.left(budget) + self._spare - 0.5 * planner.report_seconds(total)
-        return max(0.0, min(left, 2 * planner.examine_seconds(total)))
+        goal = self._first.goal
+        return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._spare)
 
 
 def _again(wanted: RunsToTest) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from study.records.ledger import Goal
-from study.report.wording import duration
+from study.report.wording import count, duration, flag_value
 from study.stages import plan as planner
 from study.stages.goal import with_limits_of
-from study.stages.machine import core_share
 from study.stages.one_search import OneSearch
 from study.stages.run_plan import held_by, planned_runs, run_seconds
 
@@ -24,8 +24,7 @@ def settle_for_what_helps(one: OneSearch) -> str | None:
     reached, asked = one.session.ledger.reached.get("retrain"), one.goal
     if reached is None or not _is_extension(reached, asked) or not held_by(one.session.files):
         return None
-    budget = asked.share
-    assert budget is not None  # as of any extension
+    budget = asked.share or 0.0
     needed, left = _needed_seconds(one), _left_for_runs(one, budget)
     if left >= needed:
         return None
@@ -61,23 +60,18 @@ def _needed_seconds(one: OneSearch) -> float:
 
 
 def _left_for_runs(one: OneSearch, budget: float) -> float:
-    search = max(0.0, planner.search_seconds(budget) - one.session.ledger.stage_seconds("search"))
-    closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
-    return one.session.ledger.left(budget) - search - closing
+    """Seconds that are left for retraining, once the search has had its own, if this were the search's budget."""
+    return replace(one.plan, goal=Goal(budget=budget)).after_whole_search().seconds_for_runs or 0.0
 
 
 def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
     """What of the budget no stage will use and why, in words, from the examples a second of each family; None where
     that is next to nothing."""
-    budget = one.goal.share
-    if budget is None or not speeds:
+    budget, rest, session = one.goal.share, one.plan.closing_seconds, one.session
+    if budget is None or rest is None or not speeds:
         return None
-    session = one.session
     runs = planner.longest_retraining(speeds, planned_runs(one), session.n_workers, session.settings.dataset.n_train)
-    search, rest = (
-        planner.search_seconds(budget),
-        planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget),
-    )
+    search = planner.search_seconds(budget)
     unused = budget - search - rest - runs
     if unused < _LEAST_UNUSED * budget:
         return None
@@ -85,4 +79,18 @@ def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
         f"of {duration(budget)} about {duration(unused)} will not be used: the search takes {duration(search)}, "
         f"retraining at most {duration(runs)} (no run is longer than {planner.MOST_EPOCHS:.0f} epochs), all else "
         f"{duration(rest)}"
+    )
+
+
+def no_verdict(one: OneSearch) -> str | None:
+    """In words that the goal plans one seed per finalist, too few for a verdict; None if it plans more."""
+    budget, planned = one.goal.share, planned_runs(one)
+    if budget is None or planned.final_seeds > 1:
+        return None
+    runs = f"{count(planned.candidates, 'candidate')} and one seed per family"
+    enough = flag_value(planner.VERDICT_BUDGET * one.n_searches)
+    per_search = " per search" if one.n_searches > 1 else ""
+    return (
+        f"a budget of {budget:.0f} s{per_search} plans {runs}: the test split will be opened without a verdict; "
+        f"--budget {enough} plans one, --no-evaluate keeps the split sealed"
     )

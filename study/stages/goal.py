@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from study.errors import UsageError
 from study.records.ledger import DEFAULT_BUDGET, Goal, Ledger
-from study.stages.session import Session
+from study.stages.request import Request
+
+if TYPE_CHECKING:
+    from study.stages.session import Session
+
+
+def asked_goal(request: Request, families: Iterable[str], before: Ledger | None = None) -> Goal:
+    """What a request asks for; without a budget or a number of trials as much for each search as before, or the
+    default budget. `before` is the ledger of a study that exists."""
+    n_searches = max(request.repeats or 1, before.n_searches if before else 1)
+    asked = Goal(
+        budget=request.budget, n_trials=request.n_trials, families=tuple(sorted(families)), n_searches=n_searches
+    )
+    if asked.budget is not None or asked.n_trials is not None:
+        return asked
+    if before is None or before.goal is None:
+        return asked.model_copy(update={"budget": DEFAULT_BUDGET})
+    return with_limits_of(before.goal, asked)
 
 
 def set_goal(session: Session) -> Goal:
@@ -15,13 +34,9 @@ def set_goal(session: Session) -> Goal:
     A goal within the one already reached changes nothing; without a budget, a further search gets what those before
     it got. UsageError where it would get less.
     """
-    request, ledger = session.request, session.ledger
-    families = tuple(sorted(session.families))
-    n_searches = max(request.repeats or 1, ledger.n_searches)
-    asked = Goal(budget=request.budget, n_trials=request.n_trials, families=families, n_searches=n_searches)
-    if asked.budget is None and asked.n_trials is None:
-        asked = _as_before(asked, ledger.goal)
-    if n_searches > ledger.n_searches:
+    ledger = session.ledger
+    asked = asked_goal(session.request, session.families, ledger)
+    if asked.n_searches > ledger.n_searches:
         _check_added_searches(session.settings.name, asked, ledger.goal)
     done = ledger.reached.get("search")
     if done is not None and _is_within(asked, done):
@@ -32,11 +47,6 @@ def set_goal(session: Session) -> Goal:
 
 def note_goal(ledger: Ledger, goal: Goal) -> None:
     ledger.goal, ledger.n_searches = goal, goal.n_searches
-
-
-def _as_before(asked: Goal, before: Goal | None) -> Goal:
-    """What the study was to reach before, in as many searches as are asked for."""
-    return asked.model_copy(update={"budget": DEFAULT_BUDGET}) if before is None else with_limits_of(before, asked)
 
 
 def with_limits_of(one: Goal, asked: Goal) -> Goal:

@@ -17,6 +17,8 @@ from study.search.lock import StorageLock
 from study.search.opening import Opened, open_for_work
 from study.search.storage import storage_url
 from study.stages.goal import note_goal, set_goal
+from study.stages.machine import core_share
+from study.stages.plan import SearchPlan, Used
 from study.stages.session import Session
 
 
@@ -88,6 +90,11 @@ class OneSearch:
         self.goal = set_goal(session)
         self._resources = resources
         self._database: Opened | None = None
+
+    @property
+    def plan(self) -> SearchPlan:
+        """What the rest of this search's share of the budget buys."""
+        return SearchPlan(self.goal, Used.of(self.session.ledger), core_share())
 
     @property
     def engine(self) -> Engine:

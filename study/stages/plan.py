@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from study.records.ledger import Goal, Ledger
 from study.records.settings import Ladder, RetrainSettings
 from study.records.trial import Rung, TrialRecord
 
@@ -37,7 +38,87 @@ _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this m
 # Of a final run: nobody has measured longer ones. On validation an MLP went from 99.41 to 99.52 % between 26 and 186
 # epochs, a CNN from 99.48 to 99.62 between 4 and 28 (benchmarks/run_length.py).
 MOST_EPOCHS = 200.0
+_LEAST_SEARCH = 2.0  # seconds
+# Where starting up has taken so long that the search's share would leave nothing for retraining.
+_OF_THE_REST = 0.75
 _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one search has used of its share of the budget, in seconds of wall-clock: all its commands, start-up
+    included, and in the search stage. `searched` says whether it has searched for any goal."""
+
+    seconds: float = 0.0
+    searching: float = 0.0
+    searched: bool = False
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Used:
+        """By what the ledger holds, until now where it is open."""
+        return cls(ledger.used, ledger.stage_seconds_now("search"), "search" in ledger.reached)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """What one search's share of a goal's budget buys, once so much of it is used, for a process that has `core_share`
+    of a core. Without a budget nothing is limited by time, and seconds are None."""
+
+    goal: Goal
+    used: Used = Used()
+    core_share: float = 1.0
+
+    @property
+    def search_wall(self) -> float | None:
+        """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
+        where starting up has used the search's share."""
+        share = self.goal.share
+        if share is None:
+            return None
+        rest = share - self.used.seconds - report_seconds(share, self.core_share)
+        least = 0.0 if self.used.searched else _LEAST_SEARCH
+        return max(least, min(search_seconds(share) - self.used.searching, _OF_THE_REST * rest))
+
+    def search_deadline(self, now: float) -> float | None:
+        """When the search must end, on the clock that shows `now`."""
+        return None if self.search_wall is None else now + self.search_wall
+
+    def allowance(self, spent: Mapping[str, float], n_workers: int, most: float | None = None) -> float | None:
+        """Seconds that a worker may hold trials of each family, those already `spent` included, `most` at most."""
+        if self.search_wall is None:
+            return None
+        level = equal_allowance(spent, self.search_wall * n_workers)
+        return level if most is None else min(level, most)
+
+    def ladder(self, n_train: int, examples_per_second: float | None, allowance: float | None) -> Ladder:
+        return choose_ladder(n_train, examples_per_second, allowance, self.search_wall)
+
+    def retrain_settings(self, n_at_once: int) -> RetrainSettings:
+        return retrain_settings(self.goal.share, n_at_once, len(self.goal.families))
+
+    @property
+    def closing_seconds(self) -> float | None:
+        """Kept for all that follows the retraining."""
+        share = self.goal.share
+        return None if share is None else report_seconds(share, self.core_share) + examine_seconds(share)
+
+    @property
+    def seconds_for_runs(self) -> float | None:
+        """What the rest of the share leaves for retraining; it may be less than nothing."""
+        share, closing = self.goal.share, self.closing_seconds
+        return None if share is None or closing is None else share - self.used.seconds - closing
+
+    def retrain_seconds(self, most: float | None = None) -> float | None:
+        """Wall-clock of the candidates' and final runs, `most` at most."""
+        left = self.seconds_for_runs
+        return None if left is None else max(1.0, left if most is None else min(left, most))
+
+    def after_whole_search(self) -> SearchPlan:
+        """Once the search has taken what is left of its own seconds."""
+        share = self.goal.share
+        rest = 0.0 if share is None else max(0.0, search_seconds(share) - self.used.searching)
+        used = Used(self.used.seconds + rest, self.used.searching + rest, searched=True)
+        return SearchPlan(self.goal, used, self.core_share)
 
 
 def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> RetrainSettings:
@@ -65,6 +146,13 @@ def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSetting
 def examine_seconds(budget: float | None) -> float:
     """Seconds for baselines, ensembles, latency and robustness."""
     return 60.0 if budget is None else min(60.0, 0.06 * budget) if budget >= SHORT_BUDGET else 0.0
+
+
+def left_to_examine(goal: Goal, left: float) -> float:
+    """Seconds for those, where `left` of the whole budget are left and the report is still to be made."""
+    if goal.budget is None:
+        return examine_seconds(None)
+    return max(0.0, min(left - 0.5 * report_seconds(goal.budget), 2 * examine_seconds(goal.budget)))
 
 
 def report_seconds(budget: float, core_share: float = 1.0) -> float:
@@ -147,7 +235,7 @@ def steady_speed(trial: TrialRecord) -> float:
     return max(1, examples) / max(1e-3, seconds)
 
 
-def plan_retraining(
+def run_lengths(
     costs: Mapping[str, RunCost], seconds: float, n_workers: int, n_train: int
 ) -> dict[str, tuple[int, ...]]:
     """Examples of each candidate's runs, so that all runs end within `seconds` of wall-clock.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from study.records.made_of import digest_of_trials
 from study.records.trial import read_trials
-from study.report.wording import count, flag_value
 from study.retraining.finalists import Retraining
 from study.search.identity import owner_of
 from study.search.publisher import note_on_retraining
 from study.search.watch import RetrainWatch
-from study.stages import plan as planner
 from study.stages.one_search import OneSearch
-from study.stages.run_plan import plan_runs, planned_runs
+from study.stages.run_plan import plan_runs
 from study.stages.standing import finalists_stand
 
 
@@ -38,17 +36,3 @@ def retrain_candidates(one: OneSearch) -> None:
         found = retraining.save(trials=digest_of_trials(session.files.trials_jsonl))
         note_on_retraining(storage, session.files, found)
     one.mark_done("retrain")
-
-
-def no_verdict(one: OneSearch) -> str | None:
-    """In words that the goal plans one seed per finalist, too few for a verdict; None if it plans more."""
-    budget, planned = one.goal.share, planned_runs(one)
-    if budget is None or planned.final_seeds > 1:
-        return None
-    runs = f"{count(planned.candidates, 'candidate')} and one seed per family"
-    enough = flag_value(planner.VERDICT_BUDGET * one.n_searches)
-    per_search = " per search" if one.n_searches > 1 else ""
-    return (
-        f"a budget of {budget:.0f} s{per_search} plans {runs}: the test split will be opened without a verdict; "
-        f"--budget {enough} plans one, --no-evaluate keeps the split sealed"
-    )

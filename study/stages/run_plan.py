@@ -17,7 +17,6 @@ from study.retraining.candidates import choose_candidates
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
-from study.stages.machine import core_share
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
 
@@ -97,7 +96,7 @@ def plan_runs(one: OneSearch, trials: Trials) -> RunPlan:
 def planned_runs(one: OneSearch) -> RetrainSettings:
     """How many candidates and seeds the goal plans, and the study has: never fewer than before."""
     session = one.session
-    wanted = planner.retrain_settings(one.goal.share, session.n_at_once, len(session.families))
+    wanted = one.plan.retrain_settings(session.n_at_once)
     return planner.at_least(session.settings.retrain, wanted)
 
 
@@ -136,10 +135,9 @@ class _Planner:
         }
 
     def plan(self) -> RunPlan:
-        budget = self._one.goal.share
-        if budget is None:
+        seconds = _retrain_seconds(self._one)
+        if seconds is None:
             return self._timeless(planned_runs(self._one))
-        seconds = _retrain_seconds(self._one, budget)
         costs: dict[str, planner.RunCost] = {}
         for retrain in dict.fromkeys((planned_runs(self._one), self._one.session.settings.retrain)):
             chosen = self._choose(retrain, speed_share=_SPEED_SHARE)
@@ -238,7 +236,7 @@ class _Planner:
 
     def _planned(self, costs: Mapping[str, planner.RunCost], seconds: float) -> dict[str, tuple[int, ...]]:
         session = self._one.session
-        return planner.plan_retraining(costs, seconds, session.n_workers, session.settings.dataset.n_train)
+        return planner.run_lengths(costs, seconds, session.n_workers, session.settings.dataset.n_train)
 
     def _as_long(
         self, chosen: Candidates, costs: Mapping[str, planner.RunCost], seconds: float
@@ -278,12 +276,10 @@ class _Planner:
         return RunPlan({family: candidates[family] for family in ordered}, lengths, retrain, seconds, note)
 
 
-def _retrain_seconds(one: OneSearch, budget: float) -> float:
+def _retrain_seconds(one: OneSearch) -> float | None:
     """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
-    closing = planner.report_seconds(budget, core_share()) + planner.examine_seconds(budget)
-    left = one.session.ledger.left(budget) - closing
-    plan = None if one.first is None else one.first.session.ledger.plan
-    return max(1.0, left if plan is None or plan.seconds is None else min(left, plan.seconds))
+    first = None if one.first is None else one.first.session.ledger.plan
+    return one.plan.retrain_seconds(None if first is None else first.seconds)
 
 
 def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:

@@ -23,15 +23,10 @@ from study.search.storage import write_trials_csv
 from study.space.parameters import SearchSpace
 from study.stages import plan as planner
 from study.stages.extension import unused_budget
-from study.stages.machine import core_share
 from study.stages.one_search import OneSearch
 from study.stages.session import Session
 from study.stages.speed import measure_speeds
 from study.training.config import limits_of
-
-_LEAST_SEARCH = 2.0  # seconds
-# Where starting up has taken so long that the search's share would leave nothing for retraining.
-_OF_THE_REST = 0.75
 
 
 def search_families(one: OneSearch) -> None:
@@ -51,7 +46,7 @@ def search_families(one: OneSearch) -> None:
         )
         allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
-        limits = Limits(allowance, one.goal.n_trials, _deadline(one))
+        limits = Limits(allowance, one.goal.n_trials, one.plan.search_deadline(time.monotonic()))
         _say_small_spaces(one, search)
 
         def observe(search: Search, record: dict[str, Any] | None) -> None:
@@ -111,7 +106,7 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     session.ledger.allowance = allowance
     session.ledger.n_records = len(records)
     held = sum(record["seconds"] for record in records if record["role"] != "imported")
-    wall = session.ledger.stage_seconds("search") + session.ledger.running_seconds
+    wall = session.ledger.stage_seconds_now("search")
     session.ledger.utilisation = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
     session.ledger.spent = {
         name: FamilySpent(
@@ -123,37 +118,14 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     }
 
 
-# --- time ----------------------------------------------------------------------------------------------------------
-
-
-def _deadline(one: OneSearch) -> float | None:
-    """When the search must end on the monotonic clock: its share is used up, start-up included."""
-    budget = one.goal.share
-    return None if budget is None else time.monotonic() + search_wall(one, budget)
-
-
-def search_wall(one: OneSearch, budget: float) -> float:
-    """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
-    where starting up has used the search's share."""
-    ledger = one.session.ledger
-    rest = ledger.left(budget) - planner.report_seconds(budget, core_share())
-    share = planner.search_seconds(budget) - ledger.stage_seconds("search") - ledger.running_seconds
-    least = 0.0 if "search" in ledger.reached else _LEAST_SEARCH
-    return max(least, min(share, _OF_THE_REST * rest))
-
-
 def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
     """Seconds that a worker may hold trials of each family, those before this command included."""
-    budget = one.goal.share
-    if budget is None:
-        return None
     spent = dict.fromkeys(one.goal.families, 0.0)
     for record in records:
         spent[record["family"]] += record["seconds"]
-    allowance = planner.equal_allowance(spent, search_wall(one, budget) * one.session.n_workers)
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
     first = None if one.first is None else one.first.session.ledger.allowance
-    return allowance if first is None else min(allowance, first)
+    return one.plan.allowance(spent, one.session.n_workers, first)
 
 
 # --- families ------------------------------------------------------------------------------------------------------
@@ -183,12 +155,11 @@ def _add_families(one: OneSearch) -> None:
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
     speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
-    budget, n_train = one.goal.share, session.settings.dataset.n_train
-    wall = None if budget is None else search_wall(one, budget)
+    plan, n_train = one.plan, session.settings.dataset.n_train
     session.ledger.speeds |= speeds
     families = {}
     for space in session.new_spaces:
-        ladder = planner.choose_ladder(n_train, speeds.get(space.family), allowance, wall)
+        ladder = plan.ladder(n_train, speeds.get(space.family), allowance)
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
         families[space.family] = _settings_of(space, ladder)

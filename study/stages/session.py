@@ -16,7 +16,6 @@ import torch
 
 from study.errors import ResumeError, UsageError
 from study.records.files import write_with
-from study.records.ledger import DEFAULT_BUDGET
 from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
 from study.records.open_ledger import OpenLedger
@@ -39,6 +38,7 @@ from study.space.parameters import SearchSpace
 from study.space.plugins import plugin_of
 from study.space.points import require_few_points
 from study.stages.data import keep_place, load_data
+from study.stages.goal import asked_goal
 from study.stages.holes import check_records
 from study.stages.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
 from study.stages.plan import at_least, retrain_settings
@@ -195,7 +195,7 @@ def new_settings(
 ) -> StudySettings:
     """The settings of a new study, before its families are there."""
     source = request.imported_from
-    timed = request.budget if request.budget is not None or request.n_trials is not None else DEFAULT_BUDGET
+    share = asked_goal(request, ()).share
     return StudySettings(
         name=files.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -206,7 +206,7 @@ def new_settings(
         imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,
-        retrain=retrain_settings(timed and timed / (request.repeats or 1), n_at_once, n_families),
+        retrain=retrain_settings(share, n_at_once, n_families),
         families={},
         versions=versions(),
     )

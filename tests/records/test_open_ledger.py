@@ -50,13 +50,13 @@ def test_a_stage_is_charged_over_commands_and_when_it_fails(tmp_path: Path, cloc
     ledger = OpenLedger.open(path, "study run", clock.now, {})
     with pytest.raises(RuntimeError), ledger.stage("search"):  # noqa: PT012
         clock.now += 4
-        assert (ledger.stage_seconds("search"), ledger.running_seconds) == (0.0, 4.0)
+        assert (ledger.stage_seconds("search"), ledger.stage_seconds_now("search")) == (0.0, 4.0)
         raise RuntimeError
     ledger = OpenLedger.open(path, "study run", clock.now, {})
     with ledger.stage("search"):
         clock.now += 3
-        assert (ledger.stage_seconds("search"), ledger.running_seconds) == (4.0, 3.0)
-    assert (ledger.stage_seconds("search"), ledger.running_seconds) == (7.0, 0.0)
+        assert (ledger.stage_seconds("search"), ledger.stage_seconds_now("search")) == (4.0, 7.0)
+    assert (ledger.stage_seconds("search"), ledger.stage_seconds_now("search")) == (7.0, 7.0)
     assert ledger.stage_seconds("report") == 0.0
 
 

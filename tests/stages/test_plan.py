@@ -5,18 +5,21 @@ import itertools
 import pytest
 from trials import trial
 
+from study.records.ledger import Goal
 from study.records.settings import RetrainSettings
 from study.records.trial import Rung, TrialRecord
 from study.stages.plan import (
     RunCost,
+    SearchPlan,
+    Used,
     at_least,
     choose_ladder,
     equal_allowance,
     examine_seconds,
-    plan_retraining,
     report_seconds,
     retrain_settings,
     run_cost,
+    run_lengths,
     search_seconds,
 )
 
@@ -149,7 +152,7 @@ def worker_seconds(plan: dict[str, tuple[int, ...]]) -> float:
 @pytest.mark.parametrize("n_workers", [1, 2, 4])
 @pytest.mark.parametrize("seconds", [60.0, 150.0, 600.0])
 def test_retraining_fits_into_its_time_and_uses_it(n_workers: int, seconds: float) -> None:
-    plan = plan_retraining(COSTS, seconds, n_workers, N_TRAIN)
+    plan = run_lengths(COSTS, seconds, n_workers, N_TRAIN)
     total = worker_seconds(plan)
     assert total <= seconds * n_workers
     assert plan["slow"][0] >= 199 * N_TRAIN or total >= 0.5 * seconds * n_workers
@@ -161,13 +164,13 @@ def test_two_families_leave_no_worker_idle_for_a_run(candidates: int, final_seed
     """Runs of equal seconds on two workers: rounds of two, if no family's candidates wait for another's final runs."""
     speeds = {"a": [23_616.0, 13_062.0, 17_001.0], "b": [3_219.0, 4_337.0, 9_002.0]}
     costs = {family: RunCost(found[:candidates], 1, final_seeds) for family, found in speeds.items()}
-    plan = plan_retraining(costs, seconds, 2, N_TRAIN)
+    plan = run_lengths(costs, seconds, 2, N_TRAIN)
     total = sum(sum(cost.seconds(plan[family])) for family, cost in costs.items())
     assert total >= 0.95 * 2 * seconds
 
 
 def test_more_time_never_shortens_a_run() -> None:
-    plans = [plan_retraining(COSTS, seconds, 2, N_TRAIN)["fast"][0] for seconds in (1.0, 10.0, 100.0, 1000.0, 1e6)]
+    plans = [run_lengths(COSTS, seconds, 2, N_TRAIN)["fast"][0] for seconds in (1.0, 10.0, 100.0, 1000.0, 1e6)]
     assert plans == sorted(plans)
     assert plans[0] == N_TRAIN // 10
     assert plans[-1] >= 199 * N_TRAIN
@@ -175,13 +178,49 @@ def test_more_time_never_shortens_a_run() -> None:
 
 def test_every_run_gets_the_same_seconds() -> None:
     costs = {"fast": RunCost([40_000.0, 20_000.0, 5_000.0], 1, 3), "slow": RunCost([10_000.0, 2_500.0], 1, 3)}
-    plan = plan_retraining(costs, 120.0, 2, N_TRAIN)
+    plan = run_lengths(costs, 120.0, 2, N_TRAIN)
     taken = [run for family, cost in costs.items() for run in cost.seconds(plan[family])]
     assert taken == pytest.approx([taken[0]] * 11, rel=1e-3)
-    alone = plan_retraining({"slow": RunCost([10_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
-    joined = plan_retraining({"slow": RunCost([10_000.0, 1_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
+    alone = run_lengths({"slow": RunCost([10_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
+    joined = run_lengths({"slow": RunCost([10_000.0, 1_000.0], 1, 3)}, 120.0, 2, N_TRAIN)
     assert joined["slow"][0] >= 0.7 * alone["slow"][0]  # one crawling network does not cripple the others
 
 
 def test_a_long_run_ends_at_the_same_number_of_epochs_for_all() -> None:
-    assert {n for lengths in plan_retraining(COSTS, 1e6, 2, N_TRAIN).values() for n in lengths} == {200 * N_TRAIN}
+    assert {n for lengths in run_lengths(COSTS, 1e6, 2, N_TRAIN).values() for n in lengths} == {200 * N_TRAIN}
+
+
+GOAL = Goal(budget=600.0, families=("cnn", "mlp"), n_searches=2)
+
+
+def test_a_search_ends_when_its_seconds_of_its_share_are_used_up() -> None:
+    fresh, begun = SearchPlan(GOAL), SearchPlan(GOAL, Used(60.0, 40.0))
+    assert fresh.search_deadline(1000.0) == 1000.0 + search_seconds(300.0)
+    assert begun.search_deadline(1000.0) == 1000.0 + search_seconds(300.0) - 40.0
+    assert SearchPlan(Goal(n_trials=4)).search_deadline(1000.0) is None
+
+
+def test_a_first_trial_gets_its_chance_where_starting_up_has_used_it_all() -> None:
+    assert SearchPlan(GOAL, Used(400.0)).search_wall == 2.0
+    assert SearchPlan(GOAL, Used(400.0, searched=True)).search_wall == 0.0
+    assert SearchPlan(GOAL, Used(250.0)).search_wall == 0.75 * (300.0 - 250.0 - report_seconds(300.0))
+
+
+def test_what_a_search_leaves_is_for_the_runs() -> None:
+    left = SearchPlan(GOAL, Used(10.0)).after_whole_search()
+    assert left.used == Used(10.0 + search_seconds(300.0), search_seconds(300.0), searched=True)
+    assert left.retrain_seconds() == pytest.approx(290.0 - search_seconds(300.0) - (left.closing_seconds or 0.0))
+    assert left.retrain_seconds(20.0) == 20.0
+    assert SearchPlan(GOAL, Used(299.0)).retrain_seconds() == 1.0
+
+
+def test_a_slow_core_leaves_less_for_the_runs() -> None:
+    fast, slow = (SearchPlan(GOAL, core_share=share).seconds_for_runs or 0.0 for share in (1.0, 0.5))
+    assert fast - slow == report_seconds(300.0)
+
+
+def test_without_a_budget_no_time_is_planned() -> None:
+    plan = SearchPlan(Goal(n_trials=4, families=("mlp",)))
+    found = (plan.search_wall, plan.allowance({"mlp": 1.0}, 2), plan.retrain_seconds(), plan.closing_seconds)
+    assert found == (None,) * 4
+    assert plan.ladder(N_TRAIN, 10_000.0, None) == choose_ladder(N_TRAIN, None, None)

@@ -16,7 +16,6 @@ from study.records.settings import RetrainSettings
 from study.stages import all as stages
 from study.stages import extension, plan, run_plan, search
 from study.stages.agenda import Agenda
-from study.stages.retrain import no_verdict
 
 TABLE = json.loads((Path(__file__).parent / "plan_table.json").read_text(encoding="utf-8"))
 BUDGETS = (5.0, 20.0, 45.0, 60.0, 100.0, 180.0, 240.0, 300.0, 600.0, 1500.0, 3600.0, 36_000.0, None)
@@ -27,8 +26,6 @@ N_TRAIN = 50_000
 class Ledger:
     """Of a search that has used so many seconds, some of them in its search stage."""
 
-    running_seconds = 0.0
-
     def __init__(self, used: float, searched: float, **about: Any) -> None:
         self.used, self.searched = used, searched
         self.reached: dict[str, Goal] = about.get("reached", {})
@@ -37,7 +34,7 @@ class Ledger:
     def left(self, budget: float) -> float:
         return budget - self.used
 
-    def stage_seconds(self, _: str) -> float:
+    def stage_seconds_now(self, _: str) -> float:
         return self.searched
 
 
@@ -49,7 +46,8 @@ def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Le
         ledger=ledger, settings=settings, n_workers=n_workers, n_at_once=n_workers, families=list(SPEEDS)
     )
     goal = Goal(budget=budget, families=tuple(SPEEDS), n_searches=n_searches)
-    return SimpleNamespace(session=session, first=first, goal=goal, n_searches=n_searches)
+    found = plan.SearchPlan(goal, plan.Used.of(ledger))  # type: ignore[arg-type]
+    return SimpleNamespace(session=session, first=first, goal=goal, n_searches=n_searches, plan=found)
 
 
 def records(seconds: float) -> list[dict[str, Any]]:
@@ -63,34 +61,33 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     retrain = run_plan.planned_runs(fresh)
     found: dict[str, Any] = {
         "retrain": [retrain.candidates, retrain.candidate_seeds, retrain.final_seeds],
-        "no verdict": no_verdict(fresh),
+        "no verdict": extension.no_verdict(fresh),
         "unused": extension.unused_budget(fresh, SPEEDS),
         "allowance": search._allowance(fresh, []),
         "examination": plan.examine_seconds(share),
         "left to examine": left_to_examine(fresh),
         "after": after(budget, n_searches),
     }
-    wall = None if share is None else search.search_wall(fresh, share)
     found["ladders"] = [
-        list(plan.choose_ladder(N_TRAIN, speed, found["allowance"], wall).examples) for speed in SPEEDS.values()
+        list(fresh.plan.ladder(N_TRAIN, speed, found["allowance"]).examples) for speed in SPEEDS.values()
     ]
     if share is None:
         return found
     begun = one_search(budget, n_searches, n_workers, Ledger(0.5 * share, 0.3 * share))
     done = one_search(budget, n_searches, n_workers, Ledger(0.8 * share, 0.5 * share, reached={"search": fresh.goal}))
     bound = one_search(budget, n_searches, n_workers, Ledger(2.0, 0.0), first=allowed(fresh))
-    seconds = run_plan._retrain_seconds(one_search(budget, n_searches, n_workers, Ledger(0.45 * share, 0.0)), share)
+    seconds = run_plan._retrain_seconds(one_search(budget, n_searches, n_workers, Ledger(0.45 * share, 0.0)))
     costs = {
         family: plan.RunCost([speed] * retrain.candidates, retrain.candidate_seeds, retrain.final_seeds)
         for family, speed in SPEEDS.items()
     }
     return found | {
-        "wall": [wall, *(search.search_wall(one, share) for one in (begun, done))],
+        "wall": [one.plan.search_wall for one in (fresh, begun, done)],
         "allowance of one begun": search._allowance(begun, records(0.1 * share)),
         "allowance of a repeat": search._allowance(bound, []),
         "retraining": seconds,
-        "retraining of a repeat": run_plan._retrain_seconds(bound, share),
-        "runs": plan.plan_retraining(costs, seconds, n_workers, N_TRAIN),
+        "retraining of a repeat": run_plan._retrain_seconds(bound),
+        "runs": plan.run_lengths(costs, seconds or 0.0, n_workers, N_TRAIN),
     }
 
 
@@ -111,10 +108,11 @@ def after(budget: float | None, n_searches: int) -> list[Any]:
     share = None if budget is None else budget / n_searches
     found: list[Any] = []
     for evaluates in (True, False, None):
-        agenda = Agenda(share, n_searches, evaluates)
+        agenda = Agenda(Goal(budget=budget, n_searches=n_searches), evaluates)
         left = 0.0 if share is None else 0.9 * share
+        planned: Any = SimpleNamespace(search_wall=0.4 * left, used=plan.Used(0.0 if share is None else share - left))
         for number in {1, n_searches}:
-            found += [agenda.after_search(number, left, 0.4 * left), agenda.after_retraining(number)]
+            found += [agenda.after_search(number, planned), agenda.after_retraining(number)]
         found += [agenda.after_evaluation(), agenda.after_examination(), agenda.half_report]
     return found
 
@@ -136,7 +134,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_budget_buys_what_it_bought(case: tuple[float | None, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (search, run_plan, extension):
-        monkeypatch.setattr(module, "core_share", lambda: 1.0)
+def test_a_budget_buys_what_it_bought(case: tuple[float | None, int, int]) -> None:
     assert rounded(bought(*case)) == TABLE[str(case)]

@@ -11,12 +11,13 @@ import trials as invented
 from trials import write_trials
 
 from study.records.files import write_json
-from study.records.ledger import Goal, RetrainPlan
+from study.records.ledger import Command, Goal, Ledger
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
 from study.stages.extension import settle_for_what_helps, unused_budget
+from study.stages.plan import SearchPlan, Used
 from study.stages.run_plan import Held, RunPlan, held_by, plan_runs
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
@@ -35,22 +36,30 @@ def candidate(family: str, number: int, examples: int, accuracy: float = 0.9) ->
     return {"trial": number, "examples": examples, "runs": [f"{family}-t{number}-seed0"], "mean_accuracy": accuracy}
 
 
-class Ledger:
-    """The clock of a command that begins with so many seconds used."""
+class Charged(Ledger):
+    """The ledger of a search that has used so many seconds; nothing is written."""
 
-    def __init__(self, used: float, search: float) -> None:
-        self.used = used
-        self.search = search
-        self.reached: dict[str, Goal] = {}
-        self.plan: RetrainPlan | None = None
-
-    def left(self, budget: float) -> float:
-        return budget - self.used
-
-    def stage_seconds(self, _: str) -> float:
-        return self.search
+    def charge(self, seconds: float) -> None:
+        self.commands = [Command(command="study run", seconds=seconds)]
 
     def save(self) -> None: ...
+
+
+class One:
+    """A search as its plan sees it."""
+
+    first = workers = None
+    n_searches = 1
+
+    def __init__(self, session: Any, goal: Goal) -> None:
+        self.session, self.goal = session, goal
+
+    @property
+    def plan(self) -> SearchPlan:
+        return SearchPlan(self.goal, Used.of(self.session.ledger))
+
+    def reset_goal(self, goal: Goal) -> None:
+        self.goal = goal
 
 
 Make = Callable[..., Any]
@@ -74,7 +83,8 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
         settings = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"n_train": N_TRAIN})})
         families = ["cnn", "mlp"]
         done = Goal(budget=reached, families=tuple(families))
-        ledger = Ledger(used, 25.0)
+        ledger = Charged(stages={"search": 25.0})
+        ledger.charge(used)
         if had is not None:
             rows = {
                 family: {
@@ -89,10 +99,7 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
         session = SimpleNamespace(
             files=files, settings=settings, ledger=ledger, n_workers=2, n_at_once=2, families=list(settings.families)
         )
-        one = SimpleNamespace(session=session, first=None, n_searches=1, workers=None)
-        one.goal = Goal(budget=budget, families=tuple(families))
-        one.reset_goal = lambda goal: setattr(one, "goal", goal)
-        return one
+        return One(session, Goal(budget=budget, families=tuple(families)))
 
     return search
 
@@ -174,7 +181,7 @@ def test_a_new_family_is_trained_in_the_time_there_is_and_the_others_stay(make: 
 def test_a_plan_stands_for_the_trials_it_was_made_for(make: Make, files: StudyFiles) -> None:
     one = make(BETTER, HAD, budget=600.0, used=100.0)
     plan = planned(one)
-    one.session.ledger.used = 590.0  # killed, and called again
+    one.session.ledger.charge(590.0)  # killed, and called again
     assert lengths(planned(one)) == lengths(plan)
     noted = one.session.ledger.plan
     assert noted.trials == digest_of_trials(files.trials_jsonl)
