@@ -14,13 +14,15 @@ from study.errors import ConfigError
 from study.models import build, family_of, model_keys, plugin_behind
 from study.records.settings import Configuration, Limit, explain, typed
 
-OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam"]
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam", "muon"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]
+ImagesName = Literal["all", "hard"]
 AugmentationName = Literal["none", "shift", "affine", "elastic"]
 
 
 class TrainingConfig(Configuration):
-    """How one run trains. `warmup` is the share of each cycle in which a one_cycle schedule rises.
+    """How one run trains. `warmup` is the share of each cycle in which a one_cycle schedule rises. Of `hard` images
+    `images_share` is shown in a pass, drawn by their last loss to the power of `images_power`.
 
     `instead` says what else does what a number at its high end was wanted for.
     """
@@ -35,6 +37,11 @@ class TrainingConfig(Configuration):
     batch_size: int = Field(ge=1)
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, json_schema_extra={"instead": "try more dropout, weight_decay or augmentation"}
+    )
+    images: ImagesName = "all"
+    images_share: float = Field(default=0.5, gt=0, le=1, json_schema_extra={"instead": "try all images"})
+    images_power: float = Field(
+        default=0.5, ge=0, le=4, json_schema_extra={"instead": "give images_share lower values"}
     )
     augmentation: AugmentationName = "none"
     augmentation_strength: float = Field(

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from study.data.augment import augment, to_float
 from study.errors import TrainingError
 from study.records.run import DataPart, Precision
-from study.seeds import derive_seed
 from study.statistics.logits import accuracy, fit_temperature, nll
 from study.training.config import TrainingConfig
+from study.training.images import Batches, HardBatches
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
 from study.training.recorded import RecordedStep
 from study.training.state import TrainingState, capture, restore
@@ -117,11 +117,11 @@ def fit(
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     optimizer = build_optimizer(model, config)
-    batches = Batches(data.part(part), config.batch_size, seed)
+    batches = _batches(data, part, config, schedule, seed)
     factors = [learning_rate_factor(config.schedule, config.warmup, p / n) for n in schedule.cycles for p in range(n)]
     seconds, marks = 0.0, set(schedule.marks)
     if resume is not None:
-        restore(resume, model, optimizer, generator)
+        restore(resume, model, optimizer, generator, batches)
         seconds = resume.seconds
     loss_sum, loss_steps, started = torch.zeros((), device=device), 0, time.perf_counter()
 
@@ -131,11 +131,13 @@ def fit(
         x = x.sub_(data.mean).mul_(1 / data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(x)  # [B, C]
-        loss = F.cross_entropy(logits.float(), data.labels[index], label_smoothing=config.label_smoothing)
+        labels = data.labels[index]
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         loss_sum.add_(loss.detach())
+        batches.learn(index, logits.detach(), labels)
 
     take = RecordedStep(step, generator, config.batch_size) if device.type == "cuda" else step
     model.train()
@@ -159,37 +161,25 @@ def fit(
             if not on_rung(done * config.batch_size, metrics):
                 return
             if on_state is not None and done < len(factors):
-                on_state(functools.partial(capture, done, seconds, model, optimizer, generator))
+                on_state(functools.partial(capture, done, seconds, model, optimizer, generator, batches))
             loss_sum.zero_()
             loss_steps, started = 0, time.perf_counter()
             model.train()
 
 
-class Batches:
-    """Indices [B] of the images of each step: a fresh permutation each epoch, the last images of one joined to the
-    next. They depend on seed and step alone, so that a continued run sees what an uninterrupted one would see."""
-
-    def __init__(self, part: Tensor, batch_size: int, seed: int) -> None:
-        self._part, self._batch_size, self._seed = part, batch_size, seed
-        self._epoch, self._order = -1, part
-
-    def __getitem__(self, step: int) -> Tensor:
-        position, left = step * self._batch_size, self._batch_size
-        pieces: list[Tensor] = []
-        while left:
-            epoch, offset = divmod(position, len(self._part))
-            pieces.append(self._permuted(epoch)[offset : offset + left])
-            position += len(pieces[-1])
-            left -= len(pieces[-1])
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-
-    def _permuted(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            # Drawn on the CPU: the order is then the same on every device.
-            generator = torch.Generator().manual_seed(derive_seed(self._seed, "", epoch, "order"))
-            order = torch.randperm(len(self._part), generator=generator).to(self._part.device)
-            self._epoch, self._order = epoch, self._part[order]
-        return self._order
+def _batches(data: TrainingData, part: DataPart, config: TrainingConfig, schedule: Schedule, seed: int) -> Batches:
+    if config.images == "all":
+        return Batches(data.part(part), config.batch_size, seed)
+    return HardBatches(
+        data.part(part),
+        config.batch_size,
+        seed,
+        n_images=len(data.labels),
+        n_classes=data.n_classes,
+        cycles=schedule.cycles,
+        share=config.images_share,
+        power=config.images_power,
+    )
 
 
 def predict_logits(model: nn.Module, data: TrainingData, index: Tensor, precision: Precision) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from study.training.config import ScheduleName, TrainingConfig
+from study.training.muon import Muon, is_matrix
 
 # One-cycle starts at a 25th of its peak, as in Smith's super-convergence (arXiv:1708.07120) and PyTorch's scheduler.
 _ONE_CYCLE_START = 0.04
@@ -20,8 +21,11 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
     On a GPU its learning rate is a tensor there, and all of its state: a recorded step reads them where they are.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    weights = [p for p in parameters if p.ndim > 1]
+    matrices = _hidden(weights) if config.optimizer == "muon" else []
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": matrices, "weight_decay": config.weight_decay, "orthogonal": True},
+        {"params": _without(weights, matrices), "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
@@ -35,9 +39,20 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
         return torch.optim.Adam(groups, lr=rate, fused=True, capturable=on_gpu)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, fused=True, capturable=on_gpu)
+    if config.optimizer == "muon":
+        return Muon(groups, rate, config.momentum, capturable=on_gpu)
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=rate, momentum=config.momentum, capturable=on_gpu)
     return torch.optim.NAdam(groups, lr=rate, decoupled_weight_decay=True, capturable=on_gpu)
+
+
+def _hidden(weights: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Weights for Muon: all but the last layer's, which is the one declared last."""
+    return [weight for weight in weights[:-1] if is_matrix(weight)]
+
+
+def _without(weights: list[nn.Parameter], others: list[nn.Parameter]) -> list[nn.Parameter]:
+    return [weight for weight in weights if all(weight is not other for other in others)]
 
 
 def learning_rate_factor(schedule: ScheduleName, warmup: float, progress: float) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from study.records.files import write_json, write_with
 from study.records.paths import RunFiles
 from study.records.run import HistoryRow, parse_history_row
+from study.training.images import Batches
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,19 @@ class TrainingState:
 
 
 def capture(
-    step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    step: int,
+    seconds: float,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    batches: Batches,
 ) -> TrainingState:
     """A copy of everything that the next step depends on."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     tensors |= {f"random.{name}": state for name, state in _random_states(generator).items()}
+    tensors |= {f"images.{name}": state for name, state in batches.state().items()}
     copies = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
     }
@@ -43,9 +50,13 @@ def capture(
 
 
 def restore(
-    state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    state: TrainingState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    batches: Batches,
 ) -> None:
-    """Bring a fresh model, optimizer and generator of the same run to where `capture` found them."""
+    """Bring a fresh model, optimizer, generator and batches of the same run to where `capture` found them."""
     model.load_state_dict(_under("model.", state.tensors))
     content = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -55,6 +66,7 @@ def restore(
         if (found := _under(f"optimizer.{index}.", state.tensors))
     }
     optimizer.load_state_dict(content)
+    batches.restore(_under("images.", state.tensors))
     generator.set_state(state.tensors["random.generator"])
     torch.set_rng_state(state.tensors["random.cpu"])
     if "random.cuda" in state.tensors:

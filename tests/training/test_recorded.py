@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,12 +11,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from study.data.augment import KINDS
 from study.training import loop
-from study.training.config import build_model, training_config
+from study.training.config import OptimizerName, build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.recorded import RecordedStep, Step
 from study.training.state import TrainingState
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "nadam")
+OPTIMIZERS = get_args(OptimizerName)
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
@@ -108,13 +108,22 @@ def test_one_step_in_a_graph_moves_on_with_the_batch(resident: TrainingData) -> 
     assert len(seen) == 4  # three as they are, and one to record
 
 
+@on_gpu
+def test_the_losses_of_hard_images_are_noted_by_a_recorded_step(resident: TrainingData) -> None:
+    states: list[TrainingState] = []
+    train(resident, config("cnn", "muon") | {"images": "hard"}, keep=states)
+    losses = [state.tensors["images.losses"][resident.train.cpu()] for state in states]
+    assert (losses[0] != losses[1]).float().mean() > 0.5  # 448 of 600 images between the two
+
+
+@pytest.mark.parametrize(("optimizer", "images"), [("sgd", "all"), ("muon", "hard")])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
 def test_a_step_asks_nothing_of_its_device(
-    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch, network: str, kind: str
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch, network: str, kind: str, optimizer: str, images: str
 ) -> None:
     """Reading a number back from a GPU would break a recording; tensors without content have none to read."""
-    about = config(network, "sgd") | {"augmentation": kind}
+    about = config(network, optimizer) | {"augmentation": kind, "images": images}
     monkeypatch.setattr(math, "isfinite", lambda _: pytest.fail("the loss was looked at"))
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = build_model(about, 10)

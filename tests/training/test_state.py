@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from study.records.paths import RunFiles
 from study.records.run import HistoryRow
-from study.training.config import build_model, training_config
+from study.training.config import OptimizerName, build_model, training_config
 from study.training.loop import Schedule, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
@@ -45,7 +45,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "nadam"])
+@pytest.mark.parametrize("optimizer", get_args(OptimizerName))
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
 def test_a_continued_run_equals_an_uninterrupted_one_bit_for_bit(
     training_data: TrainingData, tmp_path: Path, network: str, optimizer: str
@@ -64,6 +64,18 @@ def test_a_continued_run_equals_an_uninterrupted_one_bit_for_bit(
     without_dropout_stream = dict(found[0].tensors)
     without_dropout_stream["random.cpu"] = torch.get_rng_state()
     assert not same(run(training_data, about, TrainingState(7, 0.0, without_dropout_stream)), whole)
+
+
+@pytest.mark.parametrize("kept", [0, 1])  # a state within a pass over hard images, and one in the last part
+def test_hard_images_are_the_same_after_a_stop(training_data: TrainingData, kept: int) -> None:
+    about = config("mlp", "adamw") | {"images": "hard", "images_share": 0.3}
+    found: list[TrainingState] = []
+    whole = run(training_data, about, keep=found.append)
+    assert same(run(training_data, about, resume=found[1 + kept]), whole)
+    forgotten = dict(found[1].tensors)
+    forgotten["images.losses"] = torch.ones_like(forgotten["images.losses"])
+    forgotten["images.number"] = torch.tensor(-1)
+    assert not same(run(training_data, about, TrainingState(14, 0.0, forgotten)), whole)
 
 
 def state(step: int) -> TrainingState:
