@@ -21,8 +21,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-from study.records.files import append_jsonl
 from study.records.settings import Ladder
+from study.records.trial import Form, append_trial
 from study.search.agreement import record_of
 from study.space.parameters import SearchSpace
 from study.space.sampling import sample
@@ -85,7 +85,7 @@ def invent(space: SearchSpace, ladder: Ladder, numbers: range, seed: int, *, hal
             n_rungs = min(n_rungs, 1 + math.floor(-math.log(rank) / math.log(ladder.reduction_factor)))
         rungs = [_rung(ladder, examples, rank, rng) for examples in ladder.examples[:n_rungs]]
         complete = n_rungs == len(ladder.examples)
-        seconds = rungs[-1]["seconds"]
+        seconds = rungs[-1]["training_seconds"]
         clock += timedelta(seconds=seconds / 2)  # two workers
         attributes = {
             "role": "sampled",
@@ -93,7 +93,7 @@ def invent(space: SearchSpace, ladder: Ladder, numbers: range, seed: int, *, hal
             "seed": int(rng.integers(2**32)),
             "attempt": 1,
             "config": config,
-            "seconds": round(1.03 * seconds, 3),
+            "held_seconds": round(1.03 * seconds, 3),
             "worker": number % 2,
             "rungs": rungs,
             "n_parameters": int(rng.integers(20_000, 500_000)),
@@ -123,9 +123,9 @@ def _rung(ladder: Ladder, examples: int, rank: float, rng: np.random.Generator) 
     return {
         "examples": examples,
         "accuracy": round(1 - error, 4),
-        "nll": 3.2 * error,
+        "nll_scaled": 3.2 * error,
         "temperature": float(rng.uniform(0.7, 1.0)),
-        "seconds": round(examples / _EXAMPLES_PER_SECOND, 3),
+        "training_seconds": round(examples / _EXAMPLES_PER_SECOND, 3),
     }
 
 
@@ -134,11 +134,11 @@ def _local(moment: datetime) -> datetime:
     return moment.astimezone().replace(tzinfo=None)
 
 
-def append_records(path: Path, trials: Iterable[FrozenTrial], family: str) -> None:
+def append_records(path: Path, trials: Iterable[FrozenTrial], family: str, form: Form) -> None:
     """The trials' lines at the end of trials.jsonl, without waiting for the disk at each."""
     with mock.patch("os.fsync", return_value=None):
         for trial in trials:
-            append_jsonl(path, record_of(trial, family))
+            append_trial(path, record_of(trial, family), form)
 
 
 def store(url: str, study_name: str, trials: Sequence[FrozenTrial]) -> None:

@@ -34,9 +34,9 @@ from _trials import BEST_INVENTED, append_records, invent, store
 
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
+from study.records.trial import TrialRecord, read_trials
 from study.search import driver
 from study.search.driver import Limits, Search
 from study.search.publisher import Publisher
@@ -52,7 +52,7 @@ PARTS = {
     "ask_ms": (Search, "_ask"),
     "report_ms": (Search, "_report"),
     "tell_ms": (Search, "_tell"),
-    "jsonl_ms": (driver, "append_jsonl"),
+    "jsonl_ms": (driver, "append_trial"),
 }
 
 
@@ -90,7 +90,7 @@ def fill(files: StudyFiles, settings: StudySettings, size: int) -> None:
     open_study(open_storage(url), name, "accuracy", "maximize")
     trials = list(invent(default_space(FAMILY), LADDER, range(size), seed=0, halved=False))
     store(url, name, trials)
-    append_records(files.trials_jsonl, trials, FAMILY)
+    append_records(files.trials_jsonl, trials, FAMILY, settings.format_version)
 
 
 class StandIn:
@@ -149,15 +149,15 @@ def measure(files: StudyFiles, settings: StudySettings, size: int, n_trials: int
     work, clock, ended = StandIn(), Clock(), itertools.count(1)
     at: dict[int, dict[str, float]] = {}
 
-    def observe(_: Search, record: dict[str, Any] | None) -> None:
+    def observe(_: Search, record: TrialRecord | None) -> None:
         if record is not None:
-            assert record["state"] == "COMPLETE", record
+            assert record.state == "COMPLETE", record
             at[next(ended)] = {**clock.read(), "waits": len(work.waits)}
 
     with InProcessExecutor(1, work) as executor, clock.running():
         opened = time.perf_counter()
         storage = open_storage(storage_url(files, None))
-        search = Search(files, settings, storage, read_jsonl(files.trials_jsonl))
+        search = Search(files, settings, storage, read_trials(files.trials_jsonl))
         search.run(executor, Limits(n_trials=size + BEFORE + n_trials + AFTER), observe)
     began = time.perf_counter()
     Publisher(files).publish(search, "searching")

@@ -61,6 +61,7 @@ from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, FamilySettings
+from study.records.trial import TrialRecord, Trials
 from study.search.driver import Limits, Search
 from study.search.storage import open_storage, storage_url
 from study.seeds import derive_seed
@@ -278,9 +279,9 @@ class Ours:
         search = self.open()
         in_time: set[int] = set()
 
-        def observe(_: Search, record: dict[str, Any] | None) -> None:
+        def observe(_: Search, record: TrialRecord | None) -> None:
             if record is not None and time.monotonic() <= deadline:
-                in_time.add(record["number"])
+                in_time.add(record.number)
 
         try:
             search.run(self.executor, Limits(deadline - time.monotonic(), None, deadline), observe)
@@ -290,16 +291,16 @@ class Ours:
             self.executor.close()
         self.tried = [
             Tried(
-                record["config"],
-                record["value"],
-                float("inf") if record["nll"] is None else record["nll"],
-                record["examples"],
-                record["training_seconds"],
-                record["state"] == "COMPLETE",
-                record["number"] not in in_time,
+                dict(record.config),
+                record.value,
+                float("inf") if record.nll_scaled is None else record.nll_scaled,
+                record.examples,
+                record.training_seconds,
+                record.state == "COMPLETE",
+                record.number not in in_time,
             )
             for record in search.families[self.task.family].records
-            if record["counted"]
+            if record.counted
         ]
 
     def open(self) -> Search:
@@ -325,7 +326,7 @@ class Ours:
         settings = new_settings(request, self.files, dataset, n_at_once=1, n_families=1).model_copy(
             update={"families": {self.task.family: family}}
         )
-        return Search(self.files, settings, storage, [])
+        return Search(self.files, settings, storage, Trials())
 
 
 def judge(config: dict[str, Any], task: Task, data: TrainingData, dev_test: Tensor) -> tuple[list[float], int]:

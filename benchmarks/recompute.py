@@ -70,6 +70,13 @@ class Checks:
 # --- what was read -------------------------------------------------------------------------------------------------
 
 
+def read_table(path: Path) -> pd.DataFrame | None:
+    """trials.csv of either form, with the column names of form 2."""
+    if not path.exists():
+        return None
+    return pd.read_csv(path).rename(columns={"nll": "nll_scaled", "seconds": "held_seconds"})
+
+
 class Files:
     """The files of a study, each None or empty where it is missing."""
 
@@ -77,7 +84,7 @@ class Files:
         self.report: Record = json.loads((root / "report.json").read_text())
         page = (root / "report.html").read_text()
         self.text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
-        self.trials = pd.read_csv(root / "trials.csv") if (root / "trials.csv").exists() else None
+        self.trials = read_table(root / "trials.csv")
         self.root = root
         finalists = root / "finalists.json"
         self.finalists: Record = json.loads(finalists.read_text())["families"] if finalists.exists() else {}
@@ -390,7 +397,7 @@ def check_search(checks: Checks, files: Files) -> None:
         checks.number("search", f"{row['family']} states", states, list(row["states"].values()))
         complete = trials[trials["state"] == "COMPLETE"]
         for key, found in (("best", complete), ("best_sampled", complete[complete["role"] == "sampled"])):
-            first = found.sort_values(["value", "nll"], ascending=[False, True]).head(1)
+            first = found.sort_values(["value", "nll_scaled"], ascending=[False, True]).head(1)
             ours = None if first.empty else [int(first["number"].iloc[0]), float(first["value"].iloc[0])]
             theirs = None if row[key] is None else [row[key]["number"], row[key]["value"]]
             checks.number("search", f"{row['family']} {key}", ours or [], theirs or [])
@@ -406,10 +413,10 @@ def check_curve(checks: Checks, family: str, trials: pd.DataFrame, curve: Record
     best = np.fmax.accumulate(values) if len(values) else values
     before = np.concatenate([[-np.inf], np.nan_to_num(best[:-1], nan=-np.inf)]) if len(best) else best
     rises = np.flatnonzero(values > before)
-    seconds = ordered["seconds"].cumsum().to_numpy()
+    seconds = ordered["held_seconds"].cumsum().to_numpy()
     checks.number("search", f"{family} curve values", values[rises], [step["value"] for step in curve["steps"]])
     checks.number("search", f"{family} curve seconds", seconds[rises], [step["seconds"] for step in curve["steps"]])
-    checks.number("search", f"{family} seconds", float(ordered["seconds"].sum()), curve["seconds"])
+    checks.number("search", f"{family} seconds", float(ordered["held_seconds"].sum()), curve["seconds"])
     checks.number("search", f"{family} sampled", int(sampled.sum()), curve["trials"])
 
 
@@ -436,7 +443,7 @@ def _is_choice(seen: object, choice: str) -> bool:
 
 def check_health(checks: Checks, files: Files, counted: pd.DataFrame) -> None:
     report, health = files.report, files.report["health"]
-    held, training = float(counted["seconds"].sum()), float(counted["training_seconds"].sum())
+    held, training = float(counted["held_seconds"].sum()), float(counted["training_seconds"].sum())
     tops = {row["family"]: row["rungs"][-1] for row in report["families"]["families"]}
     pruned = counted[counted["state"] == "PRUNED"]
     saved = sum(max(tops[family] - seen, 0) for family, seen in zip(pruned["family"], pruned["examples"], strict=True))

@@ -19,9 +19,9 @@ from _commands import measure, study_command
 from _rows import RECORDED, Rows, machine
 from _trials import append_records, invent
 
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
+from study.records.trial import read_trials
 from study.space.grammar import parse_space
 
 
@@ -34,16 +34,18 @@ def copy_study(study: Path, parent: Path) -> StudyFiles:
 def grow(files: StudyFiles, original: bytes, size: int) -> int:
     """Replace trials.jsonl by the original and invented trials up to `size`; returns how many trials there are."""
     files.trials_jsonl.write_bytes(original)
-    records = read_jsonl(files.trials_jsonl)
-    families = load_settings(files.settings).families
+    records = read_trials(files.trials_jsonl)
+    settings = load_settings(files.settings)
+    families = settings.families
     for position, (name, family) in enumerate(families.items()):
         share = size // len(families) + (position < size % len(families))
-        numbers = [record["number"] for record in records if record["family"] == name]
+        numbers = [trial.number for trial in records.of(name)]
         first = 1 + max(numbers, default=-1)
         more = range(first, first + max(0, share - len(numbers)))
         space = parse_space(family.space, family.space_file)
-        append_records(files.trials_jsonl, invent(space, family.ladder, more, seed=position, halved=True), name)
-    return len(read_jsonl(files.trials_jsonl))
+        trials = invent(space, family.ladder, more, seed=position, halved=True)
+        append_records(files.trials_jsonl, trials, name, settings.format_version)
+    return len(read_trials(files.trials_jsonl))
 
 
 def record(rows: Rows, study: Path, sizes: list[int], turns: int) -> None:

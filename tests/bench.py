@@ -19,9 +19,9 @@ from sqlalchemy.engine import Engine
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.execution.worker import Work
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import TrialRecord, Trials, read_trials
 from study.search.agreement import record_of
 from study.search.driver import Limits, Search
 from study.search.lock import Guard, at_once
@@ -72,7 +72,7 @@ class Bench:
         limits: Limits,
         work: Work = work,
         n_workers: int = 1,
-        observe: Callable[[Search, dict[str, Any] | None], None] = lambda *_: None,
+        observe: Callable[[Search, TrialRecord | None], None] = lambda *_: None,
     ) -> Search:
         search = self.open()
         try:
@@ -88,12 +88,12 @@ class Bench:
             assert list(map(content, family.study.get_trials())) == list(map(content, self.trials(name)))
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        return read_jsonl(self.files.trials_jsonl)
+    def records(self) -> Trials:
+        return read_trials(self.files.trials_jsonl)
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
-        return [record for record in self.records if record["counted"]]
+    def counted(self) -> Trials:
+        return self.records.counted
 
     def trials(self, family: str) -> list[optuna.trial.FrozenTrial]:
         return optuna.load_study(study_name=f"tiny/{family}", storage=self.storage()).get_trials()
@@ -106,10 +106,10 @@ class Bench:
             for trial in self.trials(family)
             if trial.state.is_finished() or pytest.fail(f"{family} {trial.number} is {trial.state.name}")
         ]
-        order = [(record["family"], record["number"]) for record in self.records]
+        order = [(record.family, record.number) for record in self.records]
         assert len(set(order)) == len(order)
-        assert sorted(self.records, key=lambda r: (r["family"], r["number"])) == sorted(
-            stored, key=lambda r: (r["family"], r["number"])
+        assert sorted(self.records, key=lambda r: (r.family, r.number)) == sorted(
+            stored, key=lambda r: (r.family, r.number)
         )
 
 
@@ -121,7 +121,7 @@ class Stop(Exception):
     """Stands for a signal."""
 
 
-def interrupting(after: int) -> Callable[[Search, dict[str, Any] | None], None]:
+def interrupting(after: int) -> Callable[[Search, TrialRecord | None], None]:
     count = itertools.count(1)
 
     def observe(*_: object) -> None:
@@ -172,10 +172,10 @@ def power_until(statement: int) -> Iterator[list[object]]:
         sqlalchemy.event.remove(Engine, "before_cursor_execute", fail)
 
 
-def outcome(record: dict[str, Any]) -> dict[str, Any]:
+def outcome(record: TrialRecord) -> dict[str, Any]:
     """What an identical rerun repeats: all but clocks, trial numbers and attempts."""
-    kept = ("draw", "family", "parameters", "config", "state", "value", "nll", "seed", "role", "examples")
-    return {key: record[key] for key in kept}
+    kept = ("draw", "family", "parameters", "config", "state", "value", "nll_scaled", "seed", "role", "examples")
+    return {key: getattr(record, key) for key in kept}
 
 
 def outcomes(bench: Bench) -> list[dict[str, Any]]:

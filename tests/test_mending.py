@@ -14,9 +14,10 @@ from test_stages import Words, check_whole, contents, finished, light, study, wo
 from study.command.cli import main
 from study.command.console import no_study_in
 from study.command.doctor import examine_study
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
+from study.records.trial import read_trials
 
 NAMED = re.compile(r"`(study [^`]+)`")
 LOST = [
@@ -85,7 +86,7 @@ def test_a_lost_file_is_named_and_the_named_command_makes_the_study_whole(
     words: Words,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    before, records, path = contents(study), read_jsonl(study.trials_jsonl), study.root / lost
+    before, records, path = contents(study), read_trials(study.trials_jsonl), study.root / lost
     spent = [command["command"] for command in read_json(study.ledger)["commands"]]
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = unsound(study)
@@ -98,7 +99,7 @@ def test_a_lost_file_is_named_and_the_named_command_makes_the_study_whole(
     changed = {name for name in before if after[name] != before[name]} - {lost} - noted(lost)
     assert [name for name in changed if not CLOCKED.fullmatch(name)] == []
     assert len(read_openings(study.seal)) == 1
-    assert read_jsonl(study.trials_jsonl) == records
+    assert read_trials(study.trials_jsonl) == records
     assert [command["command"] for command in read_json(study.ledger)["commands"]][: len(spent)] == spent
     if "test/latency.json" in lost:
         assert main(words("run")) == 0  # a report that shows another latency is made anew
@@ -145,7 +146,7 @@ def test_a_ledger_without_a_report_has_the_time_of_trials_and_runs(
     assert main([*words("doctor"), "--repair"]) == 0
     assert "made from what trials and runs took" in capsys.readouterr().err
     spent = sum(command["seconds"] for command in read_json(study.ledger)["commands"])
-    assert spent > sum(record["seconds"] for record in read_jsonl(study.trials_jsonl))
+    assert spent > sum(record.held_seconds for record in read_trials(study.trials_jsonl))
     trials = study.trials_jsonl.read_bytes()
     assert main(words("run", "--n-trials", "1")) == 0
     assert study.trials_jsonl.read_bytes() == trials

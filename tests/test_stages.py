@@ -19,10 +19,11 @@ from study.command.status import study_status
 from study.errors import Interrupted
 from study.execution.executors import InProcessExecutor
 from study.execution.worker import train
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings, weights_of
 from study.records.settings import RetrainSettings
+from study.records.trial import read_trials
 from study.stages import one_search
 from study.stages import plan as planner
 from study.training.loop import TrainingData
@@ -95,13 +96,13 @@ def ended_at(place: str, words: list[str]) -> None:
 def check_whole(files: StudyFiles, words: list[str], capsys: pytest.CaptureFixture[str], *, openings: int) -> None:
     """Every file tells of the same trials and networks, and the same command has nothing to do."""
     finalists, report = read_json(files.finalists), read_json(files.report_json)
-    records = [record for record in read_jsonl(files.trials_jsonl) if record["counted"]]
+    records = [record for record in read_trials(files.trials_jsonl) if record.counted]
     assert report["answer"]["trials"] == len(records)
     told = {row["family"]: row["trial"] for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"}
     assert told == {family: row["finalist"] for family, row in finalists["families"].items()}
     for family, row in finalists["families"].items():
-        best = max((r for r in records if r["family"] == family), key=lambda r: (r["examples"], r["value"], -r["nll"]))
-        assert best["number"] in {candidate["trial"] for candidate in row["candidates"]}
+        best = max((r for r in records if r.family == family), key=lambda r: (r.examples, r.value, -r.nll_scaled))
+        assert best.number in {candidate["trial"] for candidate in row["candidates"]}
     assert len(read_openings(files.seal)) == openings
     if openings:
         finals = [run for row in finalists["families"].values() for run in row["final_runs"]]
@@ -174,7 +175,7 @@ def test_a_smaller_goal_changes_nothing_and_a_larger_one_goes_on(
     openings = len(read_openings(study.seal))
     check_whole(study, words("run", "--n-trials", "1"), capsys, openings=openings)
     assert main(words("run", "--n-trials", "4", "--no-evaluate")) == 0
-    counted = [record for record in read_jsonl(study.trials_jsonl) if record["counted"]]
+    counted = [record for record in read_trials(study.trials_jsonl) if record.counted]
     assert len(counted) == 2 * 4
     assert len(read_openings(study.seal)) == openings
 

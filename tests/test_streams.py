@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
 
 FULL = Path("/dev/full")  # where every write finds the disk full
 # All that writes to standard error in a command.
@@ -115,8 +115,8 @@ def test_a_search_goes_on_without_an_audience_and_its_result_is_missed(tmp_path:
     assert os.read(reading, 1)
     os.close(reading)
     assert process.wait(60) == 1  # the result that was asked for went into the closed pipe, too
-    records = read_jsonl(StudyFiles(tmp_path / "results" / "tiny").trials_jsonl)
-    assert [record["counted"] for record in records] == [True, True]
+    records = read_trials(StudyFiles(tmp_path / "results" / "tiny").trials_jsonl)
+    assert [record.counted for record in records] == [True, True]
     with FULL.open("wb") as full:
         ended = study(*words, "--n-trials", 1, stdout=full)
     assert ended.returncode == 1

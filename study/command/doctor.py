@@ -11,11 +11,11 @@ from typing import Any
 
 from study.command.console import no_study_in
 from study.errors import ResultsError, StudyError
-from study.records.files import read_jsonl
 from study.records.ledger import read_ledger
 from study.records.openings import IMAGES, how_counted
 from study.records.paths import StudyFiles
 from study.records.run import lacking
+from study.records.trial import read_trials
 from study.stages.holes import holes
 
 Finding = dict[str, Any]
@@ -137,7 +137,7 @@ def _study(files: StudyFiles) -> str:
     from study.records.settings import load_settings
 
     settings = load_settings(files.settings)
-    records = read_jsonl(files.trials_jsonl)
+    records = read_trials(files.trials_jsonl)
     lost = list(holes(files))
     if lost:
         raise ResultsError("; ".join(lost))
@@ -175,7 +175,7 @@ def _database(files: StudyFiles, storage: str | None) -> str:
     opened, settings = open_storage(url), load_settings(files.settings)
     try:
         refuse_foreign(opened, stored_studies(opened), files, settings)
-        records = read_jsonl(files.trials_jsonl)
+        records = read_trials(files.trials_jsonl)
         n, missing = compare_all(opened, settings, records, files), only_stored(opened, settings, records, files)
     finally:
         opened.engine.dispose()

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from study.command.console import no_study_in
 from study.errors import ResultsError
 from study.records import backup
-from study.records.files import append_jsonl, read_jsonl, write_json
+from study.records.files import write_json
 from study.records.ledger import read_ledger
 from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
 from study.records.seal import has_other_weights
 from study.records.settings import StudySettings, load_settings
+from study.records.trial import append_trial, read_trials
+from study.records.trials_csv import write_trials_csv
 from study.report.wording import count
 from study.search.agreement import only_stored
 from study.search.repair import rebuild_database
-from study.search.storage import hide_password, open_storage, own_database, storage_url, write_trials_csv
+from study.search.storage import hide_password, open_storage, own_database, storage_url
 
 
 def repair_all(files: StudyFiles, storage: str | None) -> Iterator[str]:
@@ -74,7 +76,7 @@ def repair(files: StudyFiles, storage: str | None) -> str:
     with StudyLock(files):
         added = _add_stored(files, settings, url)
         finding = database_finding(files, storage)
-        records = read_jsonl(files.trials_jsonl)
+        records = read_trials(files.trials_jsonl)
         if finding["sound"]:
             return added or f"nothing to repair in {files.root}: {finding['found']}"
         if url != own_database(files):
@@ -94,14 +96,14 @@ def _add_stored(files: StudyFiles, settings: StudySettings, url: str) -> str | N
     try:
         storage = open_storage(url)
         try:
-            missing = only_stored(storage, settings, read_jsonl(files.trials_jsonl), files)
+            missing = only_stored(storage, settings, read_trials(files.trials_jsonl), files)
         finally:
             storage.engine.dispose()
     except ResultsError:
         return None  # a damaged database is no source
     for record in missing:
-        append_jsonl(files.trials_jsonl, record)
+        append_trial(files.trials_jsonl, record, settings.format_version)
     if not missing:
         return None
-    write_trials_csv(files, read_jsonl(files.trials_jsonl))
+    write_trials_csv(files, read_trials(files.trials_jsonl), settings.format_version)
     return f"{count(len(missing), 'trial')} of the database added to {files.trials_jsonl}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from study.records.trial import TrialRecord
 from study.retraining.finalists import Retraining
 from study.search.driver import Search
 from study.search.family import FamilySearch
@@ -91,13 +91,13 @@ class Reporter:
             self.say(f"  {text}  {self.left()}".rstrip())
         self._step = text
 
-    def search(self, search: Search, record: dict[str, Any] | None) -> None:
+    def search(self, search: Search, record: TrialRecord | None) -> None:
         done = self._share_of(search)
         self._show(done, "  ".join(_standing(family) for family in search.families.values()))
         if record is None:
             return
-        best_value = search.families[record["family"]].best
-        is_best = best_value is not None and best_value["number"] == record["number"]
+        best = search.families[record.family].best
+        is_best = best is not None and best.number == record.number
         if self._bar is None or is_best:
             self.say(f"  {_trial_line(record)}{'  best of its family' if is_best else ''}  {self.left()}".rstrip())
 
@@ -140,13 +140,13 @@ class Reporter:
 
 def _standing(family: FamilySearch) -> str:
     best = family.best
-    return f"{family.name} {family.counted}, best {percent(best['value'] if best else None)}"
+    return f"{family.name} {family.counted}, best {percent(best.value if best else None)}"
 
 
-def _trial_line(record: dict[str, Any]) -> str:
-    name = f"{record['family']} #{record['number']}"
-    reason = f"  {record['reason']}" if record["state"] == "FAIL" else ""
-    return f"{name:<9} {record['state'].lower():<8} {percent(record['value']):>8}  {record['seconds']:5.1f} s{reason}"
+def _trial_line(record: TrialRecord) -> str:
+    reason = f"  {record.reason}" if record.state == "FAIL" else ""
+    value, seconds = percent(record.value), record.held_seconds
+    return f"{record.title:<9} {record.state.lower():<8} {value:>8}  {seconds:5.1f} s{reason}"
 
 
 def _share_of_trials(family: FamilySearch, wanted: int) -> float:

@@ -240,7 +240,9 @@ def _moment(value: str | datetime | None) -> datetime | None:
 
 
 _FIELDS = tuple(field.name for field in fields(TrialRecord))
-_NAMES_IN_FORM_1 = {"held_seconds": "seconds"}
+_TRIAL_IN_FORM_1 = {"held_seconds": "seconds", "nll_scaled": "nll"}
+_RUNG_IN_FORM_1 = {"training_seconds": "seconds", "nll_scaled": "nll"}
+_ALSO_IN_FORM_1 = ("value", "nll_scaled", "examples")
 
 
 def append_trial(path: Path, record: TrialRecord, form: Form) -> None:
@@ -250,15 +252,13 @@ def append_trial(path: Path, record: TrialRecord, form: Form) -> None:
 
 def line_of(record: TrialRecord, form: Form) -> dict[str, Any]:
     """The trial's line in trials.jsonl."""
-    line = written({name: getattr(record, name) for name in _FIELDS}, form)
-    if form == 1:
-        line |= {"value": record.value, "nll": record.nll_scaled, "examples": record.examples}
-    return line
+    names = (*_FIELDS, *_ALSO_IN_FORM_1) if form == 1 else _FIELDS
+    return written({name: getattr(record, name) for name in names}, form)
 
 
 def written(values: Mapping[str, Any], form: Form) -> dict[str, Any]:
-    """Fields of a record, by name, as a form writes them: under its names, as values of JSON."""
-    names = _NAMES_IN_FORM_1 if form == 1 else {}
+    """What a record has, by name, as a form writes it: under its names, as values of JSON."""
+    names = _TRIAL_IN_FORM_1 if form == 1 else {}
     return {names.get(name, name): _plain(value, form) for name, value in values.items()}
 
 
@@ -267,15 +267,7 @@ def _plain(value: Any, form: Form) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(item, form) for item in value]
-    return _written_rung(value, form) if isinstance(value, Rung) else value
-
-
-def _written_rung(rung: Rung, form: Form) -> dict[str, Any]:
-    nll, seconds = ("nll", "seconds") if form == 1 else ("nll_scaled", "training_seconds")
-    return {
-        "examples": rung.examples,
-        "accuracy": rung.accuracy,
-        nll: rung.nll_scaled,
-        "temperature": rung.temperature,
-        seconds: rung.training_seconds,
-    }
+    if isinstance(value, Rung):
+        names = _RUNG_IN_FORM_1 if form == 1 else {}
+        return {names.get(field.name, field.name): getattr(value, field.name) for field in fields(Rung)}
+    return value

@@ -20,9 +20,9 @@ from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyErr
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.interrupts import shielded
-from study.records.files import append_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import Rung, TrialRecord, Trials, append_trial, written
 from study.search.agreement import reconcile, record_of
 from study.search.family import MAX_FAILURES_IN_A_ROW, End, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
 from study.search.identity import owner_of
@@ -31,7 +31,7 @@ from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
 from study.search.samplers import fix_parameters, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
-from study.search.tables import damage_explained, read_trials
+from study.search.tables import damage_explained, stored_trials
 from study.search.tried import Tried
 from study.seeds import derive_seed
 from study.space.grammar import parse_space, warm_start_params
@@ -55,7 +55,7 @@ class Limits:
     deadline: float | None = None
 
 
-Observer = Callable[["Search", dict[str, Any] | None], None]
+Observer = Callable[["Search", TrialRecord | None], None]
 
 
 class Search:
@@ -67,7 +67,7 @@ class Search:
         files: StudyFiles,
         settings: StudySettings,
         storage: RDBStorage,
-        records: list[dict[str, Any]],
+        records: Trials,
         guard: Guard = at_once,
     ) -> None:
         self.storage = storage
@@ -82,30 +82,34 @@ class Search:
             self.families = {name: self._open(name, space, records) for name, space in spaces.items()}
         self.limits = Limits()
 
-    def _open(self, name: str, space: SearchSpace, records: list[dict[str, Any]]) -> FamilySearch:
+    def _open(self, name: str, space: SearchSpace, records: Trials) -> FamilySearch:
         family = self._settings.families[name]
         owner = owner_of(self._settings)
         stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize", owner)
         sweep(self.storage, stored)
-        trials = read_trials(self.storage, stored._study_id)
-        ours = reconcile(trials, name, records, self._files)
+        trials = stored_trials(self.storage, stored._study_id)
+        ours = reconcile(trials, name, records, self._files, self._settings.format_version)
         study = self._mirror.open(stored, trials)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
         tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours)
-        search = FamilySearch(name, space, family, study, stored, ours, tried)
+        search = FamilySearch(name, space, family, study, stored, list(ours), tried)
         search.failures_in_a_row = min(failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
-        search.next_draw = 1 + max((record["draw"] for record in ours if record["draw"] is not None), default=-1)
+        search.next_draw = 1 + max((record.draw for record in ours if record.draw is not None), default=-1)
         search.proposals.extend(self._open_proposals(search))
         return search
 
     def _open_proposals(self, search: FamilySearch) -> list[Proposal]:
         """What is owed: interrupted trials first, then warm starts that never got a draw."""
-        finished = {record["draw"] for record in search.records if record["counted"]}
-        latest = {record["draw"]: record for record in search.records if record["draw"] is not None}
+        finished = {record.draw for record in search.records if record.counted}
+        latest = {record.draw: record for record in search.records if record.draw is not None}
         repeats = [repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
         warm = [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
-        n_begun = sum(1 for record in latest.values() if record["role"] != "sampled")
+        n_begun = sum(1 for record in latest.values() if record.role != "sampled")
         return repeats + warm[n_begun:]
+
+    @property
+    def records(self) -> Trials:
+        return Trials(record for family in self.families.values() for record in family.records)
 
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
         """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up, or has nothing
@@ -226,15 +230,8 @@ class Search:
         seen = event.metrics.validation
         assert seen is not None  # trials learn from the training part alone
         with shielded():
-            flight.rungs.append(
-                {
-                    "examples": step,
-                    "accuracy": seen.accuracy,
-                    "nll": seen.nll_scaled,
-                    "temperature": seen.temperature,
-                    "seconds": round(event.metrics.training_seconds, 3),
-                }
-            )
+            seconds = round(event.metrics.training_seconds, 3)
+            flight.rungs.append(Rung(step, seen.accuracy, seen.nll_scaled, seen.temperature, seconds))
             flight.trial.report(seen.accuracy, step)
             if step != ladder.examples[-1]:
                 flight.stop = self._reason_to_stop(family, flight, executor.running())
@@ -243,7 +240,7 @@ class Search:
     def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> End | None:
         # A warm start is what draws are measured against, and the one that pays in long runs starts slowly.
         if flight.proposal.role != "warm_start" and flight.trial.should_prune():
-            return End("pruned", f"pruned at {flight.rungs[-1]['examples']} examples")
+            return End("pruned", f"pruned at {flight.rungs[-1].examples} examples")
         in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
         half = flight.seconds_to_next_rung(family.settings.ladder) / 2
         allowance, deadline = self.limits.allowance, self.limits.deadline
@@ -252,7 +249,7 @@ class Search:
             return End("budget", _BEYOND_THE_BUDGET)
         return None
 
-    def _finish(self, event: Finished) -> dict[str, Any]:
+    def _finish(self, event: Finished) -> TrialRecord:
         family = self._family_of(event.job)
         flight = family.flights[event.job.id]
         if event.reason is not None:
@@ -263,7 +260,7 @@ class Search:
         outcome = {key: value for key, value in asdict(event.outcome).items() if value is not None}
         return self._tell(family, event, state, end, outcome)
 
-    def _death(self, event: Died) -> dict[str, Any]:
+    def _death(self, event: Died) -> TrialRecord:
         family = self._family_of(event.job)
         proposal = family.flights[event.job.id].proposal
         deaths = proposal.deaths + 1
@@ -283,19 +280,18 @@ class Search:
         end: End,
         outcome: dict[str, Any],
         counted: bool = True,
-    ) -> dict[str, Any]:
+    ) -> TrialRecord:
         """End a trial and record it; only then is it shown."""
         flight = family.flights[event.job.id]
-        attrs = {"seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": flight.rungs, **outcome}
-        attrs["ending"] = end.ending
+        known = {"held_seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": tuple(flight.rungs)}
+        known |= outcome | {"ending": end.ending}
         if end.reason:
-            attrs["reason"] = end.reason
+            known["reason"] = end.reason
         if not counted:
-            attrs["counted"] = False
+            known["counted"] = False
         with shielded():
-            for key, value in attrs.items():
-                flight.trial.set_user_attr(key, value)
-            value = flight.rungs[-1]["accuracy"] if state == TrialState.COMPLETE else None
+            self._note(flight, known)
+            value = flight.rungs[-1].accuracy if state == TrialState.COMPLETE else None
             family.study.tell(flight.trial, value, state=state)
             flight.ended = True
             (record,) = self._write()
@@ -303,14 +299,19 @@ class Search:
             family.failures_in_a_row = family.failures_in_a_row + 1 if state == TrialState.FAIL else 0
         return record
 
-    def _write(self) -> list[dict[str, Any]]:
+    def _note(self, flight: Flight, known: Mapping[str, Any]) -> None:
+        """Keep what is known of a trial, by the names of its record, with the trial."""
+        for key, value in written(known, self._settings.format_version).items():
+            flight.trial.set_user_attr(key, value)
+
+    def _write(self) -> list[TrialRecord]:
         """Store what is due, then add the trials that ended to trials.jsonl; returns their records."""
         records = []
         with shielded():
             for study_name, trial in self._mirror.write():
                 family = self.families[study_name.rpartition("/")[2]]
                 record = record_of(trial, family.name)
-                append_jsonl(self._files.trials_jsonl, record)
+                append_trial(self._files.trials_jsonl, record, self._settings.format_version)
                 family.add(record)
                 records.append(record)
         self._written = time.monotonic()
@@ -334,6 +335,6 @@ class Search:
             for family in self.families.values():
                 for job_id, flight in family.flights.items():
                     if not flight.ended:  # else it was its recording that failed
-                        flight.trial.set_user_attr("seconds", round(running.get(job_id, 0.0), 3))
+                        self._note(flight, {"held_seconds": round(running.get(job_id, 0.0), 3)})
                         self._drop(flight, End("interrupted", reason))
             self._write()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import optuna
 
 from study.records.settings import FamilySettings, Ladder
-from study.records.trial import Ending
+from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
 from study.search.tried import Tried
 from study.space.parameters import SearchSpace
 from study.space.points import identity
@@ -23,7 +23,7 @@ class Proposal:
     """Parameters that are given, not drawn: a warm start, an imported trial, or a repeated one."""
 
     parameters: dict[str, Any]
-    role: str
+    role: Role
     draw: int | None = None
     seed: int | None = None
     attempt: int = 1
@@ -45,7 +45,7 @@ class Flight:
     proposal: Proposal
     identity: str
     further_seed_of: int | None = None
-    rungs: list[dict[str, Any]] = field(default_factory=list)
+    rungs: list[Rung] = field(default_factory=list)
     stop: End | None = None
     ended: bool = False
 
@@ -53,8 +53,8 @@ class Flight:
         """At the speed so far. The last stretch is two thirds of a trial: one of a slow network, begun a moment before
         the end, took 10 seconds more than the 125 that its family was allowed in a default study."""
         last = self.rungs[-1]
-        examples = next(seen for seen in ladder.examples if seen > last["examples"])
-        return float(last["seconds"] * (examples / last["examples"] - 1))
+        examples = next(seen for seen in ladder.examples if seen > last.examples)
+        return last.training_seconds * (examples / last.examples - 1)
 
 
 @dataclass
@@ -67,7 +67,7 @@ class FamilySearch:
     settings: FamilySettings
     study: optuna.Study
     stored: optuna.Study
-    records: list[dict[str, Any]]
+    records: list[TrialRecord]
     tried: Tried
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -76,11 +76,11 @@ class FamilySearch:
 
     @property
     def spent(self) -> float:
-        return float(sum(record["seconds"] for record in self.records))
+        return Trials(self.records).held_seconds
 
     @property
     def counted(self) -> int:
-        return sum(1 for record in self.records if record["counted"])
+        return sum(record.counted for record in self.records)
 
     @property
     def stopped(self) -> bool:
@@ -89,8 +89,8 @@ class FamilySearch:
     @property
     def last_failure(self) -> str | None:
         """Why the family's last trial that failed by its own cause did so."""
-        failed = [record for record in self.records if record["counted"] and record["state"] == "FAIL"]
-        return failed[-1]["reason"] if failed else None
+        failed = [record for record in self.records if record.counted and record.state == "FAIL"]
+        return failed[-1].reason if failed else None
 
     @property
     def in_flight(self) -> set[str]:
@@ -102,9 +102,9 @@ class FamilySearch:
         """Whether every configuration of a small space was tried or is in flight."""
         return self.tried.is_whole(self.in_flight)
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: TrialRecord) -> None:
         """Take a trial that ended out of flight and into the records."""
-        del self.flights[f"{self.name}/{record['number']}"]
+        del self.flights[f"{self.name}/{record.number}"]
         self.records.append(record)
         self.tried.add(record)
 
@@ -120,7 +120,7 @@ class FamilySearch:
         """Why the family's search is no success, in one line with the way out; None if it is one."""
         if self.stopped:
             what = f"stopped after {MAX_FAILURES_IN_A_ROW} failures in a row; the last one"
-        elif self.counted and all(record["state"] == "FAIL" for record in self.records):
+        elif self.counted and all(record.state == "FAIL" for record in self.records):
             what = f"has no trial that did not fail, of {self.counted}; the last failure"
         else:
             return None
@@ -130,17 +130,16 @@ class FamilySearch:
         )
 
     @property
-    def best(self) -> dict[str, Any] | None:
-        complete = [record for record in self.records if record["state"] == "COMPLETE"]
-        return max(complete, key=lambda record: (record["value"], -record["nll"]), default=None)
+    def best(self) -> TrialRecord | None:
+        return Trials(self.records).best()
 
 
-def failures_at_the_end(records: list[dict[str, Any]]) -> int:
+def failures_at_the_end(records: Trials) -> int:
     """How many trials failed by their own cause since the last one that did not. A family that was stopped by them may
     try once more with every command, since its user may have mended the cause."""
-    states = [record["state"] for record in records if record["counted"]]
+    states = [record.state for record in records.counted]
     return sum(1 for _ in itertools.takewhile(lambda state: state == "FAIL", reversed(states)))
 
 
-def repeat(record: dict[str, Any]) -> Proposal:
-    return Proposal(record["parameters"], record["role"], record["draw"], record["seed"], record["attempt"] + 1)
+def repeat(record: TrialRecord) -> Proposal:
+    return Proposal(dict(record.parameters), record.role, record.draw, record.seed, record.attempt + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.distributions import (
@@ -19,20 +19,17 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from study.errors import ResumeError
-from study.records.files import append_jsonl, read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, load_settings
-from study.search.agreement import record_of, trial_of
+from study.records.trial import TrialRecord, Trials, append_trial, read_trials
+from study.search.agreement import trial_of
 from study.search.identity import owner_of
 from study.search.storage import open_study, transaction
-from study.search.tables import insert_trial, read_trials
+from study.search.tables import insert_trial, stored_trials
 from study.space.grammar import parse_space
 from study.space.parameters import SearchSpace
 from study.space.points import identity
 from study.space.sampling import sample
-
-# What a trial was there, and an imported one is not.
-_OF_THE_OLD_SEARCH = ("draw", "attempt", "counted", "further_seed_of")
 
 
 class _Misfit(Exception):
@@ -42,7 +39,7 @@ class _Misfit(Exception):
 class _Replay:
     """A trial that answers every suggestion with an old trial's value, if the new range holds it."""
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
         self._parameters = parameters
         self.distributions: dict[str, BaseDistribution] = {}
 
@@ -72,7 +69,9 @@ def _could_be_drawn(value: Any, distribution: BaseDistribution) -> bool:
     return type(value) in kinds and distribution._contains(distribution.to_internal_repr(value))
 
 
-def replay(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
+def replay(
+    space: SearchSpace, parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
     """(configuration, distributions) of an old trial in `space`, or None if it could not have been drawn there."""
     try:
         return _replayed(space, parameters)
@@ -80,7 +79,7 @@ def replay(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, An
         return None
 
 
-def _replayed(space: SearchSpace, parameters: dict[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+def _replayed(space: SearchSpace, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """As `replay`; _Misfit names the first parameter that does not fit."""
     trial = _Replay(parameters)
     config = sample(space, trial)
@@ -117,7 +116,7 @@ def _training_files(settings: StudySettings) -> tuple[object, ...]:
 def check_source(source: StudyFiles, settings: StudySettings, spaces: Sequence[SearchSpace]) -> None:
     """ResumeError, before any work, if a new study with these spaces could begin with no trial of the source."""
     load_source(source, settings)
-    records = read_jsonl(source.trials_jsonl)
+    records = read_trials(source.trials_jsonl)
     fits = {space.family: fitting(records, space) for space in spaces}
     if not any(fit.trials for fit in fits.values()):
         raise ResumeError(
@@ -130,26 +129,26 @@ def check_source(source: StudyFiles, settings: StudySettings, spaces: Sequence[S
 class Fit:
     """Of a family's old trials those that can be imported, and why others cannot, with how often."""
 
-    trials: list[FrozenTrial]
+    trials: list[TrialRecord]
     reasons: Counter[str]
 
 
 def fitting(
-    records: Sequence[dict[str, Any]],
+    records: Trials,
     space: SearchSpace,
     there: frozenset[tuple[int | None, str]] = frozenset(),
 ) -> Fit:
     """The old trials as those of the new space, but for those that are `there` already."""
-    trials: list[FrozenTrial] = []
+    trials: list[TrialRecord] = []
     reasons: Counter[str] = Counter()
-    for record in records:
-        if record["family"] != space.family or _identity(record["seed"], record["parameters"]) in there:
+    for record in records.of(space.family):
+        if _identity(record.seed, record.parameters) in there:
             continue
-        if not record["counted"] or record["state"] not in ("COMPLETE", "PRUNED"):
+        if not record.counted or record.state == "FAIL":
             reasons["failed or interrupted"] += 1
             continue
         try:
-            trials.append(_trial(record, *_replayed(space, record["parameters"])))
+            trials.append(_imported(record, *_replayed(space, record.parameters)))
         except _Misfit as misfit:
             reasons[f"outside its space by {misfit}"] += 1
     return Fit(trials, reasons)
@@ -174,38 +173,41 @@ def import_trials(
 
     They keep their values and are charged the seconds that they cost.
     """
-    records = read_jsonl(source.trials_jsonl)
+    records = read_trials(source.trials_jsonl)
     fits = {}
     for family in sorted(families):
         space = parse_space(settings.families[family].space, settings.families[family].space_file)
         name = f"{settings.name}/{family}"
         study_id = open_study(storage, name, "accuracy", "maximize", owner_of(settings))._study_id
-        known = read_trials(storage, study_id)
+        known = stored_trials(storage, study_id)
         there = frozenset(_identity(trial.user_attrs.get("seed"), trial.params) for trial in known)
         fits[family] = fitting(records, space, there)
-        _mark_further_seeds(known, fits[family].trials)
+        numbered = _numbered(known, fits[family].trials)
         with transaction(storage) as connection:
-            for trial in fits[family].trials:
-                _, trial.number = insert_trial(connection, study_id, trial)
-        for trial in fits[family].trials:
-            append_jsonl(files.trials_jsonl, record_of(trial, family))
+            for record in numbered:
+                insert_trial(connection, study_id, trial_of(record, settings.format_version))
+        for record in numbered:
+            append_trial(files.trials_jsonl, record, settings.format_version)
     return fits
 
 
-def _mark_further_seeds(known: Sequence[FrozenTrial], new: Sequence[FrozenTrial]) -> None:
+def _numbered(known: Sequence[FrozenTrial], new: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The old study's numbers are not this one's: trials are numbered on from those that are there."""
+    configs = [trial.user_attrs.get("config", {}) for trial in known] + [record.config for record in new]
     firsts: dict[str, int] = {}
-    for number, trial in enumerate([*known, *new]):
-        first = firsts.setdefault(identity(trial.user_attrs.get("config", {})), number)
-        if first != number and number >= len(known):
-            trial.set_user_attr("further_seed_of", first)
+    first_of = [firsts.setdefault(identity(config), number) for number, config in enumerate(configs)]
+    return [
+        replace(record, number=number, further_seed_of=None if first_of[number] == number else first_of[number])
+        for number, record in enumerate(new, len(known))
+    ]
 
 
-def _identity(seed: int | None, parameters: dict[str, Any]) -> tuple[int | None, str]:
-    return seed, json.dumps(parameters, sort_keys=True)
+def _identity(seed: int | None, parameters: Mapping[str, Any]) -> tuple[int | None, str]:
+    return seed, json.dumps(dict(parameters), sort_keys=True)
 
 
-def _trial(record: dict[str, Any], config: dict[str, Any], distributions: dict[str, BaseDistribution]) -> FrozenTrial:
-    kept = {key: value for key, value in record.items() if key not in _OF_THE_OLD_SEARCH}
+def _imported(record: TrialRecord, config: dict[str, Any], distributions: dict[str, BaseDistribution]) -> TrialRecord:
+    """An old trial as one that the new search begins with, without its place in the old one."""
     texts = {name: distribution_to_json(distribution) for name, distribution in distributions.items()}
-    return trial_of({**kept, "distributions": texts, "config": config, "role": "imported"})
+    place: dict[str, Any] = {"draw": None, "attempt": 1, "further_seed_of": None}
+    return replace(record, distributions=texts, config=config, role="imported", **place)

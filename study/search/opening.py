@@ -14,16 +14,16 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from study.errors import ResultsError, ResumeError
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, load_settings, read_settings, save_settings
+from study.records.trial import Trials, read_trials
 from study.search import identity
 from study.search.agreement import compare
 from study.search.identity import Owner, Stored, ours, owner_of, stored_studies
 from study.search.lock import StorageLock
 from study.search.repair import add_family, rebuild_database, study_attributes
 from study.search.storage import is_own, open_storage, shown_url, transaction, without_password
-from study.search.tables import read_trials, rename_study
+from study.search.tables import rename_study, stored_trials
 
 Say = Callable[[str], None]
 
@@ -71,7 +71,7 @@ def _present(files: StudyFiles, settings: StudySettings, *, copied: bool) -> Stu
 
 def _part_from_original(files: StudyFiles, mine: StudySettings, say: Say) -> StudySettings:
     """Give a copy a database in its own folder; the one that was copied is kept."""
-    original, records = identity.last_place(files), read_jsonl(files.trials_jsonl)
+    original, records = identity.last_place(files), read_trials(files.trials_jsonl)
     rebuild_database(files, mine, records, formerly=read_settings(files.settings).name)
     save_settings(mine, files.settings)
     say(
@@ -102,7 +102,7 @@ def refuse_foreign(storage: RDBStorage, stored: Sequence[Stored], files: StudyFi
 
 def _check(storage: RDBStorage, files: StudyFiles, mine: StudySettings, *, copied: bool) -> None:
     """ResultsError if what the database has under the study's name, or beside it, cannot be the study's."""
-    if not files.exists() and (alone := read_jsonl(files.trials_jsonl)):
+    if not files.exists() and (alone := read_trials(files.trials_jsonl)):
         raise ResumeError(
             f"{files.settings} is missing beside {len(alone)} trials, which only their own settings can continue: "
             "restore it, or choose another --name"
@@ -112,7 +112,7 @@ def _check(storage: RDBStorage, files: StudyFiles, mine: StudySettings, *, copie
     unclaimed = _unclaimed(stored, files, mine, copied=copied)
     if unclaimed:
         known = any(one.owner for one in ours(stored, files, mine).values())
-        records = read_jsonl(files.trials_jsonl)
+        records = read_trials(files.trials_jsonl)
         _check_unclaimed(storage, files, records, unclaimed, known=known and not copied, copied=copied)
 
 
@@ -125,7 +125,7 @@ def _unclaimed(stored: Sequence[Stored], files: StudyFiles, mine: StudySettings,
 def _check_unclaimed(
     storage: RDBStorage,
     files: StudyFiles,
-    records: list[dict[str, Any]],
+    records: Trials,
     unclaimed: Sequence[Stored],
     *,
     known: bool,
@@ -138,7 +138,7 @@ def _check_unclaimed(
         if one.part == "retrain":
             continue
         try:
-            same, more = compare(read_trials(storage, one.study_id), one.part, records, files)
+            same, more = compare(stored_trials(storage, one.study_id), one.part, records, files)
         except ResultsError as error:
             if own and files.exists():
                 raise
@@ -161,7 +161,7 @@ def _way_out(storage: RDBStorage, files: StudyFiles, theirs: Owner | None) -> st
         if files.exists():
             return f"make this study's database from trials.jsonl with `{doctor} --repair`"
         return f"restore {files.settings}, or choose another --name"
-    if read_jsonl(files.trials_jsonl):
+    if read_trials(files.trials_jsonl):
         ways = "rename this folder and continue under its new --name, or continue with another --storage"
     else:
         ways = "choose another --name or another --storage"
@@ -214,8 +214,8 @@ def _add_missing(
 ) -> None:
     """Make the Optuna studies that the database lacks from trials.jsonl."""
     absent = [family for family in mine.families if family not in there]
-    records = read_jsonl(files.trials_jsonl) if absent else []
-    missing = [family for family in absent if any(record["family"] == family for record in records)]
+    records = read_trials(files.trials_jsonl) if absent else Trials()
+    missing = [family for family in absent if records.of(family)]
     if not missing:
         return
     for family in missing:

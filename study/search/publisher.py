@@ -62,7 +62,7 @@ class Publisher:
         lines = [
             f"# Family {family.name} of study {self._files.name}: {state}",
             f"- trials: {family.counted} counted"
-            + (f", best #{best['number']} with {100 * best['value']:.2f} % on validation" if best else ""),
+            + (f", best #{best.number} with {100 * best.last.accuracy:.2f} % on validation" if best else ""),
             f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
             f"- rungs, in examples seen: {ladder}; a trial that did not reach the last one was pruned",
             "- value: accuracy on the validation split; never a performance of the finalist",
@@ -77,10 +77,10 @@ def best_so_far(families: list[FamilySearch]) -> go.Figure:
     figure = go.Figure()
     for index, family in enumerate(families):
         xs, ys, spent, best = [], [], 0.0, None
-        for record in sorted(family.records, key=lambda record: record["end"] or ""):
-            spent += record["seconds"]
-            if record["state"] == "COMPLETE" and (best is None or record["value"] > best):
-                best = record["value"]
+        for record in sorted(family.records, key=lambda record: record.end.isoformat() if record.end else ""):
+            spent += record.held_seconds
+            if record.state == "COMPLETE" and (best is None or record.last.accuracy > best):
+                best = record.last.accuracy
                 xs.append(round(spent, 1))
                 ys.append(round(100 * best, 3))
         if best is not None:  # the last step lasts until now

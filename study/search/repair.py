@@ -15,6 +15,7 @@ from study.errors import ResultsError
 from study.records.files import replacing
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import Trials
 from study.search.agreement import compare_all, trial_of
 from study.search.identity import owner_of
 from study.search.storage import open_storage, open_study, own_database, sqlite_url, transaction
@@ -25,7 +26,7 @@ _LOST = "lost with the database: it had not ended"
 
 
 def rebuild_database(
-    files: StudyFiles, settings: StudySettings, records: list[dict[str, Any]], formerly: str | None = None
+    files: StudyFiles, settings: StudySettings, records: Trials, formerly: str | None = None
 ) -> Path | None:
     """Build the database from the records and put it in place whole; returns under which name the old one is kept, or
     None where there was none.
@@ -64,11 +65,11 @@ def add_family(
     storage: RDBStorage,
     settings: StudySettings,
     family: str,
-    records: list[dict[str, Any]],
+    records: Trials,
     attributes: Mapping[str, Any],
 ) -> None:
     """Write a family's Optuna study, which is not there yet, with all its trials, or nothing of it."""
-    trials: dict[int, FrozenTrial] = {r["number"]: trial_of(r) for r in records if r["family"] == family}
+    trials = {record.number: trial_of(record, settings.format_version) for record in records.of(family)}
     name = f"{settings.name}/{family}"
     with transaction(storage) as connection:
         study_id = open_study(storage, name, "accuracy", "maximize", owner_of(settings))._study_id

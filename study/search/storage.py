@@ -1,4 +1,4 @@
-"""The Optuna studies of a study: where they are, opening them, and closing trials that nobody runs; trials.csv."""
+"""The Optuna studies of a study: where they are, opening them, and closing trials that nobody runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from study.errors import ResultsError, StorageAwayError, UsageError
-from study.records.files import replacing, write_csv
+from study.records.files import replacing
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
-from study.records.trial import Ending, ending_of
+from study.records.trial import Ending
 from study.search.identity import KEY, Owner, claim
 from study.search.tables import DAMAGE
 
@@ -248,38 +248,3 @@ def fail_uncounted(storage: BaseStorage, trial_id: int, ending: Ending, reason: 
     storage.set_trial_user_attr(trial_id, "reason", reason)
     storage.set_trial_user_attr(trial_id, "counted", False)
     storage.set_trial_state_values(trial_id, TrialState.FAIL)
-
-
-_CSV_COLUMNS = [
-    "number",
-    "family",
-    "state",
-    "ending",
-    "role",
-    "value",
-    "nll",
-    "examples",
-    "seconds",
-    "training_seconds",
-    "worker",
-    "seed",
-    "attempt",
-    "further_seed_of",
-    "counted",
-    "reason",
-    "n_parameters",
-    "flops",
-    "start",
-    "end",
-]
-
-
-def write_trials_csv(files: StudyFiles, records: list[dict[str, Any]]) -> None:
-    """The records as a table, one column a parameter, families after each other."""
-    names = sorted({name for record in records for name in record["parameters"]})
-    told = [record | {"ending": ending_of(record)} for record in records]
-    rows = [
-        [record.get(column) for column in _CSV_COLUMNS] + [record["parameters"].get(name, "") for name in names]
-        for record in sorted(told, key=lambda record: (record["family"], record["number"]))
-    ]
-    write_csv(files.trials_csv, [*_CSV_COLUMNS, *(f"param_{name}" for name in names)], rows)

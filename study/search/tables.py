@@ -44,7 +44,7 @@ class StoredTrial(FrozenTrial):
         return copy.copy(self)
 
 
-def read_trials(storage: RDBStorage, study_id: int) -> list[FrozenTrial]:
+def stored_trials(storage: RDBStorage, study_id: int) -> list[FrozenTrial]:
     """The trials of a study by number. ResultsError if the database does not answer, or holds what no trial could."""
     with damage_explained(), storage.engine.connect() as connection:
         return _Reader(connection, study_id).trials()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from study.records.trial import TrialRecord
 from study.space.parameters import SearchSpace
 from study.space.points import Point, few_points, identity
 
@@ -19,7 +20,7 @@ class Tried:
     flight is not drawn again while another is left, and with the last of them the search ends.
     """
 
-    def __init__(self, space: SearchSpace, seed: int, records: Collection[Mapping[str, Any]]) -> None:
+    def __init__(self, space: SearchSpace, seed: int, records: Iterable[TrialRecord]) -> None:
         points = few_points(space)
         self.n_points = None if points is None else len(points)
         # In random order: a grid that time cuts short is then a sample of the space, not a corner of it.
@@ -28,14 +29,14 @@ class Tried:
         for record in records:
             self.add(record)
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: TrialRecord) -> None:
         """Take note of a trial that ended."""
-        if record["counted"]:
-            key = identity(record["config"])
+        if record.counted:
+            key = identity(record.config)
             self._left.pop(key, None)
-            if record["state"] in _READ:
-                first = record.get("further_seed_of")  # it may end before the first one does
-                self._first.setdefault(key, record["number"] if first is None else first)
+            if record.state in _READ:
+                first = record.further_seed_of  # it may end before the first one does
+                self._first.setdefault(key, record.number if first is None else first)
 
     def first(self, config: Mapping[str, Any]) -> int | None:
         """Number of the first trial of this configuration, None if there is none that ended well."""

@@ -17,7 +17,7 @@ from study.search.identity import Owner
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.storage import open_study, sweep, transaction
-from study.search.tables import insert_trial, read_trials
+from study.search.tables import insert_trial, stored_trials
 
 _METRIC = "accuracy"
 
@@ -33,7 +33,7 @@ class RetrainWatch:
         if stored.direction != StudyDirection.MAXIMIZE:
             stored = guard(lambda: _made_anew(storage, stored))
         self._mirror = Mirror(storage, guard)
-        self._study = self._mirror.open(stored, read_trials(storage, stored._study_id))
+        self._study = self._mirror.open(stored, stored_trials(storage, stored._study_id))
         self._trials: dict[str, optuna.Trial] = {}
         self._seen: dict[str, int] = {}
 
@@ -92,7 +92,7 @@ def _ending(accuracy: float | None) -> tuple[TrialState, float | None]:
 
 def _made_anew(storage: RDBStorage, stored: optuna.Study) -> optuna.Study:
     """The study as it is now, in place of one of an earlier version: there the lowest training loss was the best."""
-    trials = [_converted(trial) for trial in read_trials(storage, stored._study_id)]
+    trials = [_converted(trial) for trial in stored_trials(storage, stored._study_id)]
     name, attrs = stored.study_name, stored.user_attrs
     with transaction(storage) as connection:
         storage.delete_study(stored._study_id)

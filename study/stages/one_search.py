@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Protocol
+from typing import Protocol
 
 from optuna.storages import RDBStorage
 
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.sharing import shared_gpu
 from study.records.ledger import Goal, Reached
+from study.records.trial import TrialRecord
 from study.retraining.finalists import Retraining
 from study.retraining.runs import Engine
 from study.search.driver import Search
@@ -32,7 +33,7 @@ class Progress(Protocol):
     def say(self, text: str) -> None: ...
     def stage(self, name: str, seconds: float | None = None, after: float | None = 0.0) -> None: ...
     def step(self, text: str, share: float | None = None) -> None: ...
-    def search(self, search: Search, record: dict[str, Any] | None) -> None: ...
+    def search(self, search: Search, record: TrialRecord | None) -> None: ...
     def retrain(self, retraining: Retraining, run: str | None) -> None: ...
 
 

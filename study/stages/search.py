@@ -5,21 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from study.errors import ResultsError
 from study.models import plugin_behind
-from study.records.files import read_jsonl
 from study.records.ledger import FamilySpent
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
-from study.records.trial import read_trials
+from study.records.trial import TrialRecord, Trials, read_trials
+from study.records.trials_csv import write_trials_csv
 from study.search.driver import Limits, Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
 from study.search.publisher import Publisher
-from study.search.storage import write_trials_csv
 from study.space.parameters import SearchSpace
 from study.stages import plan as planner
 from study.stages.extension import unused_budget
@@ -42,14 +40,14 @@ def search_families(one: OneSearch) -> None:
         _say_what_is_not_used(one)
         session.ledger.save()  # before any trial: with trials and without a ledger a study has lost something
         search = Search(
-            session.files, session.settings, one.storage, read_jsonl(session.files.trials_jsonl), one.lock.guarded
+            session.files, session.settings, one.storage, read_trials(session.files.trials_jsonl), one.lock.guarded
         )
-        allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))  # with those that only the database had
+        allowance = _allowance(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
         limits = Limits(allowance, one.goal.n_trials, one.plan.search_deadline(time.monotonic()))
         _say_small_spaces(one, search)
 
-        def observe(search: Search, record: dict[str, Any] | None) -> None:
+        def observe(search: Search, record: TrialRecord | None) -> None:
             session.ledger.tick()
             one.progress.search(search, record)
             publisher.search(search)
@@ -68,18 +66,18 @@ def search_families(one: OneSearch) -> None:
 def _restore_records(one: OneSearch) -> None:
     """Write trials.jsonl and trials.csv again where they were lost: the database has every trial, too."""
     session = one.session
-    files, records = session.files, read_jsonl(session.files.trials_jsonl)
+    files, records = session.files, read_trials(session.files.trials_jsonl)
     n_ended = 1 if session.ledger.n_records is None else session.ledger.n_records
     if len(records) >= n_ended and files.trials_csv.is_file():
         return
     search = Search(files, session.settings, one.storage, records, one.lock.guarded)
-    records = [record for family in search.families.values() for record in family.records]
+    records = search.records
     if len(records) < n_ended:
         raise ResultsError(
             f"{files.trials_jsonl} has {len(records)} trials, as many as the database, expected {n_ended}: nothing can "
             "make the others again; restore it from a backup, or start a new study with --name"
         )
-    write_trials_csv(files, records)
+    write_trials_csv(files, records, session.settings.format_version)
 
 
 def _say_small_spaces(one: OneSearch, search: Search) -> None:
@@ -101,28 +99,28 @@ def _configurations(family: FamilySearch) -> str:
 
 def _settle(session: Session, search: Search, allowance: float | None) -> None:
     """Write the table of trials, and what they took into the ledger."""
-    records = [record for family in search.families.values() for record in family.records]
-    write_trials_csv(session.files, records)
+    records = search.records
+    write_trials_csv(session.files, records, session.settings.format_version)
     session.ledger.allowance = allowance
     session.ledger.n_records = len(records)
-    held = sum(record["seconds"] for record in records if record["role"] != "imported")
+    held = sum(record.held_seconds for record in records if record.role != "imported")
     wall = session.ledger.stage_seconds_now("search")
     session.ledger.utilisation = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
     session.ledger.spent = {
         name: FamilySpent(
             held_seconds=round(family.spent, 2),
-            training_seconds=round(sum(record["training_seconds"] for record in family.records), 2),
+            training_seconds=round(sum(record.training_seconds for record in family.records), 2),
             searched_whole=family.tried.n_points if family.is_whole else None,
         )
         for name, family in search.families.items()
     }
 
 
-def _allowance(one: OneSearch, records: list[dict[str, Any]]) -> float | None:
+def _allowance(one: OneSearch, records: Trials) -> float | None:
     """Seconds that a worker may hold trials of each family, those before this command included."""
     spent = dict.fromkeys(one.goal.families, 0.0)
     for record in records:
-        spent[record["family"]] += record["seconds"]
+        spent[record.family] += record.held_seconds
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
     first = None if one.first is None else one.first.session.ledger.allowance
     return one.plan.allowance(spent, one.session.n_workers, first)
@@ -150,7 +148,7 @@ def _add_families(one: OneSearch) -> None:
     session = one.session
     if not session.new_spaces:
         return
-    allowance = _allowance(one, read_jsonl(session.files.trials_jsonl))
+    allowance = _allowance(one, read_trials(session.files.trials_jsonl))
     source = _import_source(session)
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]

@@ -10,9 +10,9 @@ import pytest
 from recompute import Files, recompute
 from synthetic import Wanted, write_study
 
-from study.records.files import read_jsonl
+from study.records.trial import read_trials
+from study.records.trials_csv import write_trials_csv
 from study.report.page import write_report
-from study.search.storage import write_trials_csv
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -21,7 +21,7 @@ Change = Callable[[dict[str, Any]], None]
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = Wanted(accuracy={"cnn": 0.994, "mlp": 0.983, "mixer": 0.984}, trials=12)
     files = write_study(tmp_path_factory.mktemp("results") / "whole", wanted)
-    write_trials_csv(files, read_jsonl(files.trials_jsonl))
+    write_trials_csv(files, read_trials(files.trials_jsonl), 1)
     write_report(files)
     return files.root
 

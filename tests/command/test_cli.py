@@ -24,9 +24,10 @@ from PIL import Image
 
 from study.command.cli import main
 from study.data.datasets import load_train
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
 from study.records.settings import load_settings
+from study.records.trial import read_trials
 from study.stages import ship as shipping
 
 MLP = """
@@ -86,8 +87,8 @@ def _flags(work: dict[str, Path]) -> list[str]:
 
 def test_a_finished_study_has_every_file(work: dict[str, Path]) -> None:
     files = StudyFiles(work["results"] / "done")
-    records = read_jsonl(files.trials_jsonl)
-    assert {family: sum(r["family"] == family for r in records) for family in ("mlp", "cnn")} == {"mlp": 2, "cnn": 2}
+    records = read_trials(files.trials_jsonl)
+    assert {family: sum(r.family == family for r in records) for family in ("mlp", "cnn")} == {"mlp": 2, "cnn": 2}
     assert len(done_runs(files)) == 2 * (2 + 3)
     assert len(read_json(files.seal)["openings"]) == 1
     with np.load(files.predictions) as predictions:
@@ -110,15 +111,15 @@ def test_the_same_command_again_says_complete_and_opens_nothing(
 def test_more_trials_continue_and_the_total_is_exact(work: dict[str, Path]) -> None:
     assert study("search", *_flags(work), "--n-trials", "1", "--name", "grown", "--quiet") == 0
     assert study("search", *_flags(work), "--n-trials", "3", "--name", "grown", "--quiet") == 0
-    records = read_jsonl(work["results"] / "grown" / "trials.jsonl")
-    assert [sum(r["family"] == family for r in records) for family in ("mlp", "cnn")] == [3, 3]
+    records = read_trials(work["results"] / "grown" / "trials.jsonl")
+    assert [sum(r.family == family for r in records) for family in ("mlp", "cnn")] == [3, 3]
 
 
 def test_another_study_begins_with_the_trials_of_an_old_one(work: dict[str, Path]) -> None:
     flags = [*_flags(work), "--name", "heir", "--quiet"]
     assert study("search", *flags, "--n-trials", "3", "--from", "done") == 0
-    records = read_jsonl(work["results"] / "heir" / "trials.jsonl")
-    roles = [r["role"] for r in records if r["family"] == "mlp"]
+    records = read_trials(work["results"] / "heir" / "trials.jsonl")
+    roles = [r.role for r in records if r.family == "mlp"]
     assert roles.count("imported") == 2
     assert len(roles) == 3
 
@@ -374,8 +375,8 @@ def test_a_signal_ends_the_command_soon_and_the_same_command_finishes_the_study(
     assert "continue with: study search" in err
     assert "Traceback" not in err
     assert study(*words, "--quiet") == 0
-    counted = [r for r in read_jsonl(trials) if r["counted"]]
-    assert [sum(r["family"] == family for r in counted) for family in ("mlp", "cnn")] == [4, 4]
+    counted = [r for r in read_trials(trials) if r.counted]
+    assert [sum(r.family == family for r in counted) for family in ("mlp", "cnn")] == [4, 4]
 
 
 def test_a_study_on_a_disk_without_locks_continues_from_a_copy_on_another(
@@ -493,7 +494,7 @@ def test_a_budget_gives_every_family_the_same_allowance(
     assert "starting" not in said
     ledger = read_json(work["results"] / "timed" / "ledger.json")
     spent = [family["held_seconds"] for family in ledger["spent"].values()]
-    longest = max(r["seconds"] for r in read_jsonl(work["results"] / "timed" / "trials.jsonl"))
+    longest = max(r.held_seconds for r in read_trials(work["results"] / "timed" / "trials.jsonl"))
     assert max(spent) - min(spent) <= 2 * longest
     assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [
         "mlp-final-seed0"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Desk:
     @property
     def counted(self) -> list[tuple[str, int]]:
         """(family, draw) of the trials that count."""
-        return [(r["family"], r["draw"]) for r in read_jsonl(self.files.trials_jsonl) if r["counted"]]
+        return [(r.family, r.draw) for r in read_trials(self.files.trials_jsonl) if r.counted]
 
 
 def forms(short: int, long: int) -> list[ParameterSet]:

@@ -37,9 +37,9 @@ def test_a_clock_stepped_back_changes_no_duration(bench: Bench, monkeypatch: pyt
     bench.search(Limits(n_trials=3))
     bench.search(Limits(n_trials=5))
     bench.check()
-    assert any(record["end"] < record["start"] for record in bench.records)
-    assert all(0 <= record["seconds"] < 60 for record in bench.records)
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 5, "cnn": 5}
+    assert any(record.end < record.start for record in bench.records)
+    assert all(0 <= record.held_seconds < 60 for record in bench.records)
+    assert Counter(record.family for record in bench.counted) == {"mlp": 5, "cnn": 5}
 
 
 def test_another_time_zone_resumes_the_study_as_it_was(bench: Bench, zone: pytest.MonkeyPatch) -> None:
@@ -52,6 +52,6 @@ def test_another_time_zone_resumes_the_study_as_it_was(bench: Bench, zone: pytes
         bench.search(Limits(n_trials=n_trials))
         assert bench.records[: len(before)] == before
         bench.check()
-    ends = [record["end"] for record in bench.records]
+    ends = [record.end for record in bench.records]
     assert all(end.endswith("+00:00") for end in ends)
     assert ends == sorted(ends)

@@ -7,7 +7,6 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import pytest
 from bench import Bench, failing_statement, outcomes, work
@@ -19,6 +18,7 @@ from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
 from study.records.paths import StudyFiles
 from study.records.settings import save_settings
+from study.records.trial import TrialRecord
 from study.search.driver import Limits, Search
 
 SEED = 20260101
@@ -34,7 +34,7 @@ def test_a_statement_that_fails_once_loses_nothing(new_bench: NewBench, statemen
             search.run(executor, Limits(n_trials=3), lambda *_: None)
     for at in range(1, len(tried), max(1, len(tried) // statements)):
         bench = new_bench(at)
-        shown: list[dict[str, Any] | None] = []
+        shown: list[TrialRecord | None] = []
         with (
             contextlib.suppress(StudyError),
             failing_statement(at),
@@ -117,9 +117,9 @@ def test_a_truncated_database_is_refused_and_rebuilt(searched: Bench, rounds: in
 
 def test_a_database_deleted_while_it_is_used_is_rebuilt(bench: Bench) -> None:
     save_settings(bench.settings, bench.files.settings)
-    seen: list[dict[str, Any]] = []
+    seen: list[TrialRecord] = []
 
-    def delete(_: Search, record: dict[str, Any] | None) -> None:
+    def delete(_: Search, record: TrialRecord | None) -> None:
         if record is not None:
             seen.append(record)
             if len(seen) == 3:
@@ -133,6 +133,6 @@ def test_a_database_deleted_while_it_is_used_is_rebuilt(bench: Bench) -> None:
         bench.open()
     repair(bench.files, None)
     bench.search(Limits(n_trials=6))
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 6, "cnn": 6}
+    assert Counter(record.family for record in bench.counted) == {"mlp": 6, "cnn": 6}
     assert [record for record in seen if record not in bench.records] == []
     bench.check()

@@ -6,7 +6,6 @@ import contextlib
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import Bench, outcomes, work
@@ -15,6 +14,7 @@ from desk import forms
 from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
 from study.records.paths import prepare_results_folder
+from study.records.trial import Form, TrialRecord
 from study.search.driver import Limits
 
 _BLOCK = 4096
@@ -38,7 +38,7 @@ def test_a_disk_full_at_any_block_loses_nothing(new_bench: Callable[..., Bench],
     blocks = whole.files.database.stat().st_size // _BLOCK
     for block in range(0, blocks, max(1, blocks // steps)):
         bench = new_bench(block)
-        shown: list[dict[str, Any] | None] = []
+        shown: list[TrialRecord | None] = []
         with (
             pytest.raises((StudyError, OSError)),
             files_no_larger_than(block * _BLOCK),
@@ -60,14 +60,14 @@ def test_a_record_that_does_not_fit_is_written_again(
     """trials.jsonl alone is cut: the database knows the trial, and the next command adds its line."""
     from study.search import driver
 
-    append = driver.append_jsonl
+    append = driver.append_trial
 
-    def append_on_a_full_disk(path: Path, record: dict[str, Any]) -> None:
+    def append_on_a_full_disk(path: Path, record: TrialRecord, form: Form) -> None:
         with files_no_larger_than(blocks * _BLOCK + 100):
-            append(path, record)
+            append(path, record, form)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "append_jsonl", append_on_a_full_disk)
+        patch.setattr(driver, "append_trial", append_on_a_full_disk)
         with pytest.raises(OSError, match="File too large"):
             bench.search(Limits(n_trials=6))
     bench.search(Limits(n_trials=6))

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
 
 import psutil
 import pytest
@@ -22,8 +21,8 @@ from desk import Desk, forms
 
 from study.command.cli import main
 from study.execution.executors import ProcessExecutor
-from study.records.files import read_jsonl
 from study.records.settings import load_settings
+from study.records.trial import TrialRecord, read_trials
 from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
 from study.search.storage import open_storage, storage_url
@@ -48,9 +47,9 @@ def test_a_worker_that_is_killed_costs_its_trial_one_more_try(
 ) -> None:
     rng = random.Random(SEED)
     print(f"seed {SEED}")
-    shown: list[dict[str, Any]] = []
+    shown: list[TrialRecord] = []
 
-    def observe(_: Search, record: dict[str, Any] | None) -> None:
+    def observe(_: Search, record: TrialRecord | None) -> None:
         if record is not None:
             shown.append(record)
 
@@ -64,20 +63,20 @@ def test_a_worker_that_is_killed_costs_its_trial_one_more_try(
                 bench.open().run(executor, Limits(n_trials=n_trials), observe)
                 bench.check()
                 assert [record for record in shown if record not in bench.records] == []
-                assert Counter(record["family"] for record in bench.counted) == {"mlp": n_trials, "cnn": n_trials}
-    died = [record for record in bench.records if "its worker died" in (record["reason"] or "")]
+                assert Counter(record.family for record in bench.counted) == {"mlp": n_trials, "cnn": n_trials}
+    died = [record for record in bench.records if "its worker died" in (record.reason or "")]
     assert 0 < len(died) <= rounds
-    deaths = Counter((record["family"], record["draw"]) for record in died)  # two kills may hit one trial
+    deaths = Counter((record.family, record.draw) for record in died)  # two kills may hit one trial
     for before in died:
-        after = next(r for r in bench.counted if (r["family"], r["draw"]) == (before["family"], before["draw"]))
-        assert (after["seed"], after["attempt"]) == (before["seed"], 1 + deaths[before["family"], before["draw"]])
+        after = next(r for r in bench.counted if (r.family, r.draw) == (before.family, before.draw))
+        assert (after.seed, after.attempt) == (before.seed, 1 + deaths[before.family, before.draw])
 
 
 def test_a_worker_that_stands_still_and_goes_on_is_told_once(bench: Bench, training_data: TrainingData) -> None:
     stopped: list[int] = []
     waited = 0
 
-    def observe(_: Search, record: dict[str, Any] | None) -> None:
+    def observe(_: Search, record: TrialRecord | None) -> None:
         nonlocal waited
         if not stopped:
             stopped.append(workers()[0])
@@ -96,7 +95,7 @@ def test_a_worker_that_stands_still_and_goes_on_is_told_once(bench: Bench, train
     assert waited >= 3
     bench.check()
     assert len(bench.records) == 6
-    assert {record["reason"] or "pruned" for record in bench.records if record["state"] == "FAIL"} == set()
+    assert {record.reason or "pruned" for record in bench.records if record.state == "FAIL"} == set()
 
 
 @pytest.mark.parametrize("rounds", forms(2, 50))
@@ -135,7 +134,7 @@ def _kill_after(desk: Desk, words: list[str], n_trials: int, seconds: float) -> 
 
 def _check(desk: Desk) -> None:
     """The database and trials.jsonl agree, and nothing is RUNNING."""
-    settings, records = load_settings(desk.files.settings), read_jsonl(desk.files.trials_jsonl)
+    settings, records = load_settings(desk.files.settings), read_trials(desk.files.trials_jsonl)
     storage = open_storage(storage_url(desk.files, None))
     assert compare_all(storage, settings, records, desk.files) == len(records)
     with storage.engine.connect() as connection:

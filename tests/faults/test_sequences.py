@@ -6,7 +6,6 @@ import contextlib
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import Bench, PowerFailure, Settings, Stop, interrupting, power_until, work
@@ -19,9 +18,10 @@ from study.command.status import study_status
 from study.execution.executors import InProcessExecutor
 from study.records.paths import StudyFiles
 from study.records.settings import save_settings
+from study.records.trial import TrialRecord
+from study.records.trials_csv import write_trials_csv
 from study.report.page import write_report
 from study.search.driver import Limits, Search
-from study.search.storage import write_trials_csv
 
 MOST_TRIALS = 6
 
@@ -36,10 +36,10 @@ def test_whatever_happens_nothing_is_lost(make_settings: Settings, sequences: in
             files.root.mkdir()
             self.bench = Bench(files, make_settings())
             save_settings(self.bench.settings, files.settings)
-            self.shown: list[dict[str, Any]] = []
+            self.shown: list[TrialRecord] = []
             self.goal = 0
 
-        def observe(self, _: Search, record: dict[str, Any] | None) -> None:
+        def observe(self, _: Search, record: TrialRecord | None) -> None:
             if record is not None:
                 self.shown.append(record)
 
@@ -48,7 +48,7 @@ def test_whatever_happens_nothing_is_lost(make_settings: Settings, sequences: in
             self.goal = min(self.goal + more, MOST_TRIALS)
             self.bench.search(Limits(n_trials=self.goal), n_workers=n_workers, observe=self.observe)
             self.bench.check()
-            counted = Counter(record["family"] for record in self.bench.counted)
+            counted = Counter(record.family for record in self.bench.counted)
             assert (counted["mlp"], counted["cnn"]) == (self.goal, self.goal)
 
         @rule(more=st.integers(1, 2), at=st.integers(1, 12), n_workers=st.integers(1, 3))
@@ -56,7 +56,7 @@ def test_whatever_happens_nothing_is_lost(make_settings: Settings, sequences: in
             self.goal = min(self.goal + more, MOST_TRIALS)
             stop = interrupting(at)
 
-            def observe(search: Search, record: dict[str, Any] | None) -> None:
+            def observe(search: Search, record: TrialRecord | None) -> None:
                 self.observe(search, record)
                 stop(search, record)
 
@@ -75,7 +75,7 @@ def test_whatever_happens_nothing_is_lost(make_settings: Settings, sequences: in
         @rule()
         def look(self) -> None:
             before = self.bench.records
-            write_trials_csv(self.bench.files, before)
+            write_trials_csv(self.bench.files, before, self.bench.settings.format_version)
             write_report(self.bench.files)
             study_status(self.bench.files)
             assert self.bench.records == before
@@ -83,7 +83,7 @@ def test_whatever_happens_nothing_is_lost(make_settings: Settings, sequences: in
         def teardown(self) -> None:
             self.search(more=0, n_workers=1)
             assert [record for record in self.shown if record not in self.bench.records] == []
-            draws = Counter((record["family"], record["draw"]) for record in self.bench.counted)
+            draws = Counter((record.family, record.draw) for record in self.bench.counted)
             assert set(draws.values()) <= {1}
             self.bench.close()
             self.folder.cleanup()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import Bench, Settings, outcomes, work
@@ -18,11 +17,12 @@ from study.errors import LockedError, StorageAwayError
 from study.execution.executors import InProcessExecutor
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
+from study.records.trial import TrialRecord
 from study.search import lock as lock_module
 from study.search.driver import Limits, Search
 from study.search.lock import StorageLock
 
-Observe = Callable[[Search, dict[str, Any] | None], None]
+Observe = Callable[[Search, TrialRecord | None], None]
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def search(bench: Bench, n_trials: int, observe: Observe, said: list[str]) -> No
         bench.open(lock.guarded).run(executor, Limits(n_trials=n_trials), observe)
 
 
-def at_record(number: int, action: Callable[[], object], shown: list[dict[str, Any]]) -> Observe:
+def at_record(number: int, action: Callable[[], object], shown: list[TrialRecord]) -> Observe:
     """Does something once so many trials were shown."""
 
-    def observe(_: Search, record: dict[str, Any] | None) -> None:
+    def observe(_: Search, record: TrialRecord | None) -> None:
         if record is not None:
             shown.append(record)
             if len(shown) == number:
@@ -66,11 +66,11 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(
 
     monkeypatch.setattr(lock_module.time, "sleep", sleep)
     said: list[str] = []
-    shown: list[dict[str, Any]] = []
+    shown: list[TrialRecord] = []
     search(distant, 4, at_record(3, postgresql.stop, shown), said)
     assert len(said) == 1
     assert len(pauses) >= 4
-    assert Counter(record["family"] for record in distant.counted) == {"mlp": 4, "cnn": 4}
+    assert Counter(record.family for record in distant.counted) == {"mlp": 4, "cnn": 4}
     assert [record for record in shown if record not in distant.records] == []
     distant.check()
     near = new_bench("near")
@@ -82,7 +82,7 @@ def test_a_server_that_stays_away_ends_the_search_and_loses_nothing_shown(
     distant: Bench, postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "AWAY_SECONDS", 0.5)
-    shown: list[dict[str, Any]] = []
+    shown: list[TrialRecord] = []
     try:
         with pytest.raises(StorageAwayError, match="same command") as caught:
             search(distant, 4, at_record(3, postgresql.stop, shown), [])
@@ -92,7 +92,7 @@ def test_a_server_that_stays_away_ends_the_search_and_loses_nothing_shown(
     assert len(shown) >= 3
     distant.close()
     search(distant, 4, at_record(0, lambda: None, shown), [])
-    assert Counter(record["family"] for record in distant.counted) == {"mlp": 4, "cnn": 4}
+    assert Counter(record.family for record in distant.counted) == {"mlp": 4, "cnn": 4}
     assert [record for record in shown if record not in distant.records] == []
     distant.check()
 
@@ -100,7 +100,7 @@ def test_a_server_that_stays_away_ends_the_search_and_loses_nothing_shown(
 def test_a_lock_that_is_lost_stops_the_search(distant: Bench, postgresql: Server) -> None:
     name = str(distant.settings.storage).rpartition("/")[2]
     statement = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    shown: list[dict[str, Any]] = []
+    shown: list[TrialRecord] = []
     with pytest.raises(LockedError, match="is lost: its connection was ended"):
         search(distant, 4, at_record(2, lambda: postgresql.execute("postgres", statement), shown), [])
     distant.close()

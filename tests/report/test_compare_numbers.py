@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from synthetic import Wanted, write_study
 
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
 from study.report.comparison.entries import Entry, read_entries
 from study.report.comparison.numbers import why_unpaired
 from study.report.comparison.page import build
@@ -91,7 +91,7 @@ def test_a_copy_and_its_original_are_said_to_share_their_trials(compared_files: 
     copy = StudyFiles(shutil.copytree(first.root, tmp_path / "copy"))
     found = build(read_entries([first, second, copy]))
     (shared,) = found["shared_trials"]
-    assert shared == {"studies": [first.name, "copy"], "trials": len(read_jsonl(first.trials_jsonl))}
+    assert shared == {"studies": [first.name, "copy"], "trials": len(read_trials(first.trials_jsonl))}
     (said,) = [item["text"] for item in found["limits"]["items"] if item["flag"] == "not independent"]
     assert said.startswith(f"Studies {first.name} and copy have {shared['trials']} trials in common")
 

@@ -16,8 +16,8 @@ from synthetic import RUNGS, Wanted, write_study
 
 from study.command.status import study_status
 from study.errors import ResultsError
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
 from study.report.page import write_report
 
 Files = Callable[[str], StudyFiles]
@@ -119,9 +119,9 @@ def test_where_few_trials_completed_importance_is_of_a_lower_rung(tmp_path: Path
     assert sum(entry["importances"].values()) == pytest.approx(1)
     at_rung = {trial["number"]: trial["rung_accuracy"] for trial in entry["trials"]}
     recorded = {
-        record["number"]: record["rungs"][0]["accuracy"]
-        for record in read_jsonl(files.trials_jsonl)
-        if record["family"] == "cnn" and record["role"] == "sampled"
+        record.number: record.rungs[0].accuracy
+        for record in read_trials(files.trials_jsonl)
+        if record.family == "cnn" and record.role == "sampled"
     }
     assert at_rung == recorded
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import optuna
 import pytest
@@ -10,6 +9,7 @@ from optuna.trial import TrialState
 from postgresql import Server
 
 from study.records.paths import StudyFiles
+from study.records.trial import TrialRecord
 from study.search.agreement import record_of
 from study.search.storage import open_study, storage_url
 
@@ -34,21 +34,21 @@ def study(storage: RDBStorage) -> optuna.Study:
 
 
 @pytest.fixture
-def told(study: optuna.Study) -> Callable[..., dict[str, Any]]:
+def told(study: optuna.Study) -> Callable[..., TrialRecord]:
     """Runs a trial of `study` to its end, and returns its record."""
 
-    def tell(accuracy: float = 0.5, state: TrialState = TrialState.COMPLETE) -> dict[str, Any]:
+    def tell(accuracy: float = 0.5, state: TrialState = TrialState.COMPLETE) -> TrialRecord:
         trial = study.ask()
         trial.suggest_float("x", 0.0, 1.0)
         trial.suggest_categorical("kind", ["a", "b"])
         trial.report(accuracy, 100)
-        rung = {"examples": 100, "accuracy": accuracy, "nll": 0.7, "temperature": 1.0, "seconds": 0.1}
+        rung = {"examples": 100, "accuracy": accuracy, "nll_scaled": 0.7, "temperature": 1.0, "training_seconds": 0.1}
         for key, value in {
             "seed": 5,
             "draw": trial.number,
             "rungs": [rung],
             "config": {"x": 1},
-            "seconds": 0.5,
+            "held_seconds": 0.5,
         }.items():
             trial.set_user_attr(key, value)
         return record_of(study.tell(trial, accuracy if state == TrialState.COMPLETE else None, state=state), "mlp")

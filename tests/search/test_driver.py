@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -28,8 +28,8 @@ from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.worker import DriverLeftError
-from study.records.files import append_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import Form, TrialRecord, append_trial
 from study.search import driver
 from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
@@ -48,7 +48,7 @@ def bench(files: StudyFiles, make_settings: Settings) -> Bench:
 @pytest.mark.parametrize("n_workers", [1, 3])
 def test_n_trials_is_exact_for_every_family(bench: Bench, n_workers: int) -> None:
     bench.search(Limits(n_trials=5), n_workers=n_workers)
-    assert Counter(record["family"] for record in bench.records) == {"mlp": 5, "cnn": 5}
+    assert Counter(record.family for record in bench.records) == {"mlp": 5, "cnn": 5}
     bench.check()
 
 
@@ -56,7 +56,7 @@ def test_a_larger_total_continues_and_the_same_total_does_nothing(bench: Bench) 
     for n_trials, expected in ((2, 4), (2, 4), (4, 8)):
         bench.search(Limits(n_trials=n_trials))
         assert len(bench.records) == expected
-    draws = Counter((record["family"], record["draw"]) for record in bench.records)
+    draws = Counter((record.family, record.draw) for record in bench.records)
     assert set(draws.values()) == {1}
     assert max(draws) == ("mlp", 3)
     bench.check()
@@ -64,29 +64,29 @@ def test_a_larger_total_continues_and_the_same_total_does_nothing(bench: Bench) 
 
 def test_a_record_says_what_the_trial_was(bench: Bench) -> None:
     bench.search(Limits(n_trials=3))
-    record = next(r for r in bench.records if r["family"] == "mlp" and r["state"] == "COMPLETE")
-    assert [rung["examples"] for rung in record["rungs"]] == list(RUNGS)
-    assert record["value"] == record["rungs"][-1]["accuracy"]
-    assert record["nll"] == record["rungs"][-1]["nll"]
-    assert record["examples"] == RUNGS[-1]
-    assert record["distributions"].keys() == record["parameters"].keys()
-    assert record["config"]["width"] == [record["parameters"]["width.0"]]
-    assert record["seed"] == derive_seed(7, "mlp", record["draw"], "trial")
-    assert (record["n_parameters"], record["flops"], record["worker"], record["attempt"]) == (10, None, 0, 1)
-    assert record["start"] <= record["end"]
-    assert record["start"].endswith("+00:00")
+    record = next(r for r in bench.records if r.family == "mlp" and r.state == "COMPLETE")
+    assert [rung.examples for rung in record.rungs] == list(RUNGS)
+    assert record.value == record.rungs[-1].accuracy
+    assert record.nll_scaled == record.rungs[-1].nll_scaled
+    assert record.examples == RUNGS[-1]
+    assert record.distributions.keys() == record.parameters.keys()
+    assert record.config["width"] == [record.parameters["width.0"]]
+    assert record.seed == derive_seed(7, "mlp", record.draw, "trial")
+    assert (record.n_parameters, record.flops, record.worker, record.attempt) == (10, None, 0, 1)
+    assert record.start <= record.end
+    assert record.start.utcoffset() == timedelta(0)
 
 
 def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> None:
     bench.search(Limits(n_trials=10))
-    states = Counter(record["state"] for record in bench.records)
+    states = Counter(record.state for record in bench.records)
     assert states["PRUNED"] > 0
     assert states["COMPLETE"] > 0
     for record in bench.records:
-        assert (record["state"] == "COMPLETE") == (record["examples"] == RUNGS[-1])
-        if record["state"] == "PRUNED":
-            assert record["reason"] == f"pruned at {record['examples']} examples"
-            assert record["ending"] == "pruned"
+        assert (record.state == "COMPLETE") == (record.examples == RUNGS[-1])
+        if record.state == "PRUNED":
+            assert record.reason == f"pruned at {record.examples} examples"
+            assert record.ending == "pruned"
     for trial in bench.trials("mlp"):
         assert list(trial.intermediate_values) == [rung for rung in RUNGS if rung <= trial.last_step]
         assert trial.value == trial.intermediate_values[trial.last_step]
@@ -95,16 +95,16 @@ def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> Non
 def test_without_pruner_every_trial_is_complete(files: StudyFiles, make_settings: Settings) -> None:
     bench = Bench(files, make_settings(pruner="none"))
     search = bench.search(Limits(n_trials=4))
-    assert {record["state"] for record in bench.records} == {"COMPLETE"}
+    assert {record.state for record in bench.records} == {"COMPLETE"}
     best = search.families["cnn"].best
     assert best is not None
-    assert best["value"] == max(record["value"] for record in bench.records if record["family"] == "cnn")
+    assert best.value == max(record.value for record in bench.records if record.family == "cnn")
 
 
 def test_observers_see_every_record_once_and_on_disk(bench: Bench) -> None:
     seen = []
 
-    def observe(_: Search, record: dict[str, Any] | None) -> None:
+    def observe(_: Search, record: TrialRecord | None) -> None:
         if record is not None:
             assert bench.records[-1] == record
             seen.append(record)
@@ -118,9 +118,9 @@ def test_observers_see_every_record_once_and_on_disk(bench: Bench) -> None:
 
 def test_warm_starts_come_first_as_written_and_marked(bench: Bench) -> None:
     bench.search(Limits(n_trials=4))
-    roles = [record["role"] for record in bench.records if record["family"] == "mlp"]
+    roles = [record.role for record in bench.records if record.family == "mlp"]
     assert roles == ["warm_start", "warm_start", "sampled", "sampled"]
-    first, second = [record["config"] for record in bench.records if record["family"] == "mlp"][:2]
+    first, second = [record.config for record in bench.records if record.family == "mlp"][:2]
     assert (first["width"], first["learning_rate"], first["optimizer"]) == ([24], 1e-2, "adamw")
     assert (second["width"], second["learning_rate"], second["depth"]) == ([24, 16], 5e-3, 2)
 
@@ -128,7 +128,7 @@ def test_warm_starts_come_first_as_written_and_marked(bench: Bench) -> None:
 def test_a_warm_start_runs_to_the_top_rung_whatever_the_others_have(bench: Bench) -> None:
     """The second one of either family is worse than the first at every rung."""
     bench.search(Limits(n_trials=8))
-    states = {(record["role"], record["state"]) for record in bench.records}
+    states = {(record.role, record.state) for record in bench.records}
     assert ("warm_start", "PRUNED") not in states
     assert ("sampled", "PRUNED") in states
 
@@ -137,7 +137,7 @@ def test_a_warm_start_runs_to_the_top_rung_whatever_the_others_have(bench: Bench
 def test_fewer_warm_starts(files: StudyFiles, make_settings: Settings, n: int) -> None:
     bench = Bench(files, make_settings(warm_starts=n))
     bench.search(Limits(n_trials=2))
-    assert Counter(record["role"] for record in bench.records)["warm_start"] == 2 * n
+    assert Counter(record.role for record in bench.records)["warm_start"] == 2 * n
 
 
 def test_every_family_gets_as_many_warm_starts_as_the_others(files: StudyFiles, make_settings: Settings) -> None:
@@ -145,7 +145,7 @@ def test_every_family_gets_as_many_warm_starts_as_the_others(files: StudyFiles, 
     spaces["cnn"] = spaces["cnn"].split("[[warm_start]]")[0] + "[[warm_start]]\nwidth = 8\n"
     bench = Bench(files, make_settings(spaces))
     bench.search(Limits(n_trials=3))
-    roles = Counter((record["family"], record["role"]) for record in bench.records)
+    roles = Counter((record.family, record.role) for record in bench.records)
     assert (roles["mlp", "warm_start"], roles["cnn", "warm_start"]) == (1, 1)
 
 
@@ -178,7 +178,7 @@ def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
         pieces.files.root.mkdir()
         assert search_in_pieces(pieces, n_trials, every) > 2
         assert outcomes(pieces) == outcomes(whole)
-        draws = Counter((record["family"], record["draw"]) for record in pieces.counted)
+        draws = Counter((record.family, record.draw) for record in pieces.counted)
         assert set(draws.values()) == {1}
         pieces.check()
 
@@ -196,7 +196,7 @@ def test_the_same_seed_finds_the_same_and_another_seed_another(files: StudyFiles
 
 def test_interruptions_with_several_workers_keep_the_total(bench: Bench) -> None:
     assert search_in_pieces(bench, 6, 9, n_workers=3) > 0
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 6, "cnn": 6}
+    assert Counter(record.family for record in bench.counted) == {"mlp": 6, "cnn": 6}
     bench.check()
 
 
@@ -206,16 +206,16 @@ def test_an_interrupted_trial_is_repeated_with_everything_it_had(bench: Bench) -
     interrupted = bench.records
     assert interrupted
     for record in interrupted:
-        assert (record["state"], record["counted"], record["value"]) == ("FAIL", False, None)
-        assert record["reason"].startswith("interrupted: ")
-        assert record["ending"] == "interrupted"
+        assert (record.state, record.counted, record.value) == ("FAIL", False, None)
+        assert record.reason.startswith("interrupted: ")
+        assert record.ending == "interrupted"
     bench.search(Limits(n_trials=3))
     for before in interrupted:
-        after = next(r for r in bench.counted if (r["family"], r["draw"]) == (before["family"], before["draw"]))
+        after = next(r for r in bench.counted if (r.family, r.draw) == (before.family, before.draw))
         for key in ("parameters", "config", "seed", "role"):
-            assert after[key] == before[key]
-        assert after["attempt"] == before["attempt"] + 1 == 2
-        assert after["number"] != before["number"]
+            assert getattr(after, key) == getattr(before, key)
+        assert after.attempt == before.attempt + 1 == 2
+        assert after.number != before.number
 
 
 def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Bench) -> None:
@@ -224,10 +224,10 @@ def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Be
     search._write()  # and then the power fails
     bench.search(Limits(n_trials=2))
     bench.check()
-    swept = next(record for record in bench.records if not record["counted"])
-    assert (swept["number"], swept["state"]) == (0, "FAIL")
-    again = next(r for r in bench.counted if r["family"] == "mlp" and r["draw"] == swept["draw"])
-    assert (again["config"], again["seed"], again["attempt"]) == (job.config, job.seed, 2)
+    swept = next(record for record in bench.records if not record.counted)
+    assert (swept.number, swept.state) == (0, "FAIL")
+    again = next(r for r in bench.counted if r.family == "mlp" and r.draw == swept.draw)
+    assert (again.config, again.seed, again.attempt) == (job.config, job.seed, 2)
     assert len(bench.counted) == 4
 
 
@@ -236,8 +236,8 @@ def test_a_driver_killed_in_the_middle_of_an_ask_repeats_no_draw(bench: Bench) -
     bench.open().families["mlp"].stored.ask().suggest_categorical("optimizer", ["sgd", "adamw"])
     bench.search(Limits(n_trials=5))
     bench.check()
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 5, "cnn": 5}
-    assert sorted(r["draw"] for r in bench.counted if r["family"] == "mlp") == [0, 1, 2, 3, 4]
+    assert Counter(record.family for record in bench.counted) == {"mlp": 5, "cnn": 5}
+    assert sorted(r.draw for r in bench.counted if r.family == "mlp") == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
@@ -253,12 +253,12 @@ def test_a_crash_at_any_statement_loses_nothing_that_was_shown(
     for at in range(2, len(executed), len(executed) // 12):
         broken = Bench(StudyFiles(files.root.parent / f"{at}"), settings)
         broken.files.root.mkdir()
-        shown: list[dict[str, Any] | None] = []
+        shown: list[TrialRecord | None] = []
         with power_until(at), InProcessExecutor(1, work) as executor, pytest.raises(PowerFailure):
             broken.open().run(executor, Limits(n_trials=3), lambda _, record, shown=shown: shown.append(record))
         broken.search(Limits(n_trials=3))
         assert [record for record in shown if record and record not in broken.records] == []
-        assert Counter(record["family"] for record in broken.counted) == {"mlp": 3, "cnn": 3}
+        assert Counter(record.family for record in broken.counted) == {"mlp": 3, "cnn": 3}
         assert outcomes(broken) == outcomes(whole)
         broken.check()
 
@@ -267,25 +267,25 @@ def test_a_crash_at_any_statement_loses_nothing_that_was_shown(
 def test_a_crash_between_the_database_and_the_record(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     count = itertools.count(1)
 
-    def fail(path: Path, record: dict[str, Any]) -> None:
+    def fail(path: Path, record: TrialRecord, form: Form) -> None:
         if next(count) >= at:
             raise OSError("No space left on device")
-        append_jsonl(path, record)
+        append_trial(path, record, form)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "append_jsonl", fail)
+        patch.setattr(driver, "append_trial", fail)
         with pytest.raises(OSError, match="No space"):
             bench.search(Limits(n_trials=3))
     assert len(bench.records) == at - 1
     bench.search(Limits(n_trials=3))
     bench.check()
-    assert Counter((record["family"], record["draw"]) for record in bench.counted) == dict.fromkeys(
+    assert Counter((record.family, record.draw) for record in bench.counted) == dict.fromkeys(
         itertools.product(("mlp", "cnn"), range(3)), 1
     )
 
 
 def test_another_program_that_writes_is_noticed_at_once(bench: Bench) -> None:
-    def meddle(search: Search, record: dict[str, Any] | None) -> None:
+    def meddle(search: Search, record: TrialRecord | None) -> None:
         if record is not None:
             optuna.load_study(study_name="tiny/cnn", storage=open_storage(storage_url(bench.files, None))).ask()
 
@@ -319,7 +319,7 @@ def test_workers_are_answered_before_anything_is_written(bench: Bench, monkeypat
     with Noting(1, work) as executor:
         search.run(executor, Limits(n_trials=4), lambda *_: None)
     reports = [after for before, after in itertools.pairwise(order) if before == "Report"]
-    assert len(reports) == sum(len(record["rungs"]) for record in bench.records)
+    assert len(reports) == sum(len(record.rungs) for record in bench.records)
     assert set(reports) == {"answer"}
     assert ("answer", "SQL") in itertools.pairwise(order)
 
@@ -356,10 +356,10 @@ def test_five_failures_in_a_row_stop_a_family_and_not_the_other(bench: Bench) ->
 
     with pytest.raises(StudyError, match=r"family mlp stopped after 5 failures in a row.*the network fell over"):
         bench.search(Limits(n_trials=12), failing)
-    by_family = Counter(record["family"] for record in bench.counted)
+    by_family = Counter(record.family for record in bench.counted)
     assert by_family["cnn"] == 12
     assert 5 <= by_family["mlp"] <= 6  # one was prepared ahead
-    assert {r["state"] for r in bench.counted if r["family"] == "mlp"} == {"FAIL"}
+    assert {r.state for r in bench.counted if r.family == "mlp"} == {"FAIL"}
     bench.check()
 
 
@@ -372,12 +372,12 @@ def test_failures_count_and_a_success_between_them_starts_anew(bench: Bench) -> 
         return work(job, on_rung)
 
     bench.search(Limits(n_trials=9), sometimes)
-    states = Counter(record["state"] for record in bench.records)
+    states = Counter(record.state for record in bench.records)
     assert states["FAIL"] == 12
     assert len(bench.records) == 18
-    failed = next(record for record in bench.records if record["state"] == "FAIL")
-    assert (failed["reason"], failed["counted"], failed["value"]) == ("ValueError: no", True, None)
-    assert failed["ending"] == "failed"
+    failed = next(record for record in bench.records if record.state == "FAIL")
+    assert (failed.reason, failed.counted, failed.value) == ("ValueError: no", True, None)
+    assert failed.ending == "failed"
 
 
 def failing(_job: Job, _on_rung: OnRung) -> Outcome:
@@ -393,7 +393,7 @@ def test_a_family_of_failures_is_no_success_however_few_they_are(bench: Bench, n
     with pytest.raises(FamilyStoppedError, match="did not fail"):  # the same command does not make it one
         bench.search(Limits(n_trials=n_trials))
     bench.search(Limits(n_trials=n_trials + 1))  # the cause is mended, and more trials are asked for
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": n_trials + 1, "cnn": n_trials + 1}
+    assert Counter(record.family for record in bench.counted) == {"mlp": n_trials + 1, "cnn": n_trials + 1}
 
 
 def failing_mlp(job: Job, on_rung: OnRung) -> Outcome:
@@ -405,19 +405,19 @@ def test_failures_in_a_row_are_counted_over_commands(bench: Bench) -> None:
         bench.search(Limits(n_trials=3), failing)
     with pytest.raises(StudyError, match="stopped after 5 failures in a row"):
         bench.search(Limits(n_trials=9), failing)
-    assert all(5 <= n <= 6 for n in Counter(record["family"] for record in bench.counted).values())
+    assert all(5 <= n <= 6 for n in Counter(record.family for record in bench.counted).values())
 
 
 def test_a_family_that_was_stopped_may_try_once_more_with_every_command(bench: Bench) -> None:
     with pytest.raises(StudyError, match="failures in a row"):
         bench.search(Limits(n_trials=9), failing)
-    before = Counter(record["family"] for record in bench.counted)
+    before = Counter(record.family for record in bench.counted)
     with pytest.raises(StudyError, match="failures in a row"):
         bench.search(Limits(n_trials=9), failing)
-    tried = Counter(record["family"] for record in bench.counted) - before
+    tried = Counter(record.family for record in bench.counted) - before
     assert all(1 <= n <= 2 for n in tried.values())  # one is prepared ahead
     bench.search(Limits(n_trials=9))
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 9, "cnn": 9}
+    assert Counter(record.family for record in bench.counted) == {"mlp": 9, "cnn": 9}
 
 
 def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database(bench: Bench) -> None:
@@ -428,7 +428,7 @@ def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database
     with pytest.raises(FamilyStoppedError, match="out of memory"):
         bench.search(Limits(n_trials=1), late)
     for record in bench.records:
-        assert (record["state"], record["reason"], record["examples"]) == ("FAIL", "out of memory", 100)
+        assert (record.state, record.reason, record.examples) == ("FAIL", "out of memory", 100)
     assert [trial.value for trial in bench.trials("mlp")] == [None]
     assert bench.open().families["mlp"].best is None
 
@@ -443,13 +443,13 @@ def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:
 
     bench.search(Limits(n_trials=2), fragile)
     bench.check()
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 2, "cnn": 2}
-    lost = [record for record in bench.records if not record["counted"]]
-    assert [record["state"] for record in lost] == ["FAIL", "FAIL"]
-    assert all("its worker died" in record["reason"] for record in lost)
+    assert Counter(record.family for record in bench.counted) == {"mlp": 2, "cnn": 2}
+    lost = [record for record in bench.records if not record.counted]
+    assert [record.state for record in lost] == ["FAIL", "FAIL"]
+    assert all("its worker died" in record.reason for record in lost)
     for before in lost:
-        after = next(r for r in bench.counted if (r["family"], r["draw"]) == ("mlp", before["draw"]))
-        assert (after["parameters"], after["seed"]) == (before["parameters"], before["seed"])
+        after = next(r for r in bench.counted if (r.family, r.draw) == ("mlp", before.draw))
+        assert (after.parameters, after.seed) == (before.parameters, before.seed)
 
 
 def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Bench) -> None:
@@ -460,9 +460,9 @@ def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Be
 
     with pytest.raises(FamilyStoppedError, match=r"family mlp .* its worker died"):
         bench.search(Limits(n_trials=1), deadly)
-    mlp = [record for record in bench.records if record["family"] == "mlp"]
-    assert [(record["attempt"], record["counted"]) for record in mlp] == [(1, False), (2, False), (3, True)]
-    assert len({record["seed"] for record in mlp}) == 1
+    mlp = [record for record in bench.records if record.family == "mlp"]
+    assert [(record.attempt, record.counted) for record in mlp] == [(1, False), (2, False), (3, True)]
+    assert len({record.seed for record in mlp}) == 1
     bench.check()
 
 
@@ -523,18 +523,18 @@ def test_families_spend_alike_to_within_a_trial(files: StudyFiles, make_settings
     spent = {name: family.spent for name, family in search.families.items()}
     assert abs(spent["mlp"] - spent["cnn"]) <= 2.5
     assert all(60 <= seconds <= 60 + 2.5 for seconds in spent.values())  # half of cnn's longest stretch
-    assert Counter(record["family"] for record in bench.records)["mlp"] >= 19
+    assert Counter(record.family for record in bench.records)["mlp"] >= 19
     bench.check()
 
 
 def test_the_family_with_the_most_left_asks_next(files: StudyFiles, make_settings: Settings) -> None:
     bench = Bench(files, make_settings(pruner="none"))
     run_scripted(bench, Limits(allowance=54.0), {"mlp": 3.0, "cnn": 9.0})
-    order = [record["family"] for record in bench.records]
+    order = [record.family for record in bench.records]
     assert order[:2] == ["mlp", "cnn"]
     spent = dict.fromkeys(order, 0.0)
     for record in bench.records:
-        spent[record["family"]] += record["seconds"]
+        spent[record.family] += record.held_seconds
         # One of cnn's may be running and one be prepared while mlp catches up.
         assert abs(spent["mlp"] - spent["cnn"]) <= 2 * 9.0
 
@@ -543,10 +543,10 @@ def test_a_trial_is_stopped_at_the_rung_where_the_allowance_ends(files: StudyFil
     bench = Bench(files, make_settings(pruner="none"))
     run_scripted(bench, Limits(allowance=5.0), {"mlp": 3.0, "cnn": 3.0})
     for family in ("mlp", "cnn"):
-        last = [record for record in bench.records if record["family"] == family][-1]
-        assert (last["state"], last["examples"], last["counted"]) == ("PRUNED", 300, True)
-        assert "budget" in last["reason"]
-        assert last["ending"] == "budget"
+        last = [record for record in bench.records if record.family == family][-1]
+        assert (last.state, last.examples, last.counted) == ("PRUNED", 300, True)
+        assert "budget" in last.reason
+        assert last.ending == "budget"
 
 
 @pytest.mark.parametrize("allowance", [4.2, 4.8, 5.5, 7.3, 20.0])
@@ -563,7 +563,7 @@ def test_a_stretch_that_lies_mostly_beyond_the_allowance_is_not_begun(
 def test_a_stretch_that_lies_mostly_beyond_the_deadline_is_not_begun(bench: Bench) -> None:
     seconds = {"mlp": 900.0, "cnn": 9.0}  # 200 and 2 of them between the first rung and the second
     run_scripted(bench, Limits(n_trials=1, deadline=time.monotonic() + 90.0), seconds)
-    found = {record["family"]: (record["state"], record["examples"]) for record in bench.records}
+    found = {record.family: (record.state, record.examples) for record in bench.records}
     assert found == {"mlp": ("PRUNED", 100), "cnn": ("COMPLETE", 900)}
 
 
@@ -580,27 +580,27 @@ def test_a_larger_allowance_continues(files: StudyFiles, make_settings: Settings
 
 def test_after_the_deadline_nothing_is_asked(bench: Bench) -> None:
     bench.search(Limits(n_trials=3, deadline=0.0))
-    assert bench.records == []
+    assert not bench.records
 
 
 def test_what_was_prepared_is_withdrawn_uncounted_and_kept_for_later(bench: Bench) -> None:
     search = bench.open()
 
-    def deadline_passes(search: Search, record: dict[str, Any] | None) -> None:
+    def deadline_passes(search: Search, record: TrialRecord | None) -> None:
         if record is None:
             search.limits = Limits(n_trials=3, deadline=0.0)
 
     with InProcessExecutor(1, work) as executor:
         search.run(executor, Limits(n_trials=3), deadline_passes)
     bench.check()
-    withdrawn = [record for record in bench.records if not record["counted"]]
+    withdrawn = [record for record in bench.records if not record.counted]
     assert withdrawn
-    assert all("withdrawn" in record["reason"] for record in withdrawn)
-    assert {record["ending"] for record in withdrawn} == {"withdrawn"}
+    assert all("withdrawn" in record.reason for record in withdrawn)
+    assert {record.ending for record in withdrawn} == {"withdrawn"}
     bench.search(Limits(n_trials=3))
-    again = {(r["family"], r["draw"]): r["parameters"] for r in bench.counted}
+    again = {(r.family, r.draw): r.parameters for r in bench.counted}
     assert len(again) == 6
-    assert all(again[r["family"], r["draw"]] == r["parameters"] for r in withdrawn)
+    assert all(again[r.family, r.draw] == r.parameters for r in withdrawn)
 
 
 # --- the two witnesses -----------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ import pytest
 from study.errors import ResumeError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
-from study.records.files import read_jsonl
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, save_settings
+from study.records.trial import Trials, read_trials
 from study.search.agreement import record_of
 from study.search.driver import Limits, Search
 from study.search.imports import check_source, fitting, import_trials, left_out, load_source, replay
@@ -38,7 +38,7 @@ def old(tmp_path: Path, make_settings: Settings) -> StudyFiles:
     files = StudyFiles(tmp_path / "results" / "old")
     settings = make_settings(name="old")
     save_settings(settings, files.settings)
-    search = Search(files, settings, open_storage(storage_url(files, None)), [])
+    search = Search(files, settings, open_storage(storage_url(files, None)), Trials())
     with InProcessExecutor(1, work) as executor:
         search.run(executor, Limits(n_trials=8), lambda *_: None)
     return files
@@ -57,28 +57,28 @@ def test_trials_keep_values_and_cost_and_are_marked(
 ) -> None:
     settings = make_settings(imported_from="old")
     n, storage = import_into(files, settings, {"mlp", "cnn"})
-    before = sorted(read_jsonl(old.trials_jsonl), key=lambda r: (r["family"], r["number"]))
-    after = sorted(read_jsonl(files.trials_jsonl), key=lambda r: (r["family"], r["number"]))
+    before = sorted(read_trials(old.trials_jsonl), key=lambda r: (r.family, r.number))
+    after = sorted(read_trials(files.trials_jsonl), key=lambda r: (r.family, r.number))
     assert n == len(before) == len(after) == 16
-    same = ("state", "parameters", "config", "rungs", "value", "nll", "seconds", "start", "end", "distributions")
+    same = ("state", "parameters", "config", "rungs", "held_seconds", "start", "end", "distributions")
     for a, b in zip(before, after, strict=True):
-        assert {key: a[key] for key in same} == {key: b[key] for key in same}
-        assert (b["role"], b["draw"], b["counted"]) == ("imported", None, True)
+        assert [getattr(a, key) for key in same] == [getattr(b, key) for key in same]
+        assert (b.role, b.draw, b.counted) == ("imported", None, True)
     trials = optuna.load_study(study_name="tiny/mlp", storage=storage).get_trials()
-    assert [record_of(trial, "mlp") for trial in trials] == [r for r in after if r["family"] == "mlp"]
+    assert [record_of(trial, "mlp") for trial in trials] == [r for r in after if r.family == "mlp"]
 
 
 def test_a_search_goes_on_from_imported_trials(old: StudyFiles, files: StudyFiles, make_settings: Settings) -> None:
     settings = make_settings(imported_from="old")
     _, storage = import_into(files, settings, {"mlp", "cnn"})
-    search = Search(files, settings, storage, read_jsonl(files.trials_jsonl))
-    spent = sum(r["seconds"] for r in read_jsonl(old.trials_jsonl) if r["family"] == "mlp")
+    search = Search(files, settings, storage, read_trials(files.trials_jsonl))
+    spent = sum(r.held_seconds for r in read_trials(old.trials_jsonl) if r.family == "mlp")
     assert search.families["mlp"].spent == pytest.approx(spent)
     with InProcessExecutor(1, work) as executor:
         search.run(executor, Limits(n_trials=10), lambda *_: None)
-    records = read_jsonl(files.trials_jsonl)
-    assert len(records) == len({(r["family"], r["number"]) for r in records}) == 20
-    assert [r["draw"] for r in records if r["family"] == "mlp"][8:] == [0, 1]
+    records = read_trials(files.trials_jsonl)
+    assert len(records) == len({(r.family, r.number) for r in records}) == 20
+    assert [r.draw for r in records if r.family == "mlp"][8:] == [0, 1]
 
 
 def test_only_what_the_new_space_could_have_drawn_is_imported(
@@ -87,7 +87,7 @@ def test_only_what_the_new_space_could_have_drawn_is_imported(
     spaces = {name: family.space for name, family in make_settings().families.items()}
     narrow = spaces["cnn"].split("[[warm_start]]")[0].replace("low = 1e-3, high = 5e-2", "low = 9e-3, high = 5e-2")
     n, _ = import_into(files, make_settings({"cnn": narrow}), {"cnn"})
-    fitting = [r for r in read_jsonl(old.trials_jsonl) if r["parameters"].get("learning_rate", 0) >= 9e-3]
+    fitting = [r for r in read_trials(old.trials_jsonl) if r.parameters.get("learning_rate", 0) >= 9e-3]
     assert 0 < n == len(fitting) < 8
 
 
@@ -120,9 +120,9 @@ def test_what_is_left_out_is_said_and_a_study_that_gets_nothing_is_refused(
     spaces = {name: parse_space(family.space, f"{name}.toml") for name, family in settings.families.items()}
     check_source(old, settings, list(spaces.values()))
     slow = parse_space('family = "cnn"\nlearning_rate = { low = 1e-9, high = 1e-8 }', "slow.toml")
-    fits = {"mlp": fitting(read_jsonl(old.trials_jsonl), spaces["mlp"]), "cnn": fitting([], spaces["cnn"])}
+    fits = {"mlp": fitting(read_trials(old.trials_jsonl), spaces["mlp"]), "cnn": fitting(Trials(), spaces["cnn"])}
     assert left_out(fits) == "cnn: it has none"
-    fits = {"cnn": fitting(read_jsonl(old.trials_jsonl), slow)}
+    fits = {"cnn": fitting(read_trials(old.trials_jsonl), slow)}
     assert left_out(fits) == "cnn: 8 outside its space by learning_rate"
     with pytest.raises(ResumeError, match=r"none of its 16 trials can begin this study: cnn: 8 outside its space"):
         check_source(old, settings, [slow])

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from study.errors import ResultsError
 from study.search.mirror import Mirror
 from study.search.storage import fail_uncounted, open_study, sweep
-from study.search.tables import read_trials
+from study.search.tables import stored_trials
 
 
 class Pair:
@@ -26,7 +26,7 @@ class Pair:
         self.storage = storage
         self.stored = open_study(storage, name, "accuracy", "maximize")
         self.mirror = Mirror(storage)
-        self.study = self.mirror.open(self.stored, read_trials(storage, self.stored._study_id))
+        self.study = self.mirror.open(self.stored, stored_trials(storage, self.stored._study_id))
 
     def ask(self) -> optuna.Trial:
         trial = self.mirror.ask(self.study)
@@ -212,7 +212,7 @@ def test_a_study_with_missing_trials_is_refused(pair: Pair) -> None:
     for _ in range(2):
         pair.study.tell(pair.ask(), 0.5)
     pair.mirror.write()
-    trials = read_trials(pair.storage, pair.stored._study_id)
+    trials = stored_trials(pair.storage, pair.stored._study_id)
     with pytest.raises(ResultsError, match="trials are missing"):
         Mirror(pair.storage).open(pair.stored, trials[1:])
 

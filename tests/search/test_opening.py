@@ -19,9 +19,9 @@ from study.command.cli import main
 from study.command.doctor import examine, set_aside
 from study.errors import ResultsError, ResumeError
 from study.execution.executors import InProcessExecutor
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles, prepare_results_folder
 from study.records.settings import StudySettings, change_settings, load_settings, read_settings, save_settings
+from study.records.trial import read_trials
 from study.search.agreement import compare_all
 from study.search.driver import Limits, Search
 from study.search.identity import KEY, Owner, claim, stored_studies
@@ -48,10 +48,10 @@ def drive(files: StudyFiles, settings: StudySettings, n_trials: int, url: str | 
         where = storage_url(files, url or settings.storage)
         opened = open_for_work(files, settings, where, said.append, resources)
         save_settings(opened.settings, files.settings)
-        search = Search(files, opened.settings, opened.storage, read_jsonl(files.trials_jsonl), opened.lock.guarded)
+        search = Search(files, opened.settings, opened.storage, read_trials(files.trials_jsonl), opened.lock.guarded)
         with InProcessExecutor(1, work) as executor:
             search.run(executor, Limits(n_trials=n_trials), lambda *_: None)
-        compare_all(opened.storage, opened.settings, read_jsonl(files.trials_jsonl), files)
+        compare_all(opened.storage, opened.settings, read_trials(files.trials_jsonl), files)
     return said
 
 
@@ -60,7 +60,7 @@ def again(files: StudyFiles, n_trials: int, url: str | None = None) -> list[str]
 
 
 def counted(files: StudyFiles) -> Counter[str]:
-    return Counter(record["family"] for record in read_jsonl(files.trials_jsonl) if record["counted"])
+    return Counter(record.family for record in read_trials(files.trials_jsonl) if record.counted)
 
 
 def names(url: str, files: StudyFiles | None = None) -> set[str]:
@@ -266,8 +266,8 @@ def test_a_quasi_random_sequence_goes_on_in_a_copy(files: StudyFiles, make_setti
     copy = StudyFiles(shutil.copytree(files.root, files.root.with_name("copy")))
     again(copy, 6)
     again(files, 6)
-    assert [r["parameters"] for r in read_jsonl(copy.trials_jsonl)] == [
-        r["parameters"] for r in read_jsonl(files.trials_jsonl)
+    assert [r.parameters for r in read_trials(copy.trials_jsonl)] == [
+        r.parameters for r in read_trials(files.trials_jsonl)
     ]
 
 

@@ -5,39 +5,28 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna_dashboard import get_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from trials import trial
 
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
+from study.records.trial import Trials
 from study.search.driver import Search
 from study.search.publisher import Publisher, best_so_far
 
 
-def record(number: int, value: float, state: str = "COMPLETE") -> dict[str, Any]:
-    return {
-        "number": number,
-        "state": state,
-        "value": value,
-        "nll": 1 - value,
-        "seconds": 1.0,
-        "counted": True,
-        "end": f"2026-01-01T00:{number // 60:02}:{number % 60:02}+00:00",
-    }
-
-
 @pytest.fixture
 def search(files: StudyFiles, storage: RDBStorage, make_settings: Callable[..., StudySettings]) -> Search:
-    return Search(files, make_settings(), storage, [])
+    return Search(files, make_settings(), storage, Trials())
 
 
 def test_both_are_in_the_stored_study_of_every_family_after_one_transaction(files: StudyFiles, search: Search) -> None:
-    search.families["mlp"].records.append(record(0, 0.5))
+    search.families["mlp"].records.append(trial(0, 0.5))
     commits: list[object] = []
     sqlalchemy.event.listen(search.storage.engine, "commit", commits.append)
     Publisher(files).publish(search, "searching")
@@ -77,8 +66,8 @@ def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeyp
 def test_the_figure_has_the_steps_alone(search: Search) -> None:
     family = search.families["mlp"]
     values = [0.3, 0.5, 0.4, 0.5, 0.7, 0.6]
-    family.records.extend(record(number, value) for number, value in enumerate(values))
-    family.records.insert(0, record(6, 0.9, "PRUNED"))
+    family.records.extend(trial(number, value, held_seconds=1.0) for number, value in enumerate(values))
+    family.records.insert(0, trial(6, 0.9, state="PRUNED", held_seconds=1.0))
     (line, empty) = best_so_far(list(search.families.values())).data
     assert list(zip(line.x, line.y, strict=True)) == [(1.0, 30.0), (2.0, 50.0), (5.0, 70.0), (7.0, 70.0)]
     assert len(empty.x) == 0

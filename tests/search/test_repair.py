@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench import Bench, Settings, Stop, interrupting, outcomes
@@ -15,6 +14,7 @@ from study.errors import LockedError, ResultsError
 from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
 from study.records.settings import save_settings
+from study.records.trial import TrialRecord
 from study.search.agreement import record_of
 from study.search.driver import Limits
 
@@ -38,10 +38,10 @@ def damage(bench: Bench) -> None:
     storage.engine.dispose()
 
 
-def contents(bench: Bench) -> list[tuple[dict[str, Any], float | None, dict[int, float]]]:
+def contents(bench: Bench) -> list[tuple[TrialRecord, float | None, dict[int, float]]]:
     """Records and values as the database has them."""
     return [
-        (record, trial.value, trial.intermediate_values if record["counted"] else {})
+        (record, trial.value, trial.intermediate_values if record.counted else {})
         for family in bench.settings.families
         for trial in bench.trials(family)
         for record in [record_of(trial, family)]
@@ -55,7 +55,7 @@ def test_the_rebuilt_database_holds_the_same_trials_and_the_search_goes_on(bench
     assert "study.db.1" in said
     assert contents(bench) == before
     bench.search(Limits(n_trials=9))
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 9, "cnn": 9}
+    assert Counter(record.family for record in bench.counted) == {"mlp": 9, "cnn": 9}
     bench.check()
 
 
@@ -72,14 +72,14 @@ def test_a_quasi_random_sequence_goes_on_where_it_was(bench: Bench, tmp_path: Pa
 
 def test_a_database_that_is_gone_is_built_anew_and_lost_trials_keep_their_numbers(bench: Bench) -> None:
     lines = bench.files.trials_jsonl.read_bytes().splitlines(keepends=True)
-    lost = next(record for record in bench.records if not record["counted"])
+    lost = next(record for record in bench.records if not record.counted)
     del lines[bench.records.index(lost)]
     bench.files.trials_jsonl.write_bytes(b"".join(lines))
     bench.files.database.unlink()
     assert "there was none" in repair(bench.files, None)
-    assert bench.trials(lost["family"])[lost["number"]].user_attrs["reason"].startswith("lost with the database")
+    assert bench.trials(lost.family)[lost.number].user_attrs["reason"].startswith("lost with the database")
     bench.search(Limits(n_trials=7))
-    assert Counter(record["family"] for record in bench.counted) == {"mlp": 7, "cnn": 7}
+    assert Counter(record.family for record in bench.counted) == {"mlp": 7, "cnn": 7}
     bench.check()
 
 

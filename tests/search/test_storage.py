@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import errno
 import fcntl
 import os
@@ -24,7 +23,6 @@ from study.search.storage import (
     storage_url,
     sweep,
     without_password,
-    write_trials_csv,
 )
 
 Open = Callable[[str], RDBStorage]
@@ -159,14 +157,3 @@ def test_the_storage_is_the_given_one_or_the_kept_one_or_lies_in_the_study_s_fol
     save_settings(make_settings(storage="postgresql://h/db"), files.settings)
     assert storage_url(files, None) == "postgresql://h/db"
     assert storage_url(files, "postgresql://u:p@h/db") == "postgresql://u:p@h/db"
-
-
-def test_records_as_a_table(told: Tell, files: StudyFiles) -> None:
-    records = [told(), told() | {"family": "cnn", "parameters": {"y": 1, "reason": "=cmd()"}}]
-    write_trials_csv(files, records)
-    with files.trials_csv.open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["family"] for row in rows] == ["cnn", "mlp"]
-    assert rows[0]["param_y"] == "1"
-    assert rows[0]["param_x"] == ""
-    assert float(rows[1]["param_x"]) == records[0]["parameters"]["x"]

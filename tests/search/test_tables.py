@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.errors import ResultsError
 from study.search.storage import open_storage, open_study, transaction
-from study.search.tables import insert_trial, read_trials, update_trial
+from study.search.tables import insert_trial, stored_trials, update_trial
 
 DISTRIBUTIONS = {
     "kind": CategoricalDistribution(("a", 1, 2.5, True, None)),
@@ -55,10 +55,10 @@ def test_trials_are_read_as_optuna_reads_them(storage: RDBStorage, study: optuna
     for value in VALUES:
         other.add_trial(create_trial(value=0.25))
         study.add_trial(example(state, value))
-    read = read_trials(storage, study._study_id)
+    read = stored_trials(storage, study._study_id)
     assert len(read) == len(VALUES)
     assert same(read, study.get_trials())
-    assert same(read_trials(storage, other._study_id), other.get_trials())
+    assert same(stored_trials(storage, other._study_id), other.get_trials())
 
 
 TABLES = (
@@ -112,11 +112,11 @@ def test_an_update_writes_what_is_new_and_what_differs(storage: RDBStorage, stud
 
 def test_a_trial_of_which_only_the_start_was_stored(storage: RDBStorage, study: optuna.Study) -> None:
     study.ask()
-    assert same(read_trials(storage, study._study_id), study.get_trials())
+    assert same(stored_trials(storage, study._study_id), study.get_trials())
 
 
 def test_a_study_without_trials(storage: RDBStorage, study: optuna.Study) -> None:
-    assert read_trials(storage, study._study_id) == []
+    assert stored_trials(storage, study._study_id) == []
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_a_damaged_database_is_one_error(storage: RDBStorage, study: optuna.Stud
         connection.execute(sqlalchemy.text(damage))
     said = "the database cannot be read: |storage .+ cannot be read or written: .*trial_values"
     with pytest.raises(ResultsError, match=said):
-        read_trials(storage, study._study_id)
+        stored_trials(storage, study._study_id)
 
 
 def test_copies_share_what_a_trial_holds(storage: RDBStorage, study: optuna.Study) -> None:
     study.add_trial(create_trial(value=0.5, user_attrs={"config": {"width": 8}}))
-    (trial,) = read_trials(storage, study._study_id)
+    (trial,) = stored_trials(storage, study._study_id)
     copied: Any = copy.deepcopy(trial)
     assert copied == trial
     copied.number = 7

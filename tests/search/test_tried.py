@@ -13,11 +13,11 @@ from bench import Bench, Settings, Stop, interrupting, outcomes, work
 from study.errors import FamilyStoppedError
 from study.execution.jobs import Job, OnRung, Outcome
 from study.execution.worker import DriverLeftError
-from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
+from study.records.trials_csv import write_trials_csv
 from study.search.driver import Limits
 from study.search.imports import import_trials
-from study.search.storage import write_trials_csv
 from study.space.points import identity
 
 FIXED = """\
@@ -79,7 +79,7 @@ def bench_of(files: StudyFiles, make_settings: Settings) -> Iterator[Callable[..
 
 
 def identities(bench: Bench) -> list[str]:
-    return [identity(record["config"]) for record in bench.counted]
+    return [identity(record.config) for record in bench.counted]
 
 
 @pytest.mark.parametrize("n_workers", [1, 3])
@@ -87,7 +87,7 @@ def identities(bench: Bench) -> list[str]:
 def test_a_space_of_two_points_is_searched_whole(bench_of: Callable[..., Bench], sampler: str, n_workers: int) -> None:
     bench = bench_of(TWO_POINTS, sampler=sampler)
     search = bench.search(Limits(n_trials=10), n_workers=n_workers)
-    assert sorted(record["config"]["activation"] for record in bench.records) == ["relu", "tanh"]
+    assert sorted(record.config["activation"] for record in bench.records) == ["relu", "tanh"]
     assert search.families["mlp"].is_whole
     bench.search(Limits(n_trials=10), n_workers=n_workers)
     assert len(bench.records) == 2
@@ -101,7 +101,7 @@ def test_a_small_space_with_branches_is_tried_point_by_point(bench_of: Callable[
     assert len(set(identities(bench))) == 12
     bench.search(Limits(allowance=1e6), n_workers=2)
     assert len(set(identities(bench))) == len(bench.counted) == 16
-    assert all(record["further_seed_of"] is None for record in bench.records)
+    assert all(record.further_seed_of is None for record in bench.records)
     bench.check()
 
 
@@ -140,7 +140,7 @@ def test_a_configuration_that_fails_is_tried(bench_of: Callable[..., Bench]) -> 
     for sampler in ("random", "grid"):
         bench = bench_of(TWO_POINTS, sampler=sampler)
         bench.search(Limits(n_trials=10), failing)
-        assert Counter(record["state"] for record in bench.records) == {"COMPLETE": 1, "FAIL": 1}
+        assert Counter(record.state for record in bench.records) == {"COMPLETE": 1, "FAIL": 1}
     only = bench_of(TWO_POINTS.replace('"relu", ', ""))
     with pytest.raises(FamilyStoppedError, match="has no trial that did not fail, of 1"):
         only.search(Limits(n_trials=10), failing)
@@ -166,16 +166,16 @@ def test_a_configuration_that_is_drawn_again_is_a_further_seed(bench_of: Callabl
     bench = bench_of(HALF_ENDLESS, sampler="random", pruner="none")
     bench.search(Limits(n_trials=12), n_workers=2)
     firsts: dict[str, int] = {}
-    for record in sorted(bench.records, key=lambda record: record["number"]):
-        first = firsts.setdefault(identity(record["config"]), record["number"])
-        assert record["further_seed_of"] == (None if first == record["number"] else first)
-    further = [record for record in bench.records if record["further_seed_of"] is not None]
+    for record in sorted(bench.records, key=lambda record: record.number):
+        first = firsts.setdefault(identity(record.config), record.number)
+        assert record.further_seed_of == (None if first == record.number else first)
+    further = [record for record in bench.records if record.further_seed_of is not None]
     assert further
-    assert len({record["seed"] for record in bench.records}) == 12
-    write_trials_csv(bench.files, bench.records)
+    assert len({record.seed for record in bench.records}) == 12
+    write_trials_csv(bench.files, bench.records, 2)
     with bench.files.trials_csv.open(newline="") as stream:
         column = [row["further_seed_of"] for row in csv.DictReader(stream)]
-    assert sorted(filter(None, column)) == sorted(str(record["further_seed_of"]) for record in further)
+    assert sorted(filter(None, column)) == sorted(str(record.further_seed_of) for record in further)
     bench.check()
 
 
@@ -183,7 +183,7 @@ def test_a_grid_goes_on_from_imported_trials(bench_of: Callable[..., Bench]) -> 
     old, new = bench_of(BRANCHED, sampler="random"), bench_of(BRANCHED, sampler="grid")
     old.search(Limits(n_trials=6))
     import_trials(new.files, new.settings, new.storage(), old.files, {"mlp"})
-    assert len(read_jsonl(new.files.trials_jsonl)) == 6
+    assert len(read_trials(new.files.trials_jsonl)) == 6
     new.search(Limits(n_trials=100))
     assert len(set(identities(new))) == len(new.counted) == 16
 
@@ -194,7 +194,7 @@ def test_further_seeds_are_imported_as_that_under_their_new_numbers(bench_of: Ca
     import_trials(new.files, new.settings, new.storage(), old.files, {"mlp"})
     firsts: dict[str, int] = {}
     for record in new.records:
-        first = firsts.setdefault(identity(record["config"]), record["number"])
-        assert record["further_seed_of"] == (None if first == record["number"] else first)
+        first = firsts.setdefault(identity(record.config), record.number)
+        assert record.further_seed_of == (None if first == record.number else first)
     assert len(firsts) < len(new.records) == 8
     new.check()

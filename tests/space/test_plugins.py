@@ -18,9 +18,10 @@ from PIL import Image
 from study.command.cli import main
 from study.errors import ConfigError, SpaceError
 from study.models import build, family_of
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.paths import StudyFiles
 from study.records.settings import Limit, load_settings
+from study.records.trial import read_trials
 from study.search.spaces import check_space
 from study.space.plugins import Plugin, plugin_of
 from study.space.sampling import find_space
@@ -129,7 +130,7 @@ def test_it_is_searched_and_the_study_says_whose_it_is(work: dict[str, Path]) ->
     assert (family.package, family.package_version, family.space_file) == ("digit-tower", "0.1", "tower.toml")
     assert family.limits["height"] == Limit(low=1, high=16, instead="build another tower")
     assert load_settings(files.settings).families["mlp"].package is None
-    states = [record["state"] for record in read_jsonl(files.trials_jsonl) if record["family"] == "tower"]
+    states = [record.state for record in read_trials(files.trials_jsonl) if record.family == "tower"]
     assert len(states) == 2
     assert "FAIL" not in states
     assert read_json(files.finalists)["families"]["tower"]["final_runs"]

@@ -20,10 +20,11 @@ from tiny_spaces import TINY_SPACES
 
 from study.command import verbs as commands
 from study.command.cli import main
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings, read_settings
+from study.records.trial import read_trials
 from study.seeds import derive_seed
 
 Words = Callable[..., list[str]]
@@ -67,7 +68,7 @@ def test_a_repeat_is_the_same_search_under_another_seed(pair: StudyFiles) -> Non
     differ = {"id", "name", "folder", "repeat_of", "seed", "created"}
     assert second.model_dump(exclude=differ) == first.model_dump(exclude=differ)
     assert second.id not in (None, first.id)
-    seeds = [{record["seed"] for record in read_jsonl(files.trials_jsonl)} for files in (pair, pair.repeat(2))]
+    seeds = [{record.seed for record in read_trials(files.trials_jsonl)} for files in (pair, pair.repeat(2))]
     assert seeds[0].isdisjoint(seeds[1])
 
 
@@ -202,7 +203,7 @@ def test_what_a_repeat_has_lost_is_made_again_by_the_command_that_doctor_names(
     lost: str, copy: StudyFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     repeat, seal = copy.repeat(2), read_json(copy.seal)["openings"]
-    records = read_jsonl(repeat.trials_jsonl)
+    records = read_trials(repeat.trials_jsonl)
     path = repeat.root / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert doctor(copy) == 1
@@ -210,7 +211,7 @@ def test_what_a_repeat_has_lost_is_made_again_by_the_command_that_doctor_names(
     assert what == "search 2"
     assert str(path) in found
     assert main(shlex.split(found.split("`study ")[1].split("`")[0])) == 0
-    assert read_jsonl(repeat.trials_jsonl) == records
+    assert read_trials(repeat.trials_jsonl) == records
     capsys.readouterr()
     assert doctor(copy) == 0, capsys.readouterr().out
     openings = read_json(copy.seal)["openings"]
@@ -265,7 +266,7 @@ def test_a_copy_under_another_name_has_all_its_searches_and_goes_on_with_them(
     assert len({one.id for one in settings}) == 4
     assert [one.name for one in settings[2:]] == ["twin", "twin-repeat-2"]
     assert settings[3].repeat_of == "twin"
-    assert {len(read_jsonl(one.trials_jsonl)) for one in (twin, twin.repeat(2))} == {4}
+    assert {len(read_trials(one.trials_jsonl)) for one in (twin, twin.repeat(2))} == {4}
     with contextlib.closing(sqlite3.connect(twin.repeat(2).database)) as connection:
         stored = {name for (name,) in connection.execute("SELECT study_name FROM studies")}
     assert stored == {f"twin-repeat-2/{part}" for part in ("mlp", "cnn", "retrain")}
@@ -332,10 +333,10 @@ def test_a_study_begins_with_the_trials_of_any_folder_and_outlives_it(
     heir = folder(words, "heir")
     assert main(words("search", "heir", "--from", source, "--n-trials", "1")) == 0
     assert read_settings(heir.settings).imported_from == source
-    assert {(r["family"], r["role"]) for r in read_jsonl(heir.trials_jsonl)} == {(f, "imported") for f in TINY_SPACES}
+    assert {(r.family, r.role) for r in read_trials(heir.trials_jsonl)} == {(f, "imported") for f in TINY_SPACES}
     shutil.rmtree(source)
     assert main(words("search", "heir", "--from", source, "--n-trials", "2")) == 0
-    assert Counter(record["family"] for record in read_jsonl(heir.trials_jsonl)) == {"mlp": 2, "cnn": 2}
+    assert Counter(record.family for record in read_trials(heir.trials_jsonl)) == {"mlp": 2, "cnn": 2}
 
 
 def test_trials_none_of_which_fits_are_an_error_before_anything_is_written(
@@ -380,14 +381,14 @@ def test_a_command_killed_in_a_repeat_goes_on_there_and_the_totals_are_exact(wor
         process.kill()
     assert not files.predictions.exists()
     first = files.trials_jsonl.read_bytes(), files.finalists.read_bytes()
-    done = {record["number"] for record in read_jsonl(files.repeat(2).trials_jsonl)}
+    done = {record.number for record in read_trials(files.repeat(2).trials_jsonl)}
     assert main(words("run", name)) == 0  # the ledger knows how many searches were asked for
     assert (files.trials_jsonl.read_bytes(), files.finalists.read_bytes()) == first
     for one in (files, files.repeat(2)):
-        counted = [record for record in read_jsonl(one.trials_jsonl) if record["counted"]]
-        assert Counter(record["family"] for record in counted) == {"mlp": 2, "cnn": 2}
-        assert len({(record["family"], record["draw"]) for record in counted}) == 4
-    assert done <= {record["number"] for record in read_jsonl(files.repeat(2).trials_jsonl)}
+        counted = [record for record in read_trials(one.trials_jsonl) if record.counted]
+        assert Counter(record.family for record in counted) == {"mlp": 2, "cnn": 2}
+        assert len({(record.family, record.draw) for record in counted}) == 4
+    assert done <= {record.number for record in read_trials(files.repeat(2).trials_jsonl)}
     assert len(read_json(files.seal)["openings"]) == 1
     assert read_json(files.report_json)["searches"]["tested"] == 2
 

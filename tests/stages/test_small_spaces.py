@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from study.command.cli import main
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.paths import StudyFiles
+from study.records.trial import read_trials
 
 Words = Callable[..., list[str]]
 SPACE = """\
@@ -64,11 +65,11 @@ def test_a_space_smaller_than_the_trials_asked_for_is_searched_whole_and_then_co
     assert "mlp: its space holds 2 configurations, fewer than the 6 trials asked for: it is searched whole" in said
     assert "mlp: searched whole, 2 configurations and no more" in said
     files = StudyFiles(tmp_path / "results" / "two")
-    assert len(read_jsonl(files.trials_jsonl)) == 2
+    assert len(read_trials(files.trials_jsonl)) == 2
     assert {row["trial"] for row in read_json(files.finalists)["families"]["mlp"]["candidates"]} == {0, 1}
     assert main(command) == 0
     assert "this study is complete" in capsys.readouterr().err
-    assert len(read_jsonl(files.trials_jsonl)) == 2
+    assert len(read_trials(files.trials_jsonl)) == 2
     assert main(["status", "--results", str(tmp_path / "results"), "--name", "two"]) == 0
     assert "mlp: searched whole: all 2 configurations were tried" in capsys.readouterr().out
 
@@ -85,4 +86,4 @@ def test_a_grid_over_a_continuous_range_is_refused_before_anything_is_written(
     assert not (tmp_path / "results" / "endless").exists()
     followed = endless.replace("high = 0.5", "high = 0.5, step = 0.5")
     assert main(words("search", "followed", followed, "--sampler", "grid", "--n-trials", "9")) == 0
-    assert len(read_jsonl(StudyFiles(tmp_path / "results" / "followed").trials_jsonl)) == 4
+    assert len(read_trials(StudyFiles(tmp_path / "results" / "followed").trials_jsonl)) == 4

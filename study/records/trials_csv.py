@@ -1,0 +1,45 @@
+"""`trials.csv`: the trials as a table, for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from study.records.files import write_csv
+from study.records.paths import StudyFiles
+from study.records.trial import Form, TrialRecord, written
+
+_COLUMNS = (
+    "number",
+    "family",
+    "state",
+    "ending",
+    "role",
+    "value",
+    "nll_scaled",
+    "examples",
+    "held_seconds",
+    "training_seconds",
+    "worker",
+    "seed",
+    "attempt",
+    "further_seed_of",
+    "counted",
+    "reason",
+    "n_parameters",
+    "flops",
+    "start",
+    "end",
+)
+
+
+def write_trials_csv(files: StudyFiles, trials: Iterable[TrialRecord], form: Form) -> None:
+    """One column a parameter, families after each other, with the names that this form has."""
+    ordered = sorted(trials, key=lambda trial: (trial.family, trial.number))
+    names = sorted({name for trial in ordered for name in trial.parameters})
+    rows = [[*_cells(trial, form).values(), *(trial.parameters.get(name, "") for name in names)] for trial in ordered]
+    header = [*written(dict.fromkeys(_COLUMNS), form), *(f"param_{name}" for name in names)]
+    write_csv(files.trials_csv, header, rows)
+
+
+def _cells(trial: TrialRecord, form: Form) -> dict[str, object]:
+    return written({column: getattr(trial, column) for column in _COLUMNS}, form)
