@@ -6,7 +6,7 @@ from typing import Any
 
 from study.report import wording
 from study.report.charts import COLOURS, Chart, Figure, family_style, layout
-from study.report.wording import percent, plain
+from study.report.wording import percent
 
 Record = dict[str, Any]
 
@@ -82,35 +82,6 @@ def expected_max(report: Record) -> Chart | None:
     figure = {"data": data, "layout": layout("random draws m", "expected best of m, %")}
     label = "Expected best validation score of m independent complete draws"
     return Chart("expected-max", label, figure, ("family", "m", "expected best"), rows)
-
-
-def learning(report: Record) -> Chart | None:
-    found = report["curves"]["families"]
-    if not found:
-        return None
-    data, rows = [], []
-    for name, runs in found.items():
-        colour, symbol, _ = family_style(list(found), name)
-        for run in runs:
-            kinds = (("train_loss", "solid" if run["role"] == "final" else "dash"), ("validation_loss", "dot"))
-            for key, dash in kinds:
-                if all(value is None for value in run[key]):
-                    continue
-                title = f"{run['run']}, {'training' if key == 'train_loss' else 'validation'}"
-                shape = {"line": {"color": colour, "dash": dash, "width": 1.5}, "marker": {"symbol": symbol, "size": 5}}
-                xs, ys = run["examples"], run[key]
-                data.append({"type": "scatter", "mode": "lines+markers", "name": title, "x": xs, "y": ys, **shape})
-            rows += _learning_rows(run)
-    axis = layout("examples seen", "loss, nats", 400)
-    axis["yaxis"]["type"] = "log"
-    label = f"Training and validation loss of the finalists' runs. {report['findings']['curves']}"
-    columns = ("run", "examples", "training loss", "validation loss")
-    return Chart("learning", label, {"data": data, "layout": axis}, columns, rows)
-
-
-def _learning_rows(run: Record) -> list[tuple[str, ...]]:
-    columns = zip(run["examples"], run["train_loss"], run["validation_loss"], strict=True)
-    return [(run["run"], wording.integer(x), plain(a), plain(b)) for x, a, b in columns]
 
 
 def importance(report: Record, family: str, place: int) -> Chart | None:

@@ -11,12 +11,6 @@ from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
 from study.statistics import scores as metrics
 
-# Labels of MNIST's test set that most of five raters did not give (Northcutt et al. 2021).
-LABEL_ERRORS = frozenset(
-    (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-)  # fmt: skip
-CURVE_POINTS = 200
-
 
 def correctness(study: StudyRecords) -> dict[str, Array]:
     """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
@@ -117,7 +111,7 @@ def _metric(runs: list[Run], name: str) -> float | None:
 
 def _latency(study: StudyRecords, family: str) -> Record:
     """The measurement of one image, the model alone; {} where none was made."""
-    for row in study.examined.get("latency", {}).get("measurements", []):
+    for row in study.old_examined.get("latency", {}).get("measurements", []):
         if (row["family"], row["batch_size"], row["order"]) == (family, 1, "alone"):
             return dict(row)
     return {}
@@ -159,7 +153,7 @@ def extra_rows(study: StudyRecords) -> list[Record]:
     """Baselines and ensembles beside the finalists, from what `examine` wrote; each is one named predictor."""
     keys = ("name", "accuracy", "interval95")
     found = []
-    for row in study.examined.get("baselines", {}).get("baselines", []):
+    for row in study.old_examined.get("baselines", {}).get("baselines", []):
         note = f"{row['n_train']:,} training images, {row['note']}"
         about = {
             "kind": "baseline",
@@ -168,7 +162,7 @@ def extra_rows(study: StudyRecords) -> list[Record]:
             "training_seconds": row["seconds"],
         }
         found.append({"test": None, **{key: row[key] for key in keys}, **about})
-    for row in study.examined.get("ensemble", {}).get("ensembles", []):
+    for row in study.old_examined.get("ensemble", {}).get("ensembles", []):
         note = f"mean probability of {len(row['runs'])} networks"
         about = {"kind": "ensemble", "note": note, "n_parameters": None, "training_seconds": None}
         found.append({"test": None, **{key: row[key] for key in keys}, **about})
@@ -185,96 +179,6 @@ def _on_front(point: Record, points: list[Record], cost: str) -> bool:
     mine = (point["accuracy"], -point[cost])
     others = [(other["accuracy"], -other[cost]) for other in points if other[cost] is not None]
     return not any(other != mine and other[0] >= mine[0] and other[1] >= mine[1] for other in others)
-
-
-def per_class(study: StudyRecords, family: str) -> Record:
-    """Seed 0 of the finalist, one named network: confusion counts, row shares, scores with Wilson intervals; and the
-    most confused pairs over all its seeds."""
-    labels, logits = study.test_labels, study.final_logits(family)
-    assert labels is not None  # asked only for families with predictions
-    n_classes = logits[0].shape[1]
-    confusions = [metrics.confusion_matrix(labels, seed.argmax(axis=1), n_classes) for seed in logits]
-    first = confusions[0]
-    rows = np.maximum(first.sum(axis=1, keepdims=True), 1)
-    return {
-        "title": study.title(family),
-        "seeds": len(logits),
-        "confusion": first.tolist(),
-        "row_shares": (first / rows).tolist(),
-        "scores": metrics.per_class(first).to_dict(),
-        "confused": [list(pair) for pair in metrics.most_confused(np.sum(confusions, axis=0), 8)],
-    }
-
-
-def hardest(study: StudyRecords, limit: int = 40) -> list[Record]:
-    """The stored hard images, highest mean loss over the finalists first, with every seed's answer."""
-    indices = study.hardest.get("indices")
-    labels = study.test_labels
-    if indices is None or labels is None:
-        return []
-    known = LABEL_ERRORS if study.settings.dataset.is_bundled_mnist else frozenset()
-    inside = [(place, int(index)) for place, index in enumerate(indices) if 0 <= int(index) < len(labels)]
-    rows = [_hard_image(study, place, index, int(labels[index]), index in known) for place, index in inside]
-    return sorted(rows, key=lambda row: -row["loss"])[:limit]
-
-
-def _hard_image(study: StudyRecords, place: int, index: int, label: int, flagged: bool) -> Record:
-    answers, losses = {}, []
-    for family in study.families:
-        logits = study.final_logits(family)
-        if logits:
-            answers[family] = [int(seed[index].argmax()) for seed in logits]
-            losses.append(statistics.fmean(-float(metrics.log_softmax(seed[index])[label]) for seed in logits))
-    loss = statistics.fmean(losses) if losses else 0.0
-    wrong = sum(answer != label for seeds in answers.values() for answer in seeds)
-    networks = sum(len(seeds) for seeds in answers.values())
-    return {
-        "place": place,
-        "index": index,
-        "label": label,
-        "loss": loss,
-        "answers": answers,
-        "wrong": wrong,
-        "networks": networks,
-        "label_error": flagged,
-    }
-
-
-def calibration(study: StudyRecords, family: str) -> Record:
-    """Seed 0 of the finalist with and without the temperature carried over from validation; risk against coverage."""
-    labels, logits = study.test_labels, study.final_logits(family)[0]
-    assert labels is not None  # asked only for families with predictions
-    fitted = study.temperatures.get(family)
-    confidence, right = metrics.confidence_and_correct(logits, labels, fitted or 1.0)
-    curve = metrics.risk_coverage(confidence, right)
-    kept = np.unique(np.linspace(0, len(curve.coverage) - 1, CURVE_POINTS).round().astype(int))
-    return {
-        "title": study.title(family),
-        "temperature": fitted,
-        "plain": metrics.calibration(logits, labels).to_dict(),
-        "scaled": metrics.calibration(logits, labels, fitted).to_dict() if fitted else None,
-        "risk_area": curve.area,
-        "risk_coverage": [{"coverage": curve.coverage[i], "risk": curve.risk[i]} for i in kept],
-        "risk_at_full": curve.risk[-1],
-        "error_free_coverage": max((c for c, r in zip(curve.coverage, curve.risk, strict=True) if r == 0), default=0),
-    }
-
-
-def learning_curves(study: StudyRecords, family: str) -> list[Record]:
-    """Training loss of the finalist's seeds, and training and validation loss of its candidate runs."""
-    runs = study.final_runs(family)
-    runs += [study.runs[name] for name in study.chosen(family).get("runs", []) if name in study.runs]
-    return [
-        {
-            "run": run.name,
-            "role": run.record.role,
-            "examples": [float(row.examples) for row in run.history],
-            "train_loss": [row.train_loss for row in run.history],
-            "validation_loss": [row.validation_loss for row in run.history],
-        }
-        for run in runs
-        if run.history
-    ]
 
 
 def validation_images(study: StudyRecords) -> int:

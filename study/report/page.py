@@ -28,7 +28,7 @@ from study.report import (
 )
 from study.report.reading import Record, StudyRecords, known_form, read_study
 from study.report.section import Place, Report
-from study.report.sections import seeds
+from study.report.sections import calibration, classes, curves, hardest, robustness, seeds
 from study.statistics.result import strict
 
 FORMAT = 1
@@ -44,11 +44,11 @@ SECTIONS = (
     Place("pairwise", None, "Pairwise tests", is_open=True),
     Place("seeds", seeds, "Spread between seeds"),
     Place("cost", None, "Accuracy against cost"),
-    Place("classes", None, "Per class", is_open=True),
-    Place("hardest", None, "Hardest images"),
-    Place("calibration", None, "Calibration and abstention"),
-    Place("robustness", None, "Robustness", is_open=True),
-    Place("curves", None, "Learning curves"),
+    Place("classes", classes, "Per class", is_open=True),
+    Place("hardest", hardest, "Hardest images"),
+    Place("calibration", calibration, "Calibration and abstention"),
+    Place("robustness", robustness, "Robustness", is_open=True),
+    Place("curves", curves, "Learning curves"),
     Place("mattered", None, "What mattered"),
     Place("health", None, "Health of the search"),
     Place("limits", None, "Limits"),
@@ -139,11 +139,6 @@ def _sections(study: StudyRecords) -> dict[str, Any]:
         "fair": search_tables.fair(study, budget),
         "pairwise": compared,
         "cost": tables.cost(study, board),
-        "classes": tables.classes(study, correct),
-        "hardest": tables.hardest(study),
-        "calibration": tables.calibrated(study, correct),
-        "robustness": tables.robustness(study),
-        "curves": search_tables.curves(study),
         "mattered": search_tables.mattered(study),
         "health": search_tables.health(study),
         "reproduce": tables.reproduce(study),

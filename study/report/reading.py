@@ -5,16 +5,28 @@ from __future__ import annotations
 import contextlib
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
+from study.records.examined import (
+    Ablated,
+    Ablation,
+    Audit,
+    Baselines,
+    Duplicates,
+    Ensembles,
+    Examined,
+    Latencies,
+    Robustness,
+    read_examined,
+)
 from study.records.files import read_json, read_jsonl
 from study.records.finalists import choose_over_searches
 from study.records.ledger import Ledger, read_ledger
@@ -25,6 +37,7 @@ from study.records.settings import StudySettings, load_settings
 
 Array = NDArray[Any]
 Record = dict[str, Any]
+T = TypeVar("T")
 _OF_THE_DATA_ALONE = frozenset({"baselines", "duplicates"})  # among what was examined; the rest is of networks
 
 
@@ -47,7 +60,8 @@ class StudyRecords:
     retrained: list[str] = field(default_factory=list)  # since the test split was opened: it says nothing of this study
     hardest: dict[str, Array] = field(default_factory=dict)
     samples: dict[str, Array] = field(default_factory=dict)
-    examined: dict[str, Record] = field(default_factory=dict)
+    examined: Examined = field(default_factory=Examined)
+    old_examined: dict[str, Record] = field(default_factory=dict)
     strip: dict[str, Array] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
     model: Record = field(default_factory=dict)
@@ -173,6 +187,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         strip=_arrays(files.test / "strip.npz"),
         temperatures=_temperatures(files, finalists),
         examined=_examined(files, finalists, openings),
+        old_examined=_old_examined(files, finalists, openings),
         model=_optional_json(files.model / "model.json"),
         repeats={number: read_study(folder, files) for number, folder in folders if folder.exists()},
     )
@@ -202,7 +217,38 @@ def _temperatures(files: StudyFiles, finalists: Record) -> dict[str, float]:
     return found
 
 
-def _examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> dict[str, Record]:
+def _examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> Examined:
+    """What was examined, as far as it is of the networks that are there now."""
+
+    def of_test(kind: type[T], name: str) -> T | None:
+        path = files.test / f"{name}.json"
+        stands = path.is_file() and is_made_from(_optional_json(path), files, openings)
+        return read_examined(kind, path) if stands else None
+
+    ablation = read_examined(Ablation, files.ablation)
+    return Examined(
+        robustness=of_test(Robustness, "robustness"),
+        baselines=read_examined(Baselines, files.test / "baselines.json"),
+        ensembles=of_test(Ensembles, "ensemble"),
+        latencies=of_test(Latencies, "latency"),
+        duplicates=read_examined(Duplicates, files.duplicates),
+        ablation=None if ablation is None else _of_current(ablation, finalists),
+        audit=read_examined(Audit, files.audit),
+    )
+
+
+def _of_current(ablation: Ablation, finalists: Record) -> Ablation:
+    """Of the families whose finalist, and the length of its runs, are the ones that were ablated."""
+
+    def is_current(family: str, row: Ablated) -> bool:
+        now = finalists.get("families", {}).get(family, {})
+        length = now.get("schedule", {}).get("examples_per_run")
+        return (row.trial, row.examples) == (now.get("finalist"), length)
+
+    return replace(ablation, families={f: row for f, row in ablation.families.items() if is_current(f, row)})
+
+
+def _old_examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> dict[str, Record]:
     """What was examined, as far as it is of the networks that are there now."""
     found = {path.stem: _optional_json(path) for path in sorted(files.test.glob("*.json")) if path.name != "seal.json"}
     found = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from study.report import cells, evaluation_figures, figures, history, robustness_figures, wording
+from study.report import cells, evaluation_figures, figures, history, wording
 from study.report.charts import Chart
 from study.report.section import Place, Report
 from study.report.template import Shown, body, fill, macros
@@ -35,7 +35,8 @@ def _shown(report: Report, place: Place, old: Any, charts: list[Chart]) -> Shown
     if place.section is None:
         text = getattr(old, place.name)()
     else:
-        text = body(f"sections/{place.name}.html.j2", found=report[place.section], finding=finding, charts=charts)
+        values = {"found": report[place.section], "finding": finding, "charts": charts, "report": report.old}
+        text = body(f"sections/{place.name}.html.j2", **values)
     return Shown(place.name, report.number(place.name), place.title, place.is_open, finding, text, charts)
 
 
@@ -62,16 +63,11 @@ def all_charts(report: Report) -> dict[str, list[Chart]]:
 
 def _old_charts(report: Record) -> dict[str, list[Chart]]:
     """Section -> its charts in order; those without data are left out."""
-    classes = list(report["classes"]["families"])
     groups: dict[str, list[Chart | None]] = {
         "protocol": [figures.class_counts(report)],
         "fair": [figures.tuning(report, "seconds"), figures.tuning(report, "trials"), figures.expected_max(report)],
         "pairwise": [evaluation_figures.forest(report)],
         "cost": [evaluation_figures.cost(report)],
-        "classes": [evaluation_figures.confusion(report, family, place) for place, family in enumerate(classes)],
-        "calibration": [evaluation_figures.reliability(report), evaluation_figures.risk(report)],
-        "robustness": robustness_figures.charts(report),
-        "curves": [figures.learning(report)],
         "health": [figures.timeline(report)],
         "searches": [evaluation_figures.searches(report)],
     }

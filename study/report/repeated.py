@@ -15,7 +15,7 @@ _SERIOUS = 0.001  # share of the test images from which on the answer itself has
 def repeated(study: StudyRecords, correct: dict[str, Array]) -> Record:
     """Counts of copies, None where nobody counted; `others` has each finalist's accuracy on the other test images,
     `texts` says by topic what there is to say."""
-    found = study.examined.get("duplicates") or {}
+    found = study.old_examined.get("duplicates") or {}
     data = study.settings.dataset
     counts: Record = {
         "validation_in_train": data.validation_in_train,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from study.records.settings import N_STARTUP_TRIALS, FamilySettings
 from study.records.trial import ending_of
-from study.report import bounds, examined, history, numbers, spaces
+from study.report import bounds, examined, history, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, StudyRecords
 from study.statistics import comparison as stats
@@ -54,11 +54,6 @@ def _expected_max(study: StudyRecords, trials: list[Record]) -> list[float] | No
         return None
     values = [trial["value"] for trial in search.completed(trials, sampled_only=True)]
     return stats.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
-
-
-def curves(study: StudyRecords) -> Record:
-    found = {name: numbers.learning_curves(study, name) for name in study.families}
-    return {"families": {name: runs for name, runs in found.items() if runs}}
 
 
 def mattered(study: StudyRecords) -> Record:
@@ -111,10 +106,10 @@ def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Re
 
 def _ablation(study: StudyRecords, family: str) -> Record | None:
     """What `examine` wrote of the family's finalist; None where it wrote of none, or of an earlier one."""
-    entry = study.examined.get("ablation", {}).get("families", {}).get(family)
+    entry = study.old_examined.get("ablation", {}).get("families", {}).get(family)
     if entry is None or entry["trial"] != study.finalist(family).get("finalist"):
         return None
-    found = {**entry, "title": study.title(family), "n_validation": study.examined["ablation"]["n_validation"]}
+    found = {**entry, "title": study.title(family), "n_validation": study.old_examined["ablation"]["n_validation"]}
     return {**found, "sentence": examined.ablation_sentence(found)}
 
 
@@ -138,7 +133,7 @@ def health(study: StudyRecords) -> Record:
         "uncounted": len(study.trials) - len(trials),
         "timeline": rows,
         "timeline_total": len(trials),
-        "audit": study.examined.get("audit"),
-        "audit_sentence": examined.audit_sentence(study.examined.get("audit"), _pruned(trials)),
+        "audit": study.old_examined.get("audit"),
+        "audit_sentence": examined.audit_sentence(study.old_examined.get("audit"), _pruned(trials)),
         **search.health(trials, tops, study.settings.dataset.n_train, study.ledger),
     }

@@ -109,77 +109,6 @@ def cost(report: Record) -> str:
     return f"Among the finalists, on the front of accuracy against parameters: {words}."
 
 
-def classes(report: Record) -> str:
-    found = report["classes"]["families"]
-    names = report["classes"]["classes"]
-    parts = []
-    for entry in found.values():
-        if entry["confused"]:
-            true, seen, number = entry["confused"][0]
-            parts.append(
-                f"{entry['title']} most often reads {names[true]} as {names[seen]} "
-                f"({times(number)} over {count(entry['seeds'], 'seed')})"
-            )
-    if not found:
-        return "No predictions on the test split yet."
-    return f"{capital('; '.join(parts))}." if parts else "No finalist makes a single error on the test split."
-
-
-def hardest(report: Record) -> str:
-    images = report["hardest"]["images"]
-    if not images:
-        return "No hard images are stored yet."
-    all_wrong = sum(image["wrong"] == image["networks"] for image in images)
-    text = f"Of the {len(images)} hardest test images, {all_wrong} are read wrong by every network"
-    flagged = report["hardest"]["known_errors"]
-    return f"{text}; {flagged} carry a label that most raters dispute." if flagged else f"{text}."
-
-
-def calibration(report: Record) -> str:
-    found = report["calibration"]["families"]
-    if not found:
-        return "No predictions on the test split yet."
-    parts = []
-    for entry in found.values():
-        numbers = entry["scaled"] or entry["plain"]
-        floor = numbers["noise_floor"]["quantile95"]
-        judged = "within" if numbers["ece"] <= floor else "above"
-        parts.append(f"{entry['title']} {numbers['ece']:.4f} ({judged} the noise floor of {floor:.4f})")
-    return f"Calibration error with the temperature from validation: {listing(parts)}."
-
-
-def robustness(report: Record) -> str:
-    if report["robustness"]["measured"] is None:
-        return "Not measured: this study has no robustness.json; `study examine` adds it."
-    measured = report["robustness"]["measured"]
-    parts = [
-        f"{name} at {sigma:.2f} px" if sigma is not None else f"{name} not within the ladder"
-        for name, sigma in measured["half_accuracy_sigma"].items()
-    ]
-    text = f"Gaussian blur halves the accuracy of {listing(parts)}"
-    changed = [f"{row['a']} and {row['b']} ({row['group']})" for row in measured["order"] if row["order_changes"]]
-    if not measured["order"]:
-        return f"{text}."
-    order = f"the order changes for {listing(changed)}" if changed else "the order of the finalists does not change"
-    return f"{text}; under corruption {order}."
-
-
-def curves(report: Record) -> str:
-    found = report["curves"]["families"]
-    if not found:
-        return "No run has been trained to its end yet."
-    parts = []
-    for name, runs in found.items():
-        last = [values[-1] for run in runs if run["role"] == "final" and (values := _known(run["train_loss"]))]
-        if last:
-            parts.append(f"{name} {sum(last) / len(last):.3g}")
-    return f"Final training loss: {listing(parts)}." if parts else "Only candidate runs have been trained yet."
-
-
-def _known(values: list[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
 def mattered(report: Record) -> str:
     parts = []
     for name, entry in report["mattered"]["families"].items():
@@ -236,11 +165,6 @@ FINDINGS: dict[str, Callable[[Record], str]] = {
     "fair": fair,
     "pairwise": pairwise,
     "cost": cost,
-    "classes": classes,
-    "hardest": hardest,
-    "calibration": calibration,
-    "robustness": robustness,
-    "curves": curves,
     "mattered": mattered,
     "health": health,
     "limits": limits_finding,

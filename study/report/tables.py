@@ -157,7 +157,7 @@ def leaderboard(study: StudyRecords, correct: dict[str, Array]) -> Record:
         "rows": rows + numbers.extra_rows(study),
         "candidates": candidate_rows(study),
         "validation_half_width": numbers.validation_half_width(study, _best_validation(rows)),
-        "missing": [name for name in ("baselines", "ensemble", "latency") if name not in study.examined],
+        "missing": [name for name in ("baselines", "ensemble", "latency") if name not in study.old_examined],
     }
 
 
@@ -196,34 +196,6 @@ def compared(study: StudyRecords, correct: dict[str, Array]) -> Record:
 
 def cost(study: StudyRecords, board: Record) -> Record:
     return {"points": numbers.cost_points([row for row in board["rows"] if row["test"]], study)}
-
-
-def classes(study: StudyRecords, correct: dict[str, Array]) -> Record:
-    return {
-        "classes": list(study.settings.dataset.classes),
-        "families": {name: numbers.per_class(study, name) for name in correct},
-    }
-
-
-def hardest(study: StudyRecords) -> Record:
-    rows = numbers.hardest(study)
-    return {"images": rows, "classes": list(study.settings.dataset.classes), "known_errors": _flagged(study, rows)}
-
-
-def _flagged(study: StudyRecords, rows: list[Record]) -> int | None:
-    return sum(row["label_error"] for row in rows) if study.settings.dataset.is_bundled_mnist else None
-
-
-def calibrated(study: StudyRecords, correct: dict[str, Array]) -> Record:
-    return {
-        "families": {name: numbers.calibration(study, name) for name in correct},
-        "threshold": study.model.get("threshold"),
-    }
-
-
-def robustness(study: StudyRecords) -> Record:
-    """What `examine` measured on corrupted test images."""
-    return {"measured": study.examined.get("robustness") or None}
 
 
 def reproduce(study: StudyRecords) -> Record:

@@ -9,13 +9,24 @@ from typing import Any
 
 import numpy as np
 
+OPTIONAL = {"optional": True}
+PAGE_ONLY = {"key": None}
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """Subclasses are frozen dataclasses; `to_dict` gives plain lists, numbers and None for what is not finite."""
+    """Subclasses are frozen dataclasses; `to_dict` gives plain lists, numbers and None for what is not finite.
+
+    A field's metadata may name another `key` for it, or None for what JSON does not hold, or say that it is left out
+    where it is None: `field(metadata={"key": "class"})`, `field(default=None, metadata=OPTIONAL)`."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {field.name: strict(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        found = {}
+        for field in dataclasses.fields(self):
+            key, value = field.metadata.get("key", field.name), getattr(self, field.name)
+            if key is not None and not (value is None and field.metadata.get("optional")):
+                found[key] = strict(value)
+        return found
 
 
 def strict(value: Any) -> Any:

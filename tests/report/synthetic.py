@@ -474,12 +474,13 @@ def _robustness(families: list[str], wanted: Wanted) -> dict[str, Any]:
     def summary(level: float) -> dict[str, Any]:
         accuracy = 0.99 - 0.25 * level if level <= 3 else 0.9
         bounds = {"interval95": [accuracy - 0.01, accuracy + 0.01], "per_class": [accuracy] * n_classes}
-        return {"accuracy": accuracy, "ece": 0.01 + level / 20, "ece_noise_floor": 0.005, "n": 500, **bounds}
+        read = {"accuracy": accuracy, "correct": round(500 * accuracy), "n": 500, "mean_confidence": accuracy + 0.01}
+        return {**read, "ece": 0.01 + level / 20, "ece_noise_floor": 0.005, **bounds}
 
     label = min(6, n_classes - 1)
     sixes = [{"sigma": s, "counts": [int(90 - 25 * s) if k == label else 4 for k in range(n_classes)]} for s in SIGMAS]
     answers = [{"sigma": s, "answer": label if s < 2 else 1, "probability": 0.9 - s / 5, "top": []} for s in SIGMAS]
-    mean = {"n": 500, "mean": 0.01, "sd": 0.1, "interval95": [0.005, 0.015]}
+    mean = {"n": 500, "mean": 0.01, "se": 0.0025, "interval95": [0.005, 0.015]}
     pairs = [(a, b) for place, a in enumerate(families) for b in families[place + 1 :]]
     order = {"group": "blur", "clean": mean, "corrupt": mean, "change": mean, "order_changes": False}
     return {

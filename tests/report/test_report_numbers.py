@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from made import build
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from synthetic import RUNGS, Wanted, write_study
 
 from study.command.status import study_status
@@ -44,18 +43,6 @@ def test_what_one_family_is_advised_to_do_does_not_open_the_test_split_unasked(s
     assert all("--no-evaluate" in command or "--single-family" in command for command in commands)
 
 
-def test_classes_agree_with_scikit_learn(case_files: Files) -> None:
-    files = case_files("clear win")
-    entry = build(files)["classes"]["families"]["mlp"]
-    with np.load(files.predictions) as arrays:
-        labels, answers = arrays["labels"], arrays["mlp-final-seed0"].argmax(axis=1)
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, answers, zero_division=0)
-    assert entry["confusion"] == confusion_matrix(labels, answers).tolist()
-    assert entry["scores"]["precision"] == pytest.approx(precision.tolist())
-    assert entry["scores"]["recall"] == pytest.approx(recall.tolist())
-    assert entry["scores"]["f1"] == pytest.approx(f1.tolist())
-
-
 def test_optimism_is_taken_apart_from_the_files_of_each_step(case_files: Files) -> None:
     files = case_files("clear win")
     numbers = build(files)["pairwise"]["optimism"]["cnn"]
@@ -68,28 +55,6 @@ def test_a_run_with_a_non_finite_logit_is_left_out_and_named(tmp_path: Path) -> 
     report = build(write_study(tmp_path / "broken", Wanted(non_finite=True)))
     assert report["broken_runs"] == ["cnn-final-seed0"]
     assert report["answer"]["winner_row"]["test"]["accuracy"]["seeds"] == 2
-
-
-def test_the_hardest_images_come_by_falling_loss_with_every_seeds_answer(case_report: Reports) -> None:
-    images = case_report("clear win")["hardest"]["images"]
-    losses = [image["loss"] for image in images]
-    assert losses == sorted(losses, reverse=True)
-    assert all(len(answers) == 3 for answers in images[0]["answers"].values())
-
-
-@pytest.mark.parametrize(
-    ("dataset", "data_dir", "flagged"), [("mnist", None, 1), ("other", None, None), ("mnist", "/home/me/mnist", None)]
-)
-def test_mnist_s_disputed_labels_are_marked_for_mnist_alone(
-    dataset: str, data_dir: str | None, flagged: int | None, tmp_path: Path
-) -> None:
-    """Somebody's own folder may have the name, and its image 947 is another one."""
-    files = write_study(tmp_path / "study", Wanted(dataset=dataset, data_dir=data_dir))
-    np.savez(files.test / "images.npz", indices=np.array([947, 3]), images=np.zeros((2, 28, 28), np.uint8))
-    report = build(files)
-    assert report["hardest"]["known_errors"] == flagged
-    assert sum(image["label_error"] for image in report["hardest"]["images"]) == (flagged or 0)
-    assert any(item["flag"] == "label noise" for item in report["limits"]["items"]) == (flagged is not None)
 
 
 def test_the_pareto_front_holds_no_dominated_point(case_report: Reports) -> None:
