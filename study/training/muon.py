@@ -109,18 +109,22 @@ def _side(gram: Tensor) -> int:
 
 def _newton_schulz(gram: Tensor) -> Tensor:
     """[K, m, m] of X Xᵀ to the factors [K, m, m] by which X is to be multiplied: the product of the iterations'
-    polynomials in X Xᵀ, which all commute."""
+    polynomials a + b X Xᵀ + c (X Xᵀ)², which all commute."""
     # A bound on the largest eigenvalue, closer than the trace, which is the squared norm of X.
     bound = torch.linalg.matrix_norm(gram, keepdim=True).clamp_(min=1e-19)
     gram = gram / bound
-    factor: Tensor = bound.rsqrt()
-    for iteration, (a, b, c) in enumerate(_POLYNOMIALS):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal(dim1=1, dim2=2).add_(a)
-        factor = torch.bmm(polynomial, factor) if iteration else polynomial * factor
-        if iteration < len(_POLYNOMIALS) - 1:
-            gram = torch.bmm(torch.bmm(polynomial, gram), polynomial)
-    return factor
+    (last, b, c), *later = _POLYNOMIALS
+    rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor = rest.clone()
+    factor.diagonal(dim1=1, dim2=2).add_(last)
+    for a, b, c in later:
+        half = torch.baddbmm(gram, rest, gram, beta=last)
+        gram = torch.baddbmm(half, half, rest, beta=last)  # of X after the last iteration
+        rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor = torch.baddbmm(factor, rest, factor, beta=a)
+        last = a
+    scaled: Tensor = factor * bound.rsqrt()
+    return scaled
 
 
 def _grouped(items: Iterable[int], key: Callable[[int], object]) -> list[list[int]]:
