@@ -9,7 +9,8 @@ parts of Muon: `polynomials=NAME` the iterations, `first=adamw` and `head=adamw`
 sees all of them.
 `--noise 0.02` makes 2 % of the training part's labels wrong, others under each seed; validation keeps its own.
 Runs of one seed share initial weights and labels, and the first pass over the images. Coverage is the share of
-validation images, surest first, among which one in a thousand is wrong. The test split is never read.
+validation images, surest first, among which one in a thousand is wrong. `with shifts` is what the mean of five
+readings, each image moved by a pixel each way, adds to the accuracy. The test split is never read.
 
     --cost N   instead: milliseconds of a step, recipes in turn, N turns; on a CPU of 20 steps on one thread, by its
                processor time, on a GPU of 1,500 recorded ones
@@ -31,13 +32,16 @@ from unittest import mock
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from _data import build_model, cpu_seconds, parallel, warm_configs
 from _rows import RECORDED, machine, paired_ratio
 from _speed import fit_steps, program_data, timed
 from scipy import special
 
+from study.data.augment import to_float
 from study.execution.sharing import shared_gpu
 from study.records.files import append_jsonl, read_jsonl
+from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confidence_and_correct, ece
 from study.training import images, muon, optim
 from study.training.config import training_config
@@ -158,7 +162,31 @@ def trained(run: Run, data: TrainingData) -> dict[str, Any]:
     labels = data.labels[data.validation].numpy()
     confidence, correct = confidence_and_correct(judged["logits"], labels, judged["temperature"])
     figures = {name: judged[name] for name in ("accuracy", "nll", "nll_scaled", "temperature", "training_seconds")}
-    return asdict(run) | figures | {"ece": ece(confidence, correct), "coverage": coverage(confidence, correct)}
+    figures |= {"ece": ece(confidence, correct), "coverage": coverage(confidence, correct)}
+    return asdict(run) | figures | shifted(model, moved, labels)
+
+
+@torch.inference_mode()
+def shifted(model: torch.nn.Module, data: TrainingData, labels: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Accuracy and NLL under a fitted temperature of five readings of each image, moved by a pixel each way: their mean
+    logits, and the logarithm of their mean probabilities."""
+    model.eval()
+    x = (to_float(data.images[data.validation]) - data.mean) / data.std  # [N, 1, 28, 28]
+    readings = []
+    for dy, dx in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)):
+        moved = F.pad(x, (1, 1, 1, 1), mode="replicate")[:, :, 1 + dy : 29 + dy, 1 + dx : 29 + dx]
+        parts = torch.split(moved.contiguous(memory_format=torch.channels_last), 1000)
+        readings.append(torch.cat([model(part).float() for part in parts]))
+    logits = torch.stack(readings)  # [5, N, C]
+    found: dict[str, float] = {}
+    for name, mean in (
+        ("logits", logits.mean(0)),
+        ("probabilities", logits.softmax(2).mean(0).clamp_(min=1e-30).log()),
+    ):
+        values = mean.cpu().numpy()
+        found[f"shifted_{name}"] = accuracy(values, labels)
+        found[f"shifted_{name}_nll"] = nll(values, labels, fit_temperature(values, labels))
+    return found
 
 
 def coverage(confidence: np.ndarray[Any, Any], correct: np.ndarray[Any, Any]) -> float:
@@ -208,8 +236,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for setting in sorted(settings):
         family, warm_start, steps, noise, device = setting
         lines += ["", f"{family} warm start {warm_start}, {steps} steps, {100 * noise:g} % wrong labels, {device}", ""]
-        lines += ["| recipe | accuracy, % | difference | NLL, scaled | ECE, % | coverage, % | seconds | seeds |"]
-        lines += ["|---|---|---|---|---|---|---|---|"]
+        lines += [
+            "| recipe | accuracy, % | difference | NLL, scaled | ECE, % | coverage, % | with shifts | seconds | seeds |"
+        ]
+        lines += ["|---|---|---|---|---|---|---|---|---|"]
         by_recipe: dict[str, dict[int, dict[str, Any]]] = {}
         for row in rows:
             if (*key(row)[:2], row["steps"], row["noise"], row["device"]) == setting:
@@ -232,6 +262,7 @@ def cells(found: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> 
         f"{mean('nll_scaled'):.4f}",
         f"{mean('ece', 100):.2f}",
         f"{mean('coverage', 100):.1f}",
+        interval(np.array([100 * (row["shifted_logits"] - row["accuracy"]) for row in found.values()])),
         f"{mean('training_seconds'):.1f}",
     ]
 
@@ -302,7 +333,7 @@ def stepper(config: dict[str, Any], recipe: str) -> Iterator[tuple[float, float]
         started = cpu_seconds()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             logits = model(x)
-        torch.nn.functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         before = cpu_seconds()
         with parts(recipe):
             optimizer.step()
