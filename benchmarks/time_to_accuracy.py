@@ -30,6 +30,7 @@ from _commands import adopt_orphans, study_command, wait_for_orphans
 from _rows import RECORDED, Rows, machine
 
 from study.records.files import read_json
+from study.records.finalists import read_finalists
 from study.records.paths import StudyFiles
 
 DEFAULT_RUNS = ("60:0-4", "180:0-4", "300:0-2", "360:0-2", "2400:0")
@@ -160,21 +161,21 @@ def _children_seconds() -> float:
 
 def read_study(files: StudyFiles) -> dict[str, Any]:
     """What the study says of its finalists, in %, and where its seconds went."""
-    report, finalists, ledger = (read_json(path) for path in (files.report_json, files.finalists, files.ledger))
-    found: dict[str, Any] = {"winner": finalists["winner"]}
+    report, ledger, finalists = read_json(files.report_json), read_json(files.ledger), read_finalists(files.finalists)
+    found: dict[str, Any] = {"winner": finalists.winner}
     rows = {row["family"]: row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"}
     trials = report["protocol"]["budget"]["trials"]
     for family in FAMILIES:
         row = rows.get(family, {})
         test = (row.get("test") or {}).get("accuracy", {})
-        retrained = finalists["families"].get(family, {})
+        retrained = finalists.of(family)
         found |= {
             f"{family}_test": _percent(test.get("mean")),
             f"{family}_test_sd": _percent(test.get("seed_sd")),
             f"{family}_final_seeds": row.get("final_seeds"),
             f"{family}_validation": _percent(row.get("validation_mean")),
-            f"{family}_candidates": len(retrained.get("candidates", [])),
-            f"{family}_examples": retrained.get("schedule", {}).get("examples_per_run"),
+            f"{family}_candidates": len(retrained.candidates),
+            f"{family}_examples": retrained.examples,
             f"{family}_trials": trials.get(family),
         }
     stages = ledger.get("stages", {})

@@ -1,10 +1,11 @@
-"""A run's record, metrics and history, whole, for tests that ask about one of their values."""
+"""Runs and finalists, whole, for tests that ask about one of their values."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from study.records.finalists import Candidate, FamilyResult, Finalists
 from study.records.run import HistoryRow, RunMetrics, RunRecord
 
 RECORD = RunRecord(
@@ -55,3 +56,28 @@ def run_metrics(**changes: Any) -> RunMetrics:
 
 def history_row(**changes: Any) -> HistoryRow:
     return replace(ROW, **changes)
+
+
+def candidate(trial: int = 3, *, family: str = "mlp", **changes: Any) -> Candidate:
+    """A trial that was trained again once."""
+    whole = Candidate(
+        trial=trial,
+        examples=600,
+        search_accuracy=0.9,
+        search_nll=0.5,
+        runs=(f"{family}-t{trial}-seed0",),
+        accuracies=(changes.get("mean_accuracy", 0.9),),
+        mean_accuracy=0.9,
+        mean_nll=0.1,
+    )
+    return replace(whole, **changes)
+
+
+def family_result(*candidates: Candidate, final_runs: tuple[str, ...] = ()) -> FamilyResult:
+    """The first of its candidates became its finalist."""
+    first = candidates[0]
+    return FamilyResult(candidates, first.trial, final_runs, first.examples)
+
+
+def finalists(**families: FamilyResult) -> Finalists:
+    return Finalists(families)

@@ -166,18 +166,18 @@ def search(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def retrain(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.records.finalists import choose_over_searches
+    from study.records.finalists import choose
 
     with _stages(args, command, started) as stages:
         stages.retrain()
         searches = stages.finalists()
     for number, finalists in enumerate(searches, 1):
         search = f"search {number}, " if len(searches) > 1 else ""
-        for family, row in finalists["families"].items():
-            best = row["candidates"][0] if row["candidates"] else None
-            score = f"fresh-seed validation {100 * best['mean_accuracy']:.2f} %" if best else "no candidate ended well"
-            print(f"{search}{family}: finalist #{row['finalist']}, {score}, {len(row['final_runs'])} final runs")
-    print(f"winner by validation: {choose_over_searches(searches).winner}")
+        for family, row in finalists.families.items():
+            best = row.chosen
+            score = f"fresh-seed validation {100 * best.mean_accuracy:.2f} %" if best else "no candidate ended well"
+            print(f"{search}{family}: finalist #{row.finalist}, {score}, {len(row.final_runs)} final runs")
+    print(f"winner by validation: {choose(searches).winner}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from study.errors import ResultsError
-from study.records.files import read_json
+from study.records.finalists import read_finalists
 from study.records.paths import StudyFiles
 from study.statistics.logits import fit_temperature
 
@@ -13,13 +13,11 @@ from study.statistics.logits import fit_temperature
 def carried_temperature(files: StudyFiles, family: str) -> float:
     """Fitted on the validation logits of the finalist configuration's candidate runs, pooled; ResultsError if the
     family has no finalist or its candidate runs left no logits."""
-    entry = read_json(files.finalists)["families"].get(family)
-    candidates = entry["candidates"] if entry else []
-    runs = [run for candidate in candidates if candidate["trial"] == entry["finalist"] for run in candidate["runs"]]
-    if not runs:
+    chosen = read_finalists(files.finalists).of(family).chosen
+    if chosen is None:
         raise ResultsError(f"{files.finalists} names no finalist of family '{family}'; rerun `study retrain`")
     logits, labels = [], []
-    for run in runs:
+    for run in chosen.runs:
         path = files.run(run).validation
         try:
             with np.load(path) as arrays:

@@ -1,15 +1,113 @@
-"""Whose finalist was best in all searches of a study, by finalists.json alone."""
+"""finalists.json: who was trained again in a search and what came of it; and who wins, in one search or over several.
+
+The winner and the shipped run stand in the file for people: `choose` says them again from the rows whenever they are
+needed, so that what a file says and what a study ships cannot differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from study.errors import ResultsError
+from study.records.files import read_json, write_json
 from study.statistics.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trial that was trained again: for how many examples, its accuracy (a fraction) and temperature-scaled NLL in
+    the search, its runs under fresh seeds with the accuracy of each on validation, and their means. `best_overall` is
+    the trial that led the search over all families."""
+
+    trial: int
+    examples: int
+    search_accuracy: float
+    search_nll: float
+    runs: tuple[str, ...]
+    accuracies: tuple[float, ...]
+    mean_accuracy: float
+    mean_nll: float
+    best_overall: bool = False
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Smaller is better: the mean of the fresh seeds, ties by NLL."""
+        return -self.mean_accuracy, self.mean_nll
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyResult:
+    """A family's candidates, best first, the trial that became its finalist and that one's runs on train + validation,
+    of `examples` each; worker-seconds of all runs, and why some failed, by run."""
+
+    candidates: tuple[Candidate, ...] = ()
+    finalist: int | None = None
+    final_runs: tuple[str, ...] = ()
+    examples: int | None = None
+    seconds: float = 0.0
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The finalist as a candidate."""
+        return self.candidate(self.finalist)
+
+    def candidate(self, trial: int | None) -> Candidate | None:
+        return next((one for one in self.candidates if one.trial == trial), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial:
+    """The trial that led the search over all families, with its accuracy there."""
+
+    family: str
+    number: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finalists:
+    """What the retraining of one search came to, by family. `trials` is the digest of the trials that it was made from;
+    older studies have none."""
+
+    families: Mapping[str, FamilyResult] = field(default_factory=dict)
+    best_trial: BestTrial | None = None
+    trials: str | None = None
+
+    def of(self, family: str) -> FamilyResult:
+        """An empty one for a family that was not trained again."""
+        return self.families.get(family, FamilyResult())
+
+    @property
+    def standing(self) -> list[str]:
+        """The families of which a final run ended well."""
+        return [family for family, result in self.families.items() if result.final_runs]
+
+    @property
+    def winner(self) -> str | None:
+        """By validation, in this search alone; None if no family has a final run."""
+        return choose([self]).winner if self.standing else None
+
+    def runs(self) -> list[str]:
+        """Final runs, then candidate runs, of all families."""
+        return [*self._final_runs(), *self._candidate_runs()]
+
+    def _final_runs(self) -> Iterator[str]:
+        for result in self.families.values():
+            yield from result.final_runs
+
+    def _candidate_runs(self) -> Iterator[str]:
+        for result in self.families.values():
+            for candidate in result.candidates:
+                yield from candidate.runs
+
+
+# --- who wins --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -22,24 +120,81 @@ class Choice(Result):
     run: str
 
 
-def choose_over_searches(finalists: Sequence[Mapping[str, Any]]) -> Choice:
-    """From the content of each search's finalists.json. The winner is the family whose finalists' fresh-seed validation
-    means have the highest mean over the searches, ties by NLL; a family without a finalist in some search stands behind
-    those that have more. Of the winner's finalists the best on validation is shipped. ResultsError if there is none."""
-    scores: dict[str, list[tuple[float, float, int, str]]] = {}
-    for search, found in enumerate(finalists):
-        for family, entry in found["families"].items():
-            if entry["final_runs"]:
-                row = next(row for row in entry["candidates"] if row["trial"] == entry["finalist"])
-                score = (row["mean_accuracy"], -row["mean_nll"], -search, entry["final_runs"][0])
-                scores.setdefault(family, []).append(score)
-    if not scores:
+def choose(searches: Sequence[Finalists]) -> Choice:
+    """The winner is the family whose finalists' fresh-seed validation means have the highest mean over the searches,
+    ties by NLL; a family without a finalist in some search stands behind those that have more. Of the winner's
+    finalists the best on validation is shipped, of equal ones the first. ResultsError if there is none."""
+    finalists: dict[str, list[tuple[Candidate, int, str]]] = {}
+    for search, found in enumerate(searches):
+        for family in found.standing:
+            result = found.of(family)
+            if result.chosen is not None:
+                finalists.setdefault(family, []).append((result.chosen, search, result.final_runs[0]))
+    if not finalists:
         raise ResultsError("no family has a final run that ended well; rerun `study retrain`")
 
     def standing(family: str) -> tuple[int, float, float]:
-        rows = scores[family]
-        return len(rows), float(np.mean([row[0] for row in rows])), float(np.mean([row[1] for row in rows]))
+        ranks = [one.rank for one, _, _ in finalists[family]]
+        return -len(ranks), float(np.mean([rank[0] for rank in ranks])), float(np.mean([rank[1] for rank in ranks]))
 
-    winner = max(scores, key=standing)
-    _, _, search, run = max(scores[winner])
-    return Choice(winner, -search, run)
+    winner = min(finalists, key=standing)
+    _, search, run = min(finalists[winner], key=lambda one: (one[0].rank, one[1]))
+    return Choice(winner, search, run)
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def read_finalists(path: Path) -> Finalists:
+    """ResultsError if the file is missing, damaged, or of a form that no version wrote."""
+    found = read_json(path)
+    try:
+        families = {family: _parse_family(row) for family, row in found["families"].items()}
+        best = found.get("best_trial")
+        return Finalists(families, None if best is None else BestTrial(**best), found.get("trials"))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{path} is of an unknown form ({type(error).__name__}: {error}); move it away and rerun `study retrain`"
+        ) from None
+
+
+def _parse_family(row: Mapping[str, Any]) -> FamilyResult:
+    examples = row["schedule"]["examples_per_run"]
+    return FamilyResult(
+        candidates=tuple(_parse_candidate(candidate, examples) for candidate in row["candidates"]),
+        finalist=row["finalist"],
+        final_runs=tuple(row["final_runs"]),
+        examples=examples,
+        seconds=row.get("seconds", 0.0),
+        failed=row.get("failed", {}),
+    )
+
+
+def _parse_candidate(row: Mapping[str, Any], examples: int) -> Candidate:
+    lists = {"runs": tuple(row["runs"]), "accuracies": tuple(row["accuracies"])}
+    # The first studies trained all candidates of a family for as long.
+    return Candidate(**{"examples": examples, **row, **lists})
+
+
+def write_finalists(path: Path, found: Finalists) -> None:
+    """ResultsError, and nothing is written, if no final run ended well."""
+    chosen = choose([found])
+    content: dict[str, Any] = {
+        "families": {family: family_row(result) for family, result in found.families.items()},
+        "winner": chosen.winner,
+        "shipped_run": chosen.run,
+        "best_trial": None if found.best_trial is None else asdict(found.best_trial),
+    }
+    write_json(path, content if found.trials is None else content | {"trials": found.trials})
+
+
+def family_row(result: FamilyResult) -> dict[str, Any]:
+    """A family's part of the file."""
+    return {
+        "candidates": [asdict(candidate) for candidate in result.candidates],
+        "finalist": result.finalist,
+        "final_runs": list(result.final_runs),
+        "schedule": {"examples_per_run": result.examples},
+        "seconds": result.seconds,
+        "failed": dict(result.failed),
+    }

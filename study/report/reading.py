@@ -28,7 +28,7 @@ from study.records.examined import (
     read_examined,
 )
 from study.records.files import read_json, read_jsonl
-from study.records.finalists import choose_over_searches
+from study.records.finalists import Finalists, choose, family_row, read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import Run, read_run
@@ -48,7 +48,7 @@ class StudyRecords:
     files: StudyFiles
     settings: StudySettings
     trials: list[Record]
-    finalists: Record
+    finalists: Finalists
     ledger: Ledger
     runs: dict[str, Run]
     openings: list[Record]
@@ -78,13 +78,11 @@ class StudyRecords:
 
     @property
     def shipped(self) -> tuple[StudyRecords, str | None, str | None]:
-        """The search whose finalist validation chose, with the winning family and the run; of one search its own."""
-        if not self.repeats:
-            return self, self.finalists.get("winner"), self.finalists.get("shipped_run")
-        ready = [one for one in self.searches.values() if one.finalists]
+        """The search whose finalist validation chose, with the winning family and the run."""
+        ready = [one for one in self.searches.values() if one.finalists.standing]
         if not ready:
             return self, None, None
-        chosen = choose_over_searches([one.finalists for one in ready])
+        chosen = choose([one.finalists for one in ready])
         return ready[chosen.search], chosen.winner, chosen.run
 
     @property
@@ -123,28 +121,29 @@ class StudyRecords:
 
     def finalist(self, family: str) -> Record:
         """The family's entry in finalists.json, {} before retraining."""
-        return dict(self.finalists.get("families", {}).get(family) or {})
+        result = self.finalists.families.get(family)
+        return family_row(result) if result is not None else {}
 
     def candidates(self, family: str) -> list[Record]:
         return list(self.finalist(family).get("candidates", []))
 
     def final_runs(self, family: str) -> list[Run]:
         """The finalist's runs in the order of their seeds, those on the disk only."""
-        return [self.runs[name] for name in self.finalist(family).get("final_runs", []) if name in self.runs]
+        return [self.runs[name] for name in self.finalists.of(family).final_runs if name in self.runs]
 
     def final_logits(self, family: str) -> list[Array]:
         """Test logits [N, C] of the finalist's seeds."""
-        names = self.finalist(family).get("final_runs", [])
+        names = self.finalists.of(family).final_runs
         return [self.test_logits[name] for name in names if name in self.test_logits]
 
     def chosen(self, family: str) -> Record:
         """The candidate row that became the finalist, {} before retraining."""
-        number = self.finalist(family).get("finalist")
-        return next((row for row in self.candidates(family) if row["trial"] == number), {})
+        chosen = self.finalists.of(family).chosen
+        return asdict(chosen) if chosen is not None else {}
 
     def title(self, family: str) -> str:
         """How sentences name a finalist: family and trial."""
-        return f"finalist {family} #{self.finalist(family).get('finalist')}"
+        return f"finalist {family} #{self.finalists.of(family).finalist}"
 
 
 @contextlib.contextmanager
@@ -166,7 +165,8 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
     retrained = _retrained(files, openings, "" if sealed_in is None else f"{files.root.name}/")
     labels, logits, broken = _predictions(files.predictions, usable=not retrained)
     _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
-    finalists, ledger = _optional_json(files.finalists), read_ledger(files.ledger)
+    finalists = read_finalists(files.finalists) if files.finalists.is_file() else Finalists()
+    ledger = read_ledger(files.ledger)
     folders = enumerate(ledger.further_searches(files), 2)
     return StudyRecords(
         files=files,
@@ -208,16 +208,16 @@ def _optional_json(path: Path) -> Record:
     return value
 
 
-def _temperatures(files: StudyFiles, finalists: Record) -> dict[str, float]:
+def _temperatures(files: StudyFiles, finalists: Finalists) -> dict[str, float]:
     """Temperature that each finalist carries over from validation, where its candidates left logits."""
     found = {}
-    for family in finalists.get("families", {}):
+    for family in finalists.families:
         with contextlib.suppress(ResultsError):
             found[family] = carried_temperature(files, family)
     return found
 
 
-def _examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> Examined:
+def _examined(files: StudyFiles, finalists: Finalists, openings: Sequence[Opening]) -> Examined:
     """What was examined, as far as it is of the networks that are there now."""
 
     def of_test(kind: type[T], name: str) -> T | None:
@@ -237,18 +237,17 @@ def _examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening])
     )
 
 
-def _of_current(ablation: Ablation, finalists: Record) -> Ablation:
+def _of_current(ablation: Ablation, finalists: Finalists) -> Ablation:
     """Of the families whose finalist, and the length of its runs, are the ones that were ablated."""
 
     def is_current(family: str, row: Ablated) -> bool:
-        now = finalists.get("families", {}).get(family, {})
-        length = now.get("schedule", {}).get("examples_per_run")
-        return (row.trial, row.examples) == (now.get("finalist"), length)
+        now = finalists.of(family)
+        return (row.trial, row.examples) == (now.finalist, now.examples)
 
     return replace(ablation, families={f: row for f, row in ablation.families.items() if is_current(f, row)})
 
 
-def _old_examined(files: StudyFiles, finalists: Record, openings: Sequence[Opening]) -> dict[str, Record]:
+def _old_examined(files: StudyFiles, finalists: Finalists, openings: Sequence[Opening]) -> dict[str, Record]:
     """What was examined, as far as it is of the networks that are there now."""
     found = {path.stem: _optional_json(path) for path in sorted(files.test.glob("*.json")) if path.name != "seal.json"}
     found = {
@@ -261,13 +260,12 @@ def _old_examined(files: StudyFiles, finalists: Record, openings: Sequence[Openi
     return found
 
 
-def _of_finalists(ablation: Record, finalists: Record) -> Record:
+def _of_finalists(ablation: Record, finalists: Finalists) -> Record:
     """The ablation of the families whose finalist, and the length of its runs, are the ones that were ablated."""
 
     def is_finalist(family: str, row: Record) -> bool:
-        now = finalists.get("families", {}).get(family, {})
-        length = now.get("schedule", {}).get("examples_per_run")
-        return (row["trial"], row["examples"]) == (now.get("finalist"), length)
+        now = finalists.of(family)
+        return (row["trial"], row["examples"]) == (now.finalist, now.examples)
 
     families = {family: row for family, row in ablation["families"].items() if is_finalist(family, row)}
     return {**ablation, "families": families}

@@ -14,7 +14,7 @@ def stage(study: StudyRecords) -> str:
     """How far the study got: empty, searching, retrained or evaluated."""
     if study.evaluated:
         return "evaluated"
-    if study.finalists.get("families"):
+    if study.finalists.families:
         return "retrained"
     return "searching" if study.trials else "empty"
 
@@ -48,7 +48,7 @@ def header(study: StudyRecords) -> Record:
 
 
 def answer(study: StudyRecords, leaderboard: Record, compared: Record) -> Record:
-    winner = study.finalists.get("winner")
+    winner = study.finalists.winner
     rows = [row for row in leaderboard["rows"] if row["kind"] == "finalist" and row["test"]]
     mine = next((row for row in rows if row["family"] == winner), None)
     others = sorted((row for row in rows if row["family"] != winner), key=_test_mean, reverse=True)

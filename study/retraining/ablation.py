@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from study.errors import ResultsError
 from study.execution.executors import Executor
-from study.execution.jobs import Job
-from study.records.files import read_json, write_json
+from study.execution.jobs import Finished, Job
+from study.records.files import write_json
+from study.records.finalists import Candidate, read_finalists
 from study.records.paths import RunFiles, StudyFiles
 from study.records.run import read_metrics
 from study.records.settings import StudySettings
@@ -113,22 +114,23 @@ class Ablation:
         self._settings = settings
         self._engine = engine
         self._failed: dict[str, str] = {}
-        finalists, trials = read_json(files.finalists), read_trials(files.trials_jsonl).counted
-        chosen = {name: row for name, row in finalists["families"].items() if row["finalist"] is not None}
-        self._families = [self._family(name, row, trials.of(name)) for name, row in chosen.items()]
+        finalists, trials = read_finalists(files.finalists), read_trials(files.trials_jsonl).counted
+        self._families = [
+            self._family(name, row.chosen, trials.of(name))
+            for name, row in finalists.families.items()
+            if row.chosen is not None
+        ]
         if not self._families:
             raise ResultsError(f"{files.finalists} names no finalist; expected one at least: rerun `study retrain`")
         self.n_trained = 0  # runs of this call
         self.n_to_train = sum(1 for _ in self._jobs(math.inf, 1))
 
-    def _family(self, name: str, row: Mapping[str, Any], trials: Trials) -> _Family:
-        config = dict(next(trial.config for trial in trials if trial.number == row["finalist"]))
+    def _family(self, name: str, finalist: Candidate, trials: Trials) -> _Family:
+        config = dict(next(trial.config for trial in trials if trial.number == finalist.trial))
         own = Swap(name, "", None, 0, config, {})
-        runs = next(candidate["runs"] for candidate in row["candidates"] if candidate["trial"] == row["finalist"])
-        seconds = [read_metrics(self._files.run(run)).seconds for run in runs]
+        seconds = statistics.fmean(read_metrics(self._files.run(run)).seconds for run in finalist.runs)
         space = parse_space(self._settings.families[name].space, self._settings.families[name].space_file)
-        examples = int(row["schedule"]["examples_per_run"])
-        return _Family(name, row["finalist"], examples, statistics.fmean(seconds), own, swaps_of(space, config, trials))
+        return _Family(name, finalist.trial, finalist.examples, seconds, own, swaps_of(space, config, trials))
 
     def run(self, executor: Executor, seconds: float | None, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Train what is not there yet, and write `ablation.json`. With `seconds`, a variant is begun only if it should
@@ -170,12 +172,11 @@ class Ablation:
     def _run(self, swap: Swap, index: int) -> RunFiles:
         return RunFiles(self._files.root / "ablation" / f"{swap.stem}-seed{index}")
 
-    def _end(self, job: Job, reason: str | None) -> None:
-        assert job.run is not None  # plan_run gives every job a folder
-        if reason is not None:
-            self._failed[job.id] = reason
+    def _end(self, event: Finished) -> None:
+        if event.reason is not None:
+            self._failed[event.job.id] = event.reason
         self.n_trained += 1
-        (self._files.root / "ablation" / job.id / "model.safetensors").unlink(missing_ok=True)
+        (self._files.root / "ablation" / event.job.id / "model.safetensors").unlink(missing_ok=True)
 
     def result(self) -> dict[str, Any]:
         """The content of ablation.json."""

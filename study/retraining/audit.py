@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from study.execution.executors import Executor
-from study.execution.jobs import Job, Report
+from study.execution.jobs import Finished, Job, Report
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
@@ -77,11 +77,11 @@ class Audit:
         assert report.metrics.validation is not None  # as in the search
         self._last[report.job.id] = report.metrics.validation.accuracy
 
-    def _end(self, job: Job, reason: str | None) -> None:
-        if reason is None:
-            self._values[job.id] = self._last[job.id]
+    def _end(self, event: Finished) -> None:
+        if event.reason is None:
+            self._values[event.job.id] = self._last[event.job.id]
         else:
-            self._failed[job.id] = reason
+            self._failed[event.job.id] = event.reason
 
     def result(self) -> dict[str, Any]:
         """The content of audit.json: a row for each trial that ended, and the bound over those that have a value."""

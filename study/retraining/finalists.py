@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from study.errors import StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Died, Finished, Job, Report, RungMetrics
-from study.records.files import write_json
+from study.execution.jobs import Finished, Job, Report, RungMetrics
+from study.records.finalists import BestTrial, Candidate, FamilyResult, Finalists, write_finalists
 from study.records.paths import StudyFiles
 from study.records.run import RunMetrics, RunRole, read_metrics
 from study.records.settings import StudySettings
@@ -19,10 +19,8 @@ from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import best_trial
 from study.retraining.pace import Pace
 from study.retraining.runs import Engine, RunLengths, plan_run
+from study.retraining.train_all import train_all
 from study.seeds import derive_seed
-
-MAX_ATTEMPTS = 3
-_POLL_SECONDS = 0.25
 
 
 class Watch(Protocol):
@@ -79,7 +77,6 @@ class Retraining:
         self._pace = Pace()
         self._n_workers = 1
         self._pending: list[tuple[bool, float, Job]] = []  # (is a candidate, seconds expected, job)
-        self._attempts: dict[str, int] = {}
         self._begun: set[str] = set()
 
     @property
@@ -91,21 +88,20 @@ class Retraining:
         self._n_workers = executor.n_workers
         for family in self.families.values():
             self._plan_candidates(family)
-        in_flight = 0
+
+        def end(event: Finished) -> None:
+            self._end(event)
+            observe(self, event.job.id)
+
         try:
-            while True:
-                # A family whose last candidate was already there moves on without an event.
-                for family in self.families.values():
-                    self._advance(family)
-                while self._pending and in_flight < executor.n_workers:
-                    self._submit(executor)
-                    in_flight += 1
-                if in_flight == 0:
-                    return
-                event = executor.next_event(_POLL_SECONDS)
-                ended = self._handle(executor, event)
-                in_flight -= isinstance(event, Finished | Died)
-                observe(self, ended)
+            train_all(
+                executor,
+                self._next_job,
+                on_begin=self._begin,
+                on_report=self._report,
+                on_end=end,
+                tick=lambda: observe(self, None),
+            )
         except BaseException as error:
             self._watch.abandon(f"interrupted: {error}")
             raise
@@ -141,7 +137,7 @@ class Retraining:
         ranked = self.ranked(family)
         if not ranked:
             return
-        family.finalist = ranked[0]["trial"]
+        family.finalist = ranked[0].trial
         trial = next(trial for trial in family.candidates if trial.number == family.finalist)
         for index, name in enumerate(self._final_runs(family)):
             family.final_runs.append(name)
@@ -171,37 +167,27 @@ class Retraining:
         family.waiting.add(name)
         self._pending.append((role == "candidate", expected, job))
 
-    def _submit(self, executor: Executor) -> None:
+    def _next_job(self) -> Job | None:
         """Candidates first: a family whose last one waits keeps a worker idle at the end. Among each the longest first,
         since a short run fills a gap there and a long one would make it."""
+        # A family whose last candidate was already there moves on without an event.
+        for family in self.families.values():
+            self._advance(family)
         self._pending.sort(key=lambda pending: pending[:2], reverse=True)
-        _, _, job = self._pending.pop(0)
+        return self._pending.pop(0)[2] if self._pending else None
+
+    def _begin(self, job: Job) -> None:
         if job.id not in self._begun:
             self._watch.begin(job)
             self._begun.add(job.id)
         self._pace.begin(job.id)
-        executor.submit(job)
 
-    def _handle(self, executor: Executor, event: object) -> str | None:
-        if isinstance(event, Report):
-            executor.answer(event.job, True)
-            if event.job.run is not None:
-                self._pace.reached(event.job.id, event.examples / event.job.run.record.examples)
-            self._watch.report(event.job, event.examples, event.metrics)
-        elif isinstance(event, Finished):
-            self._finish(event)
-            return event.job.id
-        elif isinstance(event, Died):
-            self._attempts[event.job.id] = self._attempts.get(event.job.id, 0) + 1
-            if self._attempts[event.job.id] < MAX_ATTEMPTS:
-                self._pending.append((True, float("inf"), event.job))
-            else:
-                reason = f"its worker died {MAX_ATTEMPTS} times (exit status {event.exit_code})"
-                self._finish(Finished(event.job, event.worker, event.held_seconds, reason))
-                return event.job.id
-        return None
+    def _report(self, report: Report) -> None:
+        assert report.job.run is not None  # every run of a retraining has a folder
+        self._pace.reached(report.job.id, report.examples / report.job.run.record.examples)
+        self._watch.report(report.job, report.examples, report.metrics)
 
-    def _finish(self, event: Finished) -> None:
+    def _end(self, event: Finished) -> None:
         assert event.job.run is not None
         family = self.families[event.job.run.record.family]
         family.waiting.discard(event.job.id)
@@ -223,61 +209,61 @@ class Retraining:
     def _best_trial(self) -> TrialRecord | None:
         return best_trial(Trials(trial for family in self.families.values() for trial in family.candidates))
 
-    def ranked(self, family: _Family) -> list[dict[str, Any]]:
+    def ranked(self, family: _Family) -> list[Candidate]:
         """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""
-        best = self._best_trial()
-        rows = []
-        for trial in family.candidates:
-            names = [name for name in family.runs[trial.number] if name not in family.failed]
-            metrics = [read_metrics(self._files.run(name)) for name in names]
-            if metrics:
-                rows.append(
-                    {
-                        "trial": trial.number,
-                        "examples": family.examples[trial.number],
-                        "search_accuracy": trial.value,
-                        "search_nll": trial.nll_scaled,
-                        "runs": names,
-                        "accuracies": [m.accuracy for m in metrics],
-                        "mean_accuracy": float(np.mean([m.accuracy for m in metrics])),
-                        "mean_nll": float(np.mean([m.nll_scaled for m in metrics])),
-                        "best_overall": trial == best,
-                    }
-                )
-        return sorted(rows, key=lambda row: (-row["mean_accuracy"], row["mean_nll"]))
+        found = [self._candidate(family, trial) for trial in family.candidates]
+        return sorted((one for one in found if one is not None), key=lambda one: one.rank)
 
-    def result(self) -> dict[str, Any]:
-        """The content of finalists.json: who was trained, who won on validation, which run is shipped."""
-        rows: dict[str, dict[str, Any]] = {}
-        for name, family in self.families.items():
-            rows[name] = {
-                "candidates": self.ranked(family),
-                "finalist": family.finalist,
-                "final_runs": [run for run in family.final_runs if run not in family.failed],
-                "schedule": {"examples_per_run": None if family.finalist is None else family.examples[family.finalist]},
-                "seconds": round(family.seconds, 2),
-                "failed": family.failed,
-            }
-        standing = [name for name, row in rows.items() if row["final_runs"]]
-        if not standing:
-            raise StudyError(f"{self._files.runs}: no final run of the retraining ended well{_told(self.failed)}")
-        winner = max(
-            standing, key=lambda n: (rows[n]["candidates"][0]["mean_accuracy"], -rows[n]["candidates"][0]["mean_nll"])
+    def _candidate(self, family: _Family, trial: TrialRecord) -> Candidate | None:
+        """None if none of its runs ended well."""
+        names = [name for name in family.runs[trial.number] if name not in family.failed]
+        if not names:
+            return None
+        scores = [_score(read_metrics(self._files.run(name))) for name in names]
+        return Candidate(
+            trial=trial.number,
+            examples=family.examples[trial.number],
+            search_accuracy=trial.last.accuracy,
+            search_nll=trial.last.nll_scaled,
+            runs=tuple(names),
+            accuracies=tuple(accuracy for accuracy, _ in scores),
+            mean_accuracy=float(np.mean([accuracy for accuracy, _ in scores])),
+            mean_nll=float(np.mean([nll for _, nll in scores])),
+            best_overall=trial == self._best_trial(),
         )
+
+    def result(self) -> Finalists:
+        """Who was trained and what came of it; StudyError if no final run ended well."""
+        families = {name: self._result_of(family) for name, family in self.families.items()}
         best = self._best_trial()
         assert best is not None
-        return {
-            "families": rows,
-            "winner": winner,
-            "shipped_run": rows[winner]["final_runs"][0],
-            "best_trial": {"family": best.family, "number": best.number, "accuracy": best.value},
-        }
+        found = Finalists(families, BestTrial(best.family, best.number, best.last.accuracy))
+        if not found.standing:
+            raise StudyError(f"{self._files.runs}: no final run of the retraining ended well{_told(self.failed)}")
+        return found
 
-    def save(self, **made_from: str) -> dict[str, Any]:
-        """Write finalists.json with what it was `made_from`."""
-        result = self.result() | made_from
-        write_json(self._files.finalists, result)
+    def _result_of(self, family: _Family) -> FamilyResult:
+        return FamilyResult(
+            candidates=tuple(self.ranked(family)),
+            finalist=family.finalist,
+            final_runs=tuple(run for run in family.final_runs if run not in family.failed),
+            examples=None if family.finalist is None else family.examples[family.finalist],
+            seconds=round(family.seconds, 2),
+            failed=family.failed,
+        )
+
+    def save(self, trials: str | None = None) -> Finalists:
+        """Write finalists.json, made from the trials of this digest."""
+        result = replace(self.result(), trials=trials)
+        write_finalists(self._files.finalists, result)
         return result
+
+
+def _score(metrics: RunMetrics) -> tuple[float, float]:
+    """Accuracy and temperature-scaled NLL of a candidate's run."""
+    assert metrics.accuracy is not None  # it learned from the training part alone
+    assert metrics.nll_scaled is not None
+    return metrics.accuracy, metrics.nll_scaled
 
 
 def _told(failed: Mapping[str, str]) -> str:

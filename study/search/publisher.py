@@ -6,14 +6,13 @@ import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import optuna
 import plotly.graph_objects as go
 
 from study.errors import StorageAwayError
 from study.interrupts import shielded
+from study.records.finalists import Finalists, choose
 from study.records.paths import StudyFiles
 from study.search.driver import Search
 from study.search.family import FamilySearch
@@ -94,7 +93,7 @@ def best_so_far(families: list[FamilySearch]) -> go.Figure:
     return figure
 
 
-def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, found: Mapping[str, Any]) -> None:
+def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, found: Finalists) -> None:
     """The note of `<name>/retrain`: who was trained again and what came of it."""
     from optuna_dashboard import save_note
 
@@ -103,14 +102,14 @@ def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, 
         "Value: a candidate's accuracy on validation, trained again under a fresh seed. The final runs were trained on "
         "the validation images, too, and have no value: they are listed as pruned, though they ran to their end.",
     ]
-    for family, row in found["families"].items():
-        lines.append(f"- {family}: finalist #{row['finalist']}, final runs {', '.join(row['final_runs']) or 'none'}")
+    for family, row in found.families.items():
+        lines.append(f"- {family}: finalist #{row.finalist}, final runs {', '.join(row.final_runs) or 'none'}")
         lines += [
-            f"  - candidate #{candidate['trial']}: {100 * candidate['search_accuracy']:.2f} % in the search, "
-            f"{100 * candidate['mean_accuracy']:.2f} % under fresh seeds (validation)"
-            for candidate in row["candidates"]
+            f"  - candidate #{candidate.trial}: {100 * candidate.search_accuracy:.2f} % in the search, "
+            f"{100 * candidate.mean_accuracy:.2f} % under fresh seeds (validation)"
+            for candidate in row.candidates
         ]
-    lines += [f"- winner by validation: {found['winner']}", f"- report: `{files.report_html}`"]
+    lines += [f"- winner by validation: {choose([found]).winner}", f"- report: `{files.report_html}`"]
     study = optuna.load_study(study_name=f"{files.name}/retrain", storage=storage)
     with quiet_experimental():
         save_note(study, "\n".join(lines) + "\n")

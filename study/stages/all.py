@@ -10,8 +10,7 @@ from typing import Any
 
 from study.errors import FamilyStoppedError
 from study.evaluation.test_set import RunsToTest
-from study.records.files import read_json
-from study.records.finalists import choose_over_searches
+from study.records.finalists import Finalists, choose, read_finalists
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
@@ -115,9 +114,9 @@ class Stages:
         if failure is not None:
             raise failure
 
-    def finalists(self) -> list[dict[str, Any]]:
-        """What each search handed over, the content of its finalists.json."""
-        return [read_json(folder.finalists) for folder in self._folders]
+    def finalists(self) -> list[Finalists]:
+        """What each search handed over."""
+        return [read_finalists(folder.finalists) for folder in self._folders]
 
     def _write_model(self) -> None:
         """Put the winner's first final run into `model/`, ready to use, unless it is there."""
@@ -130,7 +129,7 @@ class Stages:
     # --- the test split and after ------------------------------------------------------------------------------------
 
     def _runs_to_test(self) -> RunsToTest:
-        runs, *others = [standing.runs_of(one) for one in self.finalists()]
+        runs, *others = [one.runs() for one in self.finalists()]
         files, *repeats = self._folders
         return RunsToTest(files, runs, list(zip(repeats, others, strict=True)))
 
@@ -150,11 +149,9 @@ class Stages:
         self._workers.close()
         session = self.session
         folders, found = self._folders, self.finalists()
-        chosen = choose_over_searches(found)
+        chosen = choose(found)
         shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
-        families = dict.fromkeys(
-            family for one in found for family, row in one["families"].items() if row["final_runs"]
-        )
+        families = dict.fromkeys(family for one in found for family in one.standing)
         with session.ledger.stage("evaluate"):
             opened = open_test(
                 session.files,

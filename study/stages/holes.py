@@ -7,6 +7,7 @@ from pathlib import Path
 
 from study.errors import ResultsError
 from study.records.files import read_json
+from study.records.finalists import read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
@@ -45,7 +46,7 @@ def holes(files: StudyFiles) -> Iterator[str]:
 def _lost_by_retraining(files: StudyFiles) -> list[Path]:
     if not files.finalists.is_file():
         return [files.finalists]
-    return standing.lost_of_runs(files, read_json(files.finalists))
+    return standing.lost_of_runs(files, read_finalists(files.finalists))
 
 
 def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Iterator[str]:
@@ -53,7 +54,7 @@ def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Ite
         yield from _evaluation(files, [])
         return
     searches = [one for one in (files, *ledger.further_searches(files)) if one.finalists.is_file()]
-    whole = all(not standing.lost_of_runs(one, read_json(one.finalists)) for one in searches)
+    whole = all(not standing.lost_of_runs(one, read_finalists(one.finalists)) for one in searches)
     if whole and len(searches) == ledger.n_searches and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):

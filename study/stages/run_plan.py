@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from study.errors import StudyError
-from study.records.files import read_json
+from study.records.finalists import Finalists, read_finalists
 from study.records.ledger import PlannedRuns, RetrainPlan
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
@@ -45,16 +45,16 @@ class Held:
 
 def held_by(files: StudyFiles) -> dict[str, Held]:
     """What each family has; nothing before the first retraining."""
-    found = read_json(files.finalists)["families"] if files.finalists.is_file() else {}
+    found = read_finalists(files.finalists) if files.finalists.is_file() else Finalists()
     return {
         family: Held(
-            row["finalist"],
-            len(row["final_runs"]),
-            {candidate["trial"]: candidate["examples"] for candidate in row["candidates"]},
-            {candidate["trial"]: len(candidate["runs"]) for candidate in row["candidates"]},
+            row.finalist,
+            len(row.final_runs),
+            {candidate.trial: candidate.examples for candidate in row.candidates},
+            {candidate.trial: len(candidate.runs) for candidate in row.candidates},
         )
-        for family, row in found.items()
-        if row["final_runs"]
+        for family, row in found.families.items()
+        if row.finalist is not None and row.final_runs
     }
 
 

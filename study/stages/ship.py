@@ -18,8 +18,7 @@ from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
 from study.models import plugin_behind
-from study.records.files import read_json
-from study.records.finalists import choose_over_searches
+from study.records.finalists import choose, read_finalists
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
 from study.records.run import read_run
@@ -39,15 +38,15 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     which were trained without those images, and carried over. So is the table of what is refused.
     """
     searches = (files, *repeats)
-    finalists = [read_json(search.finalists) for search in searches]
-    chosen = choose_over_searches(finalists)
+    finalists = [read_finalists(search.finalists) for search in searches]
+    chosen = choose(finalists)
     source, winner, run = searches[chosen.search], chosen.winner, chosen.run
     shipped = read_run(source.run(run))
     record = shipped.record
     temperature = carried_temperature(source, winner)
-    rows = finalists[chosen.search]["families"][winner]["candidates"]
-    candidate = next(c for c in rows if c["trial"] == record.trial)
-    basis = candidate["runs"][0]
+    finalist = finalists[chosen.search].of(winner).chosen
+    assert finalist is not None  # it was chosen
+    basis = finalist.runs[0]
     content = {
         "family": winner,
         "config": dict(shipped.config),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from study.inference.bundle import CARD, DESCRIPTION, SECOND, WEIGHTS
 from study.records.files import read_json
-from study.records.finalists import choose_over_searches
+from study.records.finalists import Finalists, choose, read_finalists
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.run import lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
 from study.records.trial import read_trials
 
-Found = Mapping[str, Any]
 SHIPPED = (WEIGHTS, SECOND, DESCRIPTION, CARD)
 EXAMINED = ("ensemble", "latency", "baselines", "robustness")
 
@@ -27,31 +25,21 @@ def finalists_stand(files: StudyFiles) -> bool:
     """Whether finalists.json was made from the trials that are there, and all runs that it names are whole."""
     if not files.finalists.is_file():
         return False
-    found = read_json(files.finalists)
+    found = read_finalists(files.finalists)
     return _is_of_trials(found, files) and not lost_of_runs(files, found)
 
 
-def _is_of_trials(found: Found, files: StudyFiles) -> bool:
+def _is_of_trials(found: Finalists, files: StudyFiles) -> bool:
     """Of an older study, which does not say: whether its candidates are among the trials."""
-    if "trials" in found:
-        return bool(found["trials"] == digest_of_trials(files.trials_jsonl))
+    if found.trials is not None:
+        return found.trials == digest_of_trials(files.trials_jsonl)
     known = {(trial.family, trial.number) for trial in read_trials(files.trials_jsonl)}
-    return all(
-        (family, row["trial"]) in known for family, one in found["families"].items() for row in one["candidates"]
-    )
+    return all((family, one.trial) in known for family, row in found.families.items() for one in row.candidates)
 
 
-def lost_of_runs(files: StudyFiles, found: Found) -> list[Path]:
+def lost_of_runs(files: StudyFiles, found: Finalists) -> list[Path]:
     """Files of the runs named in finalists.json that are not there."""
-    return [path for run in runs_of(found) for path in lacking(files.run(run))]
-
-
-def runs_of(found: Found) -> list[str]:
-    """Final runs and candidate runs of one search's finalists.json."""
-    rows = found["families"].values()
-    return [run for row in rows for run in row["final_runs"]] + [
-        run for row in rows for candidate in row["candidates"] for run in candidate["runs"]
-    ]
+    return [path for run in found.runs() for path in lacking(files.run(run))]
 
 
 # --- the shipped model ---------------------------------------------------------------------------------------------
@@ -63,7 +51,7 @@ def model_stands(searches: Sequence[StudyFiles]) -> bool:
     files = searches[0]
     if any(not (files.model / name).is_file() for name in SHIPPED):
         return False
-    chosen = choose_over_searches([read_json(one.finalists) for one in searches])
+    chosen = choose([read_finalists(one.finalists) for one in searches])
     described = read_json(files.model / DESCRIPTION)
     weights = file_sha256(searches[chosen.search].run(chosen.run).weights)
     seal = [opening.time for opening in read_openings(files.seal)]

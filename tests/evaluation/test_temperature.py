@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import candidate, family_result
 
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
 from study.records.files import write_json, write_npz
+from study.records.finalists import Finalists, write_finalists
 from study.statistics.logits import fit_temperature
 
 
@@ -22,8 +24,9 @@ def _candidate(study: Any, run: str, seed: int) -> tuple[np.ndarray, np.ndarray]
 def test_it_is_fitted_on_the_pooled_runs_of_the_finalist_alone(small_study: Any) -> None:
     runs = {"cnn-t3-seed0": 0, "cnn-t3-seed1": 1, "cnn-t9-seed0": 2}
     parts = {run: _candidate(small_study, run, seed) for run, seed in runs.items()}
-    candidates = [{"trial": 9, "runs": ["cnn-t9-seed0"]}, {"trial": 3, "runs": ["cnn-t3-seed0", "cnn-t3-seed1"]}]
-    write_json(small_study.files.finalists, {"families": {"cnn": {"finalist": 3, "candidates": candidates}}})
+    own, other = candidate(3, runs=("cnn-t3-seed0", "cnn-t3-seed1")), candidate(9, family="cnn")
+    row = family_result(own, other, final_runs=("cnn-final-seed0",))
+    write_finalists(small_study.files.finalists, Finalists({"cnn": row}))
     pooled = [np.concatenate(part) for part in zip(parts["cnn-t3-seed0"], parts["cnn-t3-seed1"], strict=True)]
     assert carried_temperature(small_study.files, "cnn") == pytest.approx(fit_temperature(*pooled))
 

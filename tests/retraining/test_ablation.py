@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs import run_metrics
+from runs import candidate, family_result, run_metrics
 from tiny_mlp import CONFIG
 from trials import trial, write_trials
 
@@ -17,6 +17,7 @@ from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome
 from study.execution.worker import Work
 from study.records.files import read_json, write_json
+from study.records.finalists import Finalists, write_finalists
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import TrialRecord
@@ -115,13 +116,17 @@ class Bench:
             return Ablation(self.files, self.settings, Engine("cpu", "fp32", 1)).run(executor, seconds, tick)
 
 
+def hand_over(files: StudyFiles, trial: int) -> None:
+    row = family_result(candidate(trial, runs=("mlp-t0-seed0",)), final_runs=("mlp-final-seed0",))
+    write_finalists(files.finalists, Finalists({"mlp": row}))
+
+
 @pytest.fixture
 def bench(files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work) -> Bench:
     write_trials(files.trials_jsonl, TRIALS)
     files.run("mlp-t0-seed0").root.mkdir(parents=True)
     write_json(files.run("mlp-t0-seed0").metrics, asdict(run_metrics(seconds=0.5)))
-    row = {"finalist": 0, "candidates": [{"trial": 0, "runs": ["mlp-t0-seed0"]}], "schedule": {"examples_per_run": 600}}
-    write_json(files.finalists, {"families": {"mlp": row}})
+    hand_over(files, 0)
     return Bench(files, make_settings({"mlp": SPACE}), training)
 
 
@@ -195,8 +200,7 @@ def test_a_swap_that_fails_is_reported_with_its_reason(bench: Bench) -> None:
 
 def test_another_finalist_begins_anew(bench: Bench) -> None:
     bench.ablate(seconds=3600)
-    row = {"finalist": 2, "candidates": [{"trial": 2, "runs": ["mlp-t0-seed0"]}], "schedule": {"examples_per_run": 600}}
-    write_json(bench.files.finalists, {"families": {"mlp": row}})
+    hand_over(bench.files, 2)
     found = bench.ablate()["families"]["mlp"]
     assert found["trial"] == 2
     assert len(bench.trained) == SEEDS * 4

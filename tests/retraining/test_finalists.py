@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job, OnRung, Outcome, RungMetrics
 from study.execution.worker import DriverLeftError, Work, train
 from study.records.files import read_json
+from study.records.finalists import read_finalists
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import RunMetrics
 from study.records.settings import RetrainSettings, StudySettings
@@ -115,8 +117,9 @@ def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Ben
     assert retraining.n_done == retraining.n_runs == len(RUNS)
     assert bench.left[0] > 0
     assert bench.left[-1] == retraining.seconds_left == 0
-    found = retraining.save()
-    assert read_json(bench.files.finalists) == found
+    saved = retraining.save()
+    assert read_finalists(bench.files.finalists) == saved
+    found = read_json(bench.files.finalists)
     for family, row in found["families"].items():
         means = [candidate["mean_accuracy"] for candidate in row["candidates"]]
         assert means == sorted(means, reverse=True)
@@ -170,9 +173,9 @@ def test_a_rerun_does_nothing_and_says_the_same(bench: Bench) -> None:
     assert bench.seen == bench.notes.begun == []
     assert again.n_done == again.n_runs
     after = again.result()
-    for row in (*before["families"].values(), *after["families"].values()):
-        row.pop("seconds")
-    assert after == before
+    families = {family: replace(row, seconds=0.0) for family, row in before.families.items()}
+    assert {family: replace(row, seconds=0.0) for family, row in after.families.items()} == families
+    assert after.best_trial == before.best_trial
 
 
 def test_a_killed_retraining_repeats_only_what_was_not_finished(bench: Bench) -> None:
@@ -216,10 +219,10 @@ def test_a_failed_run_is_noted_and_the_others_stand(bench: Bench) -> None:
             raise MemoryError
         return bench.work(job, on_rung)
 
-    found = bench.retrain(work=fragile).result()["families"]["mlp"]
-    assert found["failed"] == {"mlp-t4-seed1": "out of memory", "mlp-final-seed0": "out of memory"}
-    assert found["final_runs"] == ["mlp-final-seed1"]
-    assert next(c for c in found["candidates"] if c["trial"] == 4)["runs"] == ["mlp-t4-seed0"]
+    found = bench.retrain(work=fragile).result().of("mlp")
+    assert found.failed == {"mlp-t4-seed1": "out of memory", "mlp-final-seed0": "out of memory"}
+    assert found.final_runs == ("mlp-final-seed1",)
+    assert next(one for one in found.candidates if one.trial == 4).runs == ("mlp-t4-seed0",)
     assert bench.notes.ended["mlp-final-seed0"] is None
 
 
@@ -230,8 +233,8 @@ def test_a_family_whose_candidates_all_failed_cannot_win(bench: Bench) -> None:
         return bench.work(job, on_rung)
 
     found = bench.retrain(work=fragile).result()
-    assert found["winner"] == "mlp"
-    assert (found["families"]["cnn"]["finalist"], found["families"]["cnn"]["final_runs"]) == (None, [])
+    assert found.winner == "mlp"
+    assert (found.of("cnn").finalist, found.of("cnn").final_runs) == (None, ())
 
 
 def test_nothing_that_stands_is_an_error(bench: Bench) -> None:
@@ -253,10 +256,10 @@ def test_a_dead_worker_s_run_is_repeated_three_times_at_most(bench: Bench) -> No
             raise DriverLeftError  # the worker leaves without a word
         return bench.work(job, on_rung)
 
-    found = bench.retrain(work=fragile).result()["families"]
+    found = bench.retrain(work=fragile).result()
     assert attempts.count("mlp-t4-seed0") == attempts.count("cnn-t7-seed0") == 3
-    assert "its worker died 3 times" in found["mlp"]["failed"]["mlp-t4-seed0"]
-    assert found["cnn"]["failed"] == {}
+    assert "its worker died 3 times" in found.of("mlp").failed["mlp-t4-seed0"]
+    assert found.of("cnn").failed == {}
     assert bench.notes.begun.count("cnn-t7-seed0") == 1
 
 

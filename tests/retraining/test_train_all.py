@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job, OnRung, Outcome, Report, RungMetrics
+from study.execution.jobs import Finished, Job, OnRung, Outcome, Report, RungMetrics
 from study.execution.worker import DriverLeftError
-from study.retraining.finalists import MAX_ATTEMPTS
-from study.retraining.train_all import train_all
+from study.retraining.train_all import MAX_ATTEMPTS, train_all
 from study.training.loop import Schedule
 
 
@@ -27,7 +26,7 @@ def test_every_job_is_trained_once_and_told_to_go_on_at_every_report() -> None:
             executor,
             lambda: next(left, None),
             on_report=seen.append,
-            on_end=lambda job, reason: ended.append((job.id, reason)),
+            on_end=lambda event: ended.append((event.job.id, event.reason)),
         )
     assert answers == [True] * 5
     assert sorted(ended) == [(f"job {k}", None) for k in range(5)]
@@ -43,9 +42,34 @@ def test_a_job_whose_worker_dies_is_tried_three_times_and_the_others_go_on() -> 
             raise DriverLeftError  # the worker ends without a word
         return Outcome()
 
-    left = iter(jobs(3))
+    left, announced = iter(jobs(3)), list[str]()
     with InProcessExecutor(1, work) as executor:
-        train_all(executor, lambda: next(left, None), on_end=lambda job, reason: ended.update({job.id: reason}))
+        train_all(
+            executor,
+            lambda: next(left, None),
+            on_begin=lambda job: announced.append(job.id),
+            on_end=lambda event: ended.update({event.job.id: event.reason}),
+        )
+    assert announced == begun
     assert begun.count("job 1") == MAX_ATTEMPTS
     assert {job for job, reason in ended.items() if reason is None} == {"job 0", "job 2"}
     assert "died 3 times" in str(ended["job 1"])
+
+
+def test_what_is_handed_out_once_a_job_has_ended_is_trained_too_and_all_in_this_order() -> None:
+    waiting, begun, turns = jobs(2), list[str](), list[int]()
+
+    def end(event: Finished) -> None:
+        if event.job.id == "job 1":
+            waiting.append(Job("last", {}, 0, Schedule((1,), (1,))))
+
+    with InProcessExecutor(1, lambda job, on_rung: Outcome()) as executor:
+        train_all(
+            executor,
+            lambda: waiting.pop(0) if waiting else None,
+            on_begin=lambda job: begun.append(job.id),
+            on_end=end,
+            tick=lambda: turns.append(len(begun)),
+        )
+    assert begun == ["job 0", "job 1", "last"]
+    assert turns[-1] == 3

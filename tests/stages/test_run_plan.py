@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import trials as invented
+from runs import candidate, family_result
 from trials import write_trials
 
-from study.records.files import write_json
+from study.records.finalists import Finalists, write_finalists
 from study.records.ledger import Command, Goal, Ledger
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
@@ -30,10 +31,6 @@ def trial(family: str, number: int, value: float, speed: float = 1.0, config: in
     seconds = TOP_RUNG / (SPEED[family] * speed)
     about = {"family": family, "config": {"family": family, "number": number if config is None else config}}
     return invented.trial(number, value, nll=1 - value, examples=TOP_RUNG, training_seconds=seconds, **about)
-
-
-def candidate(family: str, number: int, examples: int, accuracy: float = 0.9) -> dict[str, Any]:
-    return {"trial": number, "examples": examples, "runs": [f"{family}-t{number}-seed0"], "mean_accuracy": accuracy}
 
 
 class Charged(Ledger):
@@ -87,14 +84,13 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
         ledger.charge(used)
         if had is not None:
             rows = {
-                family: {
-                    "candidates": [candidate(family, number, n) for number, n in known.items()],
-                    "finalist": next(iter(known)),
-                    "final_runs": [f"{family}-final-seed{seed}" for seed in range(retrain.final_seeds)],
-                }
+                family: family_result(
+                    *(candidate(number, family=family, examples=n) for number, n in known.items()),
+                    final_runs=tuple(f"{family}-final-seed{seed}" for seed in range(retrain.final_seeds)),
+                )
                 for family, known in had.items()
             }
-            write_json(files.finalists, {"families": rows})
+            write_finalists(files.finalists, Finalists(rows))
             ledger.reached = {"search": done, "retrain": done}
         session = SimpleNamespace(
             files=files, settings=settings, ledger=ledger, n_workers=2, n_at_once=2, families=list(settings.families)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from study.errors import ResultsError
-from study.records.finalists import choose_over_searches
 from study.statistics.comparison import verdict
 from study.statistics.searches import compare_searches, spread
 
@@ -29,42 +25,3 @@ def test_one_search_has_no_spread() -> None:
 def test_too_few_searches_are_counted_by_family() -> None:
     found = verdict(compare_searches([0.9, 0.91], [0.8, 0.81], 1000), 0.001)
     assert found.reason == "2 independent searches per family, fewer than the 5 that a verdict needs"
-
-
-def _search(**accuracies: float | None) -> dict[str, Any]:
-    """finalists.json of a search: by family the finalist's validation mean, None where no final run ended well."""
-    return {
-        "families": {
-            family: {
-                "finalist": 3,
-                "final_runs": [] if accuracy is None else [f"{family}-final-seed1"],
-                "candidates": [
-                    {"trial": 3, "mean_accuracy": accuracy or 0.0, "mean_nll": 0.1},
-                    {"trial": 4, "mean_accuracy": 1.0, "mean_nll": 0.0},
-                ],
-            }
-            for family, accuracy in accuracies.items()
-        }
-    }
-
-
-def test_the_winner_has_the_highest_mean_and_ships_its_best_search() -> None:
-    """cnn: 0.94 on the mean, mlp 0.93 although it has the best single search."""
-    chosen = choose_over_searches(
-        [_search(cnn=0.93, mlp=0.96), _search(cnn=0.95, mlp=0.90), _search(cnn=0.94, mlp=0.93)]
-    )
-    assert (chosen.winner, chosen.search, chosen.run) == ("cnn", 1, "cnn-final-seed1")
-
-
-def test_of_equal_searches_the_first_is_shipped() -> None:
-    assert choose_over_searches([_search(cnn=0.9), _search(cnn=0.9)]).search == 0
-
-
-def test_a_family_that_failed_in_a_search_stands_behind() -> None:
-    chosen = choose_over_searches([_search(cnn=0.99, mlp=0.9), _search(cnn=None, mlp=0.91)])
-    assert (chosen.winner, chosen.search) == ("mlp", 1)
-
-
-def test_no_finalist_at_all_is_an_error() -> None:
-    with pytest.raises(ResultsError, match="no family has a final run"):
-        choose_over_searches([_search(cnn=None)])

@@ -30,7 +30,7 @@ def summary(entry: Entry, budget: Record) -> Record:
         "folder": str(study.files.root),
         "stage": tables.stage(study),
         "families": study.families,
-        "winner": study.finalists.get("winner"),
+        "winner": study.finalists.winner,
         "without_finalist": [name for name in study.families if not study.chosen(name)],
         "broken_runs": study.broken_runs,
         "seconds": search.active_seconds(study.ledger),
@@ -49,7 +49,7 @@ def finalists(entry: Entry) -> list[Record]:
             about = {
                 "id": f"{entry.label}/{family}",
                 "study": entry.label,
-                "winner": family == entry.study.finalists.get("winner"),
+                "winner": family == entry.study.finalists.winner,
                 "role": _role(entry, row),
                 "title": f"{row['title']} of study {entry.label}",
             }
