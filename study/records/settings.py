@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from study.errors import ResultsError
 from study.records.files import read_text, write_text
 from study.records.paths import StudyFiles
+from study.records.trial import Form
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
@@ -113,7 +114,7 @@ class RetrainSettings(Frozen):
 class StudySettings(Frozen):
     """All that is fixed when a study is created; budget, trials and workers are free and live in the ledger."""
 
-    format_version: Literal[1] = 1
+    format_version: Form = 2  # of its trials' lines; a study keeps the one that it began with
     id: str | None = None  # tells the study from others of its name; older studies get one when they are continued
     name: str
     folder: str | None = None  # where it was last continued, absolute
@@ -163,9 +164,10 @@ def load_settings(path: Path) -> StudySettings:
 
 
 def read_settings(path: Path) -> StudySettings:
-    """Read `study.toml` as it was written. ResultsError names the file and the first key that is wrong."""
+    """Read `study.toml` as it was written; one that names no form is of form 1. ResultsError names the file and the
+    first key that is wrong."""
     try:
-        return StudySettings.model_validate(tomllib.loads(read_text(path)))
+        return StudySettings.model_validate({"format_version": 1} | tomllib.loads(read_text(path)))
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing: there is no study here; start one with `study run`") from None
     except ValidationError as error:

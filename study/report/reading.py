@@ -27,13 +27,14 @@ from study.records.examined import (
     Robustness,
     read_examined,
 )
-from study.records.files import read_json, read_jsonl
+from study.records.files import read_json
 from study.records.finalists import Finalists, choose, family_row, read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import Run, read_run
 from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.records.settings import StudySettings, load_settings
+from study.records.trial import Trials, line_of, read_trials
 
 Array = NDArray[Any]
 Record = dict[str, Any]
@@ -47,7 +48,7 @@ class StudyRecords:
 
     files: StudyFiles
     settings: StudySettings
-    trials: list[Record]
+    records: Trials
     finalists: Finalists
     ledger: Ledger
     runs: dict[str, Run]
@@ -88,6 +89,11 @@ class StudyRecords:
     @property
     def families(self) -> list[str]:
         return list(self.settings.families)
+
+    @cached_property
+    def trials(self) -> list[Record]:
+        """`records` in the words of form 1, for the sections that know them by these."""
+        return [line_of(record, 1) for record in self.records]
 
     @cached_property
     def correct(self) -> dict[str, Array]:
@@ -171,7 +177,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
     return StudyRecords(
         files=files,
         settings=settings,
-        trials=read_jsonl(files.trials_jsonl),
+        records=read_trials(files.trials_jsonl),
         finalists=finalists,
         ledger=ledger,
         runs={name: read_run(files.run(name)) for name in done_runs(files)},

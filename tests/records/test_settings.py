@@ -100,7 +100,7 @@ def _set(table: dict[str, object], key: str, value: object) -> None:
         ("dataset.n_train", 0, "key 'dataset.n_train'"),
         ("sampler", "cma", "seen 'cma'"),
         ("families.mlp.ladder.reduction_factor", 1, "reduction_factor"),
-        ("format_version", 2, "format_version"),
+        ("format_version", 3, "format_version"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_file(
@@ -114,6 +114,18 @@ def test_a_wrong_key_is_named_with_its_file(
         load_settings(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_new_study_is_of_form_2_and_one_that_does_not_say_of_form_1(
+    make_settings: Callable[..., StudySettings], tmp_path: Path
+) -> None:
+    assert make_settings().format_version == 2
+    for form in (2, 1):
+        save_settings(make_settings(format_version=form), tmp_path / "study.toml")
+        assert load_settings(tmp_path / "study.toml").format_version == form
+    text = (tmp_path / "study.toml").read_text()
+    (tmp_path / "study.toml").write_text(text.replace("format_version = 1\n", ""))
+    assert load_settings(tmp_path / "study.toml").format_version == 1
 
 
 def test_a_missing_key_is_named(make_settings: Callable[..., StudySettings], tmp_path: Path) -> None:

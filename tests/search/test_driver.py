@@ -28,6 +28,7 @@ from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.worker import DriverLeftError
+from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.trial import Form, TrialRecord, append_trial
 from study.search import driver
@@ -111,6 +112,22 @@ def test_observers_see_every_record_once_and_on_disk(bench: Bench) -> None:
 
     bench.search(Limits(n_trials=2), observe=observe)
     assert seen == bench.records
+
+
+@pytest.mark.parametrize(("form", "nll", "held"), [(1, "nll", "seconds"), (2, "nll_scaled", "held_seconds")])
+def test_a_study_keeps_the_form_that_it_began_with(
+    files: StudyFiles, make_settings: Settings, form: Form, nll: str, held: str
+) -> None:
+    bench = Bench(files, make_settings(format_version=form))
+    for n_trials in (2, 4):
+        bench.search(Limits(n_trials=n_trials))
+    bench.check()
+    lines = read_jsonl(files.trials_jsonl)
+    assert len(lines) == 8
+    assert all(held in line and nll in line["rungs"][0] and ("value" in line) == (form == 1) for line in lines)
+    for trial in bench.trials("mlp"):
+        assert trial.user_attrs[held] > 0
+        assert nll in trial.user_attrs["rungs"][0]
 
 
 # --- warm starts -----------------------------------------------------------------------------------------------------
