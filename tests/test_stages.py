@@ -4,6 +4,7 @@ a smaller goal. Real searches and trainings on a slice of digits, in this proces
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -127,6 +128,40 @@ def contents(files: StudyFiles) -> dict[str, bytes]:
     """All files but the ledger, which every command adds to, and the lock."""
     paths = [path for path in files.root.rglob("*") if path.is_file() and path.name not in ("ledger.json", ".lock")]
     return {str(path.relative_to(files.root)): path.read_bytes() for path in paths if "old" not in path.parts}
+
+
+def everything(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file of a folder, when it was last written and its content."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def looked_ahead(words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The plan of a command, which leaves every file as it is."""
+    before = everything(folder)
+    capsys.readouterr()
+    assert main([*words, "--dry-run", "--format", "json"]) == 0
+    assert everything(folder) == before
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_a_dry_run_of_a_complete_study_has_nothing_to_do(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = looked_ahead(words("run"), study.root.parent, capsys)
+    assert (plan["exists"], plan["is_complete"], plan["test_split"]) == (True, True, "stays as it was read")
+    assert all(stage["is_done"] and stage["writes"] == [] for stage in plan["stages"])
+
+
+def test_a_dry_run_of_a_larger_goal_says_what_is_left_and_is_not_noted(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = looked_ahead(words("run", "--n-trials", "3"), study.root.parent, capsys)
+    assert (plan["is_complete"], plan["goal"]["n_trials"], plan["test_split"]) == (False, 3, "may be opened again")
+    assert not any(stage["is_done"] for stage in plan["stages"])
+    assert [family["trials"] for family in plan["families"]] == [1, 1]
+    assert any("opened the test split once" in note for note in plan["notes"])
+    assert looked_ahead(words("run"), study.root.parent, capsys)["is_complete"]
 
 
 MOMENTS = [

@@ -167,6 +167,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="independent searches that share the budget; from five on the verdict speaks of families (default: 1)",
     )
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
+    run.add_argument(
+        "--dry-run", action="store_true", help="print the plan of this command and what it would write; write nothing"
+    )
+    run.add_argument(
+        "--format", choices=("table", "json"), default="table", help="of the plan of --dry-run (default: table)"
+    )
     run.add_argument("--dashboard", action="store_true", help="serve the dashboard, too; at a terminal until Ctrl-C")
     run.add_argument("--port", type=_port, default=8080, help="the dashboard's port (default: 8080)")
     _add_uncounted(run)

@@ -12,13 +12,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.command import tools
 from study.command.console import existing_files, print_json, print_rows
+from study.errors import UsageError
 from study.records.locking import lock_holder
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
+
+if TYPE_CHECKING:
+    from study.stages.request import Request
 
 Verb = Callable[[argparse.Namespace, str, float], int]
 
@@ -26,9 +30,7 @@ Verb = Callable[[argparse.Namespace, str, float], int]
 # --- the stages ----------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _stages(args: argparse.Namespace, command: str, started: float, *, workers: bool = True) -> Iterator[Any]:
-    from study.execution.processes import start_server
+def _request(args: argparse.Namespace, command: str, started: float) -> Request:
     from study.stages.request import Request
 
     opens_test = args.verb == "evaluate" or (args.verb == "run" and not args.no_evaluate)
@@ -58,6 +60,14 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
         counted=not getattr(args, "uncounted", False),
     )
     request.check(args.verb)
+    return request
+
+
+@contextlib.contextmanager
+def _stages(args: argparse.Namespace, command: str, started: float, *, workers: bool = True) -> Iterator[Any]:
+    from study.execution.processes import start_server
+
+    request = _request(args, command, started)
     if workers:
         start_server()  # it loads torch for the workers while the next lines load it here
     from study.command.progress import Reporter
@@ -90,6 +100,10 @@ def _dashboard_command(args: argparse.Namespace, files: StudyFiles) -> str:
 def run(args: argparse.Namespace, command: str, started: float) -> int:
     from study.stages.request import check_port
 
+    if args.dry_run:
+        return _dry_run(args, command, started)
+    if args.format != "table":
+        raise UsageError(f"--format {args.format} is of the plan that --dry-run prints: add it, or leave --format out")
     if args.dashboard:
         check_port(args.port)
     with contextlib.ExitStack() as along:
@@ -111,6 +125,20 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
                 stages.run_all(evaluate=not args.no_evaluate)
         _print_summary(files)
         print(f"dashboard: {_dashboard_command(args, files)}", flush=True)
+    return 0
+
+
+def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
+    request = _request(args, command, started)
+    from study.command.dry_run import print_plan
+    from study.command.progress import Reporter
+    from study.stages.all import open_stages
+    from study.stages.dry_run import dry_run
+    from study.stages.session import preview_session
+
+    with open_stages(preview_session(request), Reporter(args.quiet)) as stages:
+        plan = dry_run(stages, evaluate=not args.no_evaluate)
+    print_plan(plan, args.format)
     return 0
 
 

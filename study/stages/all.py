@@ -35,24 +35,24 @@ class Stages:
         self.session = session
         self.progress = progress
         self._workers = Workers(session, resources)
-        self._first = OneSearch(session, progress, resources, self._workers)
-        self._n_searches = self._first.n_searches
+        self.first = OneSearch(session, progress, resources, self._workers)
+        self._n_searches = self.first.n_searches
         self._spare = 0.0  # seconds that the repeats left of their budgets
         self._evaluates: bool | None = None  # whether all stages are made that a report needs; None for one stage alone
 
     @property
     def _agenda(self) -> Agenda:
-        return Agenda(self._first.goal, self._evaluates)
+        return Agenda(self.first.goal, self._evaluates)
 
     @property
-    def _folders(self) -> list[StudyFiles]:
+    def folders(self) -> list[StudyFiles]:
         """Where the searches are, the study's own folder first."""
         return [self.session.files, *self.session.files.repeats(self._n_searches)]
 
     def find_database(self) -> None:
         """Settle under which name a study that was copied, renamed or moved goes on, before its database is shown."""
         if self.session.files.exists() and not is_here(self.session.files):
-            _ = self._first.storage
+            _ = self.first.storage
 
     # --- search and retraining ---------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Stages:
             except FamilyStoppedError as error:
                 failures.append(error)
 
-        attempt(self._first)
+        attempt(self.first)
         for number in range(2, self._n_searches + 1):
             with self._open_search(number) as one:
                 attempt(one)
@@ -84,14 +84,14 @@ class Stages:
     @contextlib.contextmanager
     def _open_search(self, number: int) -> Iterator[OneSearch]:
         """Search `number`, from 2 on, in a session of its own."""
-        repeat, goal = self.session.files.repeat(number), self._first.goal
+        repeat, goal = self.session.files.repeat(number), self.first.goal
         watch = shlex.join(["study", "dashboard", "--name", repeat.root.name, "--results", str(repeat.root.parent)])
         self.progress.say(f"search {number} of {self._n_searches} in {repeat.root}; watch it: {watch}")
         with (
             open_repeat(self.session, number, goal.share, goal.n_trials) as session,
             contextlib.ExitStack() as resources,
         ):
-            yield OneSearch(session, self.progress, resources, self._workers, first=self._first, number=number)
+            yield OneSearch(session, self.progress, resources, self._workers, first=self.first, number=number)
             if goal.share is not None:
                 self._spare += max(0.0, session.ledger.left(goal.share))
 
@@ -116,21 +116,21 @@ class Stages:
 
     def finalists(self) -> list[Finalists]:
         """What each search handed over."""
-        return [read_finalists(folder.finalists) for folder in self._folders]
+        return [read_finalists(folder.finalists) for folder in self.folders]
 
     def _write_model(self) -> None:
         """Put the winner's first final run into `model/`, ready to use, unless it is there."""
         from study.stages.ship import ship
 
-        files, *repeats = self._folders
-        if not standing.model_stands(self._folders):
+        files, *repeats = self.folders
+        if not standing.model_stands(self.folders):
             ship(files, self.session.settings, self.session.data, repeats)
 
     # --- the test split and after ------------------------------------------------------------------------------------
 
     def _runs_to_test(self) -> RunsToTest:
         runs, *others = [one.runs() for one in self.finalists()]
-        files, *repeats = self._folders
+        files, *repeats = self.folders
         return RunsToTest(files, runs, list(zip(repeats, others, strict=True)))
 
     def evaluate(self) -> bool:
@@ -139,7 +139,7 @@ class Stages:
 
         self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
         wanted = self._runs_to_test()
-        if not all(map(standing.finalists_stand, self._folders)):
+        if not all(map(standing.finalists_stand, self.folders)):
             self.progress.say(
                 "note: the search has gone on since the finalists were chosen; `study retrain` chooses anew"
             )
@@ -148,7 +148,7 @@ class Stages:
         self.progress.step("the test split is read")
         self._workers.close()
         session = self.session
-        folders, found = self._folders, self.finalists()
+        folders, found = self.folders, self.finalists()
         chosen = choose(found)
         shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
         families = dict.fromkeys(family for one in found for family in one.standing)
@@ -168,7 +168,7 @@ class Stages:
             self._write_model()
             if opened or not session.files.duplicates.exists():
                 self._count_repeated()
-        self._first.mark_done("evaluate")
+        self.first.mark_done("evaluate")
         return opened
 
     def _count_repeated(self) -> None:
@@ -206,7 +206,7 @@ class Stages:
             if "robustness" in wanted:
                 step("robustness to corrupted images")
                 robustness.run(files, settings, seconds=0.5 * total, device=device)
-        self._first.mark_done("examine")
+        self.first.mark_done("examine")
 
     def ablate(self, seconds: float | None) -> dict[str, Any]:
         """Swap the finalists' choices one at a time, within `seconds`; None is as long as it takes."""
@@ -215,7 +215,7 @@ class Stages:
         session = self.session
         self.progress.stage("ablation", seconds)
         with session.ledger.stage("ablation"):
-            ablation = Ablation(session.files, session.settings, self._first.engine)
+            ablation = Ablation(session.files, session.settings, self.first.engine)
 
             def tick() -> None:
                 session.ledger.tick()
@@ -252,16 +252,16 @@ class Stages:
 
     def no_verdict(self) -> str | None:
         """What one seed per finalist means for a test split that was not opened yet."""
-        return None if self.session.files.seal.exists() else no_verdict(self._first)
+        return None if self.session.files.seal.exists() else no_verdict(self.first)
 
     def settle_for_what_helps(self) -> str | None:
         """Go back to the goal that was reached where a larger one buys nothing, and return why."""
-        return settle_for_what_helps(self._first)
+        return settle_for_what_helps(self.first)
 
     def may_open_again(self) -> str | None:
         """In words that this command may open the test split a second time; None if it will not."""
         openings = read_openings(self.session.files.seal)
-        if not openings or all(self._is_searched(folder) for folder in self._folders):
+        if not openings or all(self.is_searched(folder) for folder in self.folders):
             return None
         return (
             f"this study opened the test split {times(len(openings))}; if other networks come of this command, it is "
@@ -273,27 +273,27 @@ class Stages:
     def is_complete(self, *, evaluate: bool) -> bool:
         """Whether all that `run_all` would write is there and was made from what is there now."""
         return (
-            all(self._is_searched(folder) for folder in self._folders)
-            and standing.model_stands(self._folders)
-            and (not evaluate or self._is_evaluated())
+            all(self.is_searched(folder) for folder in self.folders)
+            and standing.model_stands(self.folders)
+            and (not evaluate or self.is_evaluated())
             and report_stands(self.session.files)
         )
 
-    def _is_evaluated(self) -> bool:
+    def is_evaluated(self) -> bool:
         counted = self.session.files.duplicates.is_file()
         return counted and self._runs_to_test().are_evaluated and not self._to_examine()
 
-    def _is_searched(self, files: StudyFiles) -> bool:
+    def is_searched(self, files: StudyFiles) -> bool:
         """Whether a search reached the goal, and its finalists were made from its trials."""
         own = self.session.ledger if files is self.session.files else read_ledger(files.ledger)
-        reached = own.has_reached("search", self._first.goal) and own.has_reached("retrain", self._first.goal)
+        reached = own.has_reached("search", self.first.goal) and own.has_reached("retrain", self.first.goal)
         return reached and files.trials_csv.is_file() and standing.finalists_stand(files)
 
     def _to_examine(self) -> list[str]:
         """What is to be examined anew, as far as there is time for it."""
         wanted = standing.not_examined(self.session.files)
         seconds = self._examine_seconds()
-        return wanted if seconds is None or seconds > 0 else [name for name in wanted if name == "ensemble"]
+        return wanted if seconds > 0 else [name for name in wanted if name == "ensemble"]
 
     def run_all(self, *, evaluate: bool) -> None:
         """Every stage whose files are not there, or were made from others than those that are there now. A family that
@@ -313,8 +313,8 @@ class Stages:
         if failure is not None:
             raise failure
 
-    def _examine_seconds(self) -> float | None:
-        goal = self._first.goal
+    def _examine_seconds(self) -> float:
+        goal = self.first.goal
         return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._spare)
 
 

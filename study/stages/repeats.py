@@ -47,6 +47,10 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
             ledger.save()
 
 
+def seed_of_repeat(study: StudySettings, number: int) -> int:
+    return derive_seed(study.seed, "", number, "repeat")
+
+
 def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySettings:
     """The study's settings as they are now, under another name, identity and seed; those of a repeat that was begun
     are written once its database is open."""
@@ -55,7 +59,7 @@ def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySett
         "folder": None,
         "name": files.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": derive_seed(study.seed, "", number, "repeat"),
+        "seed": seed_of_repeat(study, number),
         "repeat_of": study.name,
     }
     if files.exists():

@@ -42,7 +42,7 @@ def search_families(one: OneSearch) -> None:
         search = Search(
             session.files, session.settings, one.storage, read_trials(session.files.trials_jsonl), one.lock.guarded
         )
-        allowance = _allowance(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
+        allowance = allowance_of(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
         limits = Limits(allowance, one.goal.n_trials, one.plan.search_deadline(time.monotonic()))
         _say_small_spaces(one, search)
@@ -116,11 +116,9 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     }
 
 
-def _allowance(one: OneSearch, records: Trials) -> float | None:
+def allowance_of(one: OneSearch, trials: Trials) -> float | None:
     """Seconds that a worker may hold trials of each family, those before this command included."""
-    spent = dict.fromkeys(one.goal.families, 0.0)
-    for record in records:
-        spent[record.family] += record.held_seconds
+    spent = {family: trials.of(family).held_seconds for family in one.goal.families}
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
     first = None if one.first is None else one.first.session.ledger.allowance
     return one.plan.allowance(spent, one.session.n_workers, first)
@@ -131,11 +129,11 @@ def _allowance(one: OneSearch, records: Trials) -> float | None:
 
 def _say_what_is_not_used(one: OneSearch) -> None:
     """Of a long budget, once, before it is spent; a repeat has the plan of the first search."""
-    if one.first is None and (said := unused_budget(one, _speeds(one))) is not None:
+    if one.first is None and (said := unused_budget(one, speeds_of(one))) is not None:
         one.progress.say(f"note: {said}")
 
 
-def _speeds(one: OneSearch) -> dict[str, float]:
+def speeds_of(one: OneSearch) -> dict[str, float]:
     """Examples a second of each family: as measured for its ladder, or the median of its trials."""
     found: dict[str, list[float]] = {}
     for trial in read_trials(one.session.files.trials_jsonl).completed():
@@ -145,23 +143,28 @@ def _speeds(one: OneSearch) -> dict[str, float]:
 
 def _add_families(one: OneSearch) -> None:
     """Give each new family its ladder, measured where a budget decides, and keep it for good."""
+    if one.session.new_spaces:
+        families, speeds = new_families(one)
+        one.session.ledger.speeds |= speeds
+        one.session.save_settings(families)
+
+
+def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, float]]:
+    """The families that this command adds, with their ladders, and examples a second of those that were measured."""
     session = one.session
-    if not session.new_spaces:
-        return
-    allowance = _allowance(one, read_trials(session.files.trials_jsonl))
+    allowance = allowance_of(one, read_trials(session.files.trials_jsonl))
     source = _import_source(session)
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
     speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
     plan, n_train = one.plan, session.settings.dataset.n_train
-    session.ledger.speeds |= speeds
     families = {}
     for space in session.new_spaces:
         ladder = plan.ladder(n_train, speeds.get(space.family), allowance)
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
         families[space.family] = _settings_of(space, ladder)
-    session.save_settings(families)
+    return families, speeds
 
 
 def _settings_of(space: SearchSpace, ladder: Ladder) -> FamilySettings:

@@ -103,37 +103,76 @@ def open_session(request: Request) -> Iterator[Session]:
     Raises UsageError, DataError, SpaceError, LockedError, ResumeError (with the difference) before any work is spent.
     """
     files = request.files
-    device = choose_device(request.device)
     limit_threads()
-    known = files.exists()
-    fitting = fitting_workers(device)
-    n_workers = request.workers or fitting
+    hardware, known = Hardware.of(request), files.exists()
     # What is wrong with the request is said before anything is written.
-    n_at_once = min(n_workers, fitting)
-    resolved = _resolve(request, files, n_at_once)
+    resolved = _resolve(request, files, hardware.n_at_once)
     prepare_results_folder(files.root)
     with StudyLock(files):
         if files.exists() and not known:  # another command created it meanwhile
-            resolved = _resolve(request, files, n_at_once)
-        settings, training, spaces, warnings = resolved
+            resolved = _resolve(request, files, hardware.n_at_once)
+        session = _session(request, hardware, resolved)
         if request.single_family and files.exists():
             change_settings(files.settings, single_family=True)
-        keep_place(settings, files)
+        keep_place(session.settings, files)
         if not files.samples.exists():
-            _write_samples(files, training)
-        precision = choose_precision(device)
-        ledger = OpenLedger.open(files.ledger, request.command, request.started, versions())
-        ledger.device, ledger.precision, ledger.workers = str(device), precision, n_workers
-        ledger.machine = describe_machine(device)
-        warnings += too_many(n_workers, fitting)
-        yield Session(
-            request, files, settings, ledger, training, device, precision, n_workers, n_at_once, spaces, warnings
-        )
+            _write_samples(files, session.data)
+        yield session
 
 
-def _resolve(
-    request: Request, files: StudyFiles, n_at_once: int
-) -> tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]:
+def preview_session(request: Request) -> Session:
+    """The session that `open_session` would open, for a look ahead: nothing is locked, and nothing written unless its
+    ledger is saved. The same errors."""
+    limit_threads()
+    hardware = Hardware.of(request)
+    return _session(request, hardware, _resolve(request, request.files, hardware.n_at_once))
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """On what a command trains; `fitting` is how many workers this machine feeds."""
+
+    device: torch.device
+    n_workers: int
+    fitting: int
+
+    @classmethod
+    def of(cls, request: Request) -> Hardware:
+        device = choose_device(request.device)
+        fitting = fitting_workers(device)
+        return cls(device, request.workers or fitting, fitting)
+
+    @property
+    def n_at_once(self) -> int:
+        return min(self.n_workers, self.fitting)
+
+
+def _session(request: Request, hardware: Hardware, resolved: Resolved) -> Session:
+    settings, training, spaces, warnings = resolved
+    device, n_workers = hardware.device, hardware.n_workers
+    precision = choose_precision(device)
+    ledger = OpenLedger.open(request.files.ledger, request.command, request.started, versions())
+    ledger.device, ledger.precision, ledger.workers = str(device), precision, n_workers
+    ledger.machine = describe_machine(device)
+    return Session(
+        request=request,
+        files=request.files,
+        settings=settings,
+        ledger=ledger,
+        data=training,
+        device=device,
+        precision=precision,
+        n_workers=n_workers,
+        n_at_once=hardware.n_at_once,
+        new_spaces=spaces,
+        warnings=warnings + too_many(n_workers, hardware.fitting),
+    )
+
+
+Resolved = tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]
+
+
+def _resolve(request: Request, files: StudyFiles, n_at_once: int) -> Resolved:
     """Settings, data, spaces to add and warnings of a study to create or to continue."""
     check_records(files)
     stored = load_settings(files.settings) if files.exists() else None

@@ -63,7 +63,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
         "retrain": [retrain.candidates, retrain.candidate_seeds, retrain.final_seeds],
         "no verdict": extension.no_verdict(fresh),
         "unused": extension.unused_budget(fresh, SPEEDS),
-        "allowance": search._allowance(fresh, []),
+        "allowance": search.allowance_of(fresh, []),
         "examination": plan.examine_seconds(share),
         "left to examine": left_to_examine(fresh),
         "after": after(budget, n_searches),
@@ -83,8 +83,8 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     }
     return found | {
         "wall": [one.plan.search_wall for one in (fresh, begun, done)],
-        "allowance of one begun": search._allowance(begun, records(0.1 * share)),
-        "allowance of a repeat": search._allowance(bound, []),
+        "allowance of one begun": search.allowance_of(begun, records(0.1 * share)),
+        "allowance of a repeat": search.allowance_of(bound, []),
         "retraining": seconds,
         "retraining of a repeat": run_plan._retrain_seconds(bound),
         "runs": plan.run_lengths(costs, seconds or 0.0, n_workers, N_TRAIN),
@@ -100,7 +100,7 @@ def allowed(first: Any) -> Any:
 
 
 def left_to_examine(one: Any) -> float | None:
-    study = SimpleNamespace(_first=one, _n_searches=one.n_searches, session=one.session, _spare=3.0)
+    study = SimpleNamespace(first=one, _n_searches=one.n_searches, session=one.session, _spare=3.0)
     return stages.Stages._examine_seconds(study)  # type: ignore[arg-type]
 
 

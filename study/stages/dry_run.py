@@ -1,0 +1,235 @@
+"""What `study run` would do now, without doing it: nothing of the study is locked, and nothing is written.
+
+The ladders of new families depend on how fast this machine trains them, which is measured as the run itself does, for a
+second. What follows is planned from there with the networks' speeds of now; the run plans each stage anew when it comes
+to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from study.records.ledger import Goal, read_ledger
+from study.records.openings import openings_file
+from study.records.paths import StudyFiles
+from study.records.settings import FamilySettings, RetrainSettings
+from study.records.trial import read_trials
+from study.report.page import report_stands
+from study.search.storage import is_own, storage_url, without_password
+from study.stages import plan as planner
+from study.stages.all import Stages
+from study.stages.repeats import seed_of_repeat
+from study.stages.run_plan import TIMELESS_RUN, planned_runs
+from study.stages.search import allowance_of, new_families, speeds_of
+
+TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays as it was read"]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyAhead:
+    """`rungs` in examples; `examples_per_second` is None where nothing depends on it; `examples_per_run` of a candidate
+    of this speed in a retraining, about."""
+
+    name: str
+    is_new: bool
+    trials: int
+    rungs: tuple[int, ...]
+    reduction_factor: int
+    examples_per_second: float | None
+    examples_per_run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAhead:
+    """`allowance` is seconds that a worker may hold trials of each family, those before this command included."""
+
+    number: int
+    folder: str
+    seed: int
+    allowance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageAhead:
+    """`search` is None of a stage for all searches at once; `seconds` of wall-clock are None where no budget plans
+    them; `writes` are paths."""
+
+    name: str
+    search: int | None
+    is_done: bool
+    seconds: float | None
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """The plan of a command that would run all stages from now on. `storage` is the URL of a database other than the
+    study's own file, without its password."""
+
+    study: str
+    exists: bool
+    is_complete: bool
+    goal: Goal
+    seconds_used: float
+    workers: int
+    storage: str | None
+    split_seed: int
+    families: tuple[FamilyAhead, ...]
+    searches: tuple[SearchAhead, ...]
+    retrain: RetrainSettings
+    test_split: TestSplit
+    stages: tuple[StageAhead, ...]
+    notes: tuple[str, ...]
+
+
+def dry_run(stages: Stages, *, evaluate: bool) -> DryRun:
+    """The plan of this session's command; the study is to be as it is now until the command itself begins."""
+    session, one = stages.session, stages.first
+    notes = [*session.warnings, stages.settle_for_what_helps()]
+    complete = stages.is_complete(evaluate=evaluate)
+    if evaluate and not complete:
+        notes += [stages.no_verdict(), stages.may_open_again()]
+    families = _families(stages)
+    return DryRun(
+        study=session.settings.name,
+        exists=session.files.exists(),
+        is_complete=complete,
+        goal=one.goal,
+        seconds_used=round(session.ledger.used_before, 1),
+        workers=session.n_workers,
+        storage=_storage(stages),
+        split_seed=session.settings.dataset.split_seed,
+        families=families,
+        searches=tuple(_searches(stages)),
+        retrain=planned_runs(one),
+        test_split=_test_split(stages, evaluate=evaluate),
+        stages=tuple(_stages_ahead(stages, evaluate=evaluate)),
+        notes=tuple(note for note in notes if note is not None),
+    )
+
+
+# --- families and searches -----------------------------------------------------------------------------------------
+
+
+def _families(stages: Stages) -> tuple[FamilyAhead, ...]:
+    one, stored = stages.first, stages.session.settings.families
+    added, measured = new_families(one) if stages.session.new_spaces else ({}, {})
+    known: Mapping[str, FamilySettings] = {**stored, **added}
+    speeds = {**speeds_of(one), **measured}
+    lengths, trials = _run_lengths(stages, known, speeds), read_trials(stages.session.files.trials_jsonl)
+    return tuple(
+        FamilyAhead(
+            name=name,
+            is_new=name in added,
+            trials=len(trials.of(name).counted),
+            rungs=family.ladder.examples,
+            reduction_factor=family.ladder.reduction_factor,
+            examples_per_second=None if name not in speeds else round(speeds[name]),
+            examples_per_run=lengths.get(name),
+        )
+        for name, family in known.items()
+    )
+
+
+def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds: Mapping[str, float]) -> dict[str, int]:
+    """Examples of a run by family, of candidates as fast as the family."""
+    one, seconds = stages.first, _retrain_seconds(stages, 1)
+    if seconds is None:
+        return {name: TIMELESS_RUN * family.ladder.examples[-1] for name, family in families.items()}
+    if families.keys() - speeds.keys():
+        return {}
+    retrain = planned_runs(one)
+    costs = {
+        name: planner.RunCost([speeds[name]] * retrain.candidates, retrain.candidate_seeds, retrain.final_seeds)
+        for name in families
+    }
+    n_train = stages.session.settings.dataset.n_train
+    return {name: n[0] for name, n in planner.run_lengths(costs, seconds, stages.session.n_workers, n_train).items()}
+
+
+def _plan(stages: Stages, number: int) -> planner.SearchPlan:
+    """Of one search, whose ledger is the study's own or that of its folder."""
+    if number == 1:
+        return stages.first.plan
+    ledger = read_ledger(stages.folders[number - 1].ledger)
+    return planner.SearchPlan(stages.first.goal, planner.Used.of(ledger), stages.first.plan.core_share)
+
+
+def _retrain_seconds(stages: Stages, number: int) -> float | None:
+    """As the run will have them once the search has taken its part; a repeat has no more than the first search."""
+    seconds = _plan(stages, number).after_whole_search().retrain_seconds()
+    return seconds if seconds is None or number == 1 else min(seconds, _retrain_seconds(stages, 1) or seconds)
+
+
+def _searches(stages: Stages) -> Iterator[SearchAhead]:
+    one, settings, first = stages.first, stages.session.settings, None
+    for number, files in enumerate(stages.folders, 1):
+        trials = read_trials(files.trials_jsonl)
+        if number == 1:
+            allowance = first = allowance_of(one, trials)
+        else:
+            spent = {family: trials.of(family).held_seconds for family in one.goal.families}
+            allowance = _plan(stages, number).allowance(spent, stages.session.n_workers, first)
+        seed = settings.seed if number == 1 else seed_of_repeat(settings, number)
+        yield SearchAhead(number, str(files.root), seed, allowance if allowance is None else round(allowance, 1))
+
+
+# --- stages --------------------------------------------------------------------------------------------------------
+
+
+def _stages_ahead(stages: Stages, *, evaluate: bool) -> Iterator[StageAhead]:
+    for number, files in enumerate(stages.folders, 1):
+        own = stages.session.ledger if number == 1 else read_ledger(files.ledger)
+        is_searched = own.has_reached("search", stages.first.goal) and files.trials_csv.is_file()
+        wall = _plan(stages, number).search_wall
+        yield _stage("search", number, is_searched, wall, _of_search(stages, files, number))
+        retraining = _retrain_seconds(stages, number)
+        yield _stage("retrain", number, stages.is_searched(files), retraining, _of_retraining(files, number))
+    goal, files = stages.first.goal, stages.session.files
+    half = None if goal.budget is None else 0.5 * planner.report_seconds(goal.budget)
+    if evaluate:
+        examination = planner.examine_seconds(goal.budget)
+        evaluated = _all_searched(stages) and stages.is_evaluated()
+        written = [files.predictions, files.candidate_predictions, files.duplicates, files.seal, openings_file()]
+        written.append(files.model)
+        yield _stage("evaluate", None, evaluated, half, written)
+        yield _stage("examine", None, evaluated, examination, [files.test])
+    done = _all_searched(stages) and report_stands(files)
+    yield _stage("report", None, done, half, [files.report_json, files.report_html])
+
+
+def _stage(name: str, search: int | None, is_done: bool, seconds: float | None, writes: list[Path]) -> StageAhead:
+    if is_done:
+        return StageAhead(name, search, True, 0.0, ())
+    return StageAhead(name, search, False, None if seconds is None else round(seconds, 1), tuple(map(str, writes)))
+
+
+def _of_search(stages: Stages, files: StudyFiles, number: int) -> list[Path]:
+    own = [files.database] if _storage(stages) is None else []
+    samples = [files.samples] if number == 1 else []
+    return [files.settings, files.ledger, *samples, *own, files.trials_jsonl, files.trials_csv]
+
+
+def _of_retraining(files: StudyFiles, number: int) -> list[Path]:
+    return [files.runs, files.finalists, *([files.model] if number == 1 else [])]
+
+
+def _all_searched(stages: Stages) -> bool:
+    return all(stages.is_searched(folder) for folder in stages.folders)
+
+
+def _test_split(stages: Stages, *, evaluate: bool) -> TestSplit:
+    if not evaluate:
+        return "stays closed"
+    if not stages.session.files.seal.is_file():
+        return "is opened"
+    return "stays as it was read" if _all_searched(stages) else "may be opened again"
+
+
+def _storage(stages: Stages) -> str | None:
+    session = stages.session
+    url = storage_url(session.files, session.request.storage)
+    return None if is_own(session.files, url) else without_password(url)
