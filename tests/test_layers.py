@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "study"
+sys.path.append(str(PACKAGE.parent / "benchmarks"))  # as for one of its scripts
+
+import house  # noqa: E402
 
 # Rooms are the folders of the package and the modules at its root; a row of them imports from the rows above it.
 ROWS: list[tuple[str, ...]] = [
@@ -189,6 +192,22 @@ def test_the_fork_server_starts_before_torch_is_there() -> None:
 
 def test_the_report_loads_no_torch() -> None:
     assert loaded_by("import study.report.page", "torch") == []
+
+
+# Reads by string key of what a study's records hold, outside the room that knows their forms: where the tree is. They
+# go down to none as the records' readers get types, and never up.
+MOST_READS = {"trial": 148, "run": 0, "finalists": 83, "ledger": 0}
+
+
+@pytest.mark.parametrize("kind", house.KINDS)
+def test_records_are_read_by_string_key_in_their_own_room(kind: str) -> None:
+    found = [
+        f"{path.relative_to(PACKAGE.parent)}:{read.line} reads {read.receiver}[{read.key!r}]"
+        for path in modules()
+        if room(dotted(path)) != "records"
+        for read in house.Module(path, PACKAGE).indexes(kind)
+    ]
+    assert len(found) <= MOST_READS[kind], "\n".join(found)
 
 
 def test_text_is_utf_8_whatever_the_locale() -> None:
