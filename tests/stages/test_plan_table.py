@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from trials import trial
 
 from study.records.ledger import Goal
 from study.records.settings import RetrainSettings
+from study.records.trial import Trials
 from study.stages import all as stages
 from study.stages import extension, plan, run_plan, search
 from study.stages.agenda import Agenda
@@ -50,8 +52,9 @@ def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Le
     return SimpleNamespace(session=session, first=first, goal=goal, n_searches=n_searches, plan=found)
 
 
-def records(seconds: float) -> list[dict[str, Any]]:
-    return [{"family": "mlp", "seconds": seconds}, {"family": "cnn", "seconds": 2 * seconds}]
+def records(seconds: float) -> Trials:
+    held = {"mlp": seconds, "cnn": 2 * seconds}
+    return Trials(trial(0, family=family, held_seconds=taken) for family, taken in held.items())
 
 
 def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
         "retrain": [retrain.candidates, retrain.candidate_seeds, retrain.final_seeds],
         "no verdict": extension.no_verdict(fresh),
         "unused": extension.unused_budget(fresh, SPEEDS),
-        "allowance": search.allowance_of(fresh, []),
+        "allowance": search.allowance_of(fresh, Trials()),
         "examination": plan.examine_seconds(share),
         "left to examine": left_to_examine(fresh),
         "after": after(budget, n_searches),
@@ -84,7 +87,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     return found | {
         "wall": [one.plan.search_wall for one in (fresh, begun, done)],
         "allowance of one begun": search.allowance_of(begun, records(0.1 * share)),
-        "allowance of a repeat": search.allowance_of(bound, []),
+        "allowance of a repeat": search.allowance_of(bound, Trials()),
         "retraining": seconds,
         "retraining of a repeat": run_plan._retrain_seconds(bound),
         "runs": plan.run_lengths(costs, seconds or 0.0, n_workers, N_TRAIN),
