@@ -82,8 +82,8 @@ def _one_search(report: Record) -> list[Record]:
             "few searches", f"{number} per family, of the {several['needed']} from which on families are judged."
         )
     text = (
-        "The searches share the validation split, the test images and the warm starts: the spread between them is that "
-        "of sampling and training, not of images, and another split may order the families differently."
+        "The searches share the validation split and the warm starts: the verdict counts images and searches as drawn, "
+        "but another split may order the families differently."
     )
     return _item("shared images", text)
 

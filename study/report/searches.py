@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from study.report import search_numbers as search
 from study.report.numbers import correctness
 from study.report.reading import Array, Record, StudyRecords
@@ -31,7 +33,7 @@ def searches(study: StudyRecords) -> Record | None:
         "warm_finalists": {
             family: sum(row["warm_start"] for row in rows if row["family"] == family) for family in study.families
         },
-        "pairs": _pairs(tested, max((c.shape[1] for one in correct.values() for c in one.values()), default=0)),
+        "pairs": _pairs({family: _shares(correct, family) for family in tested}),
         "seconds": sum(search.active_seconds(one.ledger) or 0.0 for one in everyone.values()),
         "search_seconds": sum(search.seconds_of(one.trials) for one in everyone.values()),
         "trials": sum(len(one.family_trials(family)) for one in everyone.values() for family in one.families),
@@ -80,23 +82,29 @@ def _family(rows: Sequence[Record], family: str) -> Record:
     return {"best": spreads["best"], "validation": spreads["validation_mean"], "test": spreads["test_mean"]}
 
 
-def _pairs(tested: Mapping[str, Mapping[int, float]], images: int) -> list[Record]:
-    """Every pair of families that two searches or more have, all read on the same images: Welch's t with Holm over the
-    pairs, and, with no test, the difference search by search."""
+def _shares(correct: Mapping[int, Mapping[str, Array]], family: str) -> dict[int, Array]:
+    """Search -> share [N] of the finalist's seeds that are right on an image."""
+    return {number: one[family].mean(axis=0) for number, one in correct.items() if family in one}
+
+
+def _pairs(tested: Mapping[str, Mapping[int, Array]]) -> list[Record]:
+    """Every pair of families that two searches or more have, all read on the same images: images and searches are both
+    drawn, Holm over the pairs. Beside it, with no test, the difference search by search."""
     known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
-    compared = [stats.compare_searches(list(tested[a].values()), list(tested[b].values()), images) for a, b in known]
+    shares = {family: np.stack(list(rows.values())) for family, rows in tested.items() if rows}
+    compared = [stats.compare_searches(shares[a], shares[b]) for a, b in known]
     adjusted = stats.holm([comparison.p_value for comparison in compared])
     rows = []
     for (a, b), comparison, holm_p in zip(known, compared, adjusted, strict=True):
         both = sorted(tested[a].keys() & tested[b].keys())
-        differences = [tested[a][number] - tested[b][number] for number in both]
+        differences = [float(tested[a][number].mean() - tested[b][number].mean()) for number in both]
         rows.append(
             {
                 "a": a,
                 "b": b,
                 "title_a": f"family {a}",
                 "title_b": f"family {b}",
-                "searches": min(comparison.searches_a, comparison.searches_b),
+                "searches": min(comparison.seeds_a, comparison.seeds_b),
                 "comparison": comparison.to_dict(),
                 "holm_p": holm_p,
                 "verdict": stats.verdict(comparison, holm_p).to_dict(),

@@ -1,8 +1,8 @@
 """The tests and intervals of the comparison, as pure functions of correctness matrices and counts.
 
 Everywhere `correct` is bool [S, N]: S seeds of one finalist on the same N images. Differences, standard errors and
-intervals are fractions (0.002 is 0.2 points). What `intervals`, `over_seeds`, `replications` and `estimators` hold is
-offered here too, so that a reader of results needs this module alone.
+intervals are fractions (0.002 is 0.2 points). What `intervals`, `groups`, `over_seeds`, `searches` and `estimators`
+hold is offered here too, so that a reader of results needs this module alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from study.statistics.estimators import (
     optimism,
     p_a_better,
 )
+from study.statistics.groups import Groups, share
 from study.statistics.intervals import (
     Correct,
     Interval,
@@ -32,9 +33,17 @@ from study.statistics.intervals import (
     mean_interval,
     wilson,
 )
-from study.statistics.over_seeds import Comparison, FamilyAccuracy, compare_finalists, family_accuracy, family_halves
+from study.statistics.over_seeds import (
+    Comparison,
+    FamilyAccuracy,
+    compare_finalists,
+    compare_networks,
+    compare_searches,
+    family_accuracy,
+    family_halves,
+)
 from study.statistics.result import Result, shown_p
-from study.statistics.searches import Spread, Welch, compare_searches, holm, spread
+from study.statistics.searches import Spread, holm, spread
 
 __all__ = [
     "EQUAL_WITHIN",
@@ -44,6 +53,8 @@ __all__ = [
     "Bootstrap",
     "Comparison",
     "FamilyAccuracy",
+    "FamilyPair",
+    "Groups",
     "Interval",
     "MatchedPair",
     "MeanInterval",
@@ -53,11 +64,12 @@ __all__ = [
     "Reading",
     "Spread",
     "Verdict",
-    "Welch",
     "best_so_far",
     "bootstrap_macro_f1",
     "clopper_pearson",
+    "compare_families",
     "compare_finalists",
+    "compare_networks",
     "compare_pairs",
     "compare_searches",
     "expected_max",
@@ -69,6 +81,7 @@ __all__ = [
     "optimism",
     "p_a_better",
     "read_intervals",
+    "share",
     "spread",
     "verdict",
     "wilson",
@@ -78,7 +91,7 @@ ALPHA = 0.05
 EQUAL_WITHIN = 0.002
 SMALL = 0.001
 MIN_SEEDS = 3
-MIN_SEARCHES = 5
+MIN_SEARCHES = 3
 
 
 # -- verdicts ---------------------------------------------------------------------------------------------------------
@@ -95,10 +108,10 @@ class Verdict(Result):
     reason: str
 
 
-def verdict(comparison: Comparison | Welch, holm_p: float) -> Verdict:
+def verdict(comparison: Comparison, holm_p: float) -> Verdict:
     """better: Holm p < 0.05, "too small to matter" when |D| < 0.1 points; equal: the 90 % interval inside ±0.2 points
     (two one-sided tests at 5 %, Schuirmann 1987; fewer than about 1,500 images never show that) and not better; too
-    close to call otherwise. None at all with fewer than three seeds, or, over searches, fewer than five of them."""
+    close to call otherwise. None at all with fewer than three seeds, or, over searches, fewer than three of them."""
     missing = _too_few(comparison)
     if missing:
         return Verdict("no verdict", None, missing)
@@ -113,9 +126,7 @@ def verdict(comparison: Comparison | Welch, holm_p: float) -> Verdict:
     return Verdict(label, None, reason if label.startswith("equal") else f"Holm p {shown_p(holm_p)} and {reason}")
 
 
-def _equal_or_open(
-    comparison: Comparison | Welch,
-) -> tuple[Literal["equal within 0.2 points", "too close to call"], str]:
+def _equal_or_open(comparison: Comparison) -> tuple[Literal["equal within 0.2 points", "too close to call"], str]:
     """Of a difference that is not called better: whether its 90 % interval shows that it is small."""
     low, high = (100 * bound for bound in comparison.interval90)
     interval = f"the 90 % interval of the difference, {low:+.2f} to {high:+.2f} points,"
@@ -147,17 +158,13 @@ def read_intervals(comparison: Comparison) -> Reading:
     return Reading(label, None, reason)
 
 
-def _too_few(comparison: Comparison | Welch) -> str | None:
-    if isinstance(comparison, Welch):
-        fewest, needed = min(comparison.searches_a, comparison.searches_b), MIN_SEARCHES
-        unit, whose = "independent search", "family"
+def _too_few(comparison: Comparison) -> str | None:
+    fewest = min(comparison.seeds_a, comparison.seeds_b)
+    if comparison.unit == "search":
+        needed, unit, whose = MIN_SEARCHES, "independent search" + ("es" if fewest != 1 else ""), "family"
     else:
-        fewest, needed = min(comparison.seeds_a, comparison.seeds_b), MIN_SEEDS
-        unit, whose = "seed", "finalist"
-    if fewest >= needed:
-        return None
-    plural = ("es" if unit.endswith("search") else "s") if fewest != 1 else ""
-    return f"{fewest} {unit}{plural} per {whose}, fewer than the {needed} that a verdict needs"
+        needed, unit, whose = MIN_SEEDS, "seed" + ("s" if fewest != 1 else ""), "finalist"
+    return None if fewest >= needed else f"{fewest} {unit} per {whose}, fewer than the {needed} that a verdict needs"
 
 
 @dataclass(frozen=True)
@@ -172,13 +179,15 @@ class Pair(Result):
     verdict: Verdict
 
 
-def compare_pairs(correct: Mapping[str, Correct], planned: Sequence[Sequence[str]] | None = None) -> list[Pair]:
+def compare_pairs(
+    correct: Mapping[str, Correct], planned: Sequence[Sequence[str]] | None = None, groups: Groups | None = None
+) -> list[Pair]:
     """All pairs of finalists by name. `planned` are the hypotheses of the seal (default: every pair); they share one
     Holm family, so that a pair added later neither changes them nor counts as one of them: it gets Holm over
     everything, and `planned` False."""
     pairs = list(combinations(correct, 2))
     sealed = {frozenset(pair) for pair in (pairs if planned is None else planned)}
-    comparisons = {pair: compare_finalists(correct[pair[0]], correct[pair[1]]) for pair in pairs}
+    comparisons = {pair: compare_finalists(correct[pair[0]], correct[pair[1]], groups) for pair in pairs}
     first = [pair for pair in pairs if frozenset(pair) in sealed]
     adjusted = _holm_of(comparisons, first)
     overall = _holm_of(comparisons, pairs)
@@ -186,6 +195,36 @@ def compare_pairs(correct: Mapping[str, Correct], planned: Sequence[Sequence[str
     for pair in pairs:
         p = adjusted.get(pair, overall[pair])
         found.append(Pair(*pair, pair in adjusted, comparisons[pair], p, verdict(comparisons[pair], p)))
+    return found
+
+
+@dataclass(frozen=True)
+class FamilyPair(Result):
+    """Two families by their searches: with the winner in it, Holm over the winner's pairs and a verdict; any other pair
+    has what its intervals show, and no test."""
+
+    a: str
+    b: str
+    comparison: Comparison
+    holm_p: float | None
+    verdict: Verdict | None
+    reading: Reading | None
+
+
+def compare_families(correct: Mapping[str, Correct], winner: str, groups: Groups | None = None) -> list[FamilyPair]:
+    """The family that won on validation against each other one, k − 1 tests that share one Holm family, then the other
+    pairs. `correct` by family is [R, N]: of each search one run of its finalist, or the mean of several, on the same N
+    images. The rate of false alarms is `benchmarks/aa_power.py`'s."""
+    others = [family for family in correct if family != winner]
+    tested = [compare_searches(correct[winner], correct[family], groups) for family in others]
+    adjusted = holm([comparison.p_value for comparison in tested])
+    found = [
+        FamilyPair(winner, family, comparison, p, verdict(comparison, p), None)
+        for family, comparison, p in zip(others, tested, adjusted, strict=True)
+    ]
+    for a, b in combinations(others, 2):
+        comparison = compare_searches(correct[a], correct[b], groups)
+        found.append(FamilyPair(a, b, comparison, None, None, read_intervals(comparison)))
     return found
 
 

@@ -21,7 +21,7 @@ def z_value(level: float) -> float:
     return float(special.ndtri((1 + level) / 2))
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     """Wilson's score interval of successes/n (Wilson 1927); (0, 1) when n is 0. For one named network only: it knows
     nothing of the spread between seeds."""
     if n == 0:
@@ -32,9 +32,9 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
 
 
-def clopper_pearson(successes: float, n: int, level: float = 0.95) -> Interval:
+def clopper_pearson(successes: float, n: float, level: float = 0.95) -> Interval:
     """Exact interval of successes/n from beta quantiles (Clopper & Pearson 1934); (0, 1) when n is 0. `successes` may
-    be a mean over seeds, and so a fraction."""
+    be a mean over seeds, and so a fraction; n may be one where images are grouped."""
     tail = (1 - level) / 2
     low = float(special.betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
     high = float(special.betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
@@ -49,7 +49,7 @@ def upper_bound(successes: int, n: int, level: float = 0.95) -> float:
 # -- where the variance says too little -------------------------------------------------------------------------------
 
 
-def share_interval(found: Interval, mean: float, n: int, level: float = 0.95) -> Interval:
+def share_interval(found: Interval, mean: float, n: float, level: float = 0.95) -> Interval:
     """`found`, the interval of a mean share of n images, widened to Clopper and Pearson's where fewer than FEW images
     are right, or wrong: 40 of 40 have no variance, but not 100 % for certain (Brown, Cai & DasGupta 2001).
 
@@ -61,7 +61,7 @@ def share_interval(found: Interval, mean: float, n: int, level: float = 0.95) ->
     return _hull(found, clopper_pearson(right, n, level)) if degenerate else found
 
 
-def difference_interval(found: Interval, wins: float, losses: float, n: int, level: float = 0.95) -> Interval:
+def difference_interval(found: Interval, wins: float, losses: float, n: float, level: float = 0.95) -> Interval:
     """`found`, the interval of (wins − losses)/n over matched images, widened to `exact_difference` where fewer than
     FEW images are beside the most frequent of the three outcomes.
 
@@ -72,18 +72,14 @@ def difference_interval(found: Interval, wins: float, losses: float, n: int, lev
     return _hull(found, exact_difference(wins, losses, n, level)) if degenerate else found
 
 
-def are_few(wins: float, losses: float, n: int) -> bool:
+def are_few(wins: float, losses: float, n: float) -> bool:
     return n - max(wins, losses, n - wins - losses) < FEW
 
 
-def exact_difference(wins: float, losses: float, n: int, level: float = 0.95) -> Interval:
+def exact_difference(wins: float, losses: float, n: float, level: float = 0.95) -> Interval:
     """Limits of (wins − losses)/n from Clopper and Pearson's of either share, joined by the method of variance
     estimates recovery (Zou & Donner 2008). With neither it is ± their upper bound for none among n, 3.7/n at 95 %."""
-    return unmatched_difference(wins / n, losses / n, n, level)
-
-
-def unmatched_difference(a: float, b: float, n: int, level: float) -> Interval:
-    """Limits of the difference of two shares of n images each, taken to be independent; otherwise as above."""
+    a, b = wins / n, losses / n
     (low_a, high_a), (low_b, high_b) = (clopper_pearson(round(share * n, 6), n, level) for share in (a, b))
     low = a - b - float(np.hypot(a - low_a, high_b - b))
     high = a - b + float(np.hypot(high_a - a, b - low_b))
