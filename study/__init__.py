@@ -4,16 +4,18 @@ TYPE_CHECKING = False  # as type checkers know it: `python -m study` begins wher
 if TYPE_CHECKING:
     from typing import Any
 
+    from study.api import Study
     from study.inference.predictor import Prediction, Predictor
 
-__all__ = ["Prediction", "Predictor", "__version__"]
+__all__ = ["Prediction", "Predictor", "Study", "__version__"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
-    # Loaded on first use: `import study` alone must not cost the import of torch.
-    if name in {"Predictor", "Prediction"}:
-        return getattr(import_module("study.inference.predictor"), name)
+    # Loaded on first use: `import study` alone must not cost the import of torch or pandas.
+    places = {"Predictor": "study.inference.predictor", "Prediction": "study.inference.predictor", "Study": "study.api"}
+    if name in places:
+        return getattr(import_module(places[name]), name)
     raise AttributeError(f"module 'study' has no attribute {name!r}")

@@ -28,7 +28,7 @@ ROWS: list[tuple[str, ...]] = [
     ("evaluation", "inference", "retraining", "search"),
     ("report",),
     ("stages",),
-    ("command",),
+    ("command", "api"),
     ("__init__", "__main__", "cli"),
 ]
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -77,6 +78,15 @@ def add_family(
             storage.set_study_system_attr(study_id, key, value)
         for number in range(max(trials, default=-1) + 1):
             insert_trial(connection, study_id, trials.get(number) or _place())
+
+
+def study_in_memory(settings: StudySettings, family: str, trials: Trials) -> optuna.Study:
+    """A family's Optuna study with the trials that are recorded, which no file or database knows of."""
+    recorded = {trial.number: trial_of(trial, settings.format_version) for trial in trials.of(family)}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # Optuna announces every study on stderr
+    study = optuna.create_study(study_name=f"{settings.name}/{family}", direction="maximize")
+    study.add_trials(recorded.get(number) or _place() for number in range(max(recorded, default=-1) + 1))
+    return study
 
 
 def _place() -> FrozenTrial:
