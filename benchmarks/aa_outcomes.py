@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from study.errors import TrainingError
 from study.records.files import replacing
 from study.seeds import derive_seed
-from study.statistics.comparison import compare_finalists, mcnemar_exact, wilson
+from study.statistics.intervals import mcnemar_exact, wilson
+from study.statistics.over_seeds import compare_finalists
 from study.training.config import training_config
 from study.training.loop import Schedule, TrainingData, fit, predict_logits
 

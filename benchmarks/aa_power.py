@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from study.statistics.comparison import compare_finalists, mcnemar_exact, wilson
+from study.statistics.intervals import mcnemar_exact, wilson
+from study.statistics.over_seeds import compare_finalists
 
 N_IMAGES = 10_000
 METHODS = ("study", "images only", "plus plain")

@@ -23,12 +23,12 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from _looks import look_at_test
 from numpy.typing import NDArray
 from PIL import Image
 
 from study.data.datasets import Dataset, load_train, stratified_split
 from study.errors import StudyError
-from study.evaluation.looks import look_at_test
 from study.evaluation.test_set import load_run
 from study.inference.bundle import load_bundle
 from study.inference.predictor import Prediction, Predictor

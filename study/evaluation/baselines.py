@@ -17,7 +17,7 @@ from study.evaluation.test_set import load_sealed_test
 from study.records.files import write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.statistics.comparison import wilson
+from study.statistics.intervals import wilson
 from study.statistics.result import strict
 
 Pixels = NDArray[np.float32]

@@ -15,7 +15,7 @@ from study.records.predictions import read_logits
 from study.records.run import read_record
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
-from study.statistics.comparison import wilson
+from study.statistics.intervals import wilson
 from study.statistics.logits import softmax
 from study.statistics.result import strict
 

@@ -24,7 +24,7 @@ from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
-from study.statistics.comparison import mean_interval, wilson
+from study.statistics.intervals import mean_interval, wilson
 from study.statistics.logits import softmax
 from study.statistics.result import strict
 from study.statistics.scores import ece, ece_noise_floor

@@ -9,6 +9,7 @@ import numpy as np
 from study.records.run import Run
 from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
+from study.statistics import estimators, intervals, over_seeds
 from study.statistics import scores as metrics
 
 
@@ -30,10 +31,10 @@ def pairs(study: StudyRecords, correct: dict[str, Array]) -> list[Record]:
     rows = []
     for pair in stats.compare_pairs(correct, planned):
         a, b = correct[pair.a], correct[pair.b]
-        single = stats.mcnemar_exact(a[0], b[0])
+        single = intervals.mcnemar_exact(a[0], b[0])
         extra = {
             "single": {**single.to_dict(), "discordant": single.discordant},
-            "p_a_better": stats.p_a_better(a.mean(axis=1).tolist(), b.mean(axis=1).tolist()).to_dict(),
+            "p_a_better": estimators.p_a_better(a.mean(axis=1).tolist(), b.mean(axis=1).tolist()).to_dict(),
             "title_a": study.title(pair.a),
             "title_b": study.title(pair.b),
         }
@@ -49,7 +50,7 @@ def optimism(study: StudyRecords, family: str, correct: dict[str, Array]) -> Rec
     tested = [study.candidate_logits[name] for name in chosen.get("runs", []) if name in study.candidate_logits]
     labels = study.test_labels
     on_test = [metrics.accuracy(logits, labels) for logits in tested] if labels is not None else []
-    return stats.optimism(
+    return estimators.optimism(
         chosen["search_accuracy"],
         chosen.get("mean_accuracy"),
         float(np.mean(on_test)) if on_test else None,
@@ -64,13 +65,13 @@ def test_scores(study: StudyRecords, family: str, correct: Array) -> Record:
     n_classes = logits[0].shape[1]
     answers = np.stack([seed.argmax(axis=1) for seed in logits])
     per_seed = [metrics.per_class(metrics.confusion_matrix(labels, seed, n_classes)) for seed in answers]
-    first, second = stats.family_halves(correct)
+    first, second = over_seeds.family_halves(correct)
     return {
-        "accuracy": stats.family_accuracy(correct).to_dict(),
+        "accuracy": over_seeds.family_accuracy(correct).to_dict(),
         "halves": [first.to_dict(), second.to_dict()],
         "macro_precision": statistics.fmean(seed.macro_precision for seed in per_seed),
         "macro_recall": statistics.fmean(seed.macro_recall for seed in per_seed),
-        "macro_f1": stats.bootstrap_macro_f1(labels, answers, n_classes, resamples=1000).to_dict(),
+        "macro_f1": estimators.bootstrap_macro_f1(labels, answers, n_classes, resamples=1000).to_dict(),
         "nll": statistics.fmean(metrics.nll(seed, labels) for seed in logits),
         "images": len(labels),
     }
@@ -188,5 +189,5 @@ def validation_images(study: StudyRecords) -> int:
 def validation_half_width(study: StudyRecords, accuracy: float) -> float:
     """Wilson half-width of one network's accuracy on the validation split: what two trials must differ by at least."""
     n = validation_images(study)
-    low, high = stats.wilson(round(accuracy * n), n)
+    low, high = intervals.wilson(round(accuracy * n), n)
     return (high - low) / 2

@@ -9,7 +9,7 @@ from study.records.trial import ending_of
 from study.report import bounds, examined, history, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, StudyRecords
-from study.statistics import comparison as stats
+from study.statistics import estimators
 
 
 def families(study: StudyRecords) -> Record:
@@ -53,7 +53,7 @@ def _expected_max(study: StudyRecords, trials: list[Record]) -> list[float] | No
     if study.settings.sampler != "random" or study.settings.pruner != "none":
         return None
     values = [trial["value"] for trial in search.completed(trials, sampled_only=True)]
-    return stats.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
+    return estimators.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
 
 
 def mattered(study: StudyRecords) -> Record:

@@ -11,6 +11,8 @@ from study.report import search_numbers as search
 from study.report.numbers import correctness
 from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
+from study.statistics import over_seeds
+from study.statistics import searches as between
 
 
 def searches(study: StudyRecords) -> Record | None:
@@ -78,7 +80,7 @@ def _family(rows: Sequence[Record], family: str) -> Record:
     spreads = {}
     for name in ("best", "validation_mean", "test_mean"):
         values = _by_family(rows, name).get(family, {})
-        spreads[name] = stats.spread(list(values.values())).to_dict() if values else None
+        spreads[name] = between.spread(list(values.values())).to_dict() if values else None
     return {"best": spreads["best"], "validation": spreads["validation_mean"], "test": spreads["test_mean"]}
 
 
@@ -92,8 +94,8 @@ def _pairs(tested: Mapping[str, Mapping[int, Array]]) -> list[Record]:
     drawn, Holm over the pairs. Beside it, with no test, the difference search by search."""
     known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
     shares = {family: np.stack(list(rows.values())) for family, rows in tested.items() if rows}
-    compared = [stats.compare_searches(shares[a], shares[b]) for a, b in known]
-    adjusted = stats.holm([comparison.p_value for comparison in compared])
+    compared = [over_seeds.compare_searches(shares[a], shares[b]) for a, b in known]
+    adjusted = between.holm([comparison.p_value for comparison in compared])
     rows = []
     for (a, b), comparison, holm_p in zip(known, compared, adjusted, strict=True):
         both = sorted(tested[a].keys() & tested[b].keys())
@@ -109,7 +111,7 @@ def _pairs(tested: Mapping[str, Mapping[int, Array]]) -> list[Record]:
                 "holm_p": holm_p,
                 "verdict": stats.verdict(comparison, holm_p).to_dict(),
                 "by_search": dict(zip(map(str, both), differences, strict=True)),
-                "paired": stats.spread(differences).to_dict() if differences else None,
+                "paired": between.spread(differences).to_dict() if differences else None,
             }
         )
     return rows
@@ -119,7 +121,7 @@ def _decided(study: StudyRecords, rows: Sequence[Record], tested: Mapping[str, M
     """The winner on validation and what is shipped of it; beside it the best other family on the test split."""
     source, winner, _ = study.shipped
     number = next(number for number, one in study.searches.items() if one is source)
-    means = {family: stats.spread(list(values.values())).mean for family, values in tested.items()}
+    means = {family: between.spread(list(values.values())).mean for family, values in tested.items()}
     others = sorted((family for family in means if family != winner), key=lambda family: -means[family])
     shipped = next(row for row in rows if (row["search"], row["family"]) == (number, winner))
     second = others[0] if others else None

@@ -33,7 +33,7 @@ from study.seeds import derive_seed
 from study.space.grammar import parse_space
 from study.space.parameters import SearchSpace
 from study.space.sampling import swapped
-from study.statistics.comparison import compare_finalists
+from study.statistics.over_seeds import compare_finalists
 from study.statistics.result import strict
 
 SEEDS = 3

@@ -1,8 +1,7 @@
 """The tests and intervals of the comparison, as pure functions of correctness matrices and counts.
 
 Everywhere `correct` is bool [S, N]: S seeds of one finalist on the same N images. Differences, standard errors and
-intervals are fractions (0.002 is 0.2 points). What `intervals`, `groups`, `over_seeds`, `searches` and `estimators`
-hold is offered here too, so that a reader of results needs this module alone.
+intervals are fractions (0.002 is 0.2 points).
 """
 
 from __future__ import annotations
@@ -12,80 +11,17 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from study.statistics.estimators import (
-    Bootstrap,
-    Optimism,
-    ProbabilityBetter,
-    best_so_far,
-    bootstrap_macro_f1,
-    expected_max,
-    optimism,
-    p_a_better,
-)
-from study.statistics.groups import Groups, share
+from study.statistics.groups import Groups
 from study.statistics.intervals import (
     Correct,
-    Interval,
-    MatchedPair,
-    MeanInterval,
-    clopper_pearson,
-    mcnemar_exact,
-    mean_interval,
-    wilson,
 )
 from study.statistics.over_seeds import (
     Comparison,
-    FamilyAccuracy,
     compare_finalists,
-    compare_networks,
     compare_searches,
-    family_accuracy,
-    family_halves,
 )
 from study.statistics.result import Result, shown_p
-from study.statistics.searches import Spread, holm, spread
-
-__all__ = [
-    "EQUAL_WITHIN",
-    "MIN_SEARCHES",
-    "MIN_SEEDS",
-    "SMALL",
-    "Bootstrap",
-    "Comparison",
-    "FamilyAccuracy",
-    "FamilyPair",
-    "Groups",
-    "Interval",
-    "MatchedPair",
-    "MeanInterval",
-    "Optimism",
-    "Pair",
-    "ProbabilityBetter",
-    "Reading",
-    "Spread",
-    "Verdict",
-    "best_so_far",
-    "bootstrap_macro_f1",
-    "clopper_pearson",
-    "compare_families",
-    "compare_finalists",
-    "compare_networks",
-    "compare_pairs",
-    "compare_searches",
-    "expected_max",
-    "family_accuracy",
-    "family_halves",
-    "holm",
-    "mcnemar_exact",
-    "mean_interval",
-    "optimism",
-    "p_a_better",
-    "read_intervals",
-    "share",
-    "spread",
-    "verdict",
-    "wilson",
-]
+from study.statistics.searches import holm
 
 ALPHA = 0.05
 EQUAL_WITHIN = 0.002

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.statistics.comparison import wilson
+from study.statistics.intervals import wilson
 from study.statistics.logits import accuracy, fit_temperature, log_softmax, nll, softmax
 from study.statistics.result import Result
 

@@ -3,5 +3,9 @@
 import sys
 from pathlib import Path
 
+from small_study import opened_study, small_study
+
+__all__ = ["opened_study", "small_study"]
+
 TESTS = Path(__file__).parents[1]
 sys.path += [str(TESTS.parent / "benchmarks"), str(TESTS / "report")]

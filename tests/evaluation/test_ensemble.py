@@ -8,7 +8,7 @@ import pytest
 
 from study.evaluation import ensemble
 from study.records.files import write_npz
-from study.statistics.comparison import wilson
+from study.statistics.intervals import wilson
 
 
 def _logits(probabilities: list[list[float]]) -> np.ndarray:

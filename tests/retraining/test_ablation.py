@@ -24,7 +24,7 @@ from study.records.trial import TrialRecord
 from study.retraining.ablation import SEEDS, Ablation, swaps_of
 from study.retraining.runs import Engine
 from study.space.grammar import parse_space
-from study.statistics.comparison import compare_finalists
+from study.statistics.over_seeds import compare_finalists
 
 SPACE = """
 family = "mlp"

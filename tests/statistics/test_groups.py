@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from study.statistics import comparison as stats
-from study.statistics.groups import Groups, design_effect, variance_of_mean
+from study.statistics import intervals, over_seeds
+from study.statistics.groups import Groups, design_effect, share, variance_of_mean
 
 
 def _writers(n_groups: int, most: int, seed: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_a_difference_of_single_networks_is_that_of_statsmodels() -> None:
     names = _writers(40, 30, 2)
     rng = np.random.default_rng(2)
     a, b = _outcomes(names, 0.1, 1, rng), _outcomes(names, 0.2, 1, rng)
-    found = stats.compare_finalists(a, b, Groups.named(names))
+    found = over_seeds.compare_finalists(a, b, Groups.named(names))
     fitted = sm.OLS((a[0].astype(float) - b[0]), np.ones(len(names))).fit(
         cov_type="cluster", cov_kwds={"groups": names}, use_t=True
     )
@@ -55,7 +55,7 @@ def test_by_hand_with_seed_spread() -> None:
     """
     a = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]], dtype=bool)
     groups = Groups.named(np.array([5, 5, 8, 8, 9, 9]))
-    found = stats.compare_finalists(a, np.ones((2, 6), bool), groups)
+    found = over_seeds.compare_finalists(a, np.ones((2, 6), bool), groups)
     g, images = 0.125 / 2 - 2.5 / 72, 1.5 * 0.5 / 36
     assert found.difference == -0.25
     assert (found.g_a, found.g_b) == (pytest.approx(g), 0.0)
@@ -67,11 +67,11 @@ def test_groups_of_one_image_change_nothing_but_the_degrees_of_freedom() -> None
     rng = np.random.default_rng(3)
     a, b = rng.random((3, 400)) > 0.1, rng.random((3, 400)) > 0.2
     groups = Groups.named(rng.permutation(400))
-    one, other = stats.compare_finalists(a, b), stats.compare_finalists(a, b, groups)
+    one, other = over_seeds.compare_finalists(a, b), over_seeds.compare_finalists(a, b, groups)
     assert (one.difference, one.se, one.g_a) == pytest.approx((other.difference, other.se, other.g_a))
     assert one.df >= other.df > 50
-    assert stats.family_accuracy(a, groups).se == pytest.approx(stats.family_accuracy(a).se)
-    assert stats.share(a[0], groups) == pytest.approx(stats.wilson(int(a[0].sum()), 400), rel=1e-3)
+    assert over_seeds.family_accuracy(a, groups).se == pytest.approx(over_seeds.family_accuracy(a).se)
+    assert share(a[0], groups) == pytest.approx(intervals.wilson(int(a[0].sum()), 400), rel=1e-3)
 
 
 def test_the_images_of_a_copied_group_add_nothing() -> None:
@@ -83,8 +83,8 @@ def test_the_images_of_a_copied_group_add_nothing() -> None:
     four = np.tile(once, 4)
     assert variance_of_mean(four[0], groups) == pytest.approx(variance_of_mean(once[0], Groups.single(300)))
     assert design_effect(four[0], groups) == pytest.approx(4, rel=0.02)
-    low, high = stats.share(four[0], groups)
-    expected = stats.wilson(int(once.sum()), 300)
+    low, high = share(four[0], groups)
+    expected = intervals.wilson(int(once.sum()), 300)
     assert (low, high) == pytest.approx(expected, abs=5e-4)
 
 
@@ -94,12 +94,12 @@ def test_few_groups_that_differ_are_tested_exactly() -> None:
     a, b = np.ones((1, 1000), bool), np.ones((1, 1000), bool)
     b[0, :30] = False
     groups = Groups.named(names)
-    assert stats.compare_finalists(a, b).p_value < 1e-6
-    found = stats.compare_finalists(a, b, groups)
+    assert over_seeds.compare_finalists(a, b).p_value < 1e-6
+    found = over_seeds.compare_finalists(a, b, groups)
     assert found.p_value == pytest.approx(2 / 2**3)
     assert found.interval95[0] < 0
-    assert stats.compare_networks(a[0], b[0], groups).p_value == pytest.approx(2 / 2**3)
-    assert stats.compare_networks(a[0], b[0]) == stats.mcnemar_exact(a[0], b[0])
+    assert over_seeds.compare_networks(a[0], b[0], groups).p_value == pytest.approx(2 / 2**3)
+    assert over_seeds.compare_networks(a[0], b[0]) == intervals.mcnemar_exact(a[0], b[0])
 
 
 def test_by_groups_intervals_hold_the_truth_and_without_they_do_not() -> None:
@@ -110,9 +110,9 @@ def test_by_groups_intervals_hold_the_truth_and_without_they_do_not() -> None:
     for _ in range(200):
         correct = _outcomes(names, 0.1, 3, rng)
         held = {
-            "images": stats.family_accuracy(correct).interval95,
-            "groups": stats.family_accuracy(correct, groups).interval95,
-            "share": stats.share(correct[0], groups),
+            "images": over_seeds.family_accuracy(correct).interval95,
+            "groups": over_seeds.family_accuracy(correct, groups).interval95,
+            "share": share(correct[0], groups),
         }
         for name, (low, high) in held.items():
             inside[name] += low < 0.9 < high
@@ -128,27 +128,27 @@ def test_equal_finalists_are_rarely_called_different_by_groups() -> None:
     alarms = np.zeros(2)
     for _ in range(200):
         a, b = _outcomes(names, 0.1, 3, rng), _outcomes(names, 0.1, 3, rng)
-        alarms += [stats.compare_finalists(a, b, g).p_value < 0.05 for g in (None, groups)]
+        alarms += [over_seeds.compare_finalists(a, b, g).p_value < 0.05 for g in (None, groups)]
     assert alarms[0] > 60
     assert alarms[1] < 20
 
 
 def test_a_share_among_some_images_is_of_those_alone() -> None:
     right, among = np.array([True, False, True, True, False, False]), np.array([True] * 4 + [False] * 2)
-    assert stats.share(right, None, among) == stats.wilson(3, 4)
-    assert stats.share(right, Groups.single(6), ~among) == stats.wilson(0, 2)
-    assert stats.share(right, Groups.single(6), np.zeros(6, bool)) == (0.0, 1.0)
+    assert share(right, None, among) == intervals.wilson(3, 4)
+    assert share(right, Groups.single(6), ~among) == intervals.wilson(0, 2)
+    assert share(right, Groups.single(6), np.zeros(6, bool)) == (0.0, 1.0)
 
 
 def test_halves_keep_the_groups_of_their_images() -> None:
     names = np.repeat(np.arange(20), 10)
     correct = _outcomes(names, 0.2, 2, np.random.default_rng(7))
-    first, _ = stats.family_halves(correct, Groups.named(names))
-    assert first == stats.family_accuracy(correct[:, :100], Groups.named(names[:100]))
+    first, _ = over_seeds.family_halves(correct, Groups.named(names))
+    assert first == over_seeds.family_accuracy(correct[:, :100], Groups.named(names[:100]))
 
 
 def test_one_group_or_those_of_other_images_are_refused() -> None:
     with pytest.raises(ValueError, match="two groups"):
         Groups.named(np.zeros(5, dtype=int))
     with pytest.raises(ValueError, match="groups of 6 images; expected those of 5"):
-        stats.family_accuracy(np.ones((2, 5), bool), Groups.single(6))
+        over_seeds.family_accuracy(np.ones((2, 5), bool), Groups.single(6))

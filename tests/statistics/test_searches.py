@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from study.statistics import comparison as stats
+from study.statistics import over_seeds
+from study.statistics import searches as between
 from study.statistics.searches import spread
 
 
@@ -29,16 +31,16 @@ def _family(errors: list[int], images: int = 1000) -> np.ndarray:
 
 
 def test_too_few_searches_are_counted_by_family() -> None:
-    found = stats.verdict(stats.compare_searches(_family([10, 12]), _family([100, 110])), 0.001)
+    found = stats.verdict(over_seeds.compare_searches(_family([10, 12]), _family([100, 110])), 0.001)
     assert found.reason == "2 independent searches per family, fewer than the 3 that a verdict needs"
-    found = stats.verdict(stats.compare_searches(_family([10, 12, 11]), _family([100, 110, 105])), 0.001)
+    found = stats.verdict(over_seeds.compare_searches(_family([10, 12, 11]), _family([100, 110, 105])), 0.001)
     assert (found.label, found.better) == ("better", "a")
 
 
 def test_searches_stand_in_the_place_of_seeds_with_fewer_degrees_of_freedom() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.random((5, 900)) > 0.1, rng.random((5, 900)) > 0.12
-    families, finalists = stats.compare_searches(a, b), stats.compare_finalists(a, b)
+    families, finalists = over_seeds.compare_searches(a, b), over_seeds.compare_finalists(a, b)
     assert (families.difference, families.se) == (finalists.difference, finalists.se)
     between = [float(one.mean(axis=1).var(ddof=1)) / 5 for one in (a, b)]
     assert families.df == pytest.approx(families.se**4 / (sum(v * v for v in between) / 4))
@@ -51,11 +53,11 @@ def test_a_search_may_be_the_mean_of_several_seeds() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.random((4, 900)) > 0.1, rng.random((4, 900)) > 0.12
     twice = [np.stack([one, one]).mean(axis=0) for one in a]
-    assert stats.compare_searches(np.stack(twice), b) == stats.compare_searches(a, b)
+    assert over_seeds.compare_searches(np.stack(twice), b) == over_seeds.compare_searches(a, b)
     halves = np.stack([a[:2].mean(axis=0), a[2:].mean(axis=0)])
     s2 = float(halves.mean(axis=1).var(ddof=1))
     flips = float(halves.var(axis=0, ddof=1).mean())
-    assert stats.compare_searches(halves, b).g_a == pytest.approx(max(0.0, s2 / 2 - flips / 1800))
+    assert over_seeds.compare_searches(halves, b).g_a == pytest.approx(max(0.0, s2 / 2 - flips / 1800))
 
 
 def test_the_winner_is_tested_against_each_other_family_and_these_have_intervals() -> None:
@@ -63,7 +65,7 @@ def test_the_winner_is_tested_against_each_other_family_and_these_have_intervals
     found = stats.compare_families(correct, "cnn")
     assert [(one.a, one.b) for one in found] == [("cnn", "mlp"), ("cnn", "mixer"), ("mlp", "mixer")]
     tested = [one.comparison.p_value for one in found[:2]]
-    assert [one.holm_p for one in found] == [*stats.holm(tested), None]
+    assert [one.holm_p for one in found] == [*between.holm(tested), None]
     assert all(one.verdict is not None and one.verdict.better == "a" for one in found[:2])
     assert found[2].verdict is None
     assert found[2].reading is not None

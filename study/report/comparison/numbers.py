@@ -15,6 +15,7 @@ from study.report import search_numbers as search
 from study.report.comparison.entries import Entry
 from study.report.reading import Array, Record
 from study.statistics import comparison as stats
+from study.statistics import over_seeds
 
 
 def budget(entry: Entry) -> Record:
@@ -194,7 +195,7 @@ def pairs(rows: Sequence[Record], entries: Sequence[Entry]) -> list[Record]:
         if a["group"] == b["group"] and a["study"] != b["study"] and not same_weights(a, b, by_label)
     ]
     chosen.sort(key=lambda pair: not (pair[0]["winner"] and pair[1]["winner"]))
-    compared = [stats.compare_finalists(_correct(a, by_label), _correct(b, by_label)) for a, b in chosen]
+    compared = [over_seeds.compare_finalists(_correct(a, by_label), _correct(b, by_label)) for a, b in chosen]
     return [
         {
             "a": a["id"],

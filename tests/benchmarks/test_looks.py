@@ -2,10 +2,10 @@
 
 from typing import Any
 
+import _looks as looks
 import pytest
 
 from study.errors import ResultsError
-from study.evaluation import looks
 from study.records.seal import read_looks, read_openings, write_openings
 
 
