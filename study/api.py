@@ -24,8 +24,8 @@ import pandas as pd
 from study.errors import ResultsError
 from study.records.paths import StudyFiles
 from study.records.run import Run
-from study.report import tables
 from study.report.reading import StudyRecords, known_form, read_study
+from study.report.sections import leaderboard
 from study.statistics.scores import log_softmax
 
 if TYPE_CHECKING:
@@ -178,8 +178,8 @@ class Study:
         means, `nll` is in nats. All of them are missing until the test split was opened. `latency_p50_ms` is the median
         time for one image, the model alone.
         """
-        found = tables.leaderboard(self._records, self._records.correct)
-        return _frame((_leaderboard_row(row) for row in found["rows"]), _LEADERBOARD)
+        rows = leaderboard.of_study(self._records).rows
+        return _frame((_leaderboard_row(row.to_dict()) for row in rows), _LEADERBOARD)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

@@ -49,42 +49,6 @@ def rows_space(row: Record) -> Rows:
     return [(entry["name"], entry["rule"], entry["when"]) for entry in row["parameters"]]
 
 
-def rows_halves(board: Record) -> Rows:
-    rows: Rows = []
-    for row in board["rows"]:
-        if row["kind"] == "finalist" and row["test"]:
-            cells = [(percent(half["mean"]), interval(half["interval95"])) for half in row["test"]["halves"]]
-            rows.append((row["title"], *cells[0], *cells[1]))
-    return rows
-
-
-def rows_candidates(board: Record) -> Rows:
-    rows: Rows = []
-    for row in board["candidates"]:
-        notes = ["finalist"] * row["finalist"] + ["led the search over all families"] * row["best_overall"]
-        notes += ["warm start"] * (row["role"] == "warm_start")
-        scores = (percent(row["search_accuracy"]), percent(row["mean_accuracy"]))
-        rows.append((row["family"], f"#{row['trial']}", *scores, str(row["seeds"]), ", ".join(notes)))
-    return rows
-
-
-def rows_pairs(pairwise: Record) -> Rows:
-    return [
-        (
-            _pair(pair),
-            "yes" if pair["planned"] else "no, post hoc",
-            points(pair["comparison"]["difference"], signed=True),
-            point_interval(pair["comparison"]["interval95"]),
-            point_interval(pair["comparison"]["interval90"]),
-            p_value(pair["comparison"]["p_value"]),
-            p_value(pair["holm_p"]),
-            pair["verdict"]["label"],
-            pair["verdict"]["reason"],
-        )
-        for pair in pairwise["pairs"]
-    ]
-
-
 def _pair(pair: Record) -> str:
     return f"{pair['title_a']} − {pair['title_b']}"
 
@@ -151,38 +115,6 @@ def rows_paired(searches: Record) -> Rows:
         )
         for pair in searches["pairs"]
         if pair["paired"]
-    ]
-
-
-def rows_single(pairwise: Record) -> Rows:
-    return [
-        (
-            _pair(pair),
-            *(integer(pair["single"][key]) for key in ("only_a", "only_b", "both", "neither")),
-            points(pair["single"]["difference"], signed=True),
-            point_interval(pair["single"]["interval95"]),
-            p_value(pair["single"]["p_value"]),
-        )
-        for pair in pairwise["pairs"]
-    ]
-
-
-def rows_probability(pairwise: Record) -> Rows:
-    rows: Rows = []
-    for pair in pairwise["pairs"]:
-        found = pair["p_a_better"]
-        bounds = "shown from 10 seeds on" if found["interval95"] is None else interval(found["interval95"], 0)
-        rows.append((_pair(pair), str(found["pairs"]), percent(found["probability"], 0), bounds))
-    return rows
-
-
-def rows_optimism(pairwise: Record) -> Rows:
-    scores = ("search", "fresh_validation", "candidates_test", "finals_test")
-    gaps = ("seed_luck", "selection_and_shift", "more_data")
-    return [
-        (family, *(percent(entry[key]) for key in scores), *(points(entry[key], signed=True) for key in gaps))
-        for family, entry in pairwise["optimism"].items()
-        if entry
     ]
 
 

@@ -7,21 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from study.report import wording
-from study.report.charts import COLOURS, Chart, Figure, boxes, family_style, layout
+from study.report.charts import COLOURS, Chart, Figure, boxes, layout
 from study.report.wording import percent, points
 
 Record = dict[str, Any]
-
-
-def forest(report: Record) -> Chart | None:
-    """Differences of finalists with their 95 % intervals against the ±0.2 points of equality."""
-    pairs = report["pairwise"]["pairs"]
-    names = [f"{pair['a']} − {pair['b']}" for pair in pairs]
-    tested = [
-        (wording.p_value(pair["comparison"]["p_value"]), wording.p_value(pair["holm_p"]), pair["verdict"]["label"])
-        for pair in pairs
-    ]
-    return forest_of(pairs, names, report["findings"]["pairwise"], ("p", "Holm p", "verdict"), tested)
 
 
 def forest_of(
@@ -104,22 +93,6 @@ def searches(report: Record) -> Chart | None:
 COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_ms": "CPU latency, ms"}
 
 
-def cost(report: Record) -> Chart | None:
-    """Accuracy against each cost, one panel each; the Pareto front joined by a line."""
-    found = report["cost"]["points"]
-    families = [row["family"] for row in report["families"]["families"]]
-
-    def panel(key: str, axis: str, legend: bool) -> list[Figure]:
-        return _cost_panel(found, key, axis, families, legend=legend)
-
-    figure = cost_figure(found, panel)
-    if figure is None:
-        return None
-    rows = [(p["label"], p["kind"], *cost_cells(p)) for p in found]
-    label = f"Test accuracy against cost. {report['findings']['cost']}"
-    return Chart("cost", label, figure, ("network", "role", *COST_COLUMNS), rows)
-
-
 COST_COLUMNS = ("test accuracy", *COSTS.values(), "on the front of")
 
 
@@ -172,33 +145,4 @@ def front_line(points: Sequence[Record], key: str, axis: str, *, legend: bool) -
         "line": {"color": "rgba(128,128,128,0.8)", "dash": "dot", "width": 1.5, "shape": "hv"},
         "showlegend": legend,
         "hoverinfo": "skip",
-    }
-
-
-def _cost_panel(found: list[Record], key: str, axis: str, families: list[str], *, legend: bool) -> list[Figure]:
-    traces = [front_line(found, key, axis, legend=legend)]
-    for family in families:
-        for kind in ("finalist", "candidate"):
-            inside = [p for p in found if p["family"] == family and p["kind"] == kind and p[key] is not None]
-            if inside:
-                traces.append(_cost_trace(inside, key, axis, family_style(families, family), kind, legend=legend))
-    return traces
-
-
-def _cost_trace(
-    inside: list[Record], key: str, axis: str, style: tuple[str, str, str], kind: str, *, legend: bool
-) -> Figure:
-    colour, symbol, _ = style
-    open_symbol = symbol if kind == "finalist" else f"{symbol}-open"
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": f"{inside[0]['family']}, {kind}",
-        "legendgroup": f"{inside[0]['family']}, {kind}",
-        "x": [p[key] for p in inside],
-        "y": [100 * p["accuracy"] for p in inside],
-        "text": [p["label"] for p in inside],
-        "xaxis": axis,
-        "showlegend": legend,
-        "marker": {"color": colour, "symbol": open_symbol, "size": 13 if kind == "finalist" else 8},
     }

@@ -16,7 +16,6 @@ from study.records.settings import load_settings
 from study.report import (
     advice,
     limits,
-    numbers,
     pictures,
     repeated,
     search_numbers,
@@ -28,7 +27,7 @@ from study.report import (
 )
 from study.report.reading import Record, StudyRecords, known_form, read_study
 from study.report.section import Place, Report
-from study.report.sections import calibration, classes, curves, hardest, robustness, seeds
+from study.report.sections import calibration, classes, cost, curves, hardest, leaderboard, pairwise, robustness, seeds
 from study.statistics.result import strict
 
 FORMAT = 1
@@ -39,11 +38,11 @@ SECTIONS = (
     Place("answer", None, "Answer in brief", is_open=True),
     Place("protocol", None, "Question, data, protocol"),
     Place("families", None, "Families and search spaces"),
-    Place("leaderboard", None, "Leaderboard", is_open=True),
+    Place("leaderboard", leaderboard, "Leaderboard", is_open=True),
     Place("fair", None, "Fair comparison of the searches"),
-    Place("pairwise", None, "Pairwise tests", is_open=True),
+    Place("pairwise", pairwise, "Pairwise tests", is_open=True),
     Place("seeds", seeds, "Spread between seeds"),
-    Place("cost", None, "Accuracy against cost"),
+    Place("cost", cost, "Accuracy against cost"),
     Place("classes", classes, "Per class", is_open=True),
     Place("hardest", hardest, "Hardest images"),
     Place("calibration", calibration, "Calibration and abstention"),
@@ -104,7 +103,7 @@ def numbers_of(report: Report) -> Record:
 
 
 def _old(known: Report) -> Record:
-    report = _sections(known.study)
+    report = _sections(known)
     for place in SECTIONS:
         if place.section is not None:
             report[place.name] = strict(known[place.section])
@@ -120,25 +119,20 @@ def _old(known: Report) -> Record:
     return result
 
 
-def _sections(study: StudyRecords) -> dict[str, Any]:
-    correct = numbers.correctness(study)
+def _sections(known: Report) -> dict[str, Any]:
+    study = known.study
     trials = {family: study.family_trials(family) for family in study.families}
     budget = search_numbers.budget(trials, study.ledger)
-    board = tables.leaderboard(study, correct)
-    compared = tables.compared(study, correct)
     return {
         "format": FORMAT,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "broken_runs": study.broken_runs,
         "header": tables.header(study),
-        "answer": tables.answer(study, board, compared),
+        "answer": tables.answer(study, strict(known[leaderboard]), strict(known[pairwise])),
         "protocol": tables.protocol(study, budget),
-        "repeated": repeated.repeated(study, correct),
+        "repeated": repeated.repeated(study, study.correct),
         "families": search_tables.families(study),
-        "leaderboard": board,
         "fair": search_tables.fair(study, budget),
-        "pairwise": compared,
-        "cost": tables.cost(study, board),
         "mattered": search_tables.mattered(study),
         "health": search_tables.health(study),
         "reproduce": tables.reproduce(study),

@@ -66,8 +66,6 @@ def _old_charts(report: Record) -> dict[str, list[Chart]]:
     groups: dict[str, list[Chart | None]] = {
         "protocol": [figures.class_counts(report)],
         "fair": [figures.tuning(report, "seconds"), figures.tuning(report, "trials"), figures.expected_max(report)],
-        "pairwise": [evaluation_figures.forest(report)],
-        "cost": [evaluation_figures.cost(report)],
         "health": [figures.timeline(report)],
         "searches": [evaluation_figures.searches(report)],
     }

@@ -8,7 +8,6 @@ from itertools import combinations
 import numpy as np
 
 from study.report import search_numbers as search
-from study.report.numbers import correctness
 from study.report.reading import Array, Record, StudyRecords
 from study.statistics import comparison as stats
 from study.statistics import over_seeds
@@ -20,7 +19,7 @@ def searches(study: StudyRecords) -> Record | None:
     if study.n_searches < 2:
         return None
     everyone = study.searches
-    correct = {number: correctness(one) for number, one in everyone.items()}
+    correct = {number: one.correct for number, one in everyone.items()}
     rows = [_row(number, one, family, correct[number]) for number, one in everyone.items() for family in one.families]
     tested = _by_family(rows, "test_mean")
     ready = all(number in everyone and _ready(everyone[number]) for number in range(1, study.n_searches + 1))

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report.verdicts import capital, headline, imbalance, turned, verdict
+from study.report.verdicts import capital, headline, imbalance
 from study.report.wording import (
     count,
     duration,
     integer,
-    interval,
     listing,
     percent,
     times,
@@ -54,21 +53,6 @@ def _states(states: Record) -> str:
     return f"{count(total, 'trial')} ({words})" if total else "no trial"
 
 
-def leaderboard(report: Record) -> str:
-    rows = [row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"]
-    if not rows:
-        return "There are no finalists yet."
-    tested = [row for row in rows if row["test"]]
-    if not tested:
-        return f"{count(len(rows), 'finalist')} trained, none read on the test split yet."
-    top = tested[0]
-    accuracy = top["test"]["accuracy"]
-    return (
-        f"{capital(top['title'])} has the highest mean test accuracy, {percent(accuracy['mean'])} "
-        f"(95 % interval {interval(accuracy['interval95'])})."
-    )
-
-
 def fair(report: Record) -> str:
     curves = report["fair"]["curves"]
     done = {name: curve for name, curve in curves.items() if curve["best"] is not None}
@@ -78,35 +62,6 @@ def fair(report: Record) -> str:
     text = f"Best sampled validation score of each search, one search each: {listing(parts)}."
     without = [name for name in curves if name not in done]
     return f"{text} No sampled trial of {listing(without)} completed." if without else text
-
-
-def pairwise(report: Record) -> str:
-    numbers = report["pairwise"]
-    if not numbers["pairs"]:
-        tested = len(numbers["tested"])
-        return (
-            "The test split has not been read, so no pair is tested."
-            if tested == 0
-            else "There is one finalist with predictions, so there is no pair to test."
-        )
-    labels = [pair["verdict"]["label"] for pair in numbers["pairs"]]
-    if len(labels) == 1:
-        pair = numbers["pairs"][0]
-        first = pair["a"] if pair["comparison"]["difference"] >= 0 else pair["b"]
-        text = verdict(turned(pair, first), first)
-    else:
-        kinds = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
-        text = f"{count(len(labels), 'pair')} of finalists: {listing(kinds)}."
-    return f"Exploratory: {text[:1].lower()}{text[1:]}" if numbers["exploratory"] else text
-
-
-def cost(report: Record) -> str:
-    finalists = [row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist" and row["test"]]
-    if not finalists:
-        return "No accuracy on the test split yet, so there is no front."
-    front = [row["title"] for row in finalists if "n_parameters" in row["front"]]
-    words = listing(front) if front else "none"
-    return f"Among the finalists, on the front of accuracy against parameters: {words}."
 
 
 def mattered(report: Record) -> str:
@@ -161,10 +116,7 @@ FINDINGS: dict[str, Callable[[Record], str]] = {
     "answer": headline,
     "protocol": protocol,
     "families": families,
-    "leaderboard": leaderboard,
     "fair": fair,
-    "pairwise": pairwise,
-    "cost": cost,
     "mattered": mattered,
     "health": health,
     "limits": limits_finding,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from study.report import numbers
 from study.report import search_numbers as search
-from study.report.reading import Array, Record, StudyRecords
+from study.report.reading import Record, StudyRecords
 from study.report.verdicts import turned
 
 
@@ -144,58 +143,6 @@ def class_counts(study: StudyRecords) -> dict[str, list[int]]:
 
 
 PARTS = ("train", "validation")
-
-
-def leaderboard(study: StudyRecords, correct: dict[str, Array]) -> Record:
-    found = [numbers.finalist_row(study, family, correct) for family in study.families]
-    rows = [row for row in found if row is not None]
-    costs = numbers.cost_points([row for row in rows if row["test"]])
-    for row, point in zip([row for row in rows if row["test"]], costs, strict=True):
-        row["front"] = point["front"]
-    rows.sort(key=lambda row: (-_test_mean(row) if row["test"] else 0.0, -(row["validation_mean"] or 0.0)))
-    return {
-        "rows": rows + numbers.extra_rows(study),
-        "candidates": candidate_rows(study),
-        "validation_half_width": numbers.validation_half_width(study, _best_validation(rows)),
-        "missing": [name for name in ("baselines", "ensemble", "latency") if name not in study.old_examined],
-    }
-
-
-def _best_validation(rows: list[Record]) -> float:
-    return max((float(row["validation_mean"]) for row in rows if row["validation_mean"] is not None), default=0.0)
-
-
-def candidate_rows(study: StudyRecords) -> list[Record]:
-    roles = {(trial["family"], trial["number"]): trial.get("role") for trial in study.trials}
-    return [
-        {
-            "family": family,
-            "trial": row["trial"],
-            "search_accuracy": row["search_accuracy"],
-            "mean_accuracy": row["mean_accuracy"],
-            "mean_nll": row.get("mean_nll"),
-            "seeds": len(row.get("runs", [])),
-            "role": roles.get((family, row["trial"])),
-            "finalist": row["trial"] == study.finalist(family).get("finalist"),
-            "best_overall": bool(row.get("best_overall")),
-        }
-        for family in study.families
-        for row in study.candidates(family)
-    ]
-
-
-def compared(study: StudyRecords, correct: dict[str, Array]) -> Record:
-    return {
-        "pairs": numbers.pairs(study, correct),
-        "optimism": {name: numbers.optimism(study, name, correct) for name in study.families},
-        "exploratory": study.earlier_openings > 0,
-        "tested": list(correct),
-        "families": len(study.families),
-    }
-
-
-def cost(study: StudyRecords, board: Record) -> Record:
-    return {"points": numbers.cost_points([row for row in board["rows"] if row["test"]], study)}
 
 
 def reproduce(study: StudyRecords) -> Record:

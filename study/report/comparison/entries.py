@@ -10,18 +10,21 @@ from study.errors import LockedError, ResultsError, UsageError
 from study.records.locking import lock_holder
 from study.records.naming import find_study, study_places
 from study.records.paths import StudyFiles
-from study.report import numbers, tables
+from study.report import tables
 from study.report.reading import Array, Record, StudyRecords, known_form, read_study
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A study, the label that tells it from the others on the page, and which seed of a family's finalist is right on
-    which test image (bool [S, N] by family)."""
+    """A study, and the label that tells it from the others on the page."""
 
     label: str
     study: StudyRecords
-    correct: dict[str, Array]
+
+    @property
+    def correct(self) -> dict[str, Array]:
+        """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
+        return self.study.correct
 
     @property
     def last_opening(self) -> Record:
@@ -81,7 +84,7 @@ def _read(files: StudyFiles, label: str) -> Entry:
                 f"{files.root} is not finished: it has no finalists yet; continue it with `study run {files.named}`"
             )
         _refuse_stale(study)
-        return Entry(label, study, numbers.correctness(study))
+        return Entry(label, study)
 
 
 def _refuse_stale(study: StudyRecords) -> None:

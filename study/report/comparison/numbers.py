@@ -10,10 +10,12 @@ from itertools import combinations
 import numpy as np
 
 from study.records.run import Run
-from study.report import numbers, tables
 from study.report import search_numbers as search
+from study.report import tables
 from study.report.comparison.entries import Entry
+from study.report.pareto import COSTS, fronts
 from study.report.reading import Array, Record
+from study.report.sections.leaderboard import finalists as leaderboard_of
 from study.statistics import comparison as stats
 from study.statistics import over_seeds
 
@@ -44,17 +46,16 @@ def summary(entry: Entry, budget: Record) -> Record:
 def finalists(entry: Entry) -> list[Record]:
     """The rows of a study's own leaderboard, with the study, the finalist's origin and whether validation chose it."""
     found = []
-    for family in entry.study.families:
-        row = numbers.finalist_row(entry.study, family, entry.correct)
-        if row is not None:
-            about = {
-                "id": f"{entry.label}/{family}",
-                "study": entry.label,
-                "winner": family == entry.study.finalists.winner,
-                "role": _role(entry, row),
-                "title": f"{row['title']} of study {entry.label}",
-            }
-            found.append({**row, **about})
+    for finalist in leaderboard_of(entry.study):
+        row = finalist.to_dict()
+        about = {
+            "id": f"{entry.label}/{finalist.family}",
+            "study": entry.label,
+            "winner": finalist.family == entry.study.finalists.winner,
+            "role": _role(entry, row),
+            "title": f"{finalist.title} of study {entry.label}",
+        }
+        found.append({**row, **about})
     return found
 
 
@@ -151,8 +152,9 @@ def leaderboard(rows: Sequence[Record], found: Sequence[Record], *, latency: boo
         inside = [{**row, "group": place, "front": []} for row in rows if row["study"] in group["studies"]]
         tested = [row for row in inside if row["test"]]
         known = [row if latency else {**row, "latency_p50_ms": None} for row in tested]
-        for row, point in zip(tested, numbers.cost_points(known), strict=True):
-            row["front"] = point["front"]
+        found_fronts = fronts([(_mean(row), {cost: row[cost] for cost in COSTS}) for row in known])
+        for row, front in zip(tested, found_fronts, strict=True):
+            row["front"] = list(front)
         board += sorted(inside, key=lambda row: (-_mean(row), -(row["validation_mean"] or 0.0)))
     return board
 

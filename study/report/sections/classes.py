@@ -10,8 +10,7 @@ import numpy as np
 from study.report.charts import Chart, heatmap, heatmap_layout, note
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.verdicts import capital
-from study.report.wording import count, percent, times
+from study.report.wording import capital, count, percent, times
 from study.statistics.result import Result
 from study.statistics.scores import PerClass, confusion_matrix, most_confused, per_class
 
