@@ -4,9 +4,9 @@
         [--seeds 10] [--noise 0] [--recipes "optimizer=muon learning_rate=0.01" "images=hard" ...] [--table]
 
 A recipe is what differs from the family's warm start, `default` for nothing. Beside keys of a configuration it may name
-parts of Muon: `polynomials=NAME` the iterations, `first=adamw` and `head=adamw` for the layers that AdamW is to have,
-`widest=N` for AdamW where a matrix has both sides above N; or `last=SHARE`, the part of a cycle after hard images that
-sees all of them.
+parts of Muon: `polynomials=NAME` the iterations, `first=muon` and `head=adamw` for who has the first layer and the last
+but one, `widest=N` for AdamW where both sides of a matrix are above N; or `last=SHARE`, the part of a cycle after hard
+images that sees all of them.
 `--noise 0.02` makes 2 % of the training part's labels wrong, others under each seed; validation keeps its own.
 Runs of one seed share initial weights and labels, and the first pass over the images. Coverage is the share of
 validation images, surest first, among which one in a thousand is wrong. `with shifts` is what the mean of five
@@ -103,7 +103,7 @@ def parts(recipe: str) -> Iterator[None]:
     about = parsed(recipe)
 
     def hidden(weights: list[torch.nn.Parameter]) -> list[torch.nn.Parameter]:
-        skipped = weights[:1] if about.get("first") == "adamw" else []
+        skipped = [] if about.get("first") == "muon" else weights[:1]
         skipped += weights[-2:-1] if about.get("head") == "adamw" else []
         widest = about.get("widest", 10**9)
         return [

@@ -12,7 +12,7 @@ from torch import Tensor
 from study.seeds import derive_seed
 
 # The last part of each cycle sees all images, so that what is judged has learned from the data as they are.
-_UNBIASED_SHARE = 0.1
+_UNBIASED_SHARE = 0.05
 
 
 class Batches:

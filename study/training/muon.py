@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-# Jordan's quintic a X + b (X Xᵀ) X + c (X Xᵀ)² X, five times, brings every singular value of some size near one.
-_POLYNOMIALS = ((3.4445, -4.7750, 2.0315),) * 5
+# Jordan's quintic a X + b (X Xᵀ) X + c (X Xᵀ)² X brings the singular values near one. He applies it five times; here
+# three were as good (benchmarks/fewer_steps.py).
+_POLYNOMIALS = ((3.4445, -4.7750, 2.0315),) * 3
 # Moonlight's scale (arXiv:2502.16982): an update is then as large as one of AdamW's, and one learning rate serves both.
 _RMS_OF_ADAMW = 0.2
 # A GPU computes a batch of 64 x 64 in the time of its launch: smaller ones are padded to share one.
@@ -28,6 +29,7 @@ class Muon(torch.optim.AdamW):
         super().__init__(groups, lr=lr, fused=True, capturable=capturable)
         for group in self.param_groups:
             group["momentum"] = momentum
+        self._scales: dict[tuple[int, ...], Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # a closure's gradients would come too late
@@ -36,17 +38,19 @@ class Muon(torch.optim.AdamW):
                 self._move([(p, p.grad) for p in group["params"] if p.grad is not None], group)
         super().step(closure)
 
-    def _move(self, found: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+    def _move(self, found: Sequence[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
         if not found:
             return
         weights, gradients = [weight for weight, _ in found], [gradient for _, gradient in found]
         momenta = [self._momentum_of(weight) for weight in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         wanted = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        matrices = [as_matrix(update, weight) for update, weight in zip(wanted, weights, strict=True)]
-        steps = orthogonalised(matrices, group["lr"])
-        torch._foreach_sub_([as_matrix(weight, weight) for weight in weights], steps)
+        if group["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        pairs = [(as_matrix(w, w), as_matrix(update, w)) for w, update in zip(weights, wanted, strict=True)]
+        for batch in batches_of(pairs):
+            steps = orthogonalised([update for _, update in batch], group["lr"] * self._scale([w for w, _ in batch]))
+            torch._foreach_sub_([weight for weight, _ in batch], steps)
         for weight in weights:
             weight.grad = None  # used up: AdamW passes over it
 
@@ -56,6 +60,15 @@ class Muon(torch.optim.AdamW):
             state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(weight)}
         momentum: Tensor = state["exp_avg"]
         return momentum
+
+    def _scale(self, matrices: Sequence[Tensor]) -> Tensor:
+        """[K, 1, 1] by which orthogonal matrices of these shapes are as large as AdamW's updates; made once, since a
+        recorded step takes no numbers from outside."""
+        sides = tuple(max(matrix.shape) for matrix in matrices)
+        if sides not in self._scales:
+            scales = _RMS_OF_ADAMW * torch.tensor(sides, dtype=torch.float32).sqrt()
+            self._scales[sides] = scales.view(-1, 1, 1).to(matrices[0].device)
+        return self._scales[sides]
 
 
 def is_matrix(weight: Tensor) -> bool:
@@ -69,47 +82,39 @@ def as_matrix(values: Tensor, weight: Tensor) -> Tensor:
     return (values if weight.is_contiguous() else values.permute(0, 2, 3, 1)).flatten(1)
 
 
-def orthogonalised(matrices: list[Tensor], rate: float | Tensor) -> list[Tensor]:
-    """For each matrix the nearest with singular values near one, times `rate` and the scale of its shape.
+def batches_of(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
+    """Weights and their updates by the shorter side, which decides what the iterations cost."""
+    batches: dict[int, list[tuple[Tensor, Tensor]]] = {}
+    for pair in pairs:
+        batches.setdefault(_side(pair[0]), []).append(pair)
+    return list(batches.values())
 
-    Newton–Schulz runs on the small matrices X Xᵀ in fp32, where it takes half of the arithmetic that it takes on X,
-    matrices of one short side in one batch; in bf16 the small eigenvalues would drown.
+
+def _side(matrix: Tensor) -> int:
+    return max(min(matrix.shape), _LEAST_SIDE_ON_GPU) if matrix.is_cuda else min(matrix.shape)
+
+
+def orthogonalised(matrices: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
+    """For each matrix of a batch the nearest with singular values near one, times its `scale` [K, 1, 1].
+
+    Newton–Schulz runs on the small matrices X Xᵀ, where it takes half of the arithmetic that it takes on X, and in
+    fp32: in bf16 their small eigenvalues would drown. Zeros beyond a matrix's own shape change nothing within it.
     """
-    by_shape = _grouped(range(len(matrices)), lambda i: tuple(matrices[i].shape))
-    wide = [_wide(torch.stack([matrices[i] for i in members])) for members in by_shape]  # [K, m, n] each, m <= n
-    factors = _factors([torch.bmm(x, x.mT) for x in wide])
-    found: dict[int, Tensor] = {}
-    for members, x, factor in zip(by_shape, wide, factors, strict=True):
-        scale = rate * (_RMS_OF_ADAMW * x.shape[2] ** 0.5)
-        moved = torch.bmm(factor * scale, x)
-        turned = matrices[members[0]].shape != moved.shape[1:]
-        found |= dict(zip(members, (moved.mT if turned else moved).unbind(), strict=True))
-    return [found[i] for i in range(len(matrices))]
+    wide = [matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    side, length = _side(matrices[0]), max(x.shape[1] for x in wide)
+    if all(x.shape == (side, length) for x in wide):
+        together = torch.stack(wide)
+    else:
+        together = wide[0].new_zeros(len(wide), side, length)
+        torch._foreach_copy_([together[k, : x.shape[0], : x.shape[1]] for k, x in enumerate(wide)], wide)
+    moved = torch.bmm(_factors(torch.bmm(together, together.mT), scale), together)  # [K, side, length]
+    cut = [one[: x.shape[0], : x.shape[1]] for one, x in zip(moved.unbind(), wide, strict=True)]
+    return [one if one.shape == matrix.shape else one.mT for one, matrix in zip(cut, matrices, strict=True)]
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x.mT if x.shape[1] > x.shape[2] else x
-
-
-def _factors(grams: list[Tensor]) -> list[Tensor]:
-    """For each batch [K, m, m] of X Xᵀ the symmetric matrices that bring X's singular values near one."""
-    found: dict[int, Tensor] = {}
-    for members in _grouped(range(len(grams)), lambda i: _side(grams[i])):
-        side = _side(grams[members[0]])
-        padded = [torch.nn.functional.pad(grams[i], (0, side - grams[i].shape[1]) * 2) for i in members]
-        factors = torch.split(_newton_schulz(torch.cat(padded)), [len(grams[i]) for i in members])
-        for i, factor in zip(members, factors, strict=True):
-            found[i] = factor[:, : grams[i].shape[1], : grams[i].shape[1]]
-    return [found[i] for i in range(len(grams))]
-
-
-def _side(gram: Tensor) -> int:
-    return max(gram.shape[1], _LEAST_SIDE_ON_GPU) if gram.is_cuda else gram.shape[1]
-
-
-def _newton_schulz(gram: Tensor) -> Tensor:
-    """[K, m, m] of X Xᵀ to the factors [K, m, m] by which X is to be multiplied: the product of the iterations'
-    polynomials a + b X Xᵀ + c (X Xᵀ)², which all commute."""
+def _factors(gram: Tensor, scale: Tensor) -> Tensor:
+    """[K, m, m] of X Xᵀ to the factors [K, m, m] by which X is to be multiplied: `scale` [K, 1, 1] times the product of
+    the iterations' polynomials a + b X Xᵀ + c (X Xᵀ)², which all commute."""
     # A bound on the largest eigenvalue, closer than the trace, which is the squared norm of X.
     bound = torch.linalg.matrix_norm(gram, keepdim=True).clamp_(min=1e-19)
     gram = gram / bound
@@ -123,12 +128,4 @@ def _newton_schulz(gram: Tensor) -> Tensor:
         rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor = torch.baddbmm(factor, rest, factor, beta=a)
         last = a
-    scaled: Tensor = factor * bound.rsqrt()
-    return scaled
-
-
-def _grouped(items: Iterable[int], key: Callable[[int], object]) -> list[list[int]]:
-    groups: dict[object, list[int]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return list(groups.values())
+    return factor.mul_(bound.rsqrt_().mul_(scale))

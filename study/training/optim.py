@@ -47,8 +47,9 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
 
 
 def _hidden(weights: list[nn.Parameter]) -> list[nn.Parameter]:
-    """Weights for Muon: all but the last layer's, which is the one declared last."""
-    return [weight for weight in weights[:-1] if is_matrix(weight)]
+    """Weights for Muon: all but those of the first and the last layer, the ones declared first and last. Jordan leaves
+    both to AdamW; here Muon of the first was as good, and dearer."""
+    return [weight for weight in weights[1:-1] if is_matrix(weight)]
 
 
 def _without(weights: list[nn.Parameter], others: list[nn.Parameter]) -> list[nn.Parameter]:

@@ -27,11 +27,14 @@ def test_parts_are_no_keys_of_a_configuration() -> None:
 def test_parts_hold_within_the_block_alone() -> None:
     before = muon._POLYNOMIALS, optim._hidden
     weights = [torch.nn.Parameter(torch.zeros(*shape)) for shape in ((8, 4), (300, 400), (8, 8), (10, 8))]
-    with fewer_steps.parts("first=adamw polynomials=express-3"):
-        assert len(muon._POLYNOMIALS) == 3
-        assert optim._hidden(weights) == weights[1:3]
-    with fewer_steps.parts("widest=256 head=adamw"):
-        assert optim._hidden(weights) == weights[:1]
+    with fewer_steps.parts("first=muon polynomials=express-4"):
+        assert len(muon._POLYNOMIALS) == 4
+    with fewer_steps.parts("first=muon"):
+        assert optim._hidden(weights) == weights[:3]
+    with fewer_steps.parts("widest=256"):
+        assert optim._hidden(weights) == weights[2:3]
+    with fewer_steps.parts("head=adamw"):
+        assert optim._hidden(weights) == weights[1:2]
     assert (muon._POLYNOMIALS, optim._hidden) == before
 
 

@@ -65,13 +65,13 @@ def test_power_zero_draws_alike() -> None:
 
 
 def test_the_last_part_of_each_cycle_sees_all_images_in_turn() -> None:
-    batches = hard((100, 200))
+    batches = hard((200, 400))
     learn(batches, PART, PART < 180)
-    shown(batches, range(90))
-    assert sorted(shown(batches, range(90, 100)).tolist()) == PART.tolist()
-    shown(batches, range(100, 280))
-    assert sorted(shown(batches, range(280, 290)).tolist()) == PART.tolist()
-    assert sorted(shown(batches, range(290, 300)).tolist()) == PART.tolist()
+    shown(batches, range(190))
+    assert sorted(shown(batches, range(190, 200)).tolist()) == PART.tolist()
+    shown(batches, range(200, 580))
+    assert sorted(shown(batches, range(580, 590)).tolist()) == PART.tolist()
+    assert sorted(shown(batches, range(590, 600)).tolist()) == PART.tolist()
 
 
 def test_a_run_shorter_than_a_pass_is_that_of_all_images() -> None:
