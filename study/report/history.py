@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
+
+from study.records.trial import TrialRecord
 
 Record = dict[str, Any]
 
@@ -34,8 +37,21 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def rebuild(trials: Sequence[Record], distributions: Record) -> optuna.Study:
-    """A study to be maximised that holds the finished trials; rows need number, state, value, parameters."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Of a trial what figures and importances are made from."""
+
+    state: str
+    value: float | None
+    parameters: Mapping[str, Any]
+
+
+def shown(trials: Iterable[TrialRecord]) -> list[Shown]:
+    return [Shown(trial.state, trial.value, trial.parameters) for trial in trials]
+
+
+def rebuild(trials: Iterable[Shown], distributions: Record) -> optuna.Study:
+    """A study to be maximised that holds the finished trials."""
     known = {name: json_to_distribution(json.dumps(text)) for name, text in distributions.items()}
     with quiet():
         study = optuna.create_study(direction="maximize")
@@ -43,11 +59,11 @@ def rebuild(trials: Sequence[Record], distributions: Record) -> optuna.Study:
     return study
 
 
-def _frozen(trial: Record, known: dict[str, BaseDistribution]) -> FrozenTrial:
+def _frozen(trial: Shown, known: dict[str, BaseDistribution]) -> FrozenTrial:
     # A warm start may lie outside the range; Optuna's figures cannot place it.
-    inside = {k: v for k, v in trial["parameters"].items() if k in known and _contains(known[k], v)}
-    value = trial["value"] if trial["state"] == "COMPLETE" else None
-    state = TrialState[trial["state"]] if value is not None or trial["state"] != "COMPLETE" else TrialState.FAIL
+    inside = {k: v for k, v in trial.parameters.items() if k in known and _contains(known[k], v)}
+    value = trial.value if trial.state == "COMPLETE" else None
+    state = TrialState[trial.state] if value is not None or trial.state != "COMPLETE" else TrialState.FAIL
     return optuna.trial.create_trial(
         state=state, value=value, params=inside, distributions={name: known[name] for name in inside}
     )
@@ -60,7 +76,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def importances(trials: Sequence[Record], distributions: Record) -> dict[str, float]:
+def importances(trials: Iterable[Shown], distributions: Record) -> dict[str, float]:
     """PED-ANOVA shares by parameter, summing to 1, most important first; empty when every value is the same."""
     # Imported late: it brings scikit-learn, a second that a study with too few trials need not wait for.
     from optuna.importance import PedAnovaImportanceEvaluator
@@ -75,7 +91,7 @@ def importances(trials: Sequence[Record], distributions: Record) -> dict[str, fl
 
 
 def figures(
-    trials: Sequence[Record], reached: Sequence[Record], distributions: Record, important: Sequence[str]
+    trials: Iterable[Shown], reached: Iterable[Shown], distributions: Record, important: Sequence[str]
 ) -> dict[str, Record]:
     """Optuna's figures as plotly's: the history of the trials, parallel coordinates and slices of those in `reached`,
     whose values are of one rung. Those without a completed trial are left out."""

@@ -34,7 +34,7 @@ from study.records.paths import StudyFiles, done_runs
 from study.records.run import Run, read_run
 from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
 from study.records.settings import StudySettings, load_settings
-from study.records.trial import Trials, line_of, read_trials
+from study.records.trial import Trials, read_trials
 
 Array = NDArray[Any]
 Record = dict[str, Any]
@@ -91,11 +91,6 @@ class StudyRecords:
         return list(self.settings.families)
 
     @cached_property
-    def trials(self) -> list[Record]:
-        """`records` in the words of form 1, for the sections that know them by these."""
-        return [line_of(record, 1) for record in self.records]
-
-    @cached_property
     def correct(self) -> dict[str, Array]:
         """Family -> bool [S, N]: which seed of its finalist is right on which test image."""
         labels, found = self.test_labels, {}
@@ -122,8 +117,14 @@ class StudyRecords:
         then; None where it was not."""
         return self.openings[-1].get("of_user") if self.openings else None
 
-    def family_trials(self, family: str) -> list[Record]:
-        return [trial for trial in self.trials if trial["family"] == family and trial.get("counted", True)]
+    def family_trials(self, family: str) -> Trials:
+        """Those that count."""
+        return self.records.of(family).counted
+
+    @property
+    def counted(self) -> Trials:
+        """The trials that count, families after each other."""
+        return Trials(trial for family in self.families for trial in self.family_trials(family))
 
     def finalist(self, family: str) -> Record:
         """The family's entry in finalists.json, {} before retraining."""

@@ -78,10 +78,11 @@ def _old_charts(report: Record) -> dict[str, list[Chart]]:
 def _optuna(report: Record, family: str, place: int) -> list[Chart]:
     entry = report["mattered"]["families"][family]
     rung = entry["importance_examples"]
-    at_rung = [{**trial, "state": "COMPLETE", "value": trial["rung_accuracy"]} for trial in entry["trials"]]
-    reached = entry["trials"] if rung is None else [trial for trial in at_rung if trial["value"] is not None]
+    trials = [history.Shown(row["state"], row["value"], row["parameters"]) for row in entry["trials"]]
+    at_rung = [history.Shown("COMPLETE", row["rung_accuracy"], row["parameters"]) for row in entry["trials"]]
+    reached = trials if rung is None else [trial for trial in at_rung if trial.value is not None]
     each = "completed trial" if rung is None else f"trial, its value after {wording.integer(rung)} examples"
-    drawn = history.figures(entry["trials"], reached, entry["distributions"], list(entry["importances"] or []))
+    drawn = history.figures(trials, reached, entry["distributions"], list(entry["importances"] or []))
     columns, rows = _trial_table(entry)
     charts = []
     for kind, figure in drawn.items():

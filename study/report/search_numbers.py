@@ -6,67 +6,36 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from study.records.ledger import Ledger
+from study.records.trial import TrialRecord, Trials
 
 Record = dict[str, Any]
 
 DRAWN = 1000  # trials drawn per figure and family
 EDGE = 0.05  # a value in the outer twentieth of its range counts as being at the edge
-STATES = ("COMPLETE", "PRUNED", "FAIL")
 
 
-def states(trials: Sequence[Record]) -> dict[str, int]:
-    counts = Counter(str(trial["state"]) for trial in trials)
-    return {state: counts[state] for state in STATES}
-
-
-def completed(trials: Sequence[Record], *, sampled_only: bool = False) -> list[Record]:
-    """Trials that reached the top rung with a finite value; warm starts and imports only if wanted."""
-    return [
-        trial
-        for trial in trials
-        if trial["state"] == "COMPLETE"
-        and trial.get("value") is not None
-        and math.isfinite(trial["value"])
-        and not (sampled_only and trial.get("role") != "sampled")
-    ]
-
-
-def at_rung(trials: Sequence[Record], examples: int) -> list[Record]:
-    """The sampled trials that reached a rung, with its accuracy as their value, as though it were the top one."""
+def at_rung(trials: Iterable[TrialRecord], examples: int) -> Trials:
+    """The sampled trials that reached a rung, as though it were the top one."""
     found = []
     for trial in trials:
-        values = [rung["accuracy"] for rung in trial.get("rungs") or [] if rung["examples"] == examples]
-        if trial.get("role") == "sampled" and values and values[0] is not None and math.isfinite(values[0]):
-            found.append({**trial, "state": "COMPLETE", "value": values[0]})
-    return found
+        rungs = tuple(rung for rung in trial.rungs if rung.examples <= examples)
+        if trial.role == "sampled" and rungs and rungs[-1].examples == examples and math.isfinite(rungs[-1].accuracy):
+            found.append(replace(trial, state="COMPLETE", rungs=rungs))
+    return Trials(found)
 
 
-def rank_key(trial: Record) -> tuple[float, float]:
-    """Sorts best first: accuracy, ties by temperature-scaled NLL."""
-    nll = trial.get("nll")
-    return -float(trial["value"]), math.inf if nll is None else float(nll)
-
-
-def best(trials: Sequence[Record], *, sampled_only: bool = False) -> Record | None:
-    return min(completed(trials, sampled_only=sampled_only), key=rank_key, default=None)
-
-
-def summary(trial: Record | None) -> Record | None:
+def summary(trial: TrialRecord | None) -> Record | None:
     """What the report quotes of one trial."""
     if trial is None:
         return None
-    keys = ("number", "family", "value", "nll", "role", "n_parameters", "flops", "training_seconds", "config")
-    return {key: trial.get(key) for key in keys}
-
-
-def seconds_of(trials: Iterable[Record]) -> float:
-    """Worker-seconds that the trials held."""
-    return math.fsum(float(trial.get("seconds") or 0.0) for trial in trials)
+    keys = ("number", "family", "value", "nll_scaled", "role", "n_parameters", "flops", "training_seconds")
+    return {key: getattr(trial, key) for key in keys} | {"config": dict(trial.config)}
 
 
 def active_seconds(ledger: Ledger) -> float | None:
@@ -74,24 +43,29 @@ def active_seconds(ledger: Ledger) -> float | None:
     return math.fsum(seconds for name, seconds in ledger.stages.items() if name not in ("ablation", "audit")) or None
 
 
-def in_order(trials: Iterable[Record]) -> list[Record]:
-    return sorted(trials, key=lambda trial: (str(trial.get("end") or ""), trial["number"]))
+def in_order(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    return sorted(trials, key=lambda trial: (moment(trial.end) or -math.inf, trial.number))
 
 
-def tuning_curve(trials: Sequence[Record]) -> Record:
+def moment(time: datetime | None) -> float | None:
+    """Seconds since the epoch."""
+    return None if time is None else time.timestamp()
+
+
+def tuning_curve(trials: Trials) -> Record:
     """Best completed value so far as steps over worker-seconds and over trials.
 
     Warm starts and imports cost their seconds, but set no value and count no trial.
     """
     seconds, sampled, top = 0.0, 0, -math.inf
     steps: list[Record] = []
+    known = {trial.number for trial in trials.completed("sampled")}
     for trial in in_order(trials):
-        seconds += float(trial.get("seconds") or 0.0)
-        sampled += trial.get("role") == "sampled"
-        value = trial["value"] if completed([trial], sampled_only=True) else None
-        if value is not None and value > top:
-            top = value
-            steps.append({"seconds": seconds, "trials": sampled, "value": value, "number": trial["number"]})
+        seconds += trial.held_seconds
+        sampled += trial.role == "sampled"
+        if trial.number in known and trial.last.accuracy > top:
+            top = trial.last.accuracy
+            steps.append({"seconds": seconds, "trials": sampled, "value": top, "number": trial.number})
     return {"steps": steps, "seconds": seconds, "trials": sampled, "best": None if not steps else top}
 
 
@@ -104,16 +78,16 @@ def late_gain(curve: Record) -> float | None:
     return float(curve["best"] - max(early)) if early else None
 
 
-def budget(families: Mapping[str, Sequence[Record]], ledger: Ledger) -> Record:
+def budget(families: Mapping[str, Trials], ledger: Ledger) -> Record:
     """What was made equal (seconds or trials), what each family got of it, and whether the gap is more than the one
     trial that the protocol allows."""
     by_seconds = ledger.budget is not None or ledger.n_trials is None
     recorded = {name: spent.held_seconds for name, spent in ledger.spent.items()}
-    spent = {name: recorded[name] if name in recorded else seconds_of(trials) for name, trials in families.items()}
-    counts = {name: sum(states(trials).values()) for name, trials in families.items()}
+    spent = {name: recorded.get(name, trials.held_seconds) for name, trials in families.items()}
+    counts = {name: sum(trials.states.values()) for name, trials in families.items()}
     got: dict[str, Any] = spent if by_seconds else counts
     gap = max(got.values(), default=0) - min(got.values(), default=0)
-    longest = max((float(t.get("seconds") or 0) for trials in families.values() for t in trials), default=0.0)
+    longest = max((trial.held_seconds for trials in families.values() for trial in trials), default=0.0)
     tolerated = max(longest, 0.02 * max(got.values(), default=0)) if by_seconds else 1
     return {
         "equalised": "seconds" if by_seconds else "trials",
@@ -126,12 +100,12 @@ def budget(families: Mapping[str, Sequence[Record]], ledger: Ledger) -> Record:
     }
 
 
-def distributions(trials: Sequence[Record]) -> Record:
+def distributions(trials: Iterable[TrialRecord]) -> Record:
     """Name -> {"name", "attributes"} as Optuna writes a distribution; the last trial's wins."""
     texts: dict[str, str] = {}
     for trial in trials:
-        texts.update(trial.get("distributions") or {})
-    return {name: json.loads(text) if isinstance(text, str) else text for name, text in texts.items()}
+        texts.update(trial.distributions)
+    return {name: json.loads(text) for name, text in texts.items()}
 
 
 def position(value: float, low: float, high: float, *, log: bool) -> float:
@@ -141,7 +115,7 @@ def position(value: float, low: float, high: float, *, log: bool) -> float:
     return (value - low) / (high - low)
 
 
-def edges(parameters: Record, known: Record) -> list[Record]:
+def edges(parameters: Mapping[str, Any], known: Record) -> list[Record]:
     """Parameters of one trial that lie at an end of their range: {parameter, value, low, high, end}."""
     found = []
     for name, value in parameters.items():
@@ -156,18 +130,18 @@ def edges(parameters: Record, known: Record) -> list[Record]:
     return found
 
 
-def choices(trials: Sequence[Record], known: Record, random_draws: int | None) -> list[Record]:
+def choices(trials: Iterable[TrialRecord], known: Record, random_draws: int | None) -> list[Record]:
     """Per categorical parameter and value: sampled trials, completed, best value, and the median at the first rung
     of the random draws (all of them reached it, so no selection is in it). `random_draws` is how many first trials
     were drawn at random, None for all."""
-    sampled = [trial for trial in trials if trial.get("role") == "sampled"]
-    drawn = {trial["number"] for trial in sorted(sampled, key=lambda t: t["number"])[:random_draws]}
+    sampled = [trial for trial in trials if trial.role == "sampled"]
+    drawn = {trial.number for trial in sorted(sampled, key=lambda t: t.number)[:random_draws]}
     rows = []
     for name, distribution in known.items():
         if distribution["name"] != "CategoricalDistribution":
             continue
         for value in distribution["attributes"]["choices"]:
-            having = [t for t in sampled if name in t["parameters"] and _same(t["parameters"][name], value)]
+            having = Trials(t for t in sampled if name in t.parameters and _same(t.parameters[name], value))
             rows.append({"parameter": name, "value": _shown(value), **_choice_row(having, drawn)})
     return rows
 
@@ -180,10 +154,9 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _choice_row(having: Sequence[Record], drawn: set[int]) -> Record:
-    values = [trial["value"] for trial in completed(having)]
-    first = [t["rungs"][0]["accuracy"] for t in having if t["number"] in drawn and t.get("rungs")]
-    first = [value for value in first if value is not None]
+def _choice_row(having: Trials, drawn: set[int]) -> Record:
+    values = [trial.value for trial in having.completed() if trial.value is not None]
+    first = [trial.rungs[0].accuracy for trial in having if trial.number in drawn and trial.rungs]
     return {
         "trials": len(having),
         "completed": len(values),
@@ -193,34 +166,32 @@ def _choice_row(having: Sequence[Record], drawn: set[int]) -> Record:
     }
 
 
-def drawn_trials(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
+def drawn_trials(trials: Trials, limit: int = DRAWN) -> Trials:
     """At most `limit` trials, evenly spread, always with those that set a new best (so that a best-so-far line over
     them stays true)."""
     if len(trials) <= limit:
-        return list(trials)
+        return trials
     record = {step["number"] for step in tuning_curve(trials)["steps"]}
     room = max(limit - len(record), 1)
     step = len(trials) / room
-    kept = record | {trials[int(i * step)]["number"] for i in range(room)}
-    return [trial for trial in trials if trial["number"] in kept][:limit]
+    kept = record | {trials[int(i * step)].number for i in range(room)}
+    return Trials(trial for trial in trials if trial.number in kept)[:limit]
 
 
-def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, ledger: Ledger) -> Record:
+def health(trials: Trials, top_rung: dict[str, int], n_train: int, ledger: Ledger) -> Record:
     """States, reasons, retries, what pruning saved, and the share of held seconds inside training."""
-    held = seconds_of(trials)
-    training = math.fsum(float(trial.get("training_seconds") or 0.0) for trial in trials)
-    pruned = [trial for trial in trials if trial["state"] == "PRUNED"]
-    saved = sum(max(top_rung.get(t["family"], 0) - int(t.get("examples") or 0), 0) for t in pruned)
-    used = sum(int(trial.get("examples") or 0) for trial in trials)
+    held = trials.held_seconds
+    training = math.fsum(trial.training_seconds for trial in trials)
+    pruned = [trial for trial in trials if trial.state == "PRUNED"]
+    saved = sum(max(top_rung.get(trial.family, 0) - trial.examples, 0) for trial in pruned)
+    used = sum(trial.examples for trial in trials)
     reasons = Counter(
-        (trial["family"], str(trial.get("reason") or "no reason recorded")[:200])
-        for trial in trials
-        if trial["state"] == "FAIL"
+        (trial.family, (trial.reason or "no reason recorded")[:200]) for trial in trials if trial.state == "FAIL"
     )
     return {
         "failures": [{"family": f, "reason": r, "trials": n} for (f, r), n in reasons.most_common(20)],
         "failed_runs": [{"run": run, "reason": reason} for run, reason in ledger.failed_runs.items()],
-        "retried": [f"{t['family']} #{t['number']}" for t in trials if int(t.get("attempt") or 1) > 1][:50],
+        "retried": [trial.title for trial in trials if trial.attempt > 1][:50],
         "held_seconds": held,
         "training_seconds": training,
         "training_share": training / held if held > 0 else None,
@@ -230,7 +201,7 @@ def health(trials: Sequence[Record], top_rung: dict[str, int], n_train: int, led
     }
 
 
-def timeline(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
+def timeline(trials: Iterable[TrialRecord], limit: int = DRAWN) -> list[Record]:
     """Per trial: worker, family, state, start and length in seconds since the first trial began.
 
     A trial is asked for before a worker is free, so its bar ends at its end and is as long as the worker held it."""
@@ -241,12 +212,12 @@ def timeline(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
     first = min(start for start, _ in known)
     rows = [
         {
-            "worker": int(trial.get("worker") or 0),
-            "family": trial["family"],
-            "number": trial["number"],
-            "state": trial["state"],
+            "worker": trial.worker or 0,
+            "family": trial.family,
+            "number": trial.number,
+            "state": trial.state,
             "start": start - first,
-            "seconds": float(trial.get("seconds") or 0.0),
+            "seconds": trial.held_seconds,
         }
         for start, trial in sorted(known, key=lambda pair: pair[0])
     ]
@@ -254,14 +225,6 @@ def timeline(trials: Sequence[Record], limit: int = DRAWN) -> list[Record]:
     return rows[::stride]
 
 
-def _held_from(trial: Record) -> float | None:
-    end = moment(trial.get("end"))
-    return None if end is None else end - float(trial.get("seconds") or 0.0)
-
-
-def moment(text: object) -> float | None:
-    """Seconds since the epoch of an ISO 8601 time, None if it is none."""
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None
+def _held_from(trial: TrialRecord) -> float | None:
+    end = moment(trial.end)
+    return None if end is None else end - trial.held_seconds

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from study.records.settings import N_STARTUP_TRIALS, FamilySettings
-from study.records.trial import ending_of
+from study.records.trial import TrialRecord, Trials
 from study.report import bounds, examined, history, spaces
 from study.report import search_numbers as search
 from study.report.reading import Record, StudyRecords
@@ -19,21 +20,21 @@ def families(study: StudyRecords) -> Record:
 def _family(study: StudyRecords, family: str) -> Record:
     settings = study.settings.families[family]
     trials = study.family_trials(family)
-    sizes = [trial["n_parameters"] for trial in trials if trial.get("n_parameters") is not None]
+    sizes = [trial.n_parameters for trial in trials if trial.n_parameters is not None]
     return {
         "family": family,
         "space_file": settings.space_file,
         "parameters": spaces.space_rows(settings.space),
         "rungs": list(settings.ladder.examples),
         "reduction_factor": settings.ladder.reduction_factor,
-        "states": search.states(trials),
-        "warm_starts": [trial["number"] for trial in trials if trial.get("role") == "warm_start"],
-        "imported": sum(trial.get("role") == "imported" for trial in trials),
-        "further_seeds": sum(trial.get("further_seed_of") is not None for trial in trials),
+        "states": trials.states,
+        "warm_starts": [trial.number for trial in trials if trial.role == "warm_start"],
+        "imported": sum(trial.role == "imported" for trial in trials),
+        "further_seeds": sum(trial.further_seed_of is not None for trial in trials),
         "searched_whole": study.ledger.searched_whole(family),
         "n_parameters": [min(sizes), max(sizes)] if sizes else None,
-        "best": search.summary(search.best(trials)),
-        "best_sampled": search.summary(search.best(trials, sampled_only=True)),
+        "best": search.summary(trials.best()),
+        "best_sampled": search.summary(trials.best("sampled")),
     }
 
 
@@ -48,11 +49,11 @@ def fair(study: StudyRecords, budget: Record) -> Record:
     return {"curves": curves, "budget": budget}
 
 
-def _expected_max(study: StudyRecords, trials: list[Record]) -> list[float] | None:
+def _expected_max(study: StudyRecords, trials: Trials) -> list[float] | None:
     """E[max of m]: only where the draws are independent and complete."""
     if study.settings.sampler != "random" or study.settings.pruner != "none":
         return None
-    values = [trial["value"] for trial in search.completed(trials, sampled_only=True)]
+    values = [trial.last.accuracy for trial in trials.completed("sampled")]
     return estimators.expected_max(values, min(len(values) // 2, 200)) if len(values) >= 4 else None
 
 
@@ -63,34 +64,35 @@ def mattered(study: StudyRecords) -> Record:
 def _mattered(study: StudyRecords, family: str) -> Record:
     trials = study.family_trials(family)
     known = search.distributions(trials)
-    sampled = search.completed(trials, sampled_only=True)
+    sampled = trials.completed("sampled")
     importance = _importance(trials, study.settings.families[family].ladder.examples, known)
-    best = search.best(trials, sampled_only=True)
-    drawn = search.drawn_trials([trial for trial in trials if trial.get("role") == "sampled"])
-    draws = N_STARTUP_TRIALS if study.settings.sampler == "tpe" else None
+    best = trials.best("sampled")
+    draws = Trials(trial for trial in trials if trial.role == "sampled")
+    drawn = search.drawn_trials(draws)
+    random_draws = N_STARTUP_TRIALS if study.settings.sampler == "tpe" else None
     return {
         "completed_sampled": len(sampled),
         "needed": history.IMPORTANCE_FROM,
         **importance,
         "best_sampled": search.summary(best),
-        "edges": _edges(study.settings.families[family], family, best["parameters"], known) if best else [],
-        "choices": search.choices(trials, known, draws),
+        "edges": _edges(study.settings.families[family], family, best.parameters, known) if best else [],
+        "choices": search.choices(trials, known, random_draws),
         "distributions": known,
         "trials": [_drawn(trial, importance["importance_examples"]) for trial in drawn],
         "total": len(trials),
-        "sampled": sum(trial.get("role") == "sampled" for trial in trials),
+        "sampled": len(draws),
         "ablation": _ablation(study, family),
     }
 
 
-def _edges(settings: FamilySettings, family: str, parameters: Record, known: Record) -> list[Record]:
+def _edges(settings: FamilySettings, family: str, parameters: Mapping[str, Any], known: Record) -> list[Record]:
     """Parameters at an end of their range, each with how far it could go at all."""
     found = search.edges(parameters, known)
     limits = bounds.limits_of(family, settings) if found else {}
     return [edge | {"limit": bounds.limit_of(edge["parameter"], limits).model_dump()} for edge in found]
 
 
-def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Record:
+def _importance(trials: Trials, rungs: Sequence[int], known: Record) -> Record:
     """`importances`: PED-ANOVA's shares over the sampled trials at the highest rung that enough of them reached;
     `importance_trials` and `importance_examples` say how many and where. None, 0 and None if no rung has enough.
 
@@ -99,7 +101,7 @@ def _importance(trials: list[Record], rungs: Sequence[int], known: Record) -> Re
     for examples in reversed(rungs):
         reached = search.at_rung(trials, examples)
         if len(reached) >= history.IMPORTANCE_FROM:
-            shares = history.importances(reached, known)
+            shares = history.importances(history.shown(reached), known)
             return {"importances": shares, "importance_trials": len(reached), "importance_examples": examples}
     return {"importances": None, "importance_trials": 0, "importance_examples": None}
 
@@ -113,24 +115,24 @@ def _ablation(study: StudyRecords, family: str) -> Record | None:
     return {**found, "sentence": examined.ablation_sentence(found)}
 
 
-def _drawn(trial: Record, rung: int | None) -> Record:
+def _drawn(trial: TrialRecord, rung: int | None) -> Record:
     """What figures need of a trial; `rung_accuracy` is its accuracy after `rung` examples, None if it got no such."""
     reached = search.at_rung([trial], rung) if rung is not None else []
-    found = {key: trial.get(key) for key in ("number", "state", "value", "parameters", "examples", "seconds")}
-    return found | {"rung_accuracy": reached[0]["value"] if reached else None}
+    found = {key: getattr(trial, key) for key in ("number", "state", "value", "parameters", "examples")}
+    return found | {"seconds": trial.held_seconds, "rung_accuracy": reached[0].value if reached else None}
 
 
-def _pruned(trials: Sequence[Record]) -> int:
-    return sum(ending_of(trial) == "pruned" for trial in trials)
+def _pruned(trials: Trials) -> int:
+    return sum(trial.ending == "pruned" for trial in trials)
 
 
 def health(study: StudyRecords) -> Record:
-    trials = [trial for family in study.families for trial in study.family_trials(family)]
+    trials = study.counted
     tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
     rows = search.timeline(trials)
     return {
-        "states": {name: search.states(study.family_trials(name)) for name in study.families},
-        "uncounted": len(study.trials) - len(trials),
+        "states": {name: study.family_trials(name).states for name in study.families},
+        "uncounted": len(study.records) - len(trials),
         "timeline": rows,
         "timeline_total": len(trials),
         "audit": study.old_examined.get("audit"),

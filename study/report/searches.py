@@ -36,7 +36,7 @@ def searches(study: StudyRecords) -> Record | None:
         },
         "pairs": _pairs({family: _shares(correct, family) for family in tested}),
         "seconds": sum(search.active_seconds(one.ledger) or 0.0 for one in everyone.values()),
-        "search_seconds": sum(search.seconds_of(one.trials) for one in everyone.values()),
+        "search_seconds": sum(one.records.held_seconds for one in everyone.values()),
         "trials": sum(len(one.family_trials(family)) for one in everyone.values() for family in one.families),
         **(_decided(study, rows, tested) if ready else {"winner": None, "shipped": None, "runner_up": None}),
     }
@@ -48,21 +48,21 @@ def _ready(one: StudyRecords) -> bool:
 
 def _row(number: int, one: StudyRecords, family: str, correct: Mapping[str, Array]) -> Record:
     chosen, trials = one.chosen(family), one.family_trials(family)
-    best = search.best(trials)
-    finalist = next((trial for trial in trials if trial["number"] == chosen.get("trial")), {})
+    best = trials.best()
+    finalist = next((trial for trial in trials if trial.number == chosen.get("trial")), None)
     return {
         "search": number,
         "family": family,
         "seed": one.settings.seed,
         "title": one.title(family) if chosen else None,
-        "warm_start": finalist.get("role") == "warm_start",
-        "parameters": finalist.get("parameters", {}),
-        "best": best["value"] if best else None,
+        "warm_start": finalist is not None and finalist.role == "warm_start",
+        "parameters": finalist.parameters if finalist is not None else {},
+        "best": best.value if best else None,
         "validation_mean": chosen.get("mean_accuracy"),
         "test_mean": float(correct[family].mean()) if family in correct else None,
         "final_seeds": len(one.final_logits(family)),
         "trials": len(trials),
-        "seconds": search.seconds_of(trials),
+        "seconds": trials.held_seconds,
     }
 
 

@@ -15,7 +15,7 @@ def stage(study: StudyRecords) -> str:
         return "evaluated"
     if study.finalists.families:
         return "retrained"
-    return "searching" if study.trials else "empty"
+    return "searching" if study.records else "empty"
 
 
 def header(study: StudyRecords) -> Record:
@@ -63,8 +63,8 @@ def answer(study: StudyRecords, leaderboard: Record, compared: Record) -> Record
         "contradicted": bool(mine and second and _test_mean(second) > _test_mean(mine)),
         "best_trial": best_trial(study),
         "seconds": search.active_seconds(study.ledger),
-        "search_seconds": search.seconds_of(study.trials),
-        "trials": len([trial for trial in study.trials if trial.get("counted", True)]),
+        "search_seconds": study.records.held_seconds,
+        "trials": len(study.records.counted),
     }
 
 
@@ -82,24 +82,23 @@ def _pair_of(pairs: list[Record], winner: str | None, other: str) -> Record | No
 
 def best_trial(study: StudyRecords) -> Record | None:
     """The trial that led the search over all families, and what became of it."""
-    everyone = [trial for family in study.families for trial in study.family_trials(family)]
-    top = search.best(everyone)
+    everyone = study.counted
+    top = everyone.best()
     if top is None:
         return None
-    family = top["family"]
-    row = next((row for row in study.candidates(family) if row["trial"] == top["number"]), None)
-    sampled = search.best(everyone, sampled_only=True)
+    family = top.family
+    row = next((row for row in study.candidates(family) if row["trial"] == top.number), None)
     chosen = study.chosen(family)
     return {
-        "number": top["number"],
+        "number": top.number,
         "family": family,
-        "accuracy": top["value"],
-        "role": top.get("role"),
+        "accuracy": top.value,
+        "role": top.role,
         "fresh_accuracy": row["mean_accuracy"] if row else None,
         "fresh_seeds": len(row.get("runs", [])) if row else 0,
         "finalist": chosen.get("trial"),
         "finalist_accuracy": chosen.get("mean_accuracy"),
-        "best_sampled": search.summary(sampled),
+        "best_sampled": search.summary(everyone.best("sampled")),
     }
 
 

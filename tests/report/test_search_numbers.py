@@ -3,31 +3,28 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trials as invented
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 
 from study.records.ledger import Goal, Ledger
+from study.records.trial import TrialRecord, Trials
 from study.report import search_numbers as search
 
 
-def trial(number: int, value: float | None = None, **more: Any) -> dict[str, Any]:
-    record = {
-        "number": number,
-        "family": "cnn",
-        "state": "COMPLETE" if value is not None else "PRUNED",
-        "value": value,
-        "nll": 0.1,
-        "role": "sampled",
-        "seconds": 10.0,
-        "end": f"2026-01-01T00:00:{number:02d}+00:00",
-        "parameters": {},
-        "rungs": [{"examples": 100, "accuracy": 0.5 + number / 100}],
-        "examples": 100,
-    }
-    return {**record, **more}
+def trial(number: int, value: float | None = None, *, examples: int | None = None, **more: Any) -> TrialRecord:
+    """A trial of ten seconds that had 50 % and more after 100 examples; without a value it was pruned there."""
+    reached = [(examples or 100, 0.5 + number / 100)] if value is None else []
+    reached = reached or [(100, 0.5 + number / 100), (examples or 900, value or 0.0)]
+    fields = {"family": "cnn", "parameters": {}, "held_seconds": 10.0, "rungs": invented.rungs(*reached)}
+    return invented.trial(number, state="PRUNED" if value is None else "COMPLETE", **fields | more)
+
+
+def curve_of(*trials: TrialRecord) -> dict[str, Any]:
+    return search.tuning_curve(Trials(trials))
 
 
 def test_the_tuning_curve_steps_where_a_sampled_trial_beats_all_before() -> None:
-    curve = search.tuning_curve([trial(0, 0.90), trial(1), trial(2, 0.89), trial(3, 0.95)])
+    curve = curve_of(trial(0, 0.90), trial(1), trial(2, 0.89), trial(3, 0.95))
     assert [(step["seconds"], step["trials"], step["value"]) for step in curve["steps"]] == [
         (10.0, 1, 0.90),
         (40.0, 4, 0.95),
@@ -36,58 +33,46 @@ def test_the_tuning_curve_steps_where_a_sampled_trial_beats_all_before() -> None
 
 
 def test_a_warm_start_costs_its_seconds_but_sets_no_value() -> None:
-    curve = search.tuning_curve([trial(0, 0.99, role="warm_start"), trial(1, 0.9)])
+    curve = curve_of(trial(0, 0.99, role="warm_start"), trial(1, 0.9))
     assert curve["steps"] == [{"seconds": 20.0, "trials": 1, "value": 0.9, "number": 1}]
 
 
 def test_the_curve_follows_the_order_in_which_trials_ended() -> None:
-    early = trial(5, 0.9, end="2026-01-01T00:00:00+00:00")
-    assert search.tuning_curve([trial(1, 0.8), early])["best"] == 0.9
-    assert len(search.tuning_curve([trial(1, 0.8), early])["steps"]) == 1
+    early = trial(5, 0.9, end=invented.BEGAN)
+    assert curve_of(trial(1, 0.8), early)["best"] == 0.9
+    assert len(curve_of(trial(1, 0.8), early)["steps"]) == 1
 
 
 def test_late_gain_is_what_the_last_third_of_the_seconds_brought() -> None:
     values = [0.9, 0.91, 0.92, 0.92, 0.92, 0.92, 0.92, 0.95, 0.95]
-    assert search.late_gain(search.tuning_curve([trial(k, v) for k, v in enumerate(values)])) == pytest.approx(0.03)
+    assert search.late_gain(curve_of(*(trial(k, v) for k, v in enumerate(values)))) == pytest.approx(0.03)
 
 
 def test_late_gain_is_unknown_for_a_handful_of_trials() -> None:
-    assert search.late_gain(search.tuning_curve([trial(0, 0.9), trial(1, 0.95)])) is None
-
-
-def test_ties_of_accuracy_go_to_the_lower_nll() -> None:
-    found = search.best([trial(0, 0.9, nll=0.2), trial(1, 0.9, nll=0.1), trial(2, 0.9, nll=None)])
-    assert found is not None
-    assert found["number"] == 1
-
-
-@pytest.mark.parametrize("bad", [float("nan"), None])
-def test_a_trial_without_a_finite_value_is_not_completed(bad: float | None) -> None:
-    assert search.best([trial(0, 0.9) | {"value": bad}]) is None
+    assert search.late_gain(curve_of(trial(0, 0.9), trial(1, 0.95))) is None
 
 
 def test_budgets_one_trial_apart_are_equal() -> None:
-    families = {"a": [trial(0, 0.9), trial(1, 0.9)], "b": [trial(0, 0.9)]}
+    families = {"a": Trials([trial(0, 0.9), trial(1, 0.9)]), "b": Trials([trial(0, 0.9)])}
     assert not search.budget(families, Ledger(goal=Goal(budget=60)))["unequal"]
-    assert search.budget({**families, "a": [trial(k, 0.9) for k in range(4)]}, Ledger(goal=Goal(budget=60)))["unequal"]
+    families["a"] = Trials(trial(k, 0.9) for k in range(4))
+    assert search.budget(families, Ledger(goal=Goal(budget=60)))["unequal"]
 
 
 def test_with_a_number_of_trials_alone_trials_are_what_is_equal() -> None:
-    numbers = search.budget({"a": [trial(0, 0.9)], "b": [trial(0, 0.9, seconds=99.0)]}, Ledger(goal=Goal(n_trials=1)))
+    families = {"a": Trials([trial(0, 0.9)]), "b": Trials([trial(0, 0.9, held_seconds=99.0)])}
+    numbers = search.budget(families, Ledger(goal=Goal(n_trials=1)))
     assert (numbers["equalised"], numbers["gap"], numbers["unequal"]) == ("trials", 0, False)
 
 
+DISTRIBUTIONS = {
+    "rate": FloatDistribution(1e-4, 1e-1, log=True),
+    "depth": IntDistribution(1, 5),
+    "act": CategoricalDistribution(("relu", True, None)),
+    "fixed": FloatDistribution(0.5, 0.5),
+}
 KNOWN = search.distributions(
-    [
-        {
-            "distributions": {
-                "rate": distribution_to_json(FloatDistribution(1e-4, 1e-1, log=True)),
-                "depth": distribution_to_json(IntDistribution(1, 5)),
-                "act": distribution_to_json(CategoricalDistribution(("relu", True, None))),
-                "fixed": distribution_to_json(FloatDistribution(0.5, 0.5)),
-            }
-        }
-    ]
+    [trial(0, distributions={name: distribution_to_json(one) for name, one in DISTRIBUTIONS.items()})]
 )
 
 
@@ -131,20 +116,31 @@ def test_choices_count_by_value_and_take_the_median_of_the_random_draws() -> Non
 
 
 def test_at_most_the_limit_is_drawn_and_no_record_is_lost() -> None:
-    trials = [trial(k, 0.5 + (0.4 if k == 777 else k / 1e5), end=f"{k:06d}") for k in range(5000)]
-    trials = [t | {"value": 0.5 if 100 < t["number"] < 5000 and t["number"] != 777 else t["value"]} for t in trials]
+    trials = Trials(trial(k, 0.9 if k == 777 else 0.5 + k / 1e5 if k <= 100 else 0.5) for k in range(5000))
     drawn = search.drawn_trials(trials, limit=200)
     assert len(drawn) <= 200
-    assert search.best(drawn) == search.best(trials)
+    assert drawn.best() == trials.best()
 
 
 def test_pruning_saves_the_examples_up_to_the_top_rung() -> None:
-    numbers = search.health([trial(0, examples=250), trial(1, 0.9, examples=1000)], {"cnn": 1000}, 500, Ledger())
+    numbers = search.health(
+        Trials([trial(0, examples=250), trial(1, 0.9, examples=1000)]), {"cnn": 1000}, 500, Ledger()
+    )
     assert (numbers["epochs_saved"], numbers["epochs_used"]) == (1.5, 2.5)
 
 
+def test_at_a_rung_that_a_trial_passed_it_has_its_value_there() -> None:
+    reached = invented.rungs((100, 0.7), (300, 0.6))
+    trials = [trial(0, rungs=reached), trial(1, 0.9), trial(2, rungs=reached, role="warm_start")]
+    assert [(one.number, one.state, one.value) for one in search.at_rung(trials, 100)] == [
+        (0, "COMPLETE", 0.7),
+        (1, "COMPLETE", 0.51),
+    ]
+    assert [(one.number, one.value) for one in search.at_rung(trials, 300)] == [(0, 0.6)]
+
+
 def test_the_timeline_is_capped_and_starts_at_zero() -> None:
-    trials = [trial(k, 0.9, end=f"2026-01-01T00:{k // 60:02d}:{k % 60:02d}Z", worker=k % 2) for k in range(90)]
+    trials = [trial(k, 0.9, worker=k % 2) for k in range(90)]
     rows = search.timeline(trials, limit=50)
     assert rows[0]["start"] == 0.0
     assert len(rows) <= 50

@@ -111,7 +111,7 @@ def test_observers_see_every_record_once_and_on_disk(bench: Bench) -> None:
             seen.append(record)
 
     bench.search(Limits(n_trials=2), observe=observe)
-    assert seen == bench.records
+    assert seen == list(bench.records)
 
 
 @pytest.mark.parametrize(("form", "nll", "held"), [(1, "nll", "seconds"), (2, "nll_scaled", "held_seconds")])

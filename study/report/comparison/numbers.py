@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from study.records.run import Run
+from study.records.trial import TrialRecord
 from study.report import search_numbers as search
 from study.report import tables
 from study.report.comparison.entries import Entry
@@ -39,7 +40,7 @@ def summary(entry: Entry, budget: Record) -> Record:
         "seconds": search.active_seconds(study.ledger),
         "header": tables.header(study),
         "protocol": tables.protocol(study, budget),
-        "states": {name: search.states(study.family_trials(name)) for name in study.families},
+        "states": {name: study.family_trials(name).states for name in study.families},
     }
 
 
@@ -62,20 +63,20 @@ def finalists(entry: Entry) -> list[Record]:
 def _role(entry: Entry, row: Record) -> str | None:
     """How the search came by the finalist: sampled, warm_start or imported."""
     trials = entry.study.family_trials(row["family"])
-    return next((trial.get("role") for trial in trials if trial["number"] == row["trial"]), None)
+    return next((trial.role for trial in trials if trial.number == row["trial"]), None)
 
 
 def shared_trials(entries: Sequence[Entry]) -> list[Record]:
     """Pairs of studies that have trials in common, whichever way they came by them, with how many."""
-    known = {entry.label: {_trial_key(trial) for trial in entry.study.trials} for entry in entries}
+    known = {entry.label: {_trial_key(trial) for trial in entry.study.records} for entry in entries}
     pairs = [(a, b, len(known[a] & known[b])) for a, b in combinations(known, 2)]
     return [{"studies": [a, b], "trials": shared} for a, b, shared in pairs if shared]
 
 
-def _trial_key(trial: Record) -> tuple[str, str, str]:
+def _trial_key(trial: TrialRecord) -> tuple[object, ...]:
     """The same for a trial and what was imported or copied of it, and for no other."""
-    same = {key: trial.get(key) for key in ("seed", "parameters", "rungs", "start", "seconds")}
-    return trial["family"], trial["state"], json.dumps(same, sort_keys=True)
+    drawn = json.dumps(dict(trial.parameters), sort_keys=True)
+    return trial.family, trial.state, trial.seed, drawn, trial.rungs, trial.start, trial.held_seconds
 
 
 # -- the same test images ---------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Whether two versions of the program say the same of the same study: two report.json, number by number.
+
+    python benchmarks/same_report.py BEFORE/report.json AFTER/report.json
+
+Keys that a later version has renamed, removed or added are listed here; what is of the clock is left out. Prints each
+difference and exits with 1 if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Regular expressions of whole paths such as families/families/0/best/nll; a renamed key keeps its folder.
+RENAMED = {
+    # The search's NLL is temperature-scaled.
+    r"families/families/\d+/(best|best_sampled)/nll": "nll_scaled",
+    r"mattered/families/[^/]+/best_sampled/nll": "nll_scaled",
+    r"answer/best_trial/best_sampled/nll": "nll_scaled",
+}
+REMOVED: list[str] = []
+ADDED = [r"header/openings_of_user", r"(answer/pair|pairwise/pairs/\d+)/comparison/(unit|groups)"]
+OF_THE_CLOCK = (r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*")
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of everything that is no object and no list, and of the empty ones."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None or not value:
+        yield path, value
+        return
+    for key, item in items:
+        yield from leaves(item, f"{path}/{key}".lstrip("/"))
+
+
+def renamed(path: str) -> str:
+    for pattern, key in RENAMED.items():
+        if re.fullmatch(pattern, path):
+            return f"{path.rpartition('/')[0]}/{key}"
+    return path
+
+
+def is_in(path: str, patterns: list[str] | tuple[str, ...]) -> bool:
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
+
+
+def differences(before: Any, after: Any) -> list[str]:
+    old = {renamed(path): value for path, value in leaves(before) if not is_in(path, [*REMOVED, *OF_THE_CLOCK])}
+    new = {path: value for path, value in leaves(after) if not is_in(path, [*ADDED, *OF_THE_CLOCK])}
+    gone = [f"{path} is gone" for path in old if path not in new]
+    added = [f"{path} is new" for path in new if path not in old]
+    shared = [path for path in old if path in new and old[path] != new[path]]
+    return gone + added + [f"{path}: {old[path]!r} and {new[path]!r}" for path in shared]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    options = parser.parse_args()
+    found = differences(*(json.loads(path.read_text(encoding="utf-8")) for path in (options.before, options.after)))
+    print(*found or ["the same"], sep="\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
