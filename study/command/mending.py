@@ -11,7 +11,7 @@ from study.records.files import write_json
 from study.records.ledger import read_ledger
 from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
-from study.records.seal import has_other_weights
+from study.records.seal import trained_again
 from study.records.settings import StudySettings, load_settings
 from study.records.trial import append_trial, read_trials
 from study.records.trials_csv import write_trials_csv
@@ -52,8 +52,8 @@ def _has_lost_ledger(files: StudyFiles) -> bool:
 def _restore_seal(files: StudyFiles) -> str:
     """The seal of the last report, if its last opening was of the networks that are there: there was none since."""
     kept = backup.kept_seal(files)
-    hashes = {run: d for run, d in kept["openings"][-1]["hashes"].items() if "/" not in run} if kept else {}
-    if not hashes or any(has_other_weights(files.run(run), digest) for run, digest in hashes.items()):
+    hashes = kept["openings"][-1]["hashes"] if kept else {}
+    if not hashes or trained_again(files, hashes):
         raise ResultsError(
             f"{files.seal} is missing, and {files.report_json} does not keep it: nothing can say again how often the "
             f"test split was opened; restore it from a backup. Without one, move {files.test} away and run `study "

@@ -79,15 +79,20 @@ def is_made_from(result: Mapping[str, Any], files: StudyFiles, openings: Sequenc
     name none: they stand if the split was opened once, for the weights that are there."""
     made: Mapping[str, str] | None = result.get("made_from")
     if made is None:
-        made = openings[0].hashes if len(openings) == 1 else {"": ""}
-        made = {
-            run: digest for run, digest in made.items() if "/" not in run
-        }  # of repeats, which have their own folders
-    return not any(has_other_weights(files.run(run), digest) for run, digest in made.items())
+        if len(openings) != 1:
+            return False
+        made = openings[0].hashes
+    return not trained_again(files, made)
 
 
-def has_other_weights(run: RunFiles, digest: str) -> bool:
-    """Whether the run has weights, and not those of this sha256."""
+def trained_again(files: StudyFiles, hashes: Mapping[str, str], prefix: str = "") -> list[str]:
+    """Runs that have weights, and other ones than these, sha256 by run; sorted. The runs of a repeat are named with its
+    folder, `<repeat>/`: with that as prefix they are looked for, and else left out, since `files` are not theirs."""
+    named = {name.removeprefix(prefix): digest for name, digest in hashes.items() if name.startswith(prefix)}
+    return [run for run in sorted(named) if "/" not in run and _has_other_weights(files.run(run), named[run])]
+
+
+def _has_other_weights(run: RunFiles, digest: str) -> bool:
     return run.weights.is_file() and file_sha256(run.weights) != digest
 
 

@@ -32,7 +32,7 @@ from study.records.finalists import Finalists, choose, family_row, read_finalist
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import Run, read_run
-from study.records.seal import Opening, has_other_weights, is_made_from, read_openings
+from study.records.seal import Opening, is_made_from, read_openings, trained_again
 from study.records.settings import StudySettings, load_settings
 from study.records.trial import Trials, read_trials
 
@@ -169,7 +169,8 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
     """Read a study; ResultsError names the first file that is damaged. A repeat's runs were `sealed_in` its study."""
     settings = load_settings(files.settings)
     openings = read_openings((sealed_in or files).seal)
-    retrained = _retrained(files, openings, "" if sealed_in is None else f"{files.root.name}/")
+    sealed = openings[-1].hashes if openings else {}
+    retrained = trained_again(files, sealed, "" if sealed_in is None else f"{files.root.name}/")
     labels, logits, broken = _predictions(files.predictions, usable=not retrained)
     _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
     finalists = read_finalists(files.finalists) if files.finalists.is_file() else Finalists()
@@ -198,12 +199,6 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         model=_optional_json(files.model / "model.json"),
         repeats={number: read_study(folder, files) for number, folder in folders if folder.exists()},
     )
-
-
-def _retrained(files: StudyFiles, openings: Sequence[Opening], prefix: str) -> list[str]:
-    """Runs that have other weights than those which were sealed: what the split said is of networks that are gone."""
-    sealed = {name.removeprefix(prefix): d for name, d in openings[-1].hashes.items()} if openings else {}
-    return [run for run in done_runs(files) if run in sealed and has_other_weights(files.run(run), sealed[run])]
 
 
 def _optional_json(path: Path) -> Record:

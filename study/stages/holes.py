@@ -7,7 +7,6 @@ from pathlib import Path
 
 from study.errors import ResultsError
 from study.records.files import read_json
-from study.records.finalists import read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
@@ -34,7 +33,7 @@ def holes(files: StudyFiles) -> Iterator[str]:
     lost = [path for path in derived if not path.is_file()]
     retrained = "retrain" in ledger.reached or any(files.runs.glob("*-final-seed*/DONE"))
     if retrained:
-        lost += _lost_by_retraining(files)
+        lost += standing.lost_by_retraining(files)
     if lost:
         yield f"{_listed(lost)} missing: {_run(files)} makes {_them(lost)} again"
     if not files.repeat_of and files.predictions.is_file() and not files.seal.is_file():
@@ -43,18 +42,12 @@ def holes(files: StudyFiles) -> Iterator[str]:
         yield from _after_retraining(files, ledger, report="report" in ledger.stages)
 
 
-def _lost_by_retraining(files: StudyFiles) -> list[Path]:
-    if not files.finalists.is_file():
-        return [files.finalists]
-    return standing.lost_of_runs(files, read_finalists(files.finalists))
-
-
 def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Iterator[str]:
     if files.repeat_of:
         yield from _evaluation(files, [])
         return
     searches = [one for one in (files, *ledger.further_searches(files)) if one.finalists.is_file()]
-    whole = all(not standing.lost_of_runs(one, read_finalists(one.finalists)) for one in searches)
+    whole = all(not standing.lost_by_retraining(one) for one in searches)
     if whole and len(searches) == ledger.n_searches and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):

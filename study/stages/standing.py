@@ -25,8 +25,7 @@ def finalists_stand(files: StudyFiles) -> bool:
     """Whether finalists.json was made from the trials that are there, and all runs that it names are whole."""
     if not files.finalists.is_file():
         return False
-    found = read_finalists(files.finalists)
-    return _is_of_trials(found, files) and not lost_of_runs(files, found)
+    return _is_of_trials(read_finalists(files.finalists), files) and not lost_by_retraining(files)
 
 
 def _is_of_trials(found: Finalists, files: StudyFiles) -> bool:
@@ -37,9 +36,11 @@ def _is_of_trials(found: Finalists, files: StudyFiles) -> bool:
     return all((family, one.trial) in known for family, row in found.families.items() for one in row.candidates)
 
 
-def lost_of_runs(files: StudyFiles, found: Finalists) -> list[Path]:
-    """Files of the runs named in finalists.json that are not there."""
-    return [path for run in found.runs() for path in lacking(files.run(run))]
+def lost_by_retraining(files: StudyFiles) -> list[Path]:
+    """finalists.json, or the files of the runs named in it, that are not there."""
+    if not files.finalists.is_file():
+        return [files.finalists]
+    return [path for run in read_finalists(files.finalists).runs() for path in lacking(files.run(run))]
 
 
 # --- the shipped model ---------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """The seal's file: what is read back, and what a damaged one says."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from study.errors import ResultsError
 from study.records.paths import StudyFiles
-from study.records.seal import Opening, read_openings, run_hashes, write_openings
+from study.records.seal import Opening, is_made_from, read_openings, run_hashes, trained_again, write_openings
 
 OPENING = Opening("2026-01-01T00:00:00+00:00", "study run", "cnn", "cnn-final-seed0", [["cnn", "mlp"]], {"r": "0"}, {})
 
@@ -34,3 +36,35 @@ def test_a_run_without_weights_is_named(tmp_path: Path) -> None:
     files.run("cnn-final-seed0").done.write_text("{}")
     with pytest.raises(ResultsError, match=r"model\.safetensors is missing"):
         run_hashes(files, ["cnn-final-seed0"])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyFiles:
+    files = StudyFiles(tmp_path / "a")
+    for run in ("one", "two"):
+        files.run(run).root.mkdir(parents=True)
+        files.run(run).weights.write_bytes(run.encode())
+    return files
+
+
+def digest(run: str) -> str:
+    return hashlib.sha256(run.encode()).hexdigest()
+
+
+def test_a_run_of_other_weights_was_trained_again_and_one_without_any_was_not(study: StudyFiles) -> None:
+    sealed = {"two": "other", "one": digest("one"), "gone": "0", "a-repeat-2/one": "another folder's"}
+    assert trained_again(study, sealed) == ["two"]
+    assert trained_again(study, {f"a-repeat-2/{run}": found for run, found in sealed.items()}, "a-repeat-2/") == ["two"]
+    assert trained_again(study, sealed, "a-repeat-2/") == ["one"]
+
+
+def test_a_result_stands_while_its_runs_have_the_weights_it_was_made_from(study: StudyFiles) -> None:
+    assert is_made_from({"made_from": {"one": digest("one")}}, study, [])
+    assert not is_made_from({"made_from": {"one": digest("two")}}, study, [])
+
+
+def test_an_older_result_stands_if_the_split_was_opened_once_for_the_weights_that_are_there(study: StudyFiles) -> None:
+    once = replace(OPENING, hashes={"one": digest("one")})
+    assert is_made_from({}, study, [once])
+    assert not is_made_from({}, study, [replace(once, hashes={"one": "other"})])
+    assert not is_made_from({}, study, [once, once])  # it may be of the first
