@@ -180,7 +180,7 @@ def write_finalists(path: Path, found: Finalists) -> None:
     """ResultsError, and nothing is written, if no final run ended well."""
     chosen = choose([found])
     content: dict[str, Any] = {
-        "families": {family: family_row(result) for family, result in found.families.items()},
+        "families": {family: _family_row(result) for family, result in found.families.items()},
         "winner": chosen.winner,
         "shipped_run": chosen.run,
         "best_trial": None if found.best_trial is None else asdict(found.best_trial),
@@ -188,7 +188,7 @@ def write_finalists(path: Path, found: Finalists) -> None:
     write_json(path, content if found.trials is None else content | {"trials": found.trials})
 
 
-def family_row(result: FamilyResult) -> dict[str, Any]:
+def _family_row(result: FamilyResult) -> dict[str, Any]:
     """A family's part of the file."""
     return {
         "candidates": [asdict(candidate) for candidate in result.candidates],

@@ -28,7 +28,7 @@ from study.records.examined import (
     read_examined,
 )
 from study.records.files import read_json
-from study.records.finalists import Finalists, choose, family_row, read_finalists
+from study.records.finalists import Finalists, choose, read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import Run, read_run
@@ -126,14 +126,6 @@ class StudyRecords:
         """The trials that count, families after each other."""
         return Trials(trial for family in self.families for trial in self.family_trials(family))
 
-    def finalist(self, family: str) -> Record:
-        """The family's entry in finalists.json, {} before retraining."""
-        result = self.finalists.families.get(family)
-        return family_row(result) if result is not None else {}
-
-    def candidates(self, family: str) -> list[Record]:
-        return list(self.finalist(family).get("candidates", []))
-
     def final_runs(self, family: str) -> list[Run]:
         """The finalist's runs in the order of their seeds, those on the disk only."""
         return [self.runs[name] for name in self.finalists.of(family).final_runs if name in self.runs]
@@ -142,11 +134,6 @@ class StudyRecords:
         """Test logits [N, C] of the finalist's seeds."""
         names = self.finalists.of(family).final_runs
         return [self.test_logits[name] for name in names if name in self.test_logits]
-
-    def chosen(self, family: str) -> Record:
-        """The candidate row that became the finalist, {} before retraining."""
-        chosen = self.finalists.of(family).chosen
-        return asdict(chosen) if chosen is not None else {}
 
     def title(self, family: str) -> str:
         """How sentences name a finalist: family and trial."""

@@ -109,7 +109,7 @@ def _importance(trials: Trials, rungs: Sequence[int], known: Record) -> Record:
 def _ablation(study: StudyRecords, family: str) -> Record | None:
     """What `examine` wrote of the family's finalist; None where it wrote of none, or of an earlier one."""
     entry = study.old_examined.get("ablation", {}).get("families", {}).get(family)
-    if entry is None or entry["trial"] != study.finalist(family).get("finalist"):
+    if entry is None or entry["trial"] != study.finalists.of(family).finalist:
         return None
     found = {**entry, "title": study.title(family), "n_validation": study.old_examined["ablation"]["n_validation"]}
     return {**found, "sentence": examined.ablation_sentence(found)}

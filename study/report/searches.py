@@ -47,9 +47,9 @@ def _ready(one: StudyRecords) -> bool:
 
 
 def _row(number: int, one: StudyRecords, family: str, correct: Mapping[str, Array]) -> Record:
-    chosen, trials = one.chosen(family), one.family_trials(family)
+    chosen, trials = one.finalists.of(family).chosen, one.family_trials(family)
     best = trials.best()
-    finalist = next((trial for trial in trials if trial.number == chosen.get("trial")), None)
+    finalist = next((trial for trial in trials if chosen is not None and trial.number == chosen.trial), None)
     return {
         "search": number,
         "family": family,
@@ -58,7 +58,7 @@ def _row(number: int, one: StudyRecords, family: str, correct: Mapping[str, Arra
         "warm_start": finalist is not None and finalist.role == "warm_start",
         "parameters": finalist.parameters if finalist is not None else {},
         "best": best.value if best else None,
-        "validation_mean": chosen.get("mean_accuracy"),
+        "validation_mean": chosen.mean_accuracy if chosen else None,
         "test_mean": float(correct[family].mean()) if family in correct else None,
         "final_seeds": len(one.final_logits(family)),
         "trials": len(trials),

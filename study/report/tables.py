@@ -87,23 +87,23 @@ def best_trial(study: StudyRecords) -> Record | None:
     if top is None:
         return None
     family = top.family
-    row = next((row for row in study.candidates(family) if row["trial"] == top.number), None)
-    chosen = study.chosen(family)
+    result = study.finalists.of(family)
+    row, chosen = result.candidate(top.number), result.chosen
     return {
         "number": top.number,
         "family": family,
         "accuracy": top.value,
         "role": top.role,
-        "fresh_accuracy": row["mean_accuracy"] if row else None,
-        "fresh_seeds": len(row.get("runs", [])) if row else 0,
-        "finalist": chosen.get("trial"),
-        "finalist_accuracy": chosen.get("mean_accuracy"),
+        "fresh_accuracy": row.mean_accuracy if row else None,
+        "fresh_seeds": len(row.runs) if row else 0,
+        "finalist": result.finalist,
+        "finalist_accuracy": chosen.mean_accuracy if chosen else None,
         "best_sampled": search.summary(everyone.best("sampled")),
     }
 
 
 def protocol(study: StudyRecords, budget: Record) -> Record:
-    settings = study.settings
+    settings, known = study.settings, study.finalists.families
     return {
         "n_train": settings.dataset.n_train,
         "n_validation": settings.dataset.n_validation,
@@ -121,8 +121,10 @@ def protocol(study: StudyRecords, budget: Record) -> Record:
         "budget_s": study.ledger.budget,
         "n_trials": study.ledger.n_trials,
         "stages": study.ledger.stages,
-        "retrain_seconds": {name: study.finalist(name).get("seconds") for name in study.families},
-        "schedules": {name: study.finalist(name).get("schedule") for name in study.families},
+        "retrain_seconds": {name: known[name].seconds if name in known else None for name in study.families},
+        "schedules": {
+            name: {"examples_per_run": known[name].examples} if name in known else None for name in study.families
+        },
         "planned": study.openings[0].get("hypotheses", []) if study.openings else _planned(study.families),
         "samples_shown": "images" in study.samples,
     }

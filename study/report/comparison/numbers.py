@@ -35,7 +35,7 @@ def summary(entry: Entry, budget: Record) -> Record:
         "stage": tables.stage(study),
         "families": study.families,
         "winner": study.finalists.winner,
-        "without_finalist": [name for name in study.families if not study.chosen(name)],
+        "without_finalist": [name for name in study.families if study.finalists.of(name).chosen is None],
         "broken_runs": study.broken_runs,
         "seconds": search.active_seconds(study.ledger),
         "header": tables.header(study),

@@ -123,7 +123,7 @@ def _retraining(study: StudyRecords) -> Facts:
     asked = study.settings.retrain
     lengths: Facts = {}
     for name in study.families:
-        examples = (study.finalist(name).get("schedule") or {}).get("examples_per_run")
+        examples = study.finalists.of(name).examples
         lengths[f"examples.{name}"] = Fact("retraining", f"examples of each final run, {name}", "about count", examples)
     return {
         "candidates": Fact("retraining", "candidates of each family", "count", asked.candidates),

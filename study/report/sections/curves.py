@@ -48,7 +48,8 @@ def numbers(study: StudyRecords, before: Report) -> Curves:
 def _of_family(study: StudyRecords, family: str) -> tuple[LearningCurve, ...]:
     """Of the finalist's final runs, and of the candidate runs of the same configuration."""
     runs = study.final_runs(family)
-    runs += [study.runs[name] for name in study.chosen(family).get("runs", []) if name in study.runs]
+    chosen = study.finalists.of(family).chosen
+    runs += [study.runs[name] for name in (chosen.runs if chosen else ()) if name in study.runs]
     return tuple(_curve(run) for run in runs if run.history)
 
 
