@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
@@ -9,6 +10,7 @@ from small_networks import config
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from study.data import augment
 from study.data.augment import KINDS
 from study.training import loop
 from study.training.config import OptimizerName, build_model, training_config
@@ -116,6 +118,18 @@ def test_the_losses_of_hard_images_are_noted_by_a_recorded_step(resident: Traini
     assert (losses[0] != losses[1]).float().mean() > 0.5  # 448 of 600 images between the two
 
 
+@pytest.fixture
+def own_grids() -> Iterator[None]:
+    """Grids that are kept are tensors without content, too: they are not to outlive the test."""
+    kept = augment._base_grid, augment._elastic_basis, augment._spline_weights
+    for grid in kept:
+        grid.cache_clear()
+    yield
+    for grid in kept:
+        grid.cache_clear()
+
+
+@pytest.mark.usefixtures("own_grids")
 @pytest.mark.parametrize(("optimizer", "images"), [("sgd", "all"), ("muon", "hard")])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("network", ["mlp", "cnn"])
