@@ -31,24 +31,6 @@ def rows_budget(protocol: Record) -> Rows:
     ]
 
 
-def rows_families(report: Record) -> Rows:
-    return [
-        (
-            row["family"],
-            *(str(row["states"][state]) for state in ("COMPLETE", "PRUNED", "FAIL")),
-            str(len(row["warm_starts"])),
-            str(row["imported"]),
-            " to ".join(wording.compact(size) for size in row["n_parameters"]) if row["n_parameters"] else NONE,
-            ", ".join(integer(rung) for rung in row["rungs"]),
-        )
-        for row in report["families"]["families"]
-    ]
-
-
-def rows_space(row: Record) -> Rows:
-    return [(entry["name"], entry["rule"], entry["when"]) for entry in row["parameters"]]
-
-
 def _pair(pair: Record) -> str:
     return f"{pair['title_a']} − {pair['title_b']}"
 
@@ -118,57 +100,9 @@ def rows_paired(searches: Record) -> Rows:
     ]
 
 
-def rows_choices(entry: Record) -> Rows:
-    return [
-        (
-            row["parameter"],
-            row["value"],
-            str(row["trials"]),
-            str(row["completed"]),
-            percent(row["best"]),
-            str(row["random_draws"]),
-            percent(row["random_median"]),
-        )
-        for row in entry["choices"]
-    ]
-
-
-def rows_failed_swaps(ablation: Record) -> Rows:
-    return [(wording.swap(row), row["failed"]) for row in ablation["rows"] if row["failed"] is not None]
-
-
-def left_out_swaps(ablation: Record) -> str:
-    """'activation tanh or elu; optimizer sgd'."""
-    by_parameter: dict[str, list[str]] = {}
-    for row in ablation["left_out"]:
-        by_parameter.setdefault(row["parameter"], []).append(wording.setting(row["value"]))
-    return "; ".join(f"{name} {' or '.join(values)}" for name, values in by_parameter.items())
-
-
-def rows_audit(audit: Record) -> Rows:
-    return [
-        (
-            f"{row['family']} #{row['number']}",
-            integer(row["pruned_at"]),
-            percent(row["value"]) if row["failed"] is None else row["failed"],
-            percent(row["best"]),
-            NONE if row["beats"] is None else "yes" if row["beats"] else "no",
-        )
-        for row in audit["rows"]
-    ]
-
-
-def rows_failed_runs(health: Record) -> Rows:
-    return [(row["run"], row["reason"]) for row in health["failed_runs"]]
-
-
-def rows_failures(health: Record) -> Rows:
-    return [(row["family"], row["reason"], str(row["trials"])) for row in health["failures"]]
-
-
 def rows_config(reproduce: Record) -> Rows:
     return [(key, plain(v) if isinstance(v, float) else json.dumps(v)) for key, v in reproduce["config"].items()]
 
 
-_OTHERS = ("front_names", "left_out_swaps")
+_OTHERS = ("front_names",)
 FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_") or name in _OTHERS}

@@ -54,28 +54,6 @@ def dots(rows: Sequence[Record], names: Sequence[str], x: str) -> Figure:
     return {"data": [trace], "layout": axis}
 
 
-def ablation(report: Record, family: str, place: int) -> Chart | None:
-    """What each swap of one choice of a family's finalist changes on validation."""
-    entry = report["mattered"]["families"][family]["ablation"]
-    rows = [row for row in (entry["rows"] if entry else []) if row["failed"] is None]
-    if not rows:
-        return None
-    names = [wording.swap(row) for row in rows]
-    figure = dots(rows, names, "change of mean validation accuracy, points")
-    label = f"What one swapped choice changes in {entry['title']} on validation, with 95 % intervals; band ±0.2 points"
-    table = [
-        (
-            name,
-            ", ".join(percent(value) for value in row["accuracies"]),
-            *_difference_cells(row),
-            wording.beside(row),
-        )
-        for name, row in zip(names, rows, strict=True)
-    ]
-    columns = ("swap", "validation accuracy of each seed", "difference", "95 % interval", "changed beside it")
-    return Chart(f"ablation-{place}", label, figure, columns, table)
-
-
 def _difference_cells(row: Record) -> tuple[str, str]:
     return points(row["difference"], signed=True), wording.point_interval(row["interval95"])
 

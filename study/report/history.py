@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,24 @@ import optuna
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
-from study.records.trial import TrialRecord
-
-Record = dict[str, Any]
+from study.records.trial import Scalar, State
+from study.report.charts import Figure
+from study.report.distributions import Distribution
 
 IMPORTANCE_FROM = 50  # completed trials; with fewer PED-ANOVA's top tenth is under five trials
 SLICES = 6
 TARGET = "validation accuracy"
 GREY, BLUE = (144, 144, 144), (0, 130, 200)
 SCALE = [[0, f"rgb{GREY}"], [1, f"rgb{BLUE}"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trial as figures and importance take it."""
+
+    state: State
+    value: float | None
+    parameters: Mapping[str, Scalar]
 
 
 @contextlib.contextmanager
@@ -37,29 +46,16 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Of a trial what figures and importances are made from."""
-
-    state: str
-    value: float | None
-    parameters: Mapping[str, Any]
-
-
-def shown(trials: Iterable[TrialRecord]) -> list[Shown]:
-    return [Shown(trial.state, trial.value, trial.parameters) for trial in trials]
-
-
-def rebuild(trials: Iterable[Shown], distributions: Record) -> optuna.Study:
+def rebuild(trials: Sequence[Point], distributions: Mapping[str, Distribution]) -> optuna.Study:
     """A study to be maximised that holds the finished trials."""
-    known = {name: json_to_distribution(json.dumps(text)) for name, text in distributions.items()}
+    known = {name: json_to_distribution(json.dumps(found.to_dict())) for name, found in distributions.items()}
     with quiet():
         study = optuna.create_study(direction="maximize")
         study.add_trials(_frozen(trial, known) for trial in trials)
     return study
 
 
-def _frozen(trial: Shown, known: dict[str, BaseDistribution]) -> FrozenTrial:
+def _frozen(trial: Point, known: dict[str, BaseDistribution]) -> FrozenTrial:
     # A warm start may lie outside the range; Optuna's figures cannot place it.
     inside = {k: v for k, v in trial.parameters.items() if k in known and _contains(known[k], v)}
     value = trial.value if trial.state == "COMPLETE" else None
@@ -76,7 +72,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def importances(trials: Iterable[Shown], distributions: Record) -> dict[str, float]:
+def importances(trials: Sequence[Point], distributions: Mapping[str, Distribution]) -> dict[str, float]:
     """PED-ANOVA shares by parameter, summing to 1, most important first; empty when every value is the same."""
     # Imported late: it brings scikit-learn, a second that a study with too few trials need not wait for.
     from optuna.importance import PedAnovaImportanceEvaluator
@@ -91,8 +87,11 @@ def importances(trials: Iterable[Shown], distributions: Record) -> dict[str, flo
 
 
 def figures(
-    trials: Iterable[Shown], reached: Iterable[Shown], distributions: Record, important: Sequence[str]
-) -> dict[str, Record]:
+    trials: Sequence[Point],
+    reached: Sequence[Point],
+    distributions: Mapping[str, Distribution],
+    important: Sequence[str],
+) -> dict[str, Figure]:
     """Optuna's figures as plotly's: the history of the trials, parallel coordinates and slices of those in `reached`,
     whose values are of one rung. Those without a completed trial are left out."""
     study = rebuild(trials, distributions)
@@ -104,7 +103,9 @@ def figures(
     return {name: themed(json.loads(figure.to_json())) for name, figure in drawn.items()}
 
 
-def _against_parameters(study: optuna.Study, distributions: Record, important: Sequence[str]) -> dict[str, Any]:
+def _against_parameters(
+    study: optuna.Study, distributions: Mapping[str, Distribution], important: Sequence[str]
+) -> dict[str, Any]:
     done = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if not done:
         return {}
@@ -120,7 +121,7 @@ def _against_parameters(study: optuna.Study, distributions: Record, important: S
     return drawn
 
 
-def themed(figure: Record) -> Record:
+def themed(figure: Figure) -> Figure:
     """The same figure without Optuna's fixed ground, width and pale ends of scale, legible on white and on black."""
     layout = figure["layout"]
     for key in ("template", "title", "width", "plot_bgcolor"):
@@ -139,7 +140,7 @@ def themed(figure: Record) -> Record:
     return figure
 
 
-def _recolour(trace: Record) -> None:
+def _recolour(trace: Figure) -> None:
     """A parallel-coordinate line: from grey and faint for the worst value to blue and full for the best."""
     share = min(max(float(trace["y"][0]), 0.0), 1.0)
     mixed = [round(low + share * (high - low)) for low, high in zip(GREY, BLUE, strict=True)]

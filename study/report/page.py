@@ -19,7 +19,6 @@ from study.report import (
     pictures,
     repeated,
     search_numbers,
-    search_tables,
     searches,
     sentences,
     tables,
@@ -27,7 +26,21 @@ from study.report import (
 )
 from study.report.reading import Record, StudyRecords, known_form, read_study
 from study.report.section import Place, Report
-from study.report.sections import calibration, classes, cost, curves, hardest, leaderboard, pairwise, robustness, seeds
+from study.report.sections import (
+    calibration,
+    classes,
+    cost,
+    curves,
+    fair,
+    families,
+    hardest,
+    health,
+    leaderboard,
+    mattered,
+    pairwise,
+    robustness,
+    seeds,
+)
 from study.statistics.result import strict
 
 FORMAT = 1
@@ -37,9 +50,9 @@ SECTIONS = (
     Place("header", None, "Top of the page"),
     Place("answer", None, "Answer in brief", is_open=True),
     Place("protocol", None, "Question, data, protocol"),
-    Place("families", None, "Families and search spaces"),
+    Place("families", families, "Families and search spaces"),
     Place("leaderboard", leaderboard, "Leaderboard", is_open=True),
-    Place("fair", None, "Fair comparison of the searches"),
+    Place("fair", fair, "Fair comparison of the searches"),
     Place("pairwise", pairwise, "Pairwise tests", is_open=True),
     Place("seeds", seeds, "Spread between seeds"),
     Place("cost", cost, "Accuracy against cost"),
@@ -48,8 +61,8 @@ SECTIONS = (
     Place("calibration", calibration, "Calibration and abstention"),
     Place("robustness", robustness, "Robustness", is_open=True),
     Place("curves", curves, "Learning curves"),
-    Place("mattered", None, "What mattered"),
-    Place("health", None, "Health of the search"),
+    Place("mattered", mattered, "What mattered"),
+    Place("health", health, "Health of the search"),
     Place("limits", None, "Limits"),
     Place("conclusion", None, "Conclusion and future work", is_open=True),
     Place("reproduce", None, "Reproduce"),
@@ -131,10 +144,6 @@ def _sections(known: Report) -> dict[str, Any]:
         "answer": tables.answer(study, strict(known[leaderboard]), strict(known[pairwise])),
         "protocol": tables.protocol(study, budget),
         "repeated": repeated.repeated(study, study.correct),
-        "families": search_tables.families(study),
-        "fair": search_tables.fair(study, budget),
-        "mattered": search_tables.mattered(study),
-        "health": search_tables.health(study),
         "reproduce": tables.reproduce(study),
         "pictures": _pictures(study),
         "searches": searches.searches(study),

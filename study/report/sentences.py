@@ -6,13 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report.verdicts import capital, headline, imbalance
+from study.report.verdicts import headline, imbalance
 from study.report.wording import (
     count,
-    duration,
-    integer,
-    listing,
-    percent,
     times,
 )
 
@@ -41,60 +37,6 @@ def protocol(report: Record) -> str:
     return f"The {what} {judged}: {imbalance(budget)}"
 
 
-def families(report: Record) -> str:
-    rows = report["families"]["families"]
-    parts = [f"{row['family']} {_states(row['states'])}" for row in rows]
-    return f"{count(len(rows), 'family', 'families')}: {'; '.join(parts)}." if parts else "No family."
-
-
-def _states(states: Record) -> str:
-    total = sum(states.values())
-    words = f"{states['COMPLETE']} completed, {states['PRUNED']} pruned, {states['FAIL']} failed"
-    return f"{count(total, 'trial')} ({words})" if total else "no trial"
-
-
-def fair(report: Record) -> str:
-    curves = report["fair"]["curves"]
-    done = {name: curve for name, curve in curves.items() if curve["best"] is not None}
-    if not done:
-        return "No sampled trial has completed, so there is no curve."
-    parts = [f"{name} {percent(c['best'])} after {duration(c['seconds'])} of worker time" for name, c in done.items()]
-    text = f"Best sampled validation score of each search, one search each: {listing(parts)}."
-    without = [name for name in curves if name not in done]
-    return f"{text} No sampled trial of {listing(without)} completed." if without else text
-
-
-def mattered(report: Record) -> str:
-    parts = []
-    for name, entry in report["mattered"]["families"].items():
-        if entry["importances"]:
-            top, share = next(iter(entry["importances"].items()))
-            parts.append(
-                f"for {name}, {top} mattered most after {integer(entry['importance_examples'])} examples "
-                f"({percent(share, 0)} of PED-ANOVA's importance)"
-            )
-        else:
-            parts.append(f"for {name}, {_why_no_importance(entry)}")
-    return f"{capital('; '.join(parts))}."
-
-
-def _why_no_importance(entry: Record) -> str:
-    if entry["importances"] is not None:
-        return "all trials score the same, so nothing can be ranked"
-    return f"no rung was reached by the {entry['needed']} sampled trials from which importance is computed"
-
-
-def health(report: Record) -> str:
-    numbers = report["health"]
-    failed = sum(states["FAIL"] for states in numbers["states"].values())
-    total = sum(sum(states.values()) for states in numbers["states"].values())
-    if not total:
-        return "No trial has run yet."
-    share = percent(numbers["training_share"], 0)
-    saved = f"pruning saved {numbers['epochs_saved']:.1f} epochs"
-    return f"{failed} of {count(total, 'trial')} failed; {share} of the held time was training; {saved}."
-
-
 def limits_finding(report: Record) -> str:
     return f"{count(len(report['limits']['items']), 'limit')} to keep in mind."
 
@@ -115,10 +57,6 @@ FINDINGS: dict[str, Callable[[Record], str]] = {
     "header": header,
     "answer": headline,
     "protocol": protocol,
-    "families": families,
-    "fair": fair,
-    "mattered": mattered,
-    "health": health,
     "limits": limits_finding,
     "conclusion": conclusion_finding,
     "reproduce": reproduce,

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import dataclass
 from typing import Any
 
-from study.report.reading import Record
+from study.statistics.result import Result
 
 
-def space_rows(text: str) -> list[Record]:
-    """A search space's keys as rows {name, rule, when}; empty if the text is not TOML."""
+@dataclass(frozen=True, slots=True)
+class SpaceRow(Result):
+    """What a space says of one parameter, in words; `when` is empty for one that always exists."""
+
+    name: str
+    rule: str
+    when: str
+
+
+def space_rows(text: str) -> list[SpaceRow]:
+    """A search space's keys as rows; empty if the text is not TOML."""
     try:
         space = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -20,9 +30,9 @@ def space_rows(text: str) -> list[Record]:
     return [_space_row(str(name), value) for name, value in plain + listed]
 
 
-def _space_row(name: str, value: Any) -> Record:
+def _space_row(name: str, value: Any) -> SpaceRow:
     if not isinstance(value, dict):
-        return {"name": name, "rule": f"fixed: {_value(value)}", "when": ""}
+        return SpaceRow(name, f"fixed: {_value(value)}", "")
     if "choices" in value:
         rule = "one of " + ", ".join(_value(choice) for choice in value["choices"])
     elif "low" in value and "high" in value:
@@ -35,7 +45,7 @@ def _space_row(name: str, value: Any) -> Record:
     conditions = value.get("when", {})
     known = conditions.items() if isinstance(conditions, dict) else ()
     when = ", ".join(f"{key} is {' or '.join(_value(v) for v in _several(value))}" for key, value in known)
-    return {"name": name, "rule": rule, "when": when}
+    return SpaceRow(name, rule, when)
 
 
 def _value(value: Any) -> str:

@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
+from ended import trial
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 
 from study.report import history
-from study.report.history import Shown
+from study.report.distributions import distributions
+from study.report.history import Point
 
-KNOWN = {
-    "rate": json.loads(distribution_to_json(FloatDistribution(0.1, 1.0, log=True))),
-    "act": json.loads(distribution_to_json(CategoricalDistribution(("relu", "gelu")))),
-}
+RANGES = {"rate": FloatDistribution(0.1, 1.0, log=True), "act": CategoricalDistribution(("relu", "gelu"))}
+KNOWN = distributions([trial(0, distributions={name: distribution_to_json(one) for name, one in RANGES.items()})])
 
 
-def rows(n: int, value: float | None = None, state: str = "COMPLETE") -> list[Shown]:
+def rows(n: int, value: float | None = None) -> list[Point]:
     return [
-        Shown(
-            state,
+        Point(
+            "COMPLETE",
             value if value is not None else 0.9 + (k % 10) / 200,
             {"rate": 0.1 + (k % 10) / 12, "act": "relu" if k % 2 else "gelu"},
         )
@@ -32,12 +32,12 @@ def test_the_rebuilt_study_holds_the_same_trials() -> None:
 
 
 def test_a_value_outside_its_range_is_left_out_and_the_trial_kept() -> None:
-    trial = Shown("COMPLETE", 0.9, {"rate": 7.0, "act": "swish", "unknown": 1})
-    assert history.rebuild([trial], KNOWN).trials[0].params == {}
+    outside = Point("COMPLETE", 0.9, {"rate": 7.0, "act": "swish", "unknown": 1})
+    assert history.rebuild([outside], KNOWN).trials[0].params == {}
 
 
 def test_a_pruned_trial_keeps_its_state_and_has_no_value() -> None:
-    study = history.rebuild(rows(1, state="PRUNED"), KNOWN)
+    study = history.rebuild([replace(rows(1)[0], state="PRUNED")], KNOWN)
     assert (study.trials[0].state.name, study.trials[0].value) == ("PRUNED", None)
 
 
@@ -51,7 +51,7 @@ def test_equal_values_rank_nothing() -> None:
 
 
 def test_without_a_completed_trial_there_is_no_figure() -> None:
-    assert history.figures(rows(1, state="FAIL"), [], KNOWN, []) == {}
+    assert history.figures([replace(rows(1)[0], state="FAIL")], [], KNOWN, []) == {}
 
 
 def test_optunas_figures_keep_no_ground_of_their_own() -> None:

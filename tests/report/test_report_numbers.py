@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from made import build
-from synthetic import RUNGS, Wanted, write_study
+from synthetic import Wanted, write_study
 
-from study.command.status import study_status
 from study.errors import ResultsError
 from study.records.paths import StudyFiles
-from study.records.trial import read_trials
 from study.report.page import write_report
 
 Files = Callable[[str], StudyFiles]
@@ -65,32 +63,6 @@ def test_the_pareto_front_holds_no_dominated_point(case_report: Reports) -> None
     assert any("flops" in point["front"] for point in points)
 
 
-def test_importance_is_of_the_highest_rung_that_fifty_sampled_trials_reached(case_report: Reports) -> None:
-    few = case_report("clear win")["mattered"]["families"]["cnn"]
-    many = case_report("examined")["mattered"]["families"]["cnn"]
-    assert (few["importances"], few["importance_examples"]) == (None, None)
-    assert next(iter(many["importances"])) == "learning_rate[adamw]"
-    assert sum(many["importances"].values()) == pytest.approx(1)
-    assert many["importance_examples"] == RUNGS[-1]
-    assert many["importance_trials"] == many["completed_sampled"] >= 50
-
-
-def test_where_few_trials_completed_importance_is_of_a_lower_rung(tmp_path: Path) -> None:
-    files = write_study(tmp_path, Wanted(trials=60, states="PRUNED", stage="searched"))
-    entry = build(files)["mattered"]["families"]["cnn"]
-    assert entry["completed_sampled"] == 0
-    assert entry["importance_examples"] == RUNGS[0]
-    assert entry["importance_trials"] == entry["sampled"] >= 50
-    assert sum(entry["importances"].values()) == pytest.approx(1)
-    at_rung = {trial["number"]: trial["rung_accuracy"] for trial in entry["trials"]}
-    recorded = {
-        record.number: record.rungs[0].accuracy
-        for record in read_trials(files.trials_jsonl)
-        if record.family == "cnn" and record.role == "sampled"
-    }
-    assert at_rung == recorded
-
-
 def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
     files = write_study(tmp_path / "later", Wanted(accuracy={"cnn": 0.994, "mlp": 0.983, "mixer": 0.99}, trials=6))
     seal = json.loads(files.seal.read_text())
@@ -117,11 +89,3 @@ def test_a_file_of_another_version_is_refused_in_one_line(tmp_path: Path) -> Non
 def test_a_missing_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"study\.toml is missing"):
         build(StudyFiles(tmp_path / "nothing"))
-
-
-def test_why_runs_of_the_retraining_failed_is_kept_and_shown(tmp_path: Path) -> None:
-    files = write_study(tmp_path / "study", Wanted())
-    ledger = json.loads(files.ledger.read_text())
-    files.ledger.write_text(json.dumps(ledger | {"failed_runs": {"cnn-t7-seed0": "out of memory"}}))
-    assert build(files)["health"]["failed_runs"] == [{"run": "cnn-t7-seed0", "reason": "out of memory"}]
-    assert "cnn-t7-seed0 failed: out of memory" in study_status(files)["lines"]

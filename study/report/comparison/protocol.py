@@ -164,7 +164,7 @@ def _test(study: StudyRecords) -> Facts:
 def space_summary(text: str) -> Record:
     """Searched and fixed parameters, warm starts, and a digest of what the TOML says: a comment changes nothing."""
     rows = space_rows(text)
-    fixed = sum(row["rule"].startswith("fixed:") for row in rows)
+    fixed = sum(row.rule.startswith("fixed:") for row in rows)
     return {
         "searched": len(rows) - fixed,
         "fixed": fixed,
@@ -209,7 +209,7 @@ def _space_rows(texts: Sequence[str | None]) -> list[Record]:
 
 
 def _rules(text: str) -> dict[tuple[str, str], str]:
-    rules = {(row["name"], row["when"]): row["rule"] for row in space_rows(text)}
+    rules = {(row.name, row.when): row.rule for row in space_rows(text)}
     starts = _warm_starts(text)
     digest = hashlib.sha256(json.dumps(starts, sort_keys=True, default=str).encode()).hexdigest()
     return {**rules, ("warm starts in the file", ""): f"{len(starts)} ({digest[:8]})" if starts else "none"}

@@ -1,0 +1,86 @@
+"""What was searched: each family's space, its rungs, and its trials by state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from study.records.trial import State
+from study.report.best import TrialSummary, summary
+from study.report.charts import Chart
+from study.report.reading import StudyRecords
+from study.report.section import Report
+from study.report.spaces import SpaceRow, space_rows
+from study.report.wording import NONE, compact, count
+from study.statistics.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRow(Result):
+    """`further_seeds` counts trials of a configuration that was tried before; `searched_whole` is how many
+    configurations a space has of which none is left; `n_parameters` are the smallest and the largest network."""
+
+    family: str
+    space_file: str
+    parameters: tuple[SpaceRow, ...]
+    rungs: tuple[int, ...]
+    reduction_factor: int
+    states: Mapping[State, int]
+    warm_starts: tuple[int, ...]
+    imported: int
+    further_seeds: int
+    searched_whole: int | None
+    n_parameters: tuple[int, int] | None
+    best: TrialSummary | None
+    best_sampled: TrialSummary | None
+
+    @property
+    def trials(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def sizes(self) -> str:
+        return " to ".join(compact(size) for size in self.n_parameters) if self.n_parameters else NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Families(Result):
+    families: tuple[FamilyRow, ...]
+
+
+def numbers(study: StudyRecords, before: Report) -> Families:
+    return Families(tuple(_row(study, family) for family in study.families))
+
+
+def _row(study: StudyRecords, family: str) -> FamilyRow:
+    settings, trials = study.settings.families[family], study.family_trials(family)
+    sizes = [trial.n_parameters for trial in trials if trial.n_parameters is not None]
+    return FamilyRow(
+        family=family,
+        space_file=settings.space_file,
+        parameters=tuple(space_rows(settings.space)),
+        rungs=tuple(settings.ladder.examples),
+        reduction_factor=settings.ladder.reduction_factor,
+        states=trials.states,
+        warm_starts=tuple(trial.number for trial in trials if trial.role == "warm_start"),
+        imported=sum(trial.role == "imported" for trial in trials),
+        further_seeds=sum(trial.further_seed_of is not None for trial in trials),
+        searched_whole=study.ledger.searched_whole(family),
+        n_parameters=(min(sizes), max(sizes)) if sizes else None,
+        best=summary(trials.best()),
+        best_sampled=summary(trials.best("sampled")),
+    )
+
+
+def finding(found: Families, before: Report) -> str:
+    told = [f"{row.family} {_states(row)}" for row in found.families]
+    return f"{count(len(told), 'family', 'families')}: {'; '.join(told)}." if told else "No family."
+
+
+def _states(row: FamilyRow) -> str:
+    words = f"{row.states['COMPLETE']} completed, {row.states['PRUNED']} pruned, {row.states['FAIL']} failed"
+    return f"{count(row.trials, 'trial')} ({words})" if row.trials else "no trial"
+
+
+def charts(found: Families) -> list[Chart]:
+    return []

@@ -1,0 +1,255 @@
+"""Which parameters mattered in each search, where the best trial lies in its ranges, and what each choice reached."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from study.records.settings import N_STARTUP_TRIALS, FamilySettings
+from study.records.trial import Scalar, State, TrialRecord, Trials
+from study.report import ablation, bounds, history
+from study.report.ablation import FamilyAblation
+from study.report.best import TrialSummary, summary
+from study.report.charts import COLOURS, Chart, layout, percents
+from study.report.distributions import Distribution, Edge, distributions, edges
+from study.report.reading import StudyRecords
+from study.report.section import Report
+from study.report.sections.fair import tuning_curve
+from study.report.wording import capital, integer, percent, plain
+from study.statistics.result import Result
+
+DRAWN = 1000  # trials drawn per figure and family
+BARS = 15
+OPTUNA_TITLES = {
+    "history": "Optimization history of {}: each completed trial and the best so far",
+    "parallel": "Parallel coordinates of {}: one line per {}",
+    "slice": "Slices of {}: validation accuracy against each parameter, one point per {}",
+}
+HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRow(Result):
+    """A value of a categorical parameter among the sampled trials. `random_median` is at the first rung of the random
+    draws: all of them reached it, so that no selection is in it."""
+
+    parameter: str
+    value: str
+    trials: int
+    completed: int
+    best: float | None
+    random_draws: int
+    random_median: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnTrial(Result):
+    """What figures need of a trial; `rung_accuracy` is its accuracy at the rung that importance is computed at."""
+
+    number: int
+    state: State
+    value: float | None
+    parameters: Mapping[str, Scalar]
+    examples: int
+    held_seconds: float = field(metadata={"key": "seconds"})
+    rung_accuracy: float | None
+
+    @property
+    def point(self) -> history.Point:
+        return history.Point(self.state, self.value, self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyMattered(Result):
+    """`importances` are PED-ANOVA's shares at `importance_examples`, the highest rung that enough sampled trials
+    (`needed`) reached, most important first; None where there is no such rung. Edges are of the best sampled trial."""
+
+    completed_sampled: int
+    needed: int
+    importances: Mapping[str, float] | None
+    importance_trials: int
+    importance_examples: int | None
+    best_sampled: TrialSummary | None
+    edges: tuple[Edge, ...]
+    choices: tuple[ChoiceRow, ...]
+    distributions: Mapping[str, Distribution]
+    trials: tuple[DrawnTrial, ...]
+    total: int
+    sampled: int
+    ablation: FamilyAblation | None
+
+    @property
+    def most(self) -> str | None:
+        """The parameter that mattered most."""
+        return next(iter(self.importances), None) if self.importances else None
+
+
+@dataclass(frozen=True, slots=True)
+class Mattered(Result):
+    families: Mapping[str, FamilyMattered]
+
+
+def numbers(study: StudyRecords, before: Report) -> Mattered:
+    return Mattered({family: _of_family(study, family) for family in study.families})
+
+
+def _of_family(study: StudyRecords, family: str) -> FamilyMattered:
+    trials, settings = study.family_trials(family), study.settings.families[family]
+    sampled = Trials(trial for trial in trials if trial.role == "sampled")
+    known, best = distributions(trials), trials.best("sampled")
+    rung, reached = _highest_rung(sampled, settings.ladder.examples)
+    return FamilyMattered(
+        completed_sampled=len(trials.completed("sampled")),
+        needed=history.IMPORTANCE_FROM,
+        importances=history.importances(reached, known) if reached else None,
+        importance_trials=len(reached),
+        importance_examples=rung,
+        best_sampled=summary(best),
+        edges=tuple(_edges(settings, family, best, known)) if best else (),
+        choices=tuple(choices(sampled, known, N_STARTUP_TRIALS if study.settings.sampler == "tpe" else None)),
+        distributions=known,
+        trials=tuple(_drawn(trial, rung) for trial in drawn_trials(sampled)),
+        total=len(trials),
+        sampled=len(sampled),
+        ablation=ablation.of_family(study, family),
+    )
+
+
+def _highest_rung(sampled: Trials, rungs: Sequence[int]) -> tuple[int | None, list[history.Point]]:
+    """The highest rung that enough trials reached, with their accuracies there; None and nothing if there is none.
+
+    A search that prunes well completes few trials: what it learned of the parameters, it learned further down."""
+    for examples in reversed(rungs):
+        reached = [(trial, _accuracy_at(trial, examples)) for trial in sampled]
+        points = [history.Point("COMPLETE", value, trial.parameters) for trial, value in reached if value is not None]
+        if len(points) >= history.IMPORTANCE_FROM:
+            return examples, points
+    return None, []
+
+
+def _accuracy_at(trial: TrialRecord, examples: int | None) -> float | None:
+    """At the rung of so many examples; None if the trial got no such."""
+    found = next((rung.accuracy for rung in trial.rungs if rung.examples == examples), None)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _edges(settings: FamilySettings, family: str, best: TrialRecord, known: Mapping[str, Distribution]) -> list[Edge]:
+    found = edges(best.parameters, known)
+    limits = bounds.limits_of(family, settings) if found else {}
+    return [replace(edge, limit=bounds.limit_of(edge.parameter, limits)) for edge in found]
+
+
+def choices(sampled: Trials, known: Mapping[str, Distribution], random_draws: int | None) -> list[ChoiceRow]:
+    """Per categorical parameter and value. `random_draws` is how many first trials were drawn at random, None for
+    all."""
+    first = sorted(sampled, key=lambda trial: trial.number)[:random_draws]
+    drawn = {trial.number for trial in first}
+    return [
+        _choice(
+            name, value, Trials(t for t in sampled if name in t.parameters and _same(t.parameters[name], value)), drawn
+        )
+        for name, distribution in known.items()
+        for value in distribution.choices
+    ]
+
+
+def _same(seen: object, choice: object) -> bool:
+    return type(seen) is type(choice) and seen == choice
+
+
+def _choice(name: str, value: object, having: Trials, drawn: set[int]) -> ChoiceRow:
+    values = [trial.last.accuracy for trial in having.completed()]
+    first = [trial.rungs[0].accuracy for trial in having if trial.number in drawn and trial.rungs]
+    shown = value if isinstance(value, str) else json.dumps(value)
+    median = statistics.median(first) if first else None
+    return ChoiceRow(name, shown, len(having), len(values), max(values, default=None), len(first), median)
+
+
+def drawn_trials(trials: Trials, limit: int = DRAWN) -> Sequence[TrialRecord]:
+    """At most `limit` trials, evenly spread, always with those that set a new best (so that a best-so-far line over
+    them stays true)."""
+    if len(trials) <= limit:
+        return trials
+    record = {step.number for step in tuning_curve(trials).steps}
+    room = max(limit - len(record), 1)
+    step = len(trials) / room
+    kept = record | {trials[int(i * step)].number for i in range(room)}
+    return [trial for trial in trials if trial.number in kept][:limit]
+
+
+def _drawn(trial: TrialRecord, rung: int | None) -> DrawnTrial:
+    about = (trial.number, trial.state, trial.value, trial.parameters, trial.examples, trial.held_seconds)
+    return DrawnTrial(*about, _accuracy_at(trial, rung))
+
+
+def finding(found: Mattered, before: Report) -> str:
+    return f"{capital('; '.join(f'for {name}, {_told(entry)}' for name, entry in found.families.items()))}."
+
+
+def _told(entry: FamilyMattered) -> str:
+    if entry.importances and entry.most:
+        share = percent(entry.importances[entry.most], 0)
+        after = f"{integer(entry.importance_examples)} examples"
+        return f"{entry.most} mattered most after {after} ({share} of PED-ANOVA's importance)"
+    if entry.importances is not None:
+        return "all trials score the same, so nothing can be ranked"
+    return f"no rung was reached by the {entry.needed} sampled trials from which importance is computed"
+
+
+def charts(found: Mattered) -> list[Chart]:
+    """Of each family under its name."""
+    return [
+        chart
+        for place, (family, entry) in enumerate(found.families.items())
+        for chart in (
+            *_importance(entry, family, place),
+            *_optuna(entry, family, place),
+            *ablation.charts(entry.ablation, place, f"ablation of {family}"),
+        )
+    ]
+
+
+def _importance(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
+    if not entry.importances:
+        return []
+    names = list(entry.importances)[:BARS]
+    values = percents([entry.importances[name] for name in names])
+    trace = {"type": "bar", "orientation": "h", "x": values, "y": names, "marker": {"color": COLOURS[place % 6]}}
+    axis = layout("share of importance, %", "", 130 + 26 * len(names))
+    axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}
+    rows = [(name, percent(share, 1)) for name, share in entry.importances.items()]
+    basis = f"{integer(entry.importance_examples)} examples, {entry.importance_trials} sampled trials"
+    label = f"PED-ANOVA importance of the parameters of {family}, by the accuracy after {basis}"
+    figure = {"data": [trace], "layout": axis}
+    return [Chart(f"importance-{place}", label, figure, ("parameter", "importance"), rows, group=family)]
+
+
+def _optuna(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
+    rung, points = entry.importance_examples, [trial.point for trial in entry.trials]
+    at_rung = [
+        history.Point("COMPLETE", t.rung_accuracy, t.parameters) for t in entry.trials if t.rung_accuracy is not None
+    ]
+    each = "completed trial" if rung is None else f"trial, its value after {integer(rung)} examples"
+    reached = points if rung is None else at_rung
+    drawn = history.figures(points, reached, entry.distributions, list(entry.importances or []))
+    columns, rows = _trial_table(entry)
+    charts = []
+    for kind, figure in drawn.items():
+        figure["layout"]["height"] = HEIGHTS[kind]
+        title = OPTUNA_TITLES[kind].format(family, each)
+        # The trials' table is the data of all three figures; it stands under the first.
+        shown = rows if kind == "history" else []
+        charts.append(Chart(f"{kind}-{place}", title, figure, columns, shown, group=family))
+    return charts
+
+
+def _trial_table(entry: FamilyMattered) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    names = list(entry.distributions)
+    rows = [
+        (f"#{trial.number}", trial.state, percent(trial.value), *(plain(trial.parameters.get(name)) for name in names))
+        for trial in entry.trials
+    ]
+    return ("trial", "state", "validation", *names), rows
