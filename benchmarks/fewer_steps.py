@@ -268,7 +268,9 @@ def cells(found: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> 
         f"{mean('nll_scaled'):.4f}",
         f"{mean('ece', 100):.2f}",
         f"{mean('coverage', 100):.1f}",
-        interval(np.array([100 * (row["shifted_logits"] - row["single"]) for row in found.values()])),
+        interval(
+            np.array([100 * (row["shifted_logits"] - row["single"]) for row in found.values() if "single" in row])
+        ),
         f"{mean('training_seconds'):.1f}",
     ]
 
@@ -276,7 +278,7 @@ def cells(found: dict[int, dict[str, Any]], base: dict[int, dict[str, Any]]) -> 
 def interval(values: np.ndarray[Any, Any]) -> str:
     """Mean with the half of its 95 % t interval."""
     if len(values) < 2:
-        return "too few seeds"
+        return "–"
     half = special.stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values))
     return f"{values.mean():+.3f} ± {half:.3f}"
 
