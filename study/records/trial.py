@@ -187,7 +187,7 @@ def parse_trial(values: Mapping[str, Any]) -> TrialRecord:
         distributions=values["distributions"],
         rungs=tuple([_parse_rung(rung) for rung in get("rungs", ())]),
         state=values["state"],
-        ending=ending_of(values),
+        ending=_ending(values),
         reason=get("reason"),
         role=get("role", "sampled"),
         draw=get("draw"),
@@ -217,7 +217,7 @@ def _parse_rung(values: Mapping[str, Any]) -> Rung:
     )
 
 
-def ending_of(values: Mapping[str, Any]) -> Ending:
+def _ending(values: Mapping[str, Any]) -> Ending:
     """Lines written before there was one tell it by how their reason begins."""
     ending: Ending | None = values.get("ending")
     if ending is not None:

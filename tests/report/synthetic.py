@@ -153,6 +153,7 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
         }
     )
     return StudySettings(
+        format_version=1,  # as older studies are: their lines are told by _trial
         name=name,
         created=START.isoformat(),
         seed=wanted.study_seed,
