@@ -3,10 +3,10 @@
     python benchmarks/fewer_steps.py [--device cuda --workers 16] [--family cnn] [--warm-start 0] [--steps 600]
         [--seeds 10] [--noise 0] [--recipes "optimizer=muon learning_rate=0.01" "images=hard" ...] [--table]
 
-A recipe is what differs from the family's warm start, `default` for nothing. Beside keys of a configuration it may name
-parts of Muon: `polynomials=NAME` the iterations, `first=muon` and `head=adamw` for who has the first layer and the last
-but one, `widest=N` for AdamW where both sides of a matrix are above N; or `last=SHARE`, the part of a cycle after hard
-images that sees all of them.
+A recipe is what differs from the family's warm start under AdamW on all images, `default` for nothing. Beside keys of
+a configuration it may name parts of Muon: `polynomials=NAME` the iterations, `first=muon` and `head=adamw` for who has
+the first layer and the last but one, `widest=N` for AdamW where both sides of a matrix are above N; or `last=SHARE`,
+the part of a cycle after hard images that sees all of them.
 `--noise 0.02` makes 2 % of the training part's labels wrong, others under each seed; validation keeps its own.
 Runs of one seed share initial weights and labels, and the first pass over the images. Coverage is the share of
 validation images, surest first, among which one in a thousand is wrong. `with shifts` is what the mean of five
@@ -95,7 +95,7 @@ def _value(text: str) -> Any:
 
 def configuration(family: str, warm_start: int, recipe: str) -> dict[str, Any]:
     own = {key: value for key, value in parsed(recipe).items() if key not in PARTS}
-    return warm_configs(family)[warm_start] | own
+    return warm_configs(family)[warm_start] | {"optimizer": "adamw", "images": "all"} | own
 
 
 @contextlib.contextmanager

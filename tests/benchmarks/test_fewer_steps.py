@@ -21,7 +21,7 @@ def test_a_recipe_is_read_with_numbers_as_numbers() -> None:
 
 def test_parts_are_no_keys_of_a_configuration() -> None:
     config = fewer_steps.configuration("cnn", 0, "optimizer=muon head=adamw polynomials=express-3")
-    assert config == fewer_steps.warm_configs("cnn")[0] | {"optimizer": "muon"}
+    assert config == fewer_steps.warm_configs("cnn")[0] | {"optimizer": "muon", "images": "all"}
 
 
 def test_parts_hold_within_the_block_alone() -> None:
