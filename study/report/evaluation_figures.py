@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from study.report import wording
-from study.report.charts import COLOURS, Chart, Figure, boxes, layout
+from study.report.charts import COLOURS, Chart, Figure, layout
 from study.report.wording import percent, points
 
 Record = dict[str, Any]
@@ -56,16 +56,6 @@ def dots(rows: Sequence[Record], names: Sequence[str], x: str) -> Figure:
 
 def _difference_cells(row: Record) -> tuple[str, str]:
     return points(row["difference"], signed=True), wording.point_interval(row["interval95"])
-
-
-def searches(report: Record) -> Chart | None:
-    rows = report["searches"]["rows"] if report["searches"] else []
-    found: dict[str, dict[int, float]] = {}
-    for row in rows:
-        if row["test_mean"] is not None:
-            found.setdefault(row["family"], {})[row["search"]] = row["test_mean"]
-    drawn = boxes("searches", "Mean test accuracy of each search's finalists, by family.", "search", found)
-    return drawn[0] if drawn else None
 
 
 COSTS = {"n_parameters": "parameters", "flops": "FLOPs per image", "latency_p50_ms": "CPU latency, ms"}

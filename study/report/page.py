@@ -18,8 +18,6 @@ from study.report import (
     limits,
     pictures,
     repeated,
-    search_numbers,
-    searches,
     sentences,
     tables,
     verdicts,
@@ -34,11 +32,15 @@ from study.report.sections import (
     fair,
     families,
     hardest,
+    header,
     health,
     leaderboard,
     mattered,
     pairwise,
+    protocol,
+    reproduce,
     robustness,
+    searches,
     seeds,
 )
 from study.statistics.result import strict
@@ -47,9 +49,9 @@ FORMAT = 1
 
 # In the order of the page: sentences cite a section by its name, and its number is its place here.
 SECTIONS = (
-    Place("header", None, "Top of the page"),
+    Place("header", header, "Top of the page"),
     Place("answer", None, "Answer in brief", is_open=True),
-    Place("protocol", None, "Question, data, protocol"),
+    Place("protocol", protocol, "Question, data, protocol"),
     Place("families", families, "Families and search spaces"),
     Place("leaderboard", leaderboard, "Leaderboard", is_open=True),
     Place("fair", fair, "Fair comparison of the searches"),
@@ -65,8 +67,8 @@ SECTIONS = (
     Place("health", health, "Health of the search"),
     Place("limits", None, "Limits"),
     Place("conclusion", None, "Conclusion and future work", is_open=True),
-    Place("reproduce", None, "Reproduce"),
-    Place("searches", None, "Between searches", is_open=True),
+    Place("reproduce", reproduce, "Reproduce"),
+    Place("searches", searches, "Between searches", is_open=True),
 )
 
 
@@ -125,28 +127,21 @@ def _old(known: Report) -> Record:
     report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])
     report["answer"]["caveats"] = verdicts.caveats(report)
     report["findings"] = {name: finding(report) for name, finding in sentences.FINDINGS.items()}
-    report["findings"] |= {place.name: known.finding(place) for place in SECTIONS if place.section is not None}
-    if report["searches"] is not None:
-        report["findings"]["searches"] = verdicts.between_searches(report["searches"])
+    typed = [place for place in SECTIONS if place.section is not None and known[place.section] is not None]
+    report["findings"] |= {place.name: known.finding(place) for place in typed}
     result: Record = strict(report)
     return result
 
 
 def _sections(known: Report) -> dict[str, Any]:
     study = known.study
-    trials = {family: study.family_trials(family) for family in study.families}
-    budget = search_numbers.budget(trials, study.ledger)
     return {
         "format": FORMAT,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "broken_runs": study.broken_runs,
-        "header": tables.header(study),
         "answer": tables.answer(study, strict(known[leaderboard]), strict(known[pairwise])),
-        "protocol": tables.protocol(study, budget),
-        "repeated": repeated.repeated(study, study.correct),
-        "reproduce": tables.reproduce(study),
+        "repeated": strict(known[repeated]),
         "pictures": _pictures(study),
-        "searches": searches.searches(study),
     }
 
 

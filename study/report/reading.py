@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from study.records.trial import Trials, read_trials
 
 Array = NDArray[Any]
 Record = dict[str, Any]
+Stage = Literal["empty", "searching", "retrained", "evaluated"]
 T = TypeVar("T")
 _OF_THE_DATA_ALONE = frozenset({"baselines", "duplicates"})  # among what was examined; the rest is of networks
 
@@ -52,7 +54,7 @@ class StudyRecords:
     finalists: Finalists
     ledger: Ledger
     runs: dict[str, Run]
-    openings: list[Record]
+    openings: list[Opening]
     openings_elsewhere: list[str]  # times at which other studies of the results folder opened the same split
     test_labels: Array | None = None
     test_logits: dict[str, Array] = field(default_factory=dict)
@@ -105,9 +107,24 @@ class StudyRecords:
         return self.test_labels is not None and any(self.final_logits(family) for family in self.families)
 
     @property
+    def stage(self) -> Stage:
+        """How far it got."""
+        if self.evaluated:
+            return "evaluated"
+        if self.finalists.families:
+            return "retrained"
+        return "searching" if self.records else "empty"
+
+    @property
+    def active_seconds(self) -> float | None:
+        """Wall-clock of its own stages; what was examined afterwards on request is no part of its cost."""
+        stages = self.ledger.stages
+        return math.fsum(seconds for name, seconds in stages.items() if name not in ("ablation", "audit")) or None
+
+    @property
     def earlier_openings(self) -> int:
         """Openings of the test split before this study's only one; from one on the report is exploratory."""
-        first = str(self.openings[0].get("time")) if self.openings else ""
+        first = self.openings[0].time if self.openings else ""
         seen = max(len(self.openings) - 1, 0) + sum(time < first for time in self.openings_elsewhere)
         return max(seen, (self.openings_of_user or 1) - 1)
 
@@ -115,7 +132,7 @@ class StudyRecords:
     def openings_of_user(self) -> int | None:
         """How many times this user's studies had opened these images with this study's last opening, as it was counted
         then; None where it was not."""
-        return self.openings[-1].get("of_user") if self.openings else None
+        return self.openings[-1].of_user if self.openings else None
 
     def family_trials(self, family: str) -> Trials:
         """Those that count."""
@@ -170,7 +187,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         finalists=finalists,
         ledger=ledger,
         runs={name: read_run(files.run(name)) for name in done_runs(files)},
-        openings=[asdict(opening) for opening in openings] if sealed_in is None else [],
+        openings=openings if sealed_in is None else [],
         openings_elsewhere=_openings_elsewhere(files, settings),
         test_labels=labels,
         test_logits=logits,

@@ -6,35 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report.verdicts import headline, imbalance
-from study.report.wording import (
-    count,
-    times,
-)
+from study.report.verdicts import headline
+from study.report.wording import count
 
 Record = dict[str, Any]
-
-
-def header(report: Record) -> str:
-    numbers = report["header"]
-    found = len(numbers["openings"])
-    opened = f"was opened {times(found)}" if found else "has not been opened"
-    text = f"Study {numbers['name']} on {numbers['dataset']}, seed {numbers['seed']}; the test split {opened}."
-    several = report["searches"]
-    shown = f" Of its {several['asked']} searches sections 2 to 18 show the first, section 19 all." if several else ""
-    return text + shown
-
-
-def protocol(report: Record) -> str:
-    numbers = report["protocol"]
-    budget = numbers["budget"]
-    if not any(budget["trials"].values()):
-        return "No trial has run yet; the protocol below is what will be kept."
-    if len(budget["trials"]) < 2:
-        return "One family was searched, so there was nothing to make equal."
-    what = "worker-seconds of search" if budget["equalised"] == "seconds" else "trials"
-    judged = "were not equal" if budget["unequal"] else "were made equal for every family"
-    return f"The {what} {judged}: {imbalance(budget)}"
 
 
 def limits_finding(report: Record) -> str:
@@ -46,18 +21,8 @@ def conclusion_finding(report: Record) -> str:
     return items[0]["text"] if items else "There is nothing to advise yet."
 
 
-def reproduce(report: Record) -> str:
-    numbers = report["reproduce"]
-    if not numbers["model_ready"]:
-        return "The commands that made this study; there is no model to predict with yet."
-    return f"The model is ready: study predict photo.png --name {numbers['name']}"
-
-
 FINDINGS: dict[str, Callable[[Record], str]] = {
-    "header": header,
     "answer": headline,
-    "protocol": protocol,
     "limits": limits_finding,
     "conclusion": conclusion_finding,
-    "reproduce": reproduce,
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report import cells
-from study.report.cells import Rows
 from study.report.comparison.sentences import short_name
+from study.report.pareto import SHORT
 from study.report.wording import (
     NONE,
     compact,
@@ -22,6 +21,7 @@ from study.report.wording import (
 )
 
 Record = dict[str, Any]
+Rows = list[tuple[str, ...]]
 DIGEST = 12  # leading digits shown; the numbers beside the page have all
 
 
@@ -89,13 +89,23 @@ def rows_space_difference(entry: Record) -> Rows:
 
 def rows_spent(comparison: Record) -> Rows:
     """The budget of each study's own report, study after study, with the states of its trials."""
-    rows: Rows = []
-    for entry in comparison["studies"]:
-        for family, seconds, trials, *rest in cells.rows_budget(entry["protocol"]):
-            states = entry["states"][family]
-            split = f"{states['COMPLETE']} / {states['PRUNED']} / {states['FAIL']}"
-            rows.append((entry["label"], family, seconds, trials, split, *rest))
-    return rows
+    return [
+        _spent(entry, family) for entry in comparison["studies"] for family in entry["protocol"]["budget"]["trials"]
+    ]
+
+
+def _spent(entry: Record, family: str) -> tuple[str, ...]:
+    protocol, states = entry["protocol"], entry["states"][family]
+    budget, schedule = protocol["budget"], protocol["schedules"][family] or {}
+    return (
+        entry["label"],
+        family,
+        duration(budget["spent_seconds"][family]),
+        integer(budget["trials"][family]),
+        f"{states['COMPLETE']} / {states['PRUNED']} / {states['FAIL']}",
+        duration(protocol["retrain_seconds"][family]),
+        integer(schedule.get("examples_per_run")),
+    )
 
 
 def rows_differences(comparison: Record) -> Rows:
@@ -133,5 +143,9 @@ def rows_untested(comparison: Record) -> Rows:
     return [(row["a"], row["b"], row["reason"]) for row in comparison["pairwise"]["untested"]]
 
 
+def front_names(row: Record) -> list[str]:
+    return [SHORT[cost] for cost in row["front"]]
+
+
 FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_")}
-FUNCTIONS["front_names"] = cells.front_names
+FUNCTIONS["front_names"] = front_names

@@ -10,16 +10,21 @@ from study.errors import LockedError, ResultsError, UsageError
 from study.records.locking import lock_holder
 from study.records.naming import find_study, study_places
 from study.records.paths import StudyFiles
-from study.report import tables
-from study.report.reading import Array, Record, StudyRecords, known_form, read_study
+from study.records.seal import Opening
+from study.report.reading import Array, StudyRecords, known_form, read_study
+from study.report.section import Report
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A study, and the label that tells it from the others on the page."""
+    """A study by the parts of its own report, and the label that tells it from the others on the page."""
 
     label: str
-    study: StudyRecords
+    report: Report
+
+    @property
+    def study(self) -> StudyRecords:
+        return self.report.study
 
     @property
     def correct(self) -> dict[str, Array]:
@@ -27,9 +32,9 @@ class Entry:
         return self.study.correct
 
     @property
-    def last_opening(self) -> Record:
-        """What was sealed with the predictions that are read here, {} before the test split was opened."""
-        return dict(self.study.openings[-1]) if self.study.openings else {}
+    def last_opening(self) -> Opening | None:
+        """What was sealed with the predictions that are read here."""
+        return self.study.openings[-1] if self.study.openings else None
 
 
 def find_studies(words: Sequence[str], results: Path) -> list[StudyFiles]:
@@ -79,12 +84,12 @@ def _read(files: StudyFiles, label: str) -> Entry:
         raise LockedError(f"{files.root} is in use by {holder}; compare it once that command has ended")
     with known_form(files.root):
         study = read_study(files)
-        if tables.stage(study) in ("empty", "searching"):
+        if study.stage in ("empty", "searching"):
             raise ResultsError(
                 f"{files.root} is not finished: it has no finalists yet; continue it with `study run {files.named}`"
             )
         _refuse_stale(study)
-        return Entry(label, study)
+        return Entry(label, Report(study, ()))
 
 
 def _refuse_stale(study: StudyRecords) -> None:

@@ -11,35 +11,29 @@ import numpy as np
 
 from study.records.run import Run
 from study.records.trial import TrialRecord
-from study.report import search_numbers as search
-from study.report import tables
 from study.report.comparison.entries import Entry
 from study.report.pareto import COSTS, fronts
 from study.report.reading import Array, Record
+from study.report.sections import header, protocol
 from study.report.sections.leaderboard import finalists as leaderboard_of
 from study.statistics import comparison as stats
 from study.statistics import over_seeds
 
 
-def budget(entry: Entry) -> Record:
-    trials = {family: entry.study.family_trials(family) for family in entry.study.families}
-    return search.budget(trials, entry.study.ledger)
-
-
-def summary(entry: Entry, budget: Record) -> Record:
+def summary(entry: Entry) -> Record:
     """What a study is and what it spent; `header` and `protocol` as in its own report.json."""
     study = entry.study
     return {
         "label": entry.label,
         "folder": str(study.files.root),
-        "stage": tables.stage(study),
+        "stage": study.stage,
         "families": study.families,
         "winner": study.finalists.winner,
         "without_finalist": [name for name in study.families if study.finalists.of(name).chosen is None],
         "broken_runs": study.broken_runs,
-        "seconds": search.active_seconds(study.ledger),
-        "header": tables.header(study),
-        "protocol": tables.protocol(study, budget),
+        "seconds": study.active_seconds,
+        "header": entry.report[header].to_dict(),
+        "protocol": entry.report[protocol].to_dict(),
         "states": {name: study.family_trials(name).states for name in study.families},
     }
 
@@ -85,9 +79,8 @@ def _trial_key(trial: TrialRecord) -> tuple[object, ...]:
 def split_digests(entry: Entry) -> dict[str, str]:
     """Digests of the test files by role: those sealed with the predictions, else those that the study will open."""
     known = entry.study.settings.dataset.sha256
-    return dict(
-        entry.last_opening.get("test_sha256") or {role: d for role, d in known.items() if role.startswith("test")}
-    )
+    sealed = entry.last_opening.test_sha256 if entry.last_opening else {}
+    return sealed or {role: digest for role, digest in known.items() if role.startswith("test")}
 
 
 def why_unpaired(a: Entry, b: Entry) -> str | None:
@@ -234,7 +227,8 @@ def same_weights(a: Record, b: Record, entries: Mapping[str, Entry]) -> bool:
 
 
 def _hashes(row: Record, entries: Mapping[str, Entry]) -> set[str]:
-    sealed = entries[row["study"]].last_opening.get("hashes", {})
+    opening = entries[row["study"]].last_opening
+    sealed = opening.hashes if opening else {}
     return {sealed[run.name] for run in _runs(row, entries) if run.name in sealed}
 
 

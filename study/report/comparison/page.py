@@ -74,9 +74,8 @@ def build(entries: Sequence[Entry]) -> Record:
     summaries, rows, facts = [], [], []
     for entry in entries:
         with known_form(entry.study.files.root):
-            budget = numbers.budget(entry)
-            summaries.append(numbers.summary(entry, budget))
-            facts.append(protocol.facts_of(entry.study, budget))
+            summaries.append(numbers.summary(entry))
+            facts.append(protocol.facts_of(entry.report))
             rows += numbers.finalists(entry)
     groups = numbers.groups(entries)
     latency = numbers.latency_comparable(entries)

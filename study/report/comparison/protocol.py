@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from study.records.ledger import Machine
+from study.report import budget
 from study.report.reading import Record, StudyRecords
+from study.report.section import Report
 from study.report.spaces import space_rows
 
 # Lengths and allowances are planned from a clock, so two runs of one command differ a little in them.
@@ -52,9 +54,17 @@ def _same(key: str, values: Sequence[Any], kind: str) -> bool:
     return all(value == values[0] for value in values)
 
 
-def facts_of(study: StudyRecords, budget: Record) -> Facts:
-    """Everything that was fixed or asked, by key."""
-    return {**_data(study), **_search(study, budget), **_retraining(study), **_machine(study), **_test(study)}
+def facts_of(report: Report) -> Facts:
+    """Everything that was fixed or asked in a study, by key."""
+    study = report.study
+    by_seconds = report[budget].equalised == "seconds"
+    return {
+        **_data(study),
+        **_search(study, by_seconds=by_seconds),
+        **_retraining(study),
+        **_machine(study),
+        **_test(study),
+    }
 
 
 def _data(study: StudyRecords) -> Facts:
@@ -82,14 +92,13 @@ def _form(study: StudyRecords) -> Facts:
     return {"form": Fact("data", "pictures, on loading", "list", words)} if words else {}
 
 
-def _search(study: StudyRecords, budget: Record) -> Facts:
+def _search(study: StudyRecords, *, by_seconds: bool) -> Facts:
     settings, ledger = study.settings, study.ledger
     families: Facts = {}
     for name, family in settings.families.items():
         families[f"space.{name}"] = Fact("search", f"search space of {name}", "space", space_summary(family.space))
         ladder = {"examples": list(family.ladder.examples), "reduction_factor": family.ladder.reduction_factor}
         families[f"ladder.{name}"] = Fact("search", f"ladder of {name}", "ladder", ladder)
-    by_seconds = budget["equalised"] == "seconds"
     return {
         "seed": Fact("search", "study seed", "count", settings.seed),
         "families": Fact("search", "families", "list", sorted(study.families)),
@@ -100,7 +109,7 @@ def _search(study: StudyRecords, budget: Record) -> Facts:
             "search",
             "search allowance of each family in worker time",
             "about seconds",
-            budget["allowance"] if by_seconds else None,
+            ledger.allowance if by_seconds else None,
         ),
         "sampler": Fact("search", "sampler", "text", settings.sampler),
         "pruner": Fact("search", "pruner", "text", settings.pruner),

@@ -1,11 +1,11 @@
-"""Section 19 of synthetic studies, against numbers computed another way."""
+"""The section between searches of synthetic studies, against numbers computed another way."""
 
 from __future__ import annotations
 
-import copy
 import html
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ import pytest
 import scipy.stats
 
 from study.records.paths import StudyFiles
-from study.report.rendering import render
 from study.report.section import Report
+from study.report.sections import searches
+from study.report.template import body
 
 Reports = Callable[[str], dict[str, Any]]
 Pages = Callable[[str], str]
@@ -40,11 +41,11 @@ def test_one_search_has_no_section(case_report: Reports) -> None:
 
 @pytest.mark.parametrize(("name", "n"), [("two searches", 2), ("five searches", 5)])
 def test_the_spread_between_searches(name: str, n: int, case_report: Reports, case_files: Files) -> None:
-    searches = case_report(name)["searches"]
-    assert (searches["asked"], searches["ready"], searches["tested"]) == (n, n, n)
+    found = case_report(name)["searches"]
+    assert (found["asked"], found["ready"], found["tested"]) == (n, n, n)
     for family in ("cnn", "mlp"):
         values = accuracies(case_files(name), n, family)
-        test = searches["families"][family]["test"]
+        test = found["families"][family]["test"]
         assert len(set(values)) == n
         assert (test["mean"], test["sd"]) == pytest.approx((statistics.fmean(values), statistics.stdev(values)))
         interval = scipy.stats.t.interval(0.95, n - 1, statistics.fmean(values), scipy.stats.sem(values))
@@ -77,16 +78,16 @@ def test_two_searches_get_no_verdict_and_no_p_value_on_the_page(case_report: Rep
 
 def test_the_shipped_finalist_is_the_winner_s_best_on_validation(case_report: Reports) -> None:
     report = case_report("five searches")
-    searches = report["searches"]
-    mine = [row for row in searches["rows"] if row["family"] == searches["winner"] == "cnn"]
-    assert searches["shipped"] == max(mine, key=lambda row: row["validation_mean"])
-    assert searches["shipped"]["search"] == 2
+    found = report["searches"]
+    mine = [row for row in found["rows"] if row["family"] == found["winner"] == "cnn"]
+    assert found["shipped"] == max(mine, key=lambda row: row["validation_mean"])
+    assert found["shipped"]["search"] == 2
     assert report["reproduce"]["shipped_run"] == "five-searches-repeat-2/cnn-final-seed0"
 
 
 def test_what_it_cost_counts_every_search(case_report: Reports) -> None:
-    searches = case_report("five searches")["searches"]
-    assert (searches["trials"], searches["search_seconds"]) == (5 * 2 * 12, 5 * 2 * 12 * 4.0)
+    found = case_report("five searches")["searches"]
+    assert (found["trials"], found["search_seconds"]) == (5 * 2 * 12, 5 * 2 * 12 * 4.0)
 
 
 def test_the_page_shows_each_search_and_names_what_its_other_sections_show(
@@ -99,18 +100,15 @@ def test_the_page_shows_each_search_and_names_what_its_other_sections_show(
     assert "sections 2 to 18 show the first" in report["findings"]["header"]
 
 
-def test_shared_warm_starts_among_the_finalists_are_counted_and_said(
-    case_report: Reports, case_made: Callable[[str], Report]
-) -> None:
-    searches = case_report("five searches")["searches"]
+def test_shared_warm_starts_among_the_finalists_are_counted_and_said(case_made: Callable[[str], Report]) -> None:
+    found = case_made("five searches")[searches]
+    assert found is not None
+    counted = {f: sum(row.warm_start for row in found.rows if row.family == f) for f in ("cnn", "mlp")}
+    assert found.warm_finalists == counted
+
+    def section(n: dict[str, int]) -> str:
+        return body("sections/searches.html.j2", found=replace(found, warm_finalists=n), charts=[])
+
     said = "Finalists that are warm starts, with which every search began"
-    counted = {f: sum(row["warm_start"] for row in searches["rows"] if row["family"] == f) for f in ("cnn", "mlp")}
-    assert searches["warm_finalists"] == counted
-
-    def page(n: dict[str, int]) -> str:
-        report = copy.copy(case_made("five searches"))
-        report.old = {**report.old, "searches": searches | {"warm_finalists": n}}
-        return render(report)
-
-    assert said not in page({"cnn": 0, "mlp": 0})
-    assert f"{said}: cnn 3 of 5, mlp 1 of 5." in page({"cnn": 3, "mlp": 1})
+    assert said not in section({"cnn": 0, "mlp": 0})
+    assert f"{said}: cnn 3 of 5, mlp 1 of 5." in section({"cnn": 3, "mlp": 1})

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from study.report.section import Report
+from study.report.sections import protocol
+
+Made = Callable[[str], Report]
+
+
+def test_images_are_counted_by_class_and_part_as_far_as_they_are_known(case_made: Made) -> None:
+    assert {part: sum(counts) for part, counts in case_made("examined")[protocol].counts.items()} == {
+        "train": 50_000,
+        "validation": 10_000,
+        "test": 2000,
+    }
+    assert list(case_made("clear win")[protocol].counts) == ["test"]
+    assert protocol.charts(case_made("validation only")[protocol]) == []
+
+
+def test_the_planned_pairs_are_the_sealed_ones_or_all_that_there_are(case_made: Made) -> None:
+    assert case_made("clear win")[protocol].planned == [["cnn", "mlp"]]
+    assert case_made("searching")[protocol].planned == [["cnn", "mlp"]]
+    assert len(case_made("three families")[protocol].planned) == 3
+
+
+def test_before_retraining_no_family_has_a_schedule(case_made: Made) -> None:
+    found = case_made("searching")[protocol]
+    assert (found.examples("cnn"), found.retrain_seconds["cnn"]) == (None, None)
+    assert case_made("clear win")[protocol].examples("cnn") == 250_000
