@@ -22,13 +22,13 @@ MOMENTS = [
     ("study.search.driver.sample", 2, signal.SIGINT),  # in the middle of an ask
     ("study.search.driver.Search._report", 2, signal.SIGTERM),  # a rung was validated
     ("study.search.driver.append_trial", 1, signal.SIGXCPU),  # a tell, between the two writes
-    ("study.search.storage.write_csv", 1, signal.SIGINT),  # the end of the search
+    ("study.records.trials_csv.write_csv", 1, signal.SIGINT),  # the end of the search
     ("study.search.watch.RetrainWatch.begin", 1, signal.SIGUSR2),
     ("study.search.watch.RetrainWatch.report", 2, signal.SIGHUP),
     ("study.retraining.finalists.Retraining.save", 1, signal.SIGINT),
     ("study.evaluation.test_set.write_npz", 1, signal.SIGTERM),  # the test split is open, nothing is written
     ("study.evaluation.ensemble.run", 1, signal.SIGHUP),
-    ("study.report.page.build", 1, signal.SIGINT),
+    ("study.report.page.make", 1, signal.SIGINT),
 ]
 
 
