@@ -47,10 +47,13 @@ KINDS = {
     "run": Kind(frozenset({"about"}), frozenset({"seed_index", "data_part"})),
     "finalists": Kind(
         frozenset({"finalists", "chosen", "candidate", "candidates"}),
-        frozenset({"final_runs", "candidates", "finalist", "mean_accuracy"}),
+        frozenset({"final_runs", "mean_accuracy"}),
     ),
     "ledger": Kind(frozenset({"ledger"}), frozenset({"allowance_s", "training_s", "commands"})),
 }
+
+
+_OPTUNA = frozenset({"user_attrs", "system_attrs"})  # what Optuna keeps of a trial under keys like a record's
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,24 @@ class Module:
 
     def indexes(self, kind: str) -> list[Read]:
         wanted = KINDS[kind]
-        return [read for read in self.reads if read.key in wanted.keys or read.receiver in wanted.variables]
+        return [
+            read
+            for read in self.reads
+            if read.receiver in wanted.variables or (read.key in wanted.keys and read.receiver not in _OPTUNA)
+        ]
 
 
 def reads(tree: ast.AST) -> Iterator[Read]:
-    """Every value that is read by a string key: `x["key"]`, `x.get("key")`."""
+    """Every value that is read by a string key: `x["key"]`, `x.get("key")`. `Literal["key"]` is a type."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and (key := _text(node.slice)):
-            yield Read(_last_name(node.value), key, node.lineno)
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key, holder = _text(node.slice), node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
-            key = _text(node.args[0]) if node.args else None
-            if key is not None:
-                yield Read(_last_name(node.func.value), key, node.lineno)
+            key, holder = _text(node.args[0]) if node.args else None, node.func.value
+        else:
+            continue
+        if key is not None and (receiver := _last_name(holder)) != "Literal":
+            yield Read(receiver, key, node.lineno)
 
 
 def _text(node: ast.expr) -> str | None:

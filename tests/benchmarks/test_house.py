@@ -21,7 +21,7 @@ def test_a_read_by_string_key_has_the_last_name_of_what_holds_it() -> None:
 
 
 def test_what_is_written_or_has_no_string_key_is_no_read() -> None:
-    assert found("row['a'] = 1; rows[0]; rows[key]; found.get(key); os.environ.get()") == []
+    assert found("row['a'] = 1; rows[0]; rows[key]; found.get(key); os.environ.get(); x: Literal['a']") == []
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_table_of_a_small_tree(tmp_path: Path) -> None:
     reader = """from typing import Any
 Record = dict[str, Any]
 def f(a: Record, b: Any) -> Record:
-    return a["finalist"]
+    return a["final_runs"]
 """
     root = tree(
         tmp_path,
