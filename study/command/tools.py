@@ -58,7 +58,7 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def export(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.data.datasets import load_train, stratified_split
+    from study.data.datasets import load_train, split_of
     from study.data.source import Source
     from study.inference.bundle import load_bundle
     from study.inference.export import export_onnx
@@ -67,7 +67,7 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     bundle = load_bundle(folder)
     trained_on = bundle.description.trained_on()
     train = load_train(Source.recorded(trained_on, args.data_dir))
-    _, validation = stratified_split(train.labels, trained_on.split_seed)
+    _, validation = split_of(train, trained_on.split_seed)
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from study.data import drop_ins, idx
 from study.data.duplicates import Fingerprints
 from study.data.folder import read_folder
+from study.data.groups import split_by_groups
 from study.data.raw import RawSplit
 from study.data.source import Source, Split
 from study.data.tone import AS_IT_IS, Tone, tone_of
@@ -42,7 +43,8 @@ class LabelledImages:
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split: `images` uint8 [N, 28, 28], ink bright, `labels` int64 [N], names of the classes, sha256 of the raw
-    bytes by role ('train-images', 'train-labels', 'test-images', 'test-labels'), and what was done to their tone."""
+    bytes by role ('train-images', 'train-labels', 'test-images', 'test-labels'), what was done to their tone, and the
+    images' groups int64 [N], such as their writers, None where they are not known."""
 
     name: str
     images: Tensor
@@ -50,6 +52,7 @@ class Dataset:
     classes: tuple[str, ...]
     sha256: dict[str, str]
     tone: Tone = AS_IT_IS
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,7 +116,7 @@ def _load(source: Source, split: Split) -> Dataset:
     if tone is None:  # training images decide for both splits
         tone = tone_of((raw if split == "train" else _read(source, "train")).images)
     images = tone.applied(_resize(raw.images))
-    return Dataset(source.name, images, raw.labels, source.classes or raw.classes, raw.sha256, tone)
+    return Dataset(source.name, images, raw.labels, source.classes or raw.classes, raw.sha256, tone, raw.groups)
 
 
 def _read(source: Source, split: Split) -> RawSplit:
@@ -142,18 +145,31 @@ def _resize(images: Tensor) -> Tensor:
 # --- splitting -----------------------------------------------------------------------------------------------------
 
 
+def split_of(dataset: Dataset, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(train, validation) indices of a training set, as a new study has them."""
+    return stratified_split(dataset.labels, seed, groups=dataset.groups)
+
+
 def stratified_split(
-    labels: Tensor | NDArray[np.int64], seed: int, fraction: float = 1 / 6, *, on_both_sides: bool = True
+    labels: Tensor | NDArray[np.int64],
+    seed: int,
+    fraction: float = 1 / 6,
+    *,
+    on_both_sides: bool = True,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(train, validation) indices, each sorted int64: round(N · fraction) validation examples, every class in its share
     to within one, the largest remainders rounded up. The same for the same labels and seed.
 
     A class of two examples or more stands on both sides, whatever its share, and one of a single example trains; not so
-    without `on_both_sides`, as in studies that were made before this was seen to.
+    without `on_both_sides`, as in studies that were made before this was seen to. With `groups` [N] a group stands on
+    one side, and the shares are about those.
     """
     array = np.asarray(labels)
     if not 0 < fraction < 1:
         raise UsageError(f"validation fraction is {fraction}: expected between 0 and 1")
+    if groups is not None:
+        return split_by_groups(array, groups, seed, fraction)
     classes, counts = np.unique(array, return_counts=True)
     quotas = _quotas(counts, fraction)
     if on_both_sides:
@@ -170,14 +186,17 @@ def stratified_split(
 
 
 def split_as_before(
-    labels: Tensor | NDArray[np.int64], seed: int, recorded_sha256: str | None
+    dataset: Dataset, seed: int, recorded_sha256: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The split, where a study recorded that of an earlier rule for small classes by that rule."""
-    parts = stratified_split(labels, seed)
+    """The split, where a study recorded that of an earlier rule, for small classes or without groups, by that rule."""
+    parts = split_of(dataset, seed)
     if recorded_sha256 in (None, split_sha256(parts[1])):
         return parts
-    older = stratified_split(labels, seed, on_both_sides=False)
-    return older if split_sha256(older[1]) == recorded_sha256 else parts
+    for rule in (True, False):
+        older = stratified_split(dataset.labels, seed, on_both_sides=rule)
+        if split_sha256(older[1]) == recorded_sha256:
+            return older
+    return parts
 
 
 def _quotas(counts: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:

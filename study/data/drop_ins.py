@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from study.data import idx
+from study.data.groups import checked_groups
 from study.data.raw import RawSplit, content_sha256
 from study.data.source import Source, Split
 from study.errors import DataError
@@ -84,7 +86,8 @@ def _from_torchvision(source: Source, split: Split, root: Path, *, download: boo
 def _checked(source: Source, split: Split, data: Any) -> RawSplit:
     images = torch.as_tensor(data.data).to(torch.uint8)  # [N, H, W]
     targets = torch.as_tensor(data.targets).to(torch.int64)
-    labels = targets[:, 0].contiguous() if targets.ndim == 2 else targets  # QMNIST: label, writer, series, ...
+    labels = targets[:, 0].contiguous() if targets.ndim == 2 else targets  # QMNIST's table
+    groups = checked_groups(targets[:, idx.WRITER].numpy(), source.name) if _has_writers(targets) else None
     classes = class_names(source) or DIGITS
     if len(images) != len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise DataError(
@@ -93,4 +96,8 @@ def _checked(source: Source, split: Split, data: Any) -> RawSplit:
         )
     upright = images.transpose(1, 2).contiguous() if source.transposed else images
     digests = {f"{split}-images": content_sha256(upright), f"{split}-labels": content_sha256(labels.to(torch.uint8))}
-    return RawSplit(upright, labels, classes, digests)
+    return RawSplit(upright, labels, classes, digests, groups)
+
+
+def _has_writers(targets: torch.Tensor) -> bool:
+    return targets.ndim == 2 and targets.shape[1] > idx.WRITER

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from study.data import drop_ins, idx
 from study.data.classes import read_class_names
+from study.data.groups import checked_groups, read_groups
 from study.data.raw import RawSplit, content_sha256
 from study.data.source import DATASETS, KNOWN, Source, Split
 from study.errors import DataError
@@ -37,7 +38,9 @@ def read_folder(source: Source, split: Split) -> RawSplit:
             f"{path}: {len(images)} images, but {split}-labels hold {len(labels)}; expected equal counts; sha256 of "
             f"the images is {digest}; check that both files belong together"
         )
-    return RawSplit(images, torch.from_numpy(labels), classes, {f"{split}-labels": label_digest, role: digest})
+    groups = _groups(source, split, len(labels))
+    digests = {f"{split}-labels": label_digest, role: digest}
+    return RawSplit(images, torch.from_numpy(labels), classes, digests, groups)
 
 
 def has_split(source: Source, split: Split) -> bool:
@@ -95,6 +98,16 @@ def _advice(source: Source) -> str:
     if source.known != DATASETS["usps"] and any((source.folder / name).is_file() for name in _USPS.values()):
         return "USPS's files are there: if this is that data set, say so with --dataset usps"
     return "check --data-dir"
+
+
+def _groups(source: Source, split: Split, images: int) -> NDArray[np.int64] | None:
+    """From train-groups.txt, t10k-groups.txt or test-groups.txt beside the labels, or the writers of QMNIST's table."""
+    labels = find_file(source, f"{split}-labels")
+    for stem in _STEMS[split]:
+        if (path := labels.with_name(f"{stem}-groups.txt")).is_file():
+            return read_groups(path, images)
+    writers = idx.parse_writers(idx.unpack(labels), labels)
+    return None if writers is None else checked_groups(writers, labels)
 
 
 def _usps_file(source: Source, split: Split) -> Path | None:

@@ -16,6 +16,7 @@ from study.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UINT8, INT32 = 0x08, 0x0C
+WRITER = 2  # the column of QMNIST's table with NIST's number of the writer
 _DTYPES: dict[int, np.dtype[Any]] = {UINT8: np.dtype(np.uint8), INT32: np.dtype(">i4")}
 
 # Raw bytes of the files that come with the program, by role.
@@ -74,12 +75,22 @@ def parse(raw: bytes, ndim: int, path: Path) -> NDArray[np.uint8]:
 def parse_labels(raw: bytes, path: Path) -> NDArray[np.uint8]:
     """Labels [N] in an IDX file's bytes: of one byte each, or QMNIST's table [N, 8] of int32, whose first column they
     are."""
-    if raw[:4] != bytes((0, 0, INT32, 2)):
+    if not _is_table(raw):
         return parse(raw, 1, path)
     first = _parse(raw, 2, path, INT32)[:, 0]
     if first.min() < 0 or first.max() > 255:
         raise DataError(f"{path}: labels from {first.min()} to {first.max()}, expected 0 to 255; {_REMEDY}")
     return first.astype(np.uint8)
+
+
+def parse_writers(raw: bytes, path: Path) -> NDArray[np.int64] | None:
+    """Who wrote each image [N], from QMNIST's table; None where an IDX file of labels is none."""
+    table = _parse(raw, 2, path, INT32) if _is_table(raw) else None
+    return None if table is None or table.shape[1] <= WRITER else table[:, WRITER].astype(np.int64)
+
+
+def _is_table(raw: bytes) -> bool:
+    return raw[:4] == bytes((0, 0, INT32, 2))
 
 
 def _parse(raw: bytes, ndim: int, path: Path, kind: int) -> NDArray[Any]:

@@ -17,7 +17,8 @@ from study.evaluation.test_set import load_sealed_test
 from study.records.files import write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.statistics.intervals import wilson
+from study.statistics.groups import Groups
+from study.statistics.intervals import share
 from study.statistics.result import strict
 
 Pixels = NDArray[np.float32]
@@ -45,9 +46,10 @@ def run(
     train = load_train(Source.recorded(settings.dataset))
     x, y = _pixels(train.images), train.labels.numpy()
     x_test, y_test = _pixels(test.images), test.labels.numpy()
+    groups = Groups.named(test.groups)
     entries = [
-        _logistic_regression(x, y, x_test, y_test, seconds * LOGISTIC_SHARE, seed, clock),
-        _nearest_neighbours(x, y, x_test, y_test, seconds * (1 - LOGISTIC_SHARE), seed, clock),
+        _logistic_regression(x, y, x_test, y_test, groups, seconds * LOGISTIC_SHARE, seed, clock),
+        _nearest_neighbours(x, y, x_test, y_test, groups, seconds * (1 - LOGISTIC_SHARE), seed, clock),
     ]
     result: dict[str, Any] = strict({"baselines": entries})
     write_json(files.test / "baselines.json", result)
@@ -67,7 +69,14 @@ def _subset(n: int, wanted: int, seed: int) -> NDArray[np.int64]:
 
 
 def _logistic_regression(
-    x: Pixels, y: Labels, x_test: Pixels, y_test: Labels, seconds: float, seed: int, clock: Clock
+    x: Pixels,
+    y: Labels,
+    x_test: Pixels,
+    y_test: Labels,
+    groups: Groups | None,
+    seconds: float,
+    seed: int,
+    clock: Clock,
 ) -> dict[str, Any]:
     """Multinomial, L2 with C = 1, L-BFGS with as many iterations as the time allows."""
     from sklearn.exceptions import ConvergenceWarning
@@ -81,15 +90,22 @@ def _logistic_regression(
         # Stopping early is the plan; the number of iterations is in the note.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x[chosen], y[chosen])
-    right = int((model.predict(x_test) == y_test).sum())
+    right = model.predict(x_test) == y_test
     used = int(np.max(model.n_iter_))
     note = f"L-BFGS, C = 1, {used} iterations" + (" (not converged)" if used >= iterations else "")
     parameters = int(model.coef_.size + model.intercept_.size)
-    return _entry("logistic regression", right, len(y_test), len(chosen), parameters, clock() - start, note)
+    return _entry("logistic regression", right, groups, len(chosen), parameters, clock() - start, note)
 
 
 def _nearest_neighbours(
-    x: Pixels, y: Labels, x_test: Pixels, y_test: Labels, seconds: float, seed: int, clock: Clock
+    x: Pixels,
+    y: Labels,
+    x_test: Pixels,
+    y_test: Labels,
+    groups: Groups | None,
+    seconds: float,
+    seed: int,
+    clock: Clock,
 ) -> dict[str, Any]:
     """Majority of the 3 nearest by Euclid in the first 40 principal components, ties to the nearest one's class."""
     from sklearn.decomposition import PCA
@@ -106,11 +122,10 @@ def _nearest_neighbours(
     affordable = int(max(0.0, seconds - (clock() - start)) / max(each * len(z_test), 1e-12))
     chosen = _subset(len(x), max(len(chosen), affordable), seed)
     answers = nearest_classes(np.asarray(pca.transform(x[chosen]), np.float32), y[chosen], z_test)
-    right = int((answers == y_test).sum())
+    right = answers == y_test
     note = f"k = {NEIGHBOURS}, {components} principal components"
-    return _entry(
-        "k-nearest neighbours", right, len(y_test), len(chosen), len(chosen) * components, clock() - start, note
-    )
+    held = len(chosen) * components
+    return _entry("k-nearest neighbours", right, groups, len(chosen), held, clock() - start, note)
 
 
 def nearest_classes(z: Pixels, y: Labels, queries: Pixels) -> Labels:
@@ -133,13 +148,21 @@ def _majority(classes: Labels) -> Labels:
     return np.asarray(classes[np.arange(len(classes)), votes.argmax(axis=1)])
 
 
-def _entry(name: str, right: int, n: int, n_train: int, parameters: int, seconds: float, note: str) -> dict[str, Any]:
+def _entry(
+    name: str,
+    right: NDArray[np.bool_],
+    groups: Groups | None,
+    n_train: int,
+    parameters: int,
+    seconds: float,
+    note: str,
+) -> dict[str, Any]:
     return {
         "name": name,
-        "accuracy": right / n,
-        "correct": right,
-        "n": n,
-        "interval95": wilson(right, n),
+        "accuracy": float(right.mean()),
+        "correct": int(right.sum()),
+        "n": len(right),
+        "interval95": share(right, groups),
         "seconds": round(seconds, 3),
         "n_train": n_train,
         "parameters": parameters,

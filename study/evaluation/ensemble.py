@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from study.records.files import write_json
 from study.records.paths import StudyFiles
-from study.records.predictions import read_logits
+from study.records.predictions import read_groups, read_logits
 from study.records.run import read_record
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
-from study.statistics.intervals import wilson
+from study.statistics.groups import Groups
+from study.statistics.intervals import share
 from study.statistics.logits import softmax
 from study.statistics.result import strict
 
@@ -28,13 +29,15 @@ def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
     Every run weighs the same. An ensemble is one named predictor, so its
     interval is Wilson's; it costs as many forward passes as it has members."""
     labels, logits = read_logits(files.predictions)
+    groups = read_groups(files.predictions)
     families: dict[str, list[str]] = defaultdict(list)
     for name in logits:
         families[read_record(files.run(name)).family].append(name)
     ordered = {family: families[family] for family in settings.families if family in families}
-    entries = [_entry(family, members, logits, labels) for family, members in ordered.items()]
+    entries = [_entry(family, members, logits, labels, groups) for family, members in ordered.items()]
     if len(ordered) > 1:
-        entries.append(_entry(ALL, [name for members in ordered.values() for name in members], logits, labels))
+        everyone = [name for members in ordered.values() for name in members]
+        entries.append(_entry(ALL, everyone, logits, labels, groups))
     made_from = weights_of(files, logits)
     result: dict[str, Any] = strict({"n": len(labels), "ensembles": entries, "made_from": made_from})
     write_json(files.test / "ensemble.json", result)
@@ -47,15 +50,19 @@ def mean_probabilities(logits: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 
 
 def _entry(
-    name: str, members: Sequence[str], logits: Mapping[str, NDArray[Any]], labels: NDArray[Any]
+    name: str,
+    members: Sequence[str],
+    logits: Mapping[str, NDArray[Any]],
+    labels: NDArray[Any],
+    groups: Groups | None,
 ) -> dict[str, Any]:
-    right = int((mean_probabilities([logits[member] for member in members]).argmax(axis=1) == labels).sum())
+    right = mean_probabilities([logits[member] for member in members]).argmax(axis=1) == labels
     single = [float((logits[member].argmax(axis=1) == labels).mean()) for member in members]
     return {
         "name": name,
         "runs": list(members),
-        "correct": right,
-        "accuracy": right / len(labels),
-        "interval95": wilson(right, len(labels)),
+        "correct": int(right.sum()),
+        "accuracy": float(right.mean()),
+        "interval95": share(right, groups),
         "mean_member_accuracy": float(np.mean(single)),
     }

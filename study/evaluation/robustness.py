@@ -24,7 +24,8 @@ from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
-from study.statistics.intervals import mean_interval, wilson
+from study.statistics.groups import Groups
+from study.statistics.intervals import mean_interval, share
 from study.statistics.logits import softmax
 from study.statistics.result import strict
 from study.statistics.scores import ece, ece_noise_floor
@@ -54,6 +55,7 @@ class Reading:
 
     labels: NDArray[np.int64]
     n_classes: int
+    groups: Groups | None
     clean: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     correct: dict[tuple[str, float], dict[str, NDArray[np.bool_]]] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -84,7 +86,8 @@ def run(
     chosen = _subset(len(test), n_images, seed)
     images, labels = test.images[torch.from_numpy(chosen)], test.labels.numpy()[chosen]
     six = test.classes.index(SIX) if SIX in test.classes else None
-    reading = Reading(labels, len(test.classes))
+    groups = Groups.named(test.groups)
+    reading = Reading(labels, len(test.classes), None if groups is None else groups.select(chosen))
     _read(reading, readers, images, ladder, six, seed, start + seconds, device, clock)
     strip = None if six is None else _strip(files, readers, test.images, test.labels.numpy(), six, seed, device)
     result: dict[str, Any] = strict(
@@ -193,7 +196,7 @@ def _read_level(
         logits = logits_of(reader.model, x, reader.run.record, device)
         answers = logits.argmax(axis=1)
         correct[family] = answers == reading.labels
-        families[family] = _summary(logits, reading.labels, reader.temperature, reading.n_classes)
+        families[family] = _summary(logits, reading, reader.temperature)
         if six is not None and (corruption is None or corruption.kind == BLURRED):
             counts = np.bincount(answers[reading.labels == six], minlength=reading.n_classes)
             reading.sixes.setdefault(family, []).append({"sigma": level, "counts": counts})
@@ -206,10 +209,9 @@ def _read_level(
     reading.rows.append({**head, "families": families})
 
 
-def _summary(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float, n_classes: int
-) -> dict[str, Any]:
+def _summary(logits: NDArray[np.float32], reading: Reading, temperature: float) -> dict[str, Any]:
     """Accuracy with Wilson's interval, accuracy per class (None where none occurs), ECE beside its noise floor."""
+    labels, n_classes = reading.labels, reading.n_classes
     right = logits.argmax(axis=1) == labels
     confidence = softmax(logits, temperature).max(axis=1)
     support = np.bincount(labels, minlength=n_classes)
@@ -218,7 +220,7 @@ def _summary(
         "accuracy": float(right.mean()),
         "correct": int(right.sum()),
         "n": len(labels),
-        "interval95": wilson(int(right.sum()), len(labels)),
+        "interval95": share(right, reading.groups),
         "per_class": [hit / n if n else None for hit, n in zip(hits.tolist(), support.tolist(), strict=True)],
         "mean_confidence": float(confidence.mean()),
         "ece": ece(confidence, right),
@@ -271,7 +273,7 @@ def _order(reading: Reading, ladder: Sequence[Corruption]) -> list[dict[str, Any
             if per_kind:
                 clean = reading.clean[a].astype(float) - reading.clean[b]
                 hurt = np.mean(per_kind, axis=0)
-                result.append(_pair_order(group, a, b, clean, hurt))
+                result.append(_pair_order(group, a, b, clean, hurt, reading.groups))
     return result
 
 
@@ -282,17 +284,19 @@ def _mean_difference(reading: Reading, kind: str, a: str, b: str) -> NDArray[np.
     return np.asarray(np.mean([level[a].astype(float) - level[b] for level in levels], axis=0))
 
 
-def _pair_order(group: str, a: str, b: str, clean: NDArray[np.float64], hurt: NDArray[np.float64]) -> dict[str, Any]:
-    corrupt = mean_interval(hurt)
+def _pair_order(
+    group: str, a: str, b: str, clean: NDArray[np.float64], hurt: NDArray[np.float64], groups: Groups | None
+) -> dict[str, Any]:
+    corrupt = mean_interval(hurt, groups=groups)
     low, high = corrupt.interval95
     ahead = float(clean.mean())
     return {
         "group": group,
         "a": a,
         "b": b,
-        "clean": mean_interval(clean),
+        "clean": mean_interval(clean, groups=groups),
         "corrupt": corrupt,
-        "change": mean_interval(hurt - clean, reach=2.0),
+        "change": mean_interval(hurt - clean, reach=2.0, groups=groups),
         "order_changes": bool((ahead > 0 and high < 0) or (ahead < 0 and low > 0)),
     }
 

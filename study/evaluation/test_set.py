@@ -180,7 +180,7 @@ def _complete(path: Path, runs: Sequence[str]) -> bool:
     if not path.exists():
         return False
     with np.load(path) as arrays:
-        return set(arrays.files) == {"labels", *runs}
+        return set(arrays.files) - {"groups"} == {"labels", *runs}
 
 
 def _load_test(settings: StudySettings) -> Dataset:
@@ -206,11 +206,12 @@ def _evaluate(search: _Evaluated, test: Dataset, device: str) -> None:
     """Predictions of the finals are written last: with them the search is complete."""
     files, finals, candidates = search.files, search.finals, search.candidates
     labels = test.labels.numpy()
+    of_images = {"labels": labels} if test.groups is None else {"labels": labels, "groups": test.groups}
     logits = _all_logits(files, [*candidates, *finals], test.images, device)
-    write_npz(files.candidate_predictions, {"labels": labels, **{run: logits[run] for run in candidates}})
+    write_npz(files.candidate_predictions, {**of_images, **{run: logits[run] for run in candidates}})
     indices = hardest_images([logits[run] for run in finals], labels)
     write_npz(_images(files), {"indices": indices, "images": test.images.numpy()[indices]})
-    write_npz(files.predictions, {"labels": labels, **{run: logits[run] for run in finals}})
+    write_npz(files.predictions, {**of_images, **{run: logits[run] for run in finals}})
 
 
 def _all_logits(

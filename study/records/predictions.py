@@ -1,4 +1,4 @@
-"""The logits of a file of predictions."""
+"""The logits of a file of predictions, and the groups of its images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import ResultsError
+from study.statistics.groups import Groups
+
+OF_IMAGES = ("labels", "groups")  # what a file of predictions holds of the images; all else is a run's
+
+
+def read_groups(path: Path) -> Groups | None:
+    """Those of the images of predictions.npz; None where the data set has none, and in older files."""
+    with np.load(path) as arrays:
+        return Groups.named(arrays["groups"] if "groups" in arrays.files else None)
 
 
 def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
     """(labels [N], run -> logits [N, C]) of predictions.npz or candidates.npz."""
     try:
         with np.load(path) as arrays:
-            return arrays["labels"], {name: arrays[name] for name in arrays.files if name != "labels"}
+            return arrays["labels"], {name: arrays[name] for name in arrays.files if name not in OF_IMAGES}
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing; run `study evaluate` first") from None
     except (ValueError, KeyError, OSError) as error:

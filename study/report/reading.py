@@ -32,10 +32,12 @@ from study.records.files import read_json
 from study.records.finalists import Finalists, choose, read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
+from study.records.predictions import OF_IMAGES
 from study.records.run import Run, read_run
 from study.records.seal import Opening, is_made_from, read_openings, trained_again
 from study.records.settings import StudySettings, load_settings
 from study.records.trial import Trials, read_trials
+from study.statistics.groups import Groups
 
 Array = NDArray[Any]
 Record = dict[str, Any]
@@ -57,6 +59,7 @@ class StudyRecords:
     openings: list[Opening]
     openings_elsewhere: list[str]  # times at which other studies of the results folder opened the same split
     test_labels: Array | None = None
+    test_groups: Array | None = None  # of the test images, such as their writers
     test_logits: dict[str, Array] = field(default_factory=dict)
     candidate_logits: dict[str, Array] = field(default_factory=dict)
     broken_runs: list[str] = field(default_factory=list)
@@ -101,6 +104,11 @@ class StudyRecords:
             if logits and labels is not None:
                 found[family] = np.stack([seed.argmax(axis=1) == labels for seed in logits])
         return found
+
+    @property
+    def groups(self) -> Groups | None:
+        """By which intervals and tests are clustered; None where the test images have none."""
+        return Groups.named(self.test_groups)
 
     @property
     def evaluated(self) -> bool:
@@ -175,7 +183,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
     openings = read_openings((sealed_in or files).seal)
     sealed = openings[-1].hashes if openings else {}
     retrained = trained_again(files, sealed, "" if sealed_in is None else f"{files.root.name}/")
-    labels, logits, broken = _predictions(files.predictions, usable=not retrained)
+    images, logits, broken = _predictions(files.predictions, usable=not retrained)
     _, candidates, broken_candidates = _predictions(files.candidate_predictions, usable=not retrained)
     finalists = read_finalists(files.finalists) if files.finalists.is_file() else Finalists()
     ledger = read_ledger(files.ledger)
@@ -189,7 +197,8 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         runs={name: read_run(files.run(name)) for name in done_runs(files)},
         openings=openings if sealed_in is None else [],
         openings_elsewhere=_openings_elsewhere(files, settings),
-        test_labels=labels,
+        test_labels=images.get("labels"),
+        test_groups=images.get("groups"),
         test_logits=logits,
         candidate_logits=candidates,
         broken_runs=broken + broken_candidates,
@@ -287,12 +296,13 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise ResultsError(f"{path} is not a readable .npz ({error}); move it away and run `study evaluate`") from None
 
 
-def _predictions(path: Path, *, usable: bool) -> tuple[Array | None, dict[str, Array], list[str]]:
-    """Labels, logits by run, and the runs that are left out because a logit is not finite."""
+def _predictions(path: Path, *, usable: bool) -> tuple[dict[str, Array], dict[str, Array], list[str]]:
+    """Labels and, if there are any, groups of the images, logits by run, and the runs that are left out because a logit
+    is not finite."""
     arrays = _arrays(path) if usable else {}
-    labels = arrays.pop("labels", None)
+    of_images = {name: arrays.pop(name) for name in OF_IMAGES if name in arrays}
     broken = [name for name, logits in arrays.items() if not np.isfinite(logits).all()]
-    return labels, {name: a.astype(np.float64) for name, a in arrays.items() if name not in broken}, broken
+    return of_images, {name: a.astype(np.float64) for name, a in arrays.items() if name not in broken}, broken
 
 
 def _openings_elsewhere(files: StudyFiles, settings: StudySettings) -> list[str]:

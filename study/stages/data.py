@@ -13,8 +13,8 @@ from study.data.datasets import (
     load_train,
     pixel_statistics,
     split_as_before,
+    split_of,
     split_sha256,
-    stratified_split,
     test_counts,
     test_fingerprints,
 )
@@ -53,7 +53,7 @@ def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
     check_sizes(source.name, n_train=len(dataset))
     source = replace(source, tone=dataset.tone, sha256=dataset.sha256)
     test = _test_sha256(request, source)
-    train, validation = stratified_split(dataset.labels, request.split_seed or 0)
+    train, validation = split_of(dataset, request.split_seed or 0)
     prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
     repeats = count_repeats(*prints, (train, validation))
     training = _training(dataset, train, validation)
@@ -81,7 +81,7 @@ def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, D
     dataset = load_train(source)
     test = _test_sha256(request, source)
     seed = recorded.split_seed if request.split_seed is None else request.split_seed
-    train, validation = split_as_before(dataset.labels, seed, recorded.split_sha256)
+    train, validation = split_as_before(dataset, seed, recorded.split_sha256)
     changes = {
         "data_dir": _place(source),
         "transposed": source.transposed,

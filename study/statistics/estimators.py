@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from study.statistics.groups import Groups
 from study.statistics.intervals import FEW, clopper_pearson
 from study.statistics.result import Result
 
@@ -125,17 +126,28 @@ class Bootstrap(Result):
 
 
 def bootstrap_macro_f1(
-    labels: NDArray[Any], predictions: NDArray[Any], n_classes: int, resamples: int = 2000, seed: int = 0
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
+    n_classes: int,
+    resamples: int = 2000,
+    seed: int = 0,
+    groups: Groups | None = None,
 ) -> Bootstrap:
-    """Macro F1, mean over the S seeds of `predictions` [S, N], and its interval over images.
+    """Macro F1, mean over the S seeds of `predictions` [S, N], and its interval over images, or groups of them.
 
     Images with the same label and the same S answers are exchangeable, so a resample is one multinomial draw over the
     few patterns that occur: the memory is resamples x patterns, not resamples x N. No resample holds an error that did
     not occur: where errors are few the interval reaches as far as that of the accuracy does, see `_f1_reach`.
     """
-    patterns, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_counts=True)
+    patterns, of, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_inverse=True, return_counts=True)
     cells = patterns[0] * n_classes + patterns[1:]
-    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=resamples)
+    else:
+        held = np.zeros((len(groups), len(counts)), dtype=np.int64)
+        np.add.at(held, (groups.of, of.reshape(-1)), 1)
+        drawn = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=resamples) @ held
     estimate = float(_mean_macro_f1(counts[None, :], cells, n_classes)[0])
     low, high = _percentiles(_mean_macro_f1(drawn, cells, n_classes))
     below, above = _f1_reach(labels, float((predictions == labels).mean()), n_classes)

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.statistics.intervals import Interval, wilson
-
 
 @dataclass(frozen=True)
 class Groups:
@@ -52,9 +50,10 @@ class Groups:
         sums = np.stack([np.bincount(self.of, row, len(self)) for row in rows])
         return sums.reshape((*np.shape(values)[:-1], len(self)))
 
-    def select(self, images: slice | NDArray[Any]) -> Groups:
-        """Those of some of the images."""
-        return Groups(np.unique(self.of[images], return_inverse=True)[1].astype(np.int64))
+    def select(self, images: slice | NDArray[Any]) -> Groups | None:
+        """Those of some of the images; None where these are of one group alone, from which nothing can be told."""
+        chosen = self.of[images]
+        return Groups.named(chosen) if (chosen != chosen[0]).any() else None
 
 
 def variance_of_mean(values: NDArray[Any], groups: Groups) -> float:
@@ -70,17 +69,3 @@ def design_effect(values: NDArray[Any], groups: Groups) -> float:
     values without spread. So many times fewer independent images say as much (Korn & Graubard 1998)."""
     alone = variance_of_mean(values, Groups.single(len(values)))
     return max(1.0, variance_of_mean(values, groups) / alone) if alone > 0 else 1.0
-
-
-def share(right: NDArray[Any], groups: Groups | None = None, among: NDArray[Any] | None = None) -> Interval:
-    """Wilson's 95 % interval of the share of `right` bool [N] `among` some of the images bool [N] (default: all) that
-    one network reads; by groups, of so many fewer images as their design effect says. (0, 1) among none."""
-    counted = np.ones(len(right), bool) if among is None else np.asarray(among, dtype=bool)
-    hits, n = float((np.asarray(right, dtype=bool) & counted).sum()), float(counted.sum())
-    if groups is None or n == 0:
-        return wilson(hits, n)
-    p = hits / n
-    sums = groups.sums(np.where(counted, right - p, 0.0))
-    variance = len(groups) / (len(groups) - 1) * float((sums * sums).sum()) / n**2
-    effect = max(1.0, variance * n / (p * (1 - p))) if 0 < p < 1 else 1.0
-    return wilson(hits / effect, n / effect)

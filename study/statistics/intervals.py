@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from study.statistics.groups import Groups, variance_of_mean
 from study.statistics.result import Result
 
 Correct = NDArray[Any]
@@ -30,6 +31,20 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     centre = p + z * z / (2 * n)
     half = z * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
+
+
+def share(right: NDArray[Any], groups: Groups | None = None, among: NDArray[Any] | None = None) -> Interval:
+    """Wilson's 95 % interval of the share of `right` bool [N] `among` some of the images bool [N] (default: all) that
+    one network reads; by groups, of so many fewer images as their design effect says. (0, 1) among none."""
+    counted = np.ones(len(right), bool) if among is None else np.asarray(among, dtype=bool)
+    hits, n = float((np.asarray(right, dtype=bool) & counted).sum()), float(counted.sum())
+    if groups is None or n == 0:
+        return wilson(hits, n)
+    p = hits / n
+    sums = groups.sums(np.where(counted, right - p, 0.0))
+    variance = len(groups) / (len(groups) - 1) * float((sums * sums).sum()) / n**2
+    effect = max(1.0, variance * n / (p * (1 - p))) if 0 < p < 1 else 1.0
+    return wilson(hits / effect, n / effect)
 
 
 def clopper_pearson(successes: float, n: float, level: float = 0.95) -> Interval:
@@ -109,11 +124,15 @@ class MeanInterval(Result):
     interval95: Interval
 
 
-def mean_interval(values: Sequence[float] | NDArray[Any], reach: float = 1.0) -> MeanInterval:
+def mean_interval(
+    values: Sequence[float] | NDArray[Any], reach: float = 1.0, groups: Groups | None = None
+) -> MeanInterval:
     """E.g. of per-image D_corrupt − D_clean, which keeps the pairing of the same images in both; no value is beyond
-    ±`reach`. Where hardly any image has a value the interval is widened as that of a difference."""
+    ±`reach`. Where hardly any image has a value the interval is widened as that of a difference. By groups se is
+    `variance_of_mean`'s."""
     x = np.asarray(values, dtype=np.float64)
-    n, mean, se = len(x), float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x)))
+    n, mean = len(x), float(x.mean())
+    se = float(np.sqrt(variance_of_mean(x, Groups.single(n) if groups is None else groups)))
     low, high = (bound / reach for bound in around(mean, z_value(0.95) * se))
     low, high = difference_interval((low, high), *wins_and_losses(x / reach), n)
     return MeanInterval(n, mean, se, (reach * low, reach * high))

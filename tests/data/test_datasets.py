@@ -296,10 +296,12 @@ def test_qmnist_labels_are_the_first_column(monkeypatch):
         def __init__(self, root, download, what):
             super().__init__(root, download)
             assert what == "train"
-            self.targets = torch.tensor([[4, 9], [5, 9]])
+            self.targets = torch.tensor([[4, 9, 2100, 0], [5, 9, 17, 0]])
 
     install_torchvision(monkeypatch, QMNIST=Many)
-    assert datasets.load_train("qmnist").labels.tolist() == [4, 5]
+    train = datasets.load_train("qmnist")
+    assert train.labels.tolist() == [4, 5]
+    assert train.groups.tolist() == [2100, 17]
 
 
 def test_usps_is_enlarged(monkeypatch):
@@ -399,13 +401,26 @@ def test_a_class_of_two_stands_on_both_sides_and_one_of_one_trains(seed):
     assert set(labels[validation]) == {1, 2, 3, 4}
 
 
+def of_labels(labels, groups=None):
+    images = torch.zeros(len(labels), 28, 28, dtype=torch.uint8)
+    return datasets.Dataset("made", images, torch.from_numpy(labels), tuple("0123456789"), {}, groups=groups)
+
+
 def test_a_study_with_an_earlier_split_of_small_classes_keeps_it():
     labels = np.array([0] + [1] * 61 + [2] * 61 + [3] * 61)
     older = datasets.stratified_split(labels, 0, on_both_sides=False)
     assert 0 in labels[older[1]]
     recorded = datasets.split_sha256(older[1])
-    assert datasets.split_as_before(labels, 0, recorded)[1].tolist() == older[1].tolist()
-    assert 0 not in labels[datasets.split_as_before(labels, 0, None)[1]]
+    made = of_labels(labels)
+    assert datasets.split_as_before(made, 0, recorded)[1].tolist() == older[1].tolist()
+    assert 0 not in labels[datasets.split_as_before(made, 0, None)[1]]
+
+
+def test_a_study_that_was_made_without_groups_keeps_its_split():
+    labels, groups = np.arange(240) % 10, np.arange(240) // 10
+    before, now = datasets.split_of(of_labels(labels), 0), datasets.split_of(of_labels(labels, groups), 0)
+    kept = datasets.split_as_before(of_labels(labels, groups), 0, datasets.split_sha256(before[1]))
+    assert kept[1].tolist() == before[1].tolist() != now[1].tolist()
 
 
 def test_too_few_images_to_split_are_refused():

@@ -117,14 +117,30 @@ def test_qmnist_s_own_label_table_is_read(tmp_path: Path) -> None:
     write(tmp_path, "qmnist-")
     for split in ("train", "test"):
         (tmp_path / f"qmnist-{split}-labels-idx1-ubyte.gz").unlink()
-        table = np.stack([LABELS.astype(int), *[np.full(len(LABELS), 70_000)] * 7], axis=1)
+        writers = 2100 + np.arange(len(LABELS)) // 2
+        table = np.stack([LABELS.astype(int), LABELS, writers, *[np.full(len(LABELS), 70_000)] * 5], axis=1)
         (tmp_path / f"qmnist-{split}-labels-idx2-int.gz").write_bytes(gzip.compress(idx_bytes(table, 12)))
-    assert datasets.load_train("qmnist", tmp_path).labels.tolist() == LABELS.tolist()
+    train = datasets.load_train("qmnist", tmp_path)
+    assert train.labels.tolist() == LABELS.tolist()
+    assert train.groups.tolist() == writers.tolist()
     assert datasets.test_counts("qmnist", tmp_path).counts == (2,) * 10
     damaged = tmp_path / "qmnist-train-labels-idx2-int.gz"
     damaged.write_bytes(idx_bytes(np.full((20, 8), 1000), 12))
     with pytest.raises(DataError, match="labels from 1000 to 1000, expected 0 to 255"):
         datasets.load_train("qmnist", tmp_path)
+
+
+def test_groups_lie_in_text_beside_the_labels(tmp_path: Path) -> None:
+    folder = write(tmp_path, "", "t10k")
+    assert datasets.load_train("mine", folder).groups is None
+    for split in ("train", "t10k"):
+        (folder / f"{split}-groups.txt").write_text("".join(f"{number // 4 - 1}\n" for number in range(len(LABELS))))
+    expected = (np.arange(len(LABELS)) // 4 - 1).tolist()
+    assert datasets.load_train("mine", folder).groups.tolist() == expected
+    assert datasets.load_test("mine", folder).groups.tolist() == expected
+    (folder / "t10k-groups.txt").write_text("1\n2\n")
+    with pytest.raises(DataError, match=r"t10k-groups\.txt: 2 lines for 20 images"):
+        datasets.test_counts("mine", folder)
 
 
 def test_usps_s_own_files_are_read(tmp_path: Path) -> None:

@@ -95,6 +95,6 @@ def test_crossing_is_linear_between_levels_and_none_if_never_reached() -> None:
 def test_the_order_changes_only_if_the_corrupted_interval_lies_beyond_zero() -> None:
     rng = np.random.default_rng(0)
     ahead, behind = rng.choice([0.0, 1.0], 2000, p=[0.9, 0.1]), -rng.choice([0.0, 1.0], 2000, p=[0.9, 0.1])
-    assert robustness._pair_order("blur", "a", "b", ahead, behind)["order_changes"] is True
-    assert robustness._pair_order("blur", "a", "b", ahead, ahead)["order_changes"] is False
-    assert robustness._pair_order("blur", "a", "b", ahead, 0 * ahead)["order_changes"] is False
+    assert robustness._pair_order("blur", "a", "b", ahead, behind, None)["order_changes"] is True
+    assert robustness._pair_order("blur", "a", "b", ahead, ahead, None)["order_changes"] is False
+    assert robustness._pair_order("blur", "a", "b", ahead, 0 * ahead, None)["order_changes"] is False

@@ -11,11 +11,13 @@ import torch
 from runs import run_metrics
 
 from study.errors import DataError, ResultsError
-from study.evaluation import test_set
+from study.evaluation import ensemble, test_set
 from study.records import seal
 from study.records.openings import openings_file
 from study.records.paths import StudyFiles
+from study.records.predictions import read_groups
 from study.records.run import read_run
+from study.statistics.intervals import wilson
 from study.training.checkpoint import save_run
 from study.training.config import build_model
 
@@ -59,6 +61,23 @@ def test_predictions_hold_labels_and_one_key_per_final_run(opened_study: Any) ->
     assert set(logits) == set(opened_study.finals)
     assert all(one.shape == (60, 10) and one.dtype == np.float32 for one in logits.values())
     assert set(test_set.read_logits(opened_study.files.candidate_predictions)[1]) == set(opened_study.candidates)
+
+
+def test_predictions_carry_the_groups_of_the_images(small_study: Any) -> None:
+    data = small_study.files.root.parent.parent / "data"
+    names = np.arange(60) % 10
+    (data / "t10k-groups.txt").write_text("".join(f"{name}\n" for name in names))
+    assert _open(small_study) is True
+    with np.load(small_study.files.predictions) as arrays:
+        assert arrays["groups"].tolist() == names.tolist()
+    assert set(test_set.read_logits(small_study.files.predictions)[1]) == set(small_study.finals)
+    groups = read_groups(small_study.files.predictions)
+    assert groups is not None
+    assert groups.of.tolist() == names.tolist()
+    assert _open(small_study) is False
+    (entry, *_) = ensemble.run(small_study.files, small_study.settings)["ensembles"]
+    low, high = wilson(entry["correct"], 60)
+    assert entry["interval95"][1] - entry["interval95"][0] > 1.3 * (high - low)
 
 
 def test_logits_are_those_of_the_saved_model(opened_study: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cases import CASES
 from made import build
@@ -115,6 +116,43 @@ def test_what_this_user_opened_before_makes_the_report_exploratory(tmp_path: Pat
         assert report["header"]["openings_of_user"] == number
         assert report["header"]["exploratory"] is exploratory
     assert "all studies of this user 5 times with this one" in report["answer"]["caveats"][0]
+
+
+def test_by_groups_of_test_images_every_interval_of_the_finalists_is_clustered(tmp_path: Path) -> None:
+    from synthetic import Wanted, write_study
+
+    files = write_study(tmp_path / "writers", Wanted(repeats=2))
+    alone = build(files)
+    for folder in (files, *files.repeats(2)):
+        with np.load(folder.predictions) as arrays:
+            held = dict(arrays)
+        seeds = [held[f"{family}-final-seed0"] for family in ("cnn", "mlp")]
+        right = np.all([seed.argmax(axis=1) == held["labels"] for seed in seeds], axis=0)
+        groups = np.where(right, np.arange(len(right)) % 40, 40 + np.arange(len(right)) % 3)
+        np.savez(folder.predictions, groups=groups, **held)
+    grouped = build(files)
+    told = [
+        next(i["text"] for i in one["limits"]["items"] if i["flag"] == "dependent images") for one in (alone, grouped)
+    ]
+    assert "1.25 to 1.28 times" in told[0]
+    assert "they come in 43 groups" in told[1]
+    assert "against finalist mlp" in told[1]
+
+    def width(report: dict[str, Any], *path: str | int) -> float:
+        value: Any = report
+        for key in path:
+            value = value[key]
+        return float(value["interval95"][1] - value["interval95"][0])
+
+    row = ("leaderboard", "rows", 0, "test")
+    for path in (
+        (*row, "accuracy"),
+        (*row, "macro_f1"),
+        ("answer", "pair", "comparison"),
+        ("answer", "pair", "single"),
+    ):
+        assert width(grouped, *path) > 1.1 * width(alone, *path), path
+    assert grouped["searches"]["pairs"][0]["comparison"]["groups"] == 43
 
 
 def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:

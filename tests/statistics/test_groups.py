@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from study.statistics import intervals, over_seeds
-from study.statistics.groups import Groups, design_effect, share, variance_of_mean
+from study.statistics.groups import Groups, design_effect, variance_of_mean
 
 
 def _writers(n_groups: int, most: int, seed: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_groups_of_one_image_change_nothing_but_the_degrees_of_freedom() -> None
     assert (one.difference, one.se, one.g_a) == pytest.approx((other.difference, other.se, other.g_a))
     assert one.df >= other.df > 50
     assert over_seeds.family_accuracy(a, groups).se == pytest.approx(over_seeds.family_accuracy(a).se)
-    assert share(a[0], groups) == pytest.approx(intervals.wilson(int(a[0].sum()), 400), rel=1e-3)
+    assert intervals.share(a[0], groups) == pytest.approx(intervals.wilson(int(a[0].sum()), 400), rel=1e-3)
 
 
 def test_the_images_of_a_copied_group_add_nothing() -> None:
@@ -83,7 +83,7 @@ def test_the_images_of_a_copied_group_add_nothing() -> None:
     four = np.tile(once, 4)
     assert variance_of_mean(four[0], groups) == pytest.approx(variance_of_mean(once[0], Groups.single(300)))
     assert design_effect(four[0], groups) == pytest.approx(4, rel=0.02)
-    low, high = share(four[0], groups)
+    low, high = intervals.share(four[0], groups)
     expected = intervals.wilson(int(once.sum()), 300)
     assert (low, high) == pytest.approx(expected, abs=5e-4)
 
@@ -112,7 +112,7 @@ def test_by_groups_intervals_hold_the_truth_and_without_they_do_not() -> None:
         held = {
             "images": over_seeds.family_accuracy(correct).interval95,
             "groups": over_seeds.family_accuracy(correct, groups).interval95,
-            "share": share(correct[0], groups),
+            "share": intervals.share(correct[0], groups),
         }
         for name, (low, high) in held.items():
             inside[name] += low < 0.9 < high
@@ -135,9 +135,9 @@ def test_equal_finalists_are_rarely_called_different_by_groups() -> None:
 
 def test_a_share_among_some_images_is_of_those_alone() -> None:
     right, among = np.array([True, False, True, True, False, False]), np.array([True] * 4 + [False] * 2)
-    assert share(right, None, among) == intervals.wilson(3, 4)
-    assert share(right, Groups.single(6), ~among) == intervals.wilson(0, 2)
-    assert share(right, Groups.single(6), np.zeros(6, bool)) == (0.0, 1.0)
+    assert intervals.share(right, None, among) == intervals.wilson(3, 4)
+    assert intervals.share(right, Groups.single(6), ~among) == intervals.wilson(0, 2)
+    assert intervals.share(right, Groups.single(6), np.zeros(6, bool)) == (0.0, 1.0)
 
 
 def test_halves_keep_the_groups_of_their_images() -> None:

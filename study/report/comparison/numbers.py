@@ -18,6 +18,7 @@ from study.report.sections import header, protocol
 from study.report.sections.leaderboard import finalists as leaderboard_of
 from study.statistics import comparison as stats
 from study.statistics import over_seeds
+from study.statistics.groups import Groups
 
 
 def summary(entry: Entry) -> Record:
@@ -191,7 +192,10 @@ def pairs(rows: Sequence[Record], entries: Sequence[Entry]) -> list[Record]:
         if a["group"] == b["group"] and a["study"] != b["study"] and not same_weights(a, b, by_label)
     ]
     chosen.sort(key=lambda pair: not (pair[0]["winner"] and pair[1]["winner"]))
-    compared = [over_seeds.compare_finalists(_correct(a, by_label), _correct(b, by_label)) for a, b in chosen]
+    compared = [
+        over_seeds.compare_finalists(_correct(a, by_label), _correct(b, by_label), _groups(a, b, by_label))
+        for a, b in chosen
+    ]
     return [
         {
             "a": a["id"],
@@ -206,6 +210,11 @@ def pairs(rows: Sequence[Record], entries: Sequence[Entry]) -> list[Record]:
         }
         for (a, b), comparison in zip(chosen, compared, strict=True)
     ]
+
+
+def _groups(a: Record, b: Record, entries: Mapping[str, Entry]) -> Groups | None:
+    """Of the images that both read, if either study knows them."""
+    return entries[a["study"]].study.groups or entries[b["study"]].study.groups
 
 
 def _correct(row: Record, entries: Mapping[str, Entry]) -> Array:

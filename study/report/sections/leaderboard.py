@@ -218,11 +218,11 @@ def _test_scores(study: StudyRecords, family: str) -> TestScores:
     per_seed = [per_class(confusion_matrix(labels, seed, n_classes)) for seed in answers]
     correct: Array = study.correct[family]
     return TestScores(
-        accuracy=family_accuracy(correct),
-        halves=family_halves(correct),
+        accuracy=family_accuracy(correct, study.groups),
+        halves=family_halves(correct, study.groups),
         macro_precision=statistics.fmean(seed.macro_precision for seed in per_seed),
         macro_recall=statistics.fmean(seed.macro_recall for seed in per_seed),
-        macro_f1=bootstrap_macro_f1(labels, answers, n_classes, resamples=1000),
+        macro_f1=bootstrap_macro_f1(labels, answers, n_classes, resamples=1000, groups=study.groups),
         nll=statistics.fmean(nll(seed, labels) for seed in logits),
         images=len(labels),
     )

@@ -16,8 +16,8 @@ from study.report.section import Report
 from study.report.wording import count, listing, p_value
 from study.statistics.comparison import Verdict, compare_pairs
 from study.statistics.estimators import Optimism, ProbabilityBetter, optimism, p_a_better
-from study.statistics.intervals import MatchedPair, mcnemar_exact
-from study.statistics.over_seeds import Comparison
+from study.statistics.intervals import MatchedPair
+from study.statistics.over_seeds import Comparison, compare_networks
 from study.statistics.result import Result
 from study.statistics.scores import accuracy
 
@@ -81,9 +81,9 @@ def _pairs(study: StudyRecords) -> tuple[FinalistPair, ...]:
         return ()
     planned = [tuple(pair) for pair in study.openings[0].hypotheses] if study.openings else None
     found = []
-    for pair in compare_pairs(study.correct, planned):
+    for pair in compare_pairs(study.correct, planned, study.groups):
         a, b = study.correct[pair.a], study.correct[pair.b]
-        single = mcnemar_exact(a[0], b[0])
+        single = compare_networks(a[0], b[0], study.groups)
         ahead = p_a_better(a.mean(axis=1).tolist(), b.mean(axis=1).tolist())
         judged = (pair.comparison, pair.holm_p, pair.verdict)
         titles = (study.title(pair.a), study.title(pair.b))

@@ -35,6 +35,7 @@ class StudyProtocol(Result):
     n_train: int
     n_validation: int
     n_test: int | None
+    test_groups: int | None
     classes: tuple[str, ...]
     counts: Mapping[str, Sequence[int]]
     mean: float
@@ -70,6 +71,7 @@ def numbers(study: StudyRecords, before: Report) -> StudyProtocol:
         n_train=data.n_train,
         n_validation=data.n_validation,
         n_test=None if study.test_labels is None else len(study.test_labels),
+        test_groups=None if study.groups is None else len(study.groups),
         classes=data.classes,
         counts=_class_counts(study),
         mean=data.mean,

@@ -16,6 +16,7 @@ from study.report.section import Report
 from study.report.wording import NONE, count, listing, percent, points, setting
 from study.statistics.comparison import MIN_SEARCHES, Verdict
 from study.statistics.comparison import verdict as verdict_of
+from study.statistics.groups import Groups
 from study.statistics.over_seeds import Comparison, compare_searches
 from study.statistics.result import OPTIONAL, Result
 from study.statistics.searches import Spread, holm, spread
@@ -155,7 +156,7 @@ def numbers(study: StudyRecords, before: Report) -> Searches | None:
         rows=rows,
         families={family: _spreads([row for row in rows if row.family == family]) for family in study.families},
         warm_finalists={name: sum(row.warm_start for row in rows if row.family == name) for name in study.families},
-        pairs=_pairs(tested),
+        pairs=_pairs(tested, study.groups),
         seconds=sum(one.active_seconds or 0.0 for one in everyone.values()),
         search_seconds=sum(one.records.held_seconds for one in everyone.values()),
         trials=sum(row.trials for row in rows),
@@ -204,12 +205,12 @@ def _spread(values: Sequence[float | None]) -> Spread | None:
     return spread(known) if known else None
 
 
-def _pairs(tested: Tested) -> tuple[FamilyPair, ...]:
+def _pairs(tested: Tested, groups: Groups | None) -> tuple[FamilyPair, ...]:
     """Every pair of families that two searches or more have, all read on the same images: images and searches are both
     drawn, Holm over the pairs. Beside it, with no test, the difference search by search."""
     shares = {family: np.stack(list(rows.values())) for family, rows in tested.items()}
     known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
-    compared = [compare_searches(shares[a], shares[b]) for a, b in known]
+    compared = [compare_searches(shares[a], shares[b], groups) for a, b in known]
     adjusted = holm([comparison.p_value for comparison in compared])
     return tuple(
         _pair(tested, a, b, comparison, p) for (a, b), comparison, p in zip(known, compared, adjusted, strict=True)
