@@ -30,8 +30,9 @@ from PIL import Image
 from study.data.datasets import Dataset, load_train, split_of
 from study.errors import StudyError
 from study.evaluation.test_set import load_run
+from study.inference.answer import Prediction
 from study.inference.bundle import load_bundle
-from study.inference.predictor import Prediction, Predictor
+from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.records.files import write_json
 from study.records.paths import StudyFiles, done_runs

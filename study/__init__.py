@@ -5,7 +5,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from study.api import Study
-    from study.inference.predictor import Prediction, Predictor
+    from study.inference.answer import Prediction
+    from study.inference.predictor import Predictor
 
 __all__ = ["Prediction", "Predictor", "Study", "__version__"]
 __version__ = "0.1.0"

@@ -240,8 +240,13 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--invert", choices=("auto", "yes", "no"), default="auto", help="dark ink on light paper? default: auto"
     )
-    predict.add_argument("--segment", action="store_true", help="read several digits from left to right")
+    predict.add_argument(
+        "--segment",
+        action=argparse.BooleanOptionalAction,
+        help="read several digits row by row, cutting those that touch (default: where the picture clearly is a row)",
+    )
     predict.add_argument("--recursive", action="store_true", help="look into folders' folders")
+    predict.add_argument("--explain", type=Path, metavar="DIR", help="write a page that shows how they were read")
     predict.add_argument("--save-input", type=Path, metavar="DIR", help="write what the model saw")
     predict.add_argument("-v", "--verbose", action="store_true", help="print what the model saw as text")
     _add_format(predict, "csv")

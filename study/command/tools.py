@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.command.console import existing_files, files_of, print_json, print_rows
 from study.errors import ResultsError
 from study.records.paths import EXPORT
+
+if TYPE_CHECKING:
+    from study.inference.explain import ExplainPage
+    from study.inference.predictor import Predictor
 
 _PARITY_IMAGES = 1000
 
@@ -28,13 +33,16 @@ def _model_folder(args: argparse.Namespace) -> Path:
 def predict(args: argparse.Namespace, command: str, started: float) -> int:
     import torch
 
-    from study.inference.predictor import Prediction, Predictor, as_text, collect_inputs
+    from study.inference.answer import Prediction, as_text
+    from study.inference.inputs import collect_inputs
+    from study.inference.predictor import Predictor
     from study.inference.render import render
 
     # Batches are small: a second thread would mostly wait, and on a busy machine both would.
     torch.set_num_threads(1)
     predictor = Predictor.load(_model_folder(args))
     failed = False
+    page = _explain_page(args, predictor) if args.explain else None
 
     def answers() -> Iterator[Prediction]:
         nonlocal failed
@@ -50,11 +58,23 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
             failed = failed or answer.status == "error"
             if args.verbose and answer.pixels is not None:
                 print(as_text(answer.pixels), file=sys.stderr)
+            if page:
+                page.add(answer)
             yield answer
 
-    for piece in render(answers(), args.format):
-        sys.stdout.write(piece)
+    with page or nullcontext():
+        for piece in render(answers(), args.format):
+            sys.stdout.write(piece)
+    if page:
+        print(f"how they were read: {page.path}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _explain_page(args: argparse.Namespace, predictor: Predictor) -> ExplainPage:
+    from study.inference.explain import ExplainPage
+
+    limit = predictor.threshold if args.threshold is None else args.threshold
+    return ExplainPage(args.explain, predictor.classes, limit, args.invert)
 
 
 def export(args: argparse.Namespace, command: str, started: float) -> int:

@@ -170,11 +170,12 @@ def prediction_set(p: Floats, fitted: Mapping[str, Any], coverage: float | None 
 # --- what is no digit ------------------------------------------------------------------------------------------------
 
 
-def is_foreign(evidence: Evidence, fitted: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Which of N pictures look like nothing the network was trained on; none where `fitted` has no limit."""
+def strangeness(evidence: Evidence, fitted: Mapping[str, Any]) -> Floats:
+    """How unlike the validation images each of N pictures is, [N], as a share of the limit: above 1 it looks like
+    nothing the network was trained on. All zero where `fitted` has no limit."""
     if "limit" not in fitted:
-        return np.zeros(len(evidence.images), dtype=bool)
-    return np.asarray(_strangeness(_looks(evidence, fitted), fitted["looks"]) > float(fitted["limit"]))
+        return np.zeros(len(evidence.images))
+    return _strangeness(_looks(evidence, fitted), fitted["looks"]) / max(float(fitted["limit"]), 1e-9)
 
 
 def _strangeness(looks: Mapping[str, Floats], quantiles: Mapping[str, Sequence[float]]) -> Floats:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from study.errors import ConfigError, ModelFileError, StudyError
-from study.inference.abstain import Evidence, is_foreign, prediction_set, probabilities
+from study.inference.abstain import Evidence, prediction_set, probabilities, strangeness
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
 from study.records.files import write_bytes, write_json, write_text
@@ -166,7 +166,7 @@ def _try_abstention(logits: Tensor, second: SecondReader | None, description: De
     images = np.zeros((len(logits), 28, 28), np.uint8)
     likelihoods = None if second is None else second(torch.from_numpy(images)).numpy()
     evidence = Evidence(images, logits.numpy(), likelihoods)
-    is_foreign(evidence, description.abstention)
+    strangeness(evidence, description.abstention)
     prediction_set(probabilities(evidence, description.abstention, description.temperature)[0], description.abstention)
     float(description.abstention.get("threshold", 0))
 

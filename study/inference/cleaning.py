@@ -32,6 +32,9 @@ SMALLEST = 0.03  # of the picture: the height of the smallest digit beside a str
 PIECE = 0.5  # of the digit's height and ink: a larger part beside it is a digit
 MAX_EDGE_INK = 0.25  # share of the picture's edge that the ink of a digit may touch
 MAX_CRUMBS = 30  # parts
+MIN_HEIGHT = 8  # pixels of a sheet's digits
+MAX_INK = 0.3  # share of a sheet that is written on
+EVEN = 0.8  # of a sheet's ink: in parts of about the same height
 SPECK = 0.03  # of the largest part's ink: below it a part is a speck
 
 
@@ -271,9 +274,16 @@ def drop_specks(mask: Mask, ink: Gray) -> Mask:
 
 
 def is_texture(mask: Mask) -> bool:
-    """Noise, cloth or print rather than a drawing on a ground: ink all along the picture's edge, or only crumbs."""
+    """Noise, cloth or print rather than drawings on a ground: ink all along the picture's edge, or only crumbs. Many
+    parts of about the same height are a sheet of digits."""
     edge = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
     if float(edge.mean()) > MAX_EDGE_INK:
         return True
     labels, count = ndimage.label(mask, EIGHT)
-    return count > MAX_CRUMBS and float(np.bincount(labels.ravel())[1:].max()) < 0.5 * float(mask.sum())
+    sizes = np.bincount(labels.ravel())[1:]
+    if count <= MAX_CRUMBS or float(sizes.max()) >= 0.5 * float(mask.sum()):
+        return False
+    heights = np.array([rows.stop - rows.start for rows, _ in ndimage.find_objects(labels)])
+    usual = float(np.median(np.repeat(heights, sizes)))  # of the part that a pixel of ink belongs to
+    even = (heights >= 0.5 * usual) & (heights <= 2 * usual)
+    return usual < MIN_HEIGHT or float(mask.mean()) > MAX_INK or float(sizes[even].sum()) < EVEN * float(mask.sum())

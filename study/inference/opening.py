@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from study.errors import ImageError
 
 Gray = NDArray[np.float32]
-Source = str | Path | Image.Image | NDArray[Any]
+Source = str | Path | io.BytesIO | Image.Image | NDArray[Any]
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 MAX_PIXELS = 25_000_000
@@ -32,7 +32,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, 
 
 @dataclass(frozen=True)
 class Opened:
-    """`gray` [H, W] in 0 … 1, longest side at most WORK_SIDE; `size` (width, height) of the whole picture."""
+    """`gray` [H, W] in 0 … 1, its longest side at most about the one asked; `size` (width, height) of the picture."""
 
     gray: Gray
     size: tuple[int, int]
@@ -43,16 +43,23 @@ class Opened:
         return float(max(self.size) / max(self.gray.shape))
 
 
-def open_gray(source: Source) -> Opened:
+def open_gray(source: Source, side: int = WORK_SIDE) -> Opened:
     """Read a path, '-' (one picture's bytes on stdin), PIL image or array; ImageError says what is wrong with it.
 
     Arrays: [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; bool, uint8 (0 … 255), others by their range.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _from_array(source, side)
     if isinstance(source, Image.Image):
-        return _guarded(lambda: _from_picture(source), "picture")
-    return _guarded(lambda: _decode(_stream(source), str(source)), str(source))
+        return _guarded(lambda: _from_picture(source, side), "picture")
+    if isinstance(source, io.BytesIO):
+        return _guarded(lambda: _decode(source, "stdin", side), "stdin")
+    return _guarded(lambda: _decode(_stream(source), str(source), side), str(source))
+
+
+def held(source: Source) -> Source:
+    """The source, or where it is '-' the bytes on stdin, which can be opened more than once."""
+    return _stream(source) if isinstance(source, str | Path) and str(source) == STDIN else source
 
 
 def _stream(source: str | Path) -> Path | io.BytesIO:
@@ -96,13 +103,13 @@ def _guarded(work: Callable[[], Opened], name: str) -> Opened:
         raise ImageError(f"{name}: damaged picture ({str(error) or type(error).__name__}); save it again") from None
 
 
-def _decode(source: Path | io.BytesIO, name: str) -> Opened:
+def _decode(source: Path | io.BytesIO, name: str, side: int) -> Opened:
     with Image.open(source, formats=FORMATS) as picture:
         _check_size(picture.size, name, MAX_WEBP_PIXELS if picture.format == "WEBP" else MAX_PIXELS)
         size = picture.size
         # JPEG decodes at a half, a quarter or an eighth at once: less time and memory for phone photos.
-        picture.draft(None, (WORK_SIDE, WORK_SIDE))
-        return _from_picture(picture, size)
+        picture.draft(None, (side, side))
+        return _from_picture(picture, side, size)
 
 
 def _check_size(size: tuple[int, int], name: str, most: int = MAX_PIXELS) -> None:
@@ -115,11 +122,11 @@ def _check_size(size: tuple[int, int], name: str, most: int = MAX_PIXELS) -> Non
         raise ImageError(f"{name}: {width} x {height} pixels; expected a picture with pixels in it")
 
 
-def _from_picture(picture: Image.Image, size: tuple[int, int] | None = None) -> Opened:
+def _from_picture(picture: Image.Image, side: int, size: tuple[int, int] | None = None) -> Opened:
     _check_size(picture.size, "picture")
     orientation = picture.getexif().get(0x0112, 1)
     width, height = size or picture.size
-    gray = _wide_gray(picture) if picture.mode in _WIDE_MODES else _byte_gray(picture)
+    gray = (_wide_gray if picture.mode in _WIDE_MODES else _byte_gray)(picture, side)
     upright = ImageOps.exif_transpose(_with_orientation(Image.fromarray(gray), orientation))
     turned = orientation in (5, 6, 7, 8)
     return Opened(np.array(upright, dtype=np.float32), (height, width) if turned else (width, height))
@@ -130,14 +137,14 @@ def _with_orientation(picture: Image.Image, orientation: int) -> Image.Image:
     return picture
 
 
-def _reduced(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in `mode`, averaged down to WORK_SIDE: by whole factors first, band by band, to save memory."""
-    factor = max(picture.size) // WORK_SIDE
+def _reduced(picture: Image.Image, mode: str, side: int) -> Image.Image:
+    """The picture in `mode`, averaged down to `side`: by whole factors first, band by band, to save memory."""
+    factor = max(picture.size) // side
     if factor > 1:
         picture = _reduced_in_bands(picture, mode, min(factor, picture.width), min(factor, picture.height))
     picture = picture.convert(mode)
-    if max(picture.size) > WORK_SIDE:
-        scale = WORK_SIDE / max(picture.size)
+    if max(picture.size) > side:
+        scale = side / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.BOX)
     return picture
@@ -153,12 +160,12 @@ def _reduced_in_bands(picture: Image.Image, mode: str, fx: int, fy: int) -> Imag
     return made
 
 
-def _byte_gray(picture: Image.Image) -> Gray:
+def _byte_gray(picture: Image.Image, side: int) -> Gray:
     if picture.has_transparency_data:
-        return _composited(_reduced(picture, "RGBA"))
+        return _composited(_reduced(picture, "RGBA", side))
     if picture.mode in ("1", "L"):
-        return np.asarray(_reduced(picture, "L"), dtype=np.float32) / np.float32(255)
-    return _colour_to_gray(np.asarray(_reduced(picture, "RGB"), dtype=np.float32) / np.float32(255))
+        return np.asarray(_reduced(picture, "L", side), dtype=np.float32) / np.float32(255)
+    return _colour_to_gray(np.asarray(_reduced(picture, "RGB", side), dtype=np.float32) / np.float32(255))
 
 
 def _composited(picture: Image.Image) -> Gray:
@@ -186,14 +193,14 @@ def _colour_to_gray(rgb: Gray) -> Gray:
     return np.asarray((plane - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
-def _wide_gray(picture: Image.Image) -> Gray:
+def _wide_gray(picture: Image.Image, side: int) -> Gray:
     """16-bit, 32-bit and float pictures: `convert("L")` would clip them to white."""
-    return _by_range(_block_mean(np.asarray(picture)))
+    return _by_range(_block_mean(np.asarray(picture), side))
 
 
-def _block_mean(plane: NDArray[Any]) -> Gray:
-    """[H, W] averaged over whole blocks down to about WORK_SIDE; rows and columns that fill no block are left out."""
-    factor = max(1, max(plane.shape) // WORK_SIDE)
+def _block_mean(plane: NDArray[Any], side: int) -> Gray:
+    """[H, W] averaged over whole blocks down to about `side`; rows and columns that fill no block are left out."""
+    factor = max(1, max(plane.shape) // side)
     fy, fx = min(factor, plane.shape[0]), min(factor, plane.shape[1])
     height, width = plane.shape[0] // fy, plane.shape[1] // fx
     out = np.zeros((height, width), dtype=np.float32)
@@ -214,7 +221,7 @@ def _by_range(values: NDArray[Any]) -> Gray:
     return np.asarray(values / np.float32(nominal), dtype=np.float32)
 
 
-def _from_array(array: NDArray[Any]) -> Opened:
+def _from_array(array: NDArray[Any], side: int) -> Opened:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     shape = array.shape
@@ -224,7 +231,7 @@ def _from_array(array: NDArray[Any]) -> Opened:
         raise ImageError(f"array of dtype {array.dtype}; expected bool, integers or floats")
     _check_size((shape[1], shape[0]), "array")
     if array.dtype == np.uint8:
-        return _from_picture(Image.fromarray(array))
+        return _from_picture(Image.fromarray(array), side)
     if array.ndim == 3:
-        return _from_picture(Image.fromarray(np.asarray(np.round(_by_range(array) * 255), dtype=np.uint8)))
-    return Opened(_by_range(_block_mean(array)), (shape[1], shape[0]))
+        return _from_picture(Image.fromarray(np.asarray(np.round(_by_range(array) * 255), dtype=np.uint8)), side)
+    return Opened(_by_range(_block_mean(array, side)), (shape[1], shape[0]))

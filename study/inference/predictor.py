@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,59 +11,34 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from study.errors import ImageError, UsageError
-from study.inference.abstain import DEFAULT_THRESHOLD, Evidence, is_foreign, prediction_set, probabilities
+from study.inference.abstain import DEFAULT_THRESHOLD, Evidence, prediction_set, probabilities, strangeness
+from study.inference.answer import Prediction, save_pixels, why_not
 from study.inference.bundle import Description, load_bundle
 from study.inference.ink import Invert
-from study.inference.opening import STDIN, Source, open_gray
-from study.inference.preprocess import BLANK, NOT_A_DIGIT, SEVERAL_DIGITS, Prepared, prepare
+from study.inference.opening import Source, held, open_gray
+from study.inference.preprocess import (
+    BLANK,
+    NOT_A_DIGIT,
+    READ_AS_ROW,
+    ROW,
+    Look,
+    Prepared,
+    each_of,
+    look_at,
+    one_of,
+)
 from study.inference.second_reader import SecondReader
 
 BATCH = 32
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer. `status` is 'ok', 'abstain' or 'error'; `digit` the class index, filled unless `status` is 'error';
-    `label` its class name; `probability` calibrated, 0 … 1; `top_k` the answer and the likeliest others as
-    {digit, probability}; `set` the answer and what else is needed to hold the truth with the chosen coverage, by class
-    index, and `set_labels` the same by class name; `flags` what was odd about the picture; `reason` why there is no
-    plain answer; `pixels` what the network saw, uint8 [28, 28]."""
-
-    path: str
-    status: str
-    digit: int | None = None
-    label: str | None = None
-    probability: float | None = None
-    top_k: tuple[dict[str, Any], ...] = ()
-    set: tuple[int, ...] = ()
-    flags: tuple[str, ...] = ()
-    reason: str | None = None
-    pixels: NDArray[np.uint8] | None = None
-    set_labels: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The contract's keys, ready for strict JSON."""
-        return {
-            "path": _encodable(self.path),
-            "status": self.status,
-            "digit": self.digit,
-            "label": self.label,
-            "probability": self.probability,
-            "top_k": [dict(entry) for entry in self.top_k],
-            "set": list(self.set),
-            "flags": list(self.flags),
-            "reason": None if self.reason is None else _encodable(self.reason),
-        }
-
-
-def _encodable(text: str) -> str:
-    """A file name need not be text; what is not becomes an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
+MAX_SIDE = 1600  # longest side at which a sheet of small digits is looked at again
+SMALL = 40  # work pixels: digits of a sheet that are lower are looked at again in more detail
+SURE = 0.9  # probability of the answers that make a picture clearly a row of digits
+MOST = 0.8  # share of its digits that have it
+BY_DOUBT, BY_DISTANCE = 0.76, 0.16  # log-odds that a piece is a digit, by logistic regression as in cutting.py
+DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -78,11 +53,16 @@ class _Pending:
 
 @dataclass(frozen=True)
 class _Judged:
-    """The network's answer, the classes' calibrated probabilities [C], and whether the picture is like no digit."""
+    """The network's answer, the classes' calibrated probabilities [C], and how strange the picture is: above 1 it is
+    like no digit."""
 
     digit: int
     p: NDArray[np.float64]
-    foreign: bool
+    strange: float
+
+    @property
+    def probability(self) -> float:
+        return float(self.p[self.digit])
 
 
 class Predictor:
@@ -133,7 +113,7 @@ class Predictor:
         top_k: int = 3,
         threshold: float | None = None,
         invert: Invert = "auto",
-        segment: bool = False,
+        segment: bool | None = None,
         save_input: str | Path | None = None,
         coverage: float | None = None,
     ) -> Iterator[Prediction]:
@@ -143,7 +123,8 @@ class Predictor:
         top_k       classes to list, 1 … C
         threshold   abstain under this calibrated probability; None: the model's own
         invert      'yes' dark ink, 'no' bright ink, 'auto' looks
-        segment     several digits in a picture: an answer each, from left to right, instead of abstaining
+        segment     several digits in a picture: an answer each, row by row from left to right, instead of abstaining;
+                    digits that touch are cut apart. None: where the picture clearly is a row of digits
         save_input  folder for what the network saw, as PNG
         coverage    of the prediction set, above 0 and below 1; None: 0.999. Conformal on validation: for pictures like
                     the validation images the set holds the truth at least so often; beyond 0.9995 it is all classes
@@ -155,7 +136,7 @@ class Predictor:
         while batch := list(islice(pending, BATCH)):
             for answer in self._answers(batch, top_k, limit, coverage):
                 if save_input is not None and answer.pixels is not None:
-                    _save_pixels(Path(save_input), number, answer)
+                    save_pixels(Path(save_input), number, answer)
                 number += 1
                 yield answer
 
@@ -172,16 +153,49 @@ class Predictor:
         likelihoods = None if second is None else second(torch.from_numpy(pixels)).numpy()
         return Evidence(pixels, self.logits(pixels), likelihoods)
 
-    def _pending(self, inputs: Iterable[Source], invert: Invert, segment: bool) -> Iterator[_Pending]:
+    def _pending(self, inputs: Iterable[Source], invert: Invert, segment: bool | None) -> Iterator[_Pending]:
         for index, source in enumerate(inputs):
             name = str(source) if isinstance(source, str | Path) else f"input {index}"
             try:
-                prepared = prepare(open_gray(source), invert, segment)
+                prepared = self._prepared(held(source), invert, segment)
             except ImageError as error:
                 yield _Pending(name, None, str(error))
                 continue
             for part, one in enumerate(prepared, 1):
                 yield _Pending(name, one, part=f"part {part} of {len(prepared)}" if len(prepared) > 1 else None)
+
+    def _prepared(self, source: Source, invert: Invert, segment: bool | None) -> list[Prepared]:
+        look = look_at(open_gray(source), invert)
+        if segment is False or not (segment or look.is_even):
+            return [one_of(look)]
+        look = _in_detail(look, source, invert)
+        each = each_of(look, self._read)
+        if segment:
+            return each
+        if not self._are_digits(each):
+            return [one_of(look)]
+        return [replace(one, flags=(*one.flags, READ_AS_ROW)) for one in each]
+
+    def _read(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The digits of network inputs [N, 28, 28] and how well they are read, as `cut_touching` wants them."""
+        answers, scores = [], []
+        for batch in _batches(pixels):
+            evidence = self._evidence(np.stack(batch))
+            p = probabilities(evidence, self.description.abstention, self.description.temperature)
+            rows = np.arange(len(batch)), evidence.answers
+            score = -BY_DOUBT * np.log(np.clip(1 - p[rows], 1e-4, 1))
+            if evidence.likelihoods is not None:
+                score -= BY_DISTANCE * np.sqrt(np.maximum(-evidence.likelihoods[rows], 0))
+            answers.append(evidence.answers)
+            scores.append(score)
+        names = np.array([int(name) if name in DIGITS else -1 for name in self.classes])
+        return names[np.concatenate(answers)], np.concatenate(scores)
+
+    def _are_digits(self, each: Sequence[Prepared]) -> bool:
+        """Nearly all are read without doubt: words and drawings are not."""
+        judged = [one for batch in _batches([one.pixels for one in each]) for one in self._judged(batch)]
+        sure = [one.strange <= 1 and one.probability >= SURE for one in judged]
+        return len(each) >= ROW and float(np.mean(sure)) >= MOST
 
     def _answers(
         self, batch: Sequence[_Pending], top_k: int, threshold: float, coverage: float | None
@@ -199,8 +213,8 @@ class Predictor:
         fitted, evidence = self.description.abstention, self._evidence(np.stack(pixels))
         p = probabilities(evidence, fitted, self.description.temperature)
         return [
-            _Judged(int(answer), row, bool(foreign))
-            for answer, row, foreign in zip(evidence.answers, p, is_foreign(evidence, fitted), strict=True)
+            _Judged(int(answer), row, float(strange))
+            for answer, row, strange in zip(evidence.answers, p, strangeness(evidence, fitted), strict=True)
         ]
 
     def _answer(
@@ -212,14 +226,14 @@ class Predictor:
         threshold: float,
         coverage: float | None,
     ) -> Prediction:
-        p, digit, probability = judged.p, judged.digit, float(judged.p[judged.digit])
+        p, digit, probability = judged.p, judged.digit, judged.probability
         order = [digit, *(int(c) for c in np.argsort(-p, kind="stable") if c != digit)]
         flags = list(prepared.flags)
-        if judged.foreign and not {NOT_A_DIGIT, BLANK} & set(flags):
+        if judged.strange > 1 and not {NOT_A_DIGIT, BLANK} & set(flags):
             flags.append(NOT_A_DIGIT)
         chosen = [digit, *(c for c in prediction_set(p, self.description.abstention, coverage) if c != digit)]
         names = tuple(self.classes[c] for c in chosen)
-        reason = _why_not(flags, prepared, probability, threshold, names)
+        reason = why_not(flags, prepared, probability, threshold, names)
         if item.part is not None:
             flags.append(item.part)
         return Prediction(
@@ -234,24 +248,22 @@ class Predictor:
             reason=reason,
             pixels=prepared.pixels,
             set_labels=names,
+            box=prepared.box,
+            row=prepared.row,
         )
 
 
-def _why_not(
-    flags: Sequence[str], prepared: Prepared, probability: float, threshold: float, labels: Sequence[str]
-) -> str | None:
-    """Why the answer is left open, or None where it is not."""
-    if BLANK in flags:
-        return "the picture is blank"
-    if SEVERAL_DIGITS in flags:
-        boxes = ", ".join(" ".join(map(str, box)) for box in prepared.boxes)
-        return f"{len(prepared.boxes)} digits, at (left top right bottom) {boxes}; --segment reads them one by one"
-    if NOT_A_DIGIT in flags:
-        return "unlike any digit it was trained on"
-    if probability < threshold:
-        either = " or ".join(labels[:3]) if len(labels) > 1 else f"probably {labels[0]}"
-        return f"unsure: {either}; probability {probability:.3f} is under {threshold:.3f}"
-    return None
+def _in_detail(look: Look, source: Source, invert: Invert) -> Look:
+    """The same picture at more pixels where its digits are small and it has more to show."""
+    usual = float(np.median([part.height for part in look.parts])) if look.parts else SMALL
+    if usual >= SMALL or look.opened.scale <= 1.2:
+        return look
+    side = min(MAX_SIDE, round(max(look.opened.gray.shape) * min(look.opened.scale, 1.2 * SMALL / usual)))
+    return look_at(open_gray(source, side), invert)
+
+
+def _batches(pixels: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Iterator[list[NDArray[np.uint8]]]:
+    yield from (list(pixels[start : start + 4 * BATCH]) for start in range(0, len(pixels), 4 * BATCH))
 
 
 def _check_options(top_k: int, threshold: float | None, invert: str, coverage: float | None) -> None:
@@ -273,41 +285,3 @@ def _device(name: str) -> torch.device:
         cause = str(error).splitlines()[0]
         raise UsageError(f"device {name!r} is not there ({cause}); use --device cpu") from None
     return device
-
-
-def _save_pixels(folder: Path, number: int, answer: Prediction) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    assert answer.pixels is not None
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(answer.path).stem)[:80]
-    Image.fromarray(answer.pixels).save(folder / f"{number:05d}-{stem}.png")
-
-
-def as_text(pixels: NDArray[np.uint8]) -> str:
-    """What the network saw, [28, 28], in characters."""
-    shades = np.array(list(" .:-=+*#%@"))
-    return "\n".join("".join(row).rstrip() for row in shades[(pixels.astype(np.int64) * 9 + 127) // 255])
-
-
-def collect_inputs(arguments: Iterable[str], recursive: bool = False) -> Iterator[Path]:
-    """Files named by FILE, DIR, GLOB or '-', in stable order. A folder gives its pictures by name; a file that is not
-    there, or a folder without pictures, is handed on, so that it becomes a row of its own."""
-    for argument in arguments:
-        path = Path(argument)
-        if argument == STDIN:
-            yield path
-        elif path.is_dir():
-            yield from _pictures_in(path, recursive) or [path]
-        elif not path.exists() and any(sign in argument for sign in "*?["):
-            yield from _matches(path) or [path]
-        else:
-            yield path
-
-
-def _matches(pattern: Path) -> list[Path]:
-    root = Path(pattern.anchor)
-    return sorted(path for path in root.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
-
-
-def _pictures_in(folder: Path, recursive: bool) -> list[Path]:
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())

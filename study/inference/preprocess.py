@@ -7,30 +7,29 @@ the polarity, threshold softly, drop specks, frames and ruled lines, join the pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
-from study.inference.grouping import Box, cut_touching, group_parts
+from study.inference.cutting import Reader, cut_touching
+from study.inference.fitting import FIT, HALF_TONE, SIZE, Mask, Pixels, box_of, pixels_of
+from study.inference.grouping import EIGHT, Box, Part, group_parts, rows_of
 from study.inference.ink import Invert, ink_of
 from study.inference.opening import Gray, Opened
-from study.inference.sheet import sheet_of
+from study.inference.sheet import Sheet, sheet_of
 
-Mask = NDArray[np.bool_]
-Pixels = NDArray[np.uint8]
-
-SIZE, FIT = 28, 20
-HALF_TONE = 0.4  # of the ink's full tone: above it a pixel is ink
 PEAK = 0.9  # brightest pixel of a picture in MNIST's form
 FAINT = 0.1  # below it a pixel belongs to no box of such a picture
-FINE = 80  # pixels: shorter digits are enlarged before their strokes are measured
 MIN_SIDE = 7  # picture pixels of a digit's longer side: below it the answer is a guess
-THICK = 4.5  # and from which they are thinned
-THIN = 1.9  # stroke width after the fit, in pixels, up to which strokes are strengthened; MNIST's median is about 2.7
+PALE = 0.15  # of the full tone: above it a stroke of a paler digit shows
+PALEST = 0.25  # of the full tone: what a paler digit reaches
+LIKE = (0.4, 2.5)  # of the height of the digits in full tone: that of a paler one
+ROW = 3  # digits that make a row
+EVEN = (0.6, 1.6)  # of the median height: that of the digits of a row
+MOST = 0.8  # of a picture's parts that are as high as one another where it is clearly a row
 
 POLARITY_UNCERTAIN = "polarity uncertain"
 BLANK = "blank"
@@ -38,84 +37,150 @@ TOO_SMALL = "too small"
 CLIPPED = "clipped"
 SEVERAL_DIGITS = "several digits"
 NOT_A_DIGIT = "not a digit"
+READ_AS_ROW = "read as a row"
 
 
 @dataclass(frozen=True)
 class Prepared:
     """One network input: `pixels` uint8 [28, 28], ink bright on black; `box` of the digit (left, top, right, bottom) in
-    the picture's pixels, None where the whole picture was taken; `boxes` of all digits if there are several."""
+    the picture's pixels and its `row`, from 1; `boxes` of all digits if there are several."""
 
     pixels: Pixels
-    box: Box | None = None
+    box: Box
     boxes: tuple[Box, ...] = ()
     flags: tuple[str, ...] = ()
-
-
-def prepare(opened: Opened, invert: Invert = "auto", segment: bool = False) -> list[Prepared]:
-    """Network inputs of one picture: exactly one, or with `segment` one per digit from left to right."""
-    if invert == "auto" and looks_like_mnist(opened.gray):
-        return [Prepared(np.asarray(np.round(opened.gray * 255), dtype=np.uint8))]
-    sheet = sheet_of(opened.gray)
-    ink, uncertain = ink_of(sheet.gray, invert)
-    flags = (POLARITY_UNCERTAIN,) if uncertain else ()
-    mask, texture = clean_mask(ink)
-    if not mask.any():
-        return [Prepared(np.zeros((SIZE, SIZE), np.uint8), flags=(*flags, BLANK))]
-    place = _Place(sheet.left, sheet.top, opened.scale)
-    if texture:
-        return [_prepare_one(ink, mask, (*flags, NOT_A_DIGIT), place)]
-    return _prepare_digits(place, ink, mask, flags, segment)
+    row: int = 1
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the plane that is looked at lies in the picture: its corner in work pixels, and how large they are."""
+class Look:
+    """What was found in a picture: the `sheet` that was read, its `ink` [h, w] in 0 ... 1, the `mask` of the digits'
+    strokes, and the digits' `parts` in reading order. Without parts the picture is in MNIST's own form, or blank."""
 
-    left: int
-    top: int
-    scale: float
+    opened: Opened
+    sheet: Sheet
+    ink: Gray
+    mask: Mask
+    parts: tuple[Part, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def untouched(self) -> bool:
+        """In MNIST's own form."""
+        return not self.parts and BLANK not in self.flags
+
+    @property
+    def is_even(self) -> bool:
+        """Three digits or more in a row, nearly all as high as one another."""
+        heights = np.array([part.height for part in self.parts])
+        if len(heights) < ROW or max(map(len, rows_of(self.parts))) < ROW:
+            return False
+        low, high = (share * np.median(heights) for share in EVEN)
+        return float(((heights >= low) & (heights <= high)).mean()) >= MOST
 
     def in_picture(self, box: Box) -> Box:
+        """A box of the sheet's work pixels in the picture's own."""
         left, top, right, bottom = box
-        x, y = (left + self.left, right + self.left), (top + self.top, bottom + self.top)
-        return round(x[0] * self.scale), round(y[0] * self.scale), round(x[1] * self.scale), round(y[1] * self.scale)
+        x, y, scale = self.sheet.left, self.sheet.top, self.opened.scale
+        return (
+            round((left + x) * scale),
+            round((top + y) * scale),
+            round((right + x) * scale),
+            round((bottom + y) * scale),
+        )
 
 
-def _prepare_digits(place: _Place, ink: Gray, mask: Mask, flags: tuple[str, ...], segment: bool) -> list[Prepared]:
-    groups = group_parts(mask)
-    if segment:
-        groups = [piece for group in groups for piece in cut_touching(*group)]
-    boxes = tuple(place.in_picture(box) for box, _ in groups)
-    if segment or len(groups) == 1:
-        made = [_prepare_one(ink, part, flags, place) for _, part in groups]
-        return [made_one if len(groups) == 1 else _with_boxes(made_one, boxes) for made_one in made]
-    largest = max(groups, key=lambda group: int(group[1].sum()))[1]
-    one = _prepare_one(ink, largest, (*flags, SEVERAL_DIGITS), place)
-    return [_with_boxes(one, boxes)]
+def prepare(
+    opened: Opened, invert: Invert = "auto", segment: bool = False, read: Reader | None = None
+) -> list[Prepared]:
+    """Network inputs of one picture: exactly one, or with `segment` one per digit in reading order; digits that touch
+    are cut apart where there is a `read`er of the pieces."""
+    look = look_at(opened, invert)
+    return each_of(look, read) if segment else [one_of(look)]
 
 
-def _with_boxes(one: Prepared, boxes: tuple[Box, ...]) -> Prepared:
-    return Prepared(one.pixels, one.box, boxes, one.flags)
+def look_at(opened: Opened, invert: Invert = "auto") -> Look:
+    """Find the ink and the digits in a picture."""
+    gray = opened.gray
+    if invert == "auto" and looks_like_mnist(gray):
+        return Look(opened, Sheet(gray), gray, gray > FAINT)
+    sheet = sheet_of(gray)
+    ink, uncertain = ink_of(sheet.gray, invert)
+    mask, texture = clean_mask(ink)
+    flags = (POLARITY_UNCERTAIN,) if uncertain else ()
+    if not mask.any():
+        return Look(opened, sheet, ink, mask, (), (*flags, BLANK))
+    if texture:
+        box = box_of(mask)
+        whole = Part(box, mask[box[1] : box[3], box[0] : box[2]])
+        return Look(opened, sheet, ink, mask, (whole,), (*flags, NOT_A_DIGIT))
+    return Look(opened, sheet, ink, mask, tuple(group_parts(mask)), flags)
 
 
-def _prepare_one(ink: Gray, part: Mask, flags: tuple[str, ...], place: _Place) -> Prepared:
+def one_of(look: Look) -> Prepared:
+    """The picture's only digit, or the largest of several, so flagged and with the boxes of all."""
+    if not look.parts:
+        return _untouched(look)
+    largest = max(look.parts, key=lambda part: int(part.mask.sum()))
+    one = _prepared(look, largest, 1)
+    if len(look.parts) == 1:
+        return one
+    boxes = tuple(look.in_picture(part.box) for part in look.parts)
+    return replace(one, boxes=boxes, flags=(*look.flags, SEVERAL_DIGITS, *one.flags[len(look.flags) :]))
+
+
+def _untouched(look: Look) -> Prepared:
+    pixels = np.zeros((SIZE, SIZE)) if BLANK in look.flags else np.round(look.ink * 255)
+    width, height = look.opened.size
+    return Prepared(np.asarray(pixels, dtype=np.uint8), (0, 0, width, height), (), look.flags)
+
+
+def each_of(look: Look, read: Reader | None = None) -> list[Prepared]:
+    """Every digit of the picture, row by row from left to right."""
+    if not look.parts or NOT_A_DIGIT in look.flags:
+        return [one_of(look)]
+    parts = look.parts
+    if read is not None:
+        parts = tuple(piece for part in parts for piece in cut_touching(part, _ink_of(look, part), read))
+    made = [_prepared(look, part, number) for number, row in enumerate(rows_of(parts), 1) for part in row]
+    boxes = tuple(one.box for one in made) if len(made) > 1 else ()
+    return [replace(one, boxes=boxes) for one in made]
+
+
+def _ink_of(look: Look, part: Part) -> Gray:
+    left, top, right, bottom = part.box
+    return look.ink[top:bottom, left:right]
+
+
+def _prepared(look: Look, part: Part, row: int) -> Prepared:
+    flags = list(look.flags)
+    if max(part.width, part.height) * look.opened.scale < MIN_SIDE:
+        flags.append(TOO_SMALL)
+    if _touches_edge(part, look.mask.shape):
+        flags.append(CLIPPED)
+    return Prepared(_pixels(look, part), look.in_picture(part.box), (), tuple(flags), row)
+
+
+def _pixels(look: Look, part: Part) -> Pixels:
     # A soft rim of the digit belongs to it; ink of others beyond it does not.
-    reach = ndimage.binary_dilation(part, iterations=max(1, max(part.shape) // 100))
-    soft = np.where(reach, ink, 0)
-    box = _box_of(part)
-    left, top, right, bottom = box
-    found = list(flags)
-    if max(right - left, bottom - top) * place.scale < MIN_SIDE:
-        found.append(TOO_SMALL)
-    if _touches_edge(box, part):
-        found.append(CLIPPED)
-    return Prepared(centre(fit(strengthen(soft, part))), place.in_picture(box), (), tuple(found))
+    rim = max(1, max(look.mask.shape) // 100)
+    padded = np.pad(part.mask, rim)
+    left, top, right, bottom = part.box
+    around = np.pad(look.ink, rim)[top : bottom + 2 * rim, left : right + 2 * rim]
+    soft = np.where(ndimage.binary_dilation(padded, iterations=rim), around, 0)
+    tone = float(np.quantile(soft[padded], 0.85))
+    if tone < 2 * HALF_TONE:
+        soft = np.clip(soft / max(tone, PALE), 0, 1)
+    return pixels_of(np.asarray(soft, dtype=np.float32), padded)
 
 
-def _touches_edge(box: Box, part: Mask) -> bool:
+def _touches_edge(part: Part, shape: Sequence[int]) -> bool:
     """Ink along a picture's edge over more than a stroke's breadth: a digit that goes on outside."""
-    edges = (part[0], part[-1], part[:, 0], part[:, -1])
-    return max(float(edge.sum()) for edge in edges) > 0.25 * max(box[2] - box[0], box[3] - box[1])
+    left, top, right, bottom = part.box
+    at_edge = (top == 0, bottom == shape[0], left == 0, right == shape[1])
+    edges = (part.mask[0], part.mask[-1], part.mask[:, 0], part.mask[:, -1])
+    longest = max((float(edge.sum()) for edge, reached in zip(edges, at_edge, strict=True) if reached), default=0.0)
+    return longest > 0.25 * max(part.width, part.height)
 
 
 def looks_like_mnist(gray: Gray) -> bool:
@@ -123,7 +188,7 @@ def looks_like_mnist(gray: Gray) -> bool:
     beside it: as all of MNIST's images have it, to a pixel."""
     if gray.shape != (SIZE, SIZE) or gray.max() < PEAK:
         return False
-    left, top, right, bottom = _box_of(gray > FAINT)
+    left, top, right, bottom = box_of(gray > FAINT)
     if not FIT - 2 <= max(right - left, bottom - top) <= FIT + 1:
         return False
     rows, columns = gray.sum(1) @ np.arange(SIZE) / gray.sum(), gray.sum(0) @ np.arange(SIZE) / gray.sum()
@@ -131,75 +196,26 @@ def looks_like_mnist(gray: Gray) -> bool:
 
 
 def clean_mask(ink: Gray) -> tuple[Mask, bool]:
-    """Where the digit's ink is: above half tone, without ruled lines, frames and specks; and whether what was found is
+    """Where the digits' ink is: above half tone, without ruled lines, frames and specks; and whether what was found is
     a texture rather than a drawing."""
     # Frames first, while they are whole; then what is left of them along the picture's edge.
     mask = drop_borders(drop_lines(drop_borders(drop_frame(ink > HALF_TONE))))
+    mask = _with_paler(ink, mask)
     return drop_specks(mask, ink), is_texture(mask)
 
 
-def _box_of(mask: Mask) -> Box:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def stroke_width(mask: Mask) -> float:
-    """Mean width of the strokes in pixels, from area and the ridge of the distance transform."""
-    padded = np.pad(mask, 1)
-    distance = ndimage.distance_transform_edt(padded)
-    ridge = (distance >= ndimage.maximum_filter(distance, 3)) & padded
-    return 2 * float(distance[ridge].mean()) - 0.5 if ridge.any() else 0.0
-
-
-def strengthen(soft: Gray, part: Mask) -> Gray:
-    """Cropped ink whose strokes are wide enough to survive the fit into 20 x 20, and no wider than people's pens."""
-    left, top, right, bottom = _box_of(part)
-    cropped, part = _enlarged(soft[top:bottom, left:right], part[top:bottom, left:right])
-    side = max(cropped.shape)
-    fitted = stroke_width(part) * FIT / side
-    grow = round(max(0.0, THIN - fitted) * side / FIT / 2)
-    shrink = round(max(0.0, fitted - THICK) * side / FIT / 2)
-    pad = grow + 1
-    cropped = np.pad(cropped, pad)
-    if shrink:
-        return np.asarray(ndimage.grey_erosion(cropped, footprint=_disk(shrink))[pad:-pad, pad:-pad], dtype=np.float32)
-    if grow:
-        return np.asarray(ndimage.grey_dilation(cropped, footprint=_disk(grow)), dtype=np.float32)
-    return np.asarray(cropped[pad:-pad, pad:-pad], dtype=np.float32)
-
-
-def _enlarged(soft: Gray, part: Mask) -> tuple[Gray, Mask]:
-    """A small digit enlarged smoothly: only then can strokes grow by less than one of the network's pixels."""
-    factor = -(-FINE // max(soft.shape))
-    if factor <= 1:
-        return soft, part
-    size = (soft.shape[1] * factor, soft.shape[0] * factor)
-    large = np.asarray(Image.fromarray(soft).resize(size, Image.Resampling.BICUBIC))
-    return np.asarray(np.clip(large, 0, 1), dtype=np.float32), large > HALF_TONE
-
-
-def _disk(radius: int) -> Mask:
-    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(np.hypot(y, x) <= radius + 0.3, dtype=bool)
-
-
-def fit(soft: Gray) -> Gray:
-    """[h, w] fitted into 20 x 20, aspect kept, grey levels kept, full tone at 1."""
-    scale = FIT / max(soft.shape)
-    size = (max(1, round(soft.shape[1] * scale)), max(1, round(soft.shape[0] * scale)))
-    how = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BICUBIC
-    small = np.clip(np.asarray(Image.fromarray(soft).resize(size, how)), 0, 1)
-    tone = float(np.quantile(small[small > 0.2], 0.85)) if (small > 0.2).any() else 1.0
-    return np.asarray(np.clip(small / max(tone, 0.2), 0, 1), dtype=np.float32)
-
-
-def centre(small: Gray) -> Pixels:
-    """[h, w] up to 20 x 20 placed in 28 x 28 with its centre of mass in the middle, as uint8."""
-    mass = max(float(small.sum()), 1e-6)
-    rows = float(small.sum(1) @ np.arange(small.shape[0])) / mass
-    columns = float(small.sum(0) @ np.arange(small.shape[1])) / mass
-    top = int(np.clip(round(SIZE / 2 - rows), 0, SIZE - small.shape[0]))
-    left = int(np.clip(round(SIZE / 2 - columns), 0, SIZE - small.shape[1]))
-    placed = np.zeros((SIZE, SIZE), dtype=np.uint8)
-    placed[top : top + small.shape[0], left : left + small.shape[1]] = np.round(small * 255)
-    return placed
+def _with_paler(ink: Gray, mask: Mask) -> Mask:
+    """Mask with the digits that are paler than others but as large, at half of their own tone."""
+    labels, count = ndimage.label(ink > PALE, EIGHT)
+    if count < 2 or not mask.any():
+        return mask
+    numbers = np.arange(1, count + 1)
+    peaks = np.asarray(ndimage.maximum(ndimage.uniform_filter(ink, 2), labels, numbers))
+    known = np.asarray(ndimage.maximum(mask, labels, numbers)).astype(bool)
+    heights = np.array([rows.stop - rows.start for rows, _ in ndimage.find_objects(labels)])
+    if not known.any():
+        return mask
+    usual = float(np.median(heights[known & (heights >= 0.5 * heights[known].max())]))
+    pale = (peaks >= PALEST) & (peaks < 2 * HALF_TONE) & (heights >= LIKE[0] * usual) & (heights <= LIKE[1] * usual)
+    level = np.concatenate([[np.inf], np.where(pale, HALF_TONE * peaks, np.inf)])
+    return np.asarray(mask | (ink > level[labels]), dtype=bool)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from study.inference.predictor import Prediction, Predictor
+from study.inference.answer import Prediction
+from study.inference.predictor import Predictor
 
 Picture = NDArray[np.uint8]  # [H, W]
 Rng = np.random.Generator

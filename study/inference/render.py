@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from study.inference.predictor import Prediction
+from study.inference.answer import Prediction
 from study.streams import knows_every_sign
 
 Form = Literal["table", "json", "csv"]
-COLUMNS = ("path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason")
+COLUMNS = ("path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason", "box", "row")
 
 
 def render(answers: Iterable[Prediction], form: Form = "table") -> Iterator[str]:
@@ -36,6 +36,7 @@ def _csv(answers: Iterable[Prediction]) -> Iterator[str]:
         row["top_k"] = " ".join(f"{entry['digit']}:{entry['probability']:.6f}" for entry in row["top_k"])
         row["set"] = " ".join(map(str, row["set"]))
         row["flags"] = "; ".join(row["flags"])
+        row["box"] = " ".join(map(str, row["box"] or ()))
         yield _csv_line([_cell(row[column]) for column in COLUMNS])
 
 

@@ -148,6 +148,16 @@ def test_predict_reads_digits_and_reports_a_bad_file(
     assert sum(row["digit"] == int(train.labels[i]) for i, row in enumerate(rows[:5])) >= 3
 
 
+def test_predict_explains_how_it_read(
+    work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(load_train("mnist").images[0].numpy()).save(tmp_path / "0.png")
+    model, folder = work["results"] / "done" / "model", tmp_path / "why"
+    assert study("predict", tmp_path / "0.png", "--model", model, "--explain", folder) == 0
+    assert str(folder / "explain.html") in capsys.readouterr().err
+    assert "0.png" in (folder / "explain.html").read_text(encoding="utf-8")
+
+
 def test_predict_names_more_classes_for_more_coverage(
     work: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from study.inference.grouping import cut_touching, group_parts
+from study.inference.grouping import Part, group_parts, rows_of
 
 
 def with_boxes(*boxes):
@@ -11,7 +11,7 @@ def with_boxes(*boxes):
 
 
 def boxes_of(*boxes):
-    return [box for box, _ in group_parts(with_boxes(*boxes))]
+    return [part.box for part in group_parts(with_boxes(*boxes))]
 
 
 def test_two_digits_side_by_side_are_two_from_left_to_right():
@@ -30,23 +30,33 @@ def test_two_tall_parts_one_above_the_other_with_a_gap_are_two():
     assert len(boxes_of((40, 2, 70, 40), (40, 56, 70, 96))) == 2
 
 
-def test_a_part_twice_as_wide_as_a_digit_is_cut_where_it_is_thinnest():
-    mask = with_boxes((10, 20, 50, 80), (60, 20, 100, 80), (50, 48, 60, 52))
-    (whole,) = group_parts(mask)
-    pieces = cut_touching(*whole)
-    assert len(pieces) == 2
-    assert 50 <= pieces[0][0][2] <= 60
-    assert np.array_equal(pieces[0][1] | pieces[1][1], mask)
-    assert not (pieces[0][1] & pieces[1][1]).any()
-
-
-def test_a_part_as_wide_as_a_digit_is_not_cut():
-    (whole,) = group_parts(with_boxes((10, 20, 70, 80)))
-    assert cut_touching(*whole) == [whole]
-
-
 def test_masks_of_groups_share_out_the_ink():
-    mask = with_boxes((20, 20, 40, 80), (90, 20, 120, 80))
-    parts = [part for _, part in group_parts(mask)]
-    assert np.array_equal(parts[0] | parts[1], mask)
-    assert not (parts[0] & parts[1]).any()
+    mask = with_boxes((20, 20, 40, 80), (90, 20, 120, 80), (100, 10, 112, 16))
+    parts = group_parts(mask)
+    assert [part.mask.shape for part in parts] == [(60, 20), (70, 30)]
+    assert sum(int(part.mask.sum()) for part in parts) == mask.sum()
+
+
+def rows_by_box(*boxes):
+    return [[part.box for part in row] for row in rows_of([Part(box, np.ones((1, 1), bool)) for box in boxes])]
+
+
+def test_digits_are_read_row_by_row():
+    above, below = [(60, 0, 70, 20), (5, 2, 15, 22)], [(30, 30, 40, 50), (90, 28, 100, 48)]
+    assert rows_by_box(*below, *above) == [above[::-1], below]
+
+
+def test_a_row_may_climb_across_the_sheet():
+    climbing = [(20 * i, 200 - 8 * i, 20 * i + 12, 220 - 8 * i) for i in range(20)]
+    below = [(20 * i, 235 - 8 * i, 20 * i + 12, 255 - 8 * i) for i in range(20)]
+    assert rows_by_box(*climbing[::-1], *below) == [climbing, below]
+
+
+def test_a_sheet_of_500_digits_is_500_parts():
+    mask = np.zeros((500, 640), bool)
+    for y in range(20):
+        for x in range(25):
+            mask[25 * y + 4 : 25 * y + 20, 25 * x + 5 : 25 * x + 12] = True
+            mask[25 * y + 1 : 25 * y + 3, 25 * x + 5 : 25 * x + 12] = True  # a loose bar each
+    rows = rows_of(group_parts(mask))
+    assert [len(row) for row in rows] == [25] * 20

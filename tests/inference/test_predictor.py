@@ -10,9 +10,11 @@ from PIL import Image
 import study
 from study.errors import ModelFileError, UsageError
 from study.inference.abstain import Evidence, fit_abstention
-from study.inference.predictor import BATCH, Predictor, as_text, collect_inputs
+from study.inference.answer import as_text
+from study.inference.inputs import collect_inputs
+from study.inference.predictor import BATCH, Predictor
 
-KEYS = {"path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason"}
+KEYS = {"path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason", "box", "row"}
 
 
 @pytest.fixture
@@ -129,6 +131,54 @@ def test_several_digits_are_refused_with_boxes_or_read_from_left_to_right(predic
     parts = predictor.predict([sheet], segment=True)
     assert [a.flags[-1] for a in parts] == ["part 1 of 2", "part 2 of 2"]
     assert [a.digit for a in parts] == [0, 4]
+
+
+def written(digits, places, shape, darkness=None):
+    """Dark ink on a sheet: digits of the training set at (row, column) pixels, each of its own darkness."""
+    page = np.zeros(shape, np.float32)
+    for i, (top, left) in enumerate(places):
+        place = page[top : top + 28, left : left + 28]
+        np.maximum(place, digits[0][i] * (1.0 if darkness is None else darkness[i]), out=place)
+    return np.asarray(250 - page * 0.9, np.uint8)
+
+
+def test_rows_are_read_one_after_another_and_every_record_has_its_box_and_row(predictor, digits):
+    places = [(10 + 3 * i % 7, 10 + 40 * i) for i in range(5)] + [(60, 8 + 40 * i) for i in range(5)]
+    answers = predictor.predict([written(digits, places, (100, 230))], segment=True)
+    assert [a.row for a in answers] == [1] * 5 + [2] * 5
+    middles = [((a.box[1] + a.box[3]) / 2 - 14, (a.box[0] + a.box[2]) / 2 - 14) for a in answers]
+    assert np.allclose(middles, places, atol=6)
+    assert answers[7].to_dict()["row"] == 2
+    assert answers[7].to_dict()["box"] == list(answers[7].box)
+
+
+def test_digits_of_different_darkness_are_all_found(predictor, digits):
+    sixes = [(20, 10 + 40 * i) for i in range(10)]
+    page = written(digits, sixes, (70, 420), np.linspace(0.3, 1.0, 10))
+    assert len(predictor.predict([page], segment=True)) == 10
+
+
+def test_what_clearly_is_a_row_is_read_as_one_and_says_so(predictor, digits):
+    page = written(digits, [(20, 10 + 40 * i) for i in range(6)], (70, 260))
+    answers = predictor.predict([page])
+    assert [a.flags for a in answers] == [("read as a row", f"part {i} of 6") for i in range(1, 7)]
+    assert [a.status for a in predictor.predict([page], segment=False)] == ["abstain"]
+
+
+def test_parts_that_are_no_digits_are_not_read_as_a_row(predictor, digits):
+    predictor.logits = lambda pixels: np.zeros((len(pixels), 10), np.float32)
+    page = written(digits, [(20, 10 + 40 * i) for i in range(6)], (70, 260))
+    refused = predictor.predict([page])
+    assert [a.flags for a in refused] == [("several digits",)]
+    assert refused[0].reason.startswith("6 digits")
+
+
+def test_small_digits_of_a_large_sheet_are_looked_at_in_more_detail(predictor, digits):
+    page = np.full((1600, 2000), 250, np.uint8)
+    page[800:870, 200:460] = written(digits, [(20, 10 + 40 * i) for i in range(6)], (70, 260))
+    answers = predictor.predict([page], segment=True)
+    assert len(answers) == 6
+    assert np.allclose([a.box[0] for a in answers], [200 + 10 + 40 * i + 14 for i in range(6)], atol=16)
 
 
 @pytest.fixture

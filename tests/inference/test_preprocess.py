@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from study.inference.fitting import stroke_width
 from study.inference.opening import open_gray
 from study.inference.preprocess import (
     BLANK,
@@ -14,7 +15,6 @@ from study.inference.preprocess import (
     TOO_SMALL,
     looks_like_mnist,
     prepare,
-    stroke_width,
 )
 
 

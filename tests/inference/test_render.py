@@ -2,7 +2,7 @@ import csv
 import io
 import json
 
-from study.inference.predictor import Prediction
+from study.inference.answer import Prediction
 from study.inference.render import render
 
 TOP = ({"digit": 6, "probability": 0.75},)
