@@ -2,14 +2,16 @@
 
     python benchmarks/same_report.py BEFORE/report.json AFTER/report.json
 
-Keys that a later version has renamed, removed or added are listed here; what is of the clock is left out. Prints each
-difference and exits with 1 if there is one.
+Keys that a later version has renamed, removed or added are listed here; what is of the clock is left out, also what it
+decides: how many images robustness is measured on, and so all that is. Numbers are equal to 11 significant digits: sums
+that are taken in another order differ beyond. Prints each difference and exits with 1 if there is one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,18 @@ RENAMED = {
 }
 REMOVED: list[str] = []
 ADDED = [r"header/openings_of_user", r"(answer/pair|pairwise/pairs/\d+)/comparison/(unit|groups)"]
-OF_THE_CLOCK = (r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*")
+ADDED += [r"protocol/test_groups"]
+OF_THE_CLOCK = (
+    *(r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*", r".*latency.*"),
+    *(
+        r"(robustness/measured|health/timeline)/.*",
+        r"health/(training_share|utilisation)",
+        r"findings/(fair|robustness)",
+    ),
+    *(r"header/created", r"header/openings/\d+/(time|command)"),
+)
+REWRITTEN = [r"limits/items/\d+/text"]  # sentences that say more than before
+DIGITS = 11
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -49,12 +62,20 @@ def is_in(path: str, patterns: list[str] | tuple[str, ...]) -> bool:
 
 
 def differences(before: Any, after: Any) -> list[str]:
-    old = {renamed(path): value for path, value in leaves(before) if not is_in(path, [*REMOVED, *OF_THE_CLOCK])}
-    new = {path: value for path, value in leaves(after) if not is_in(path, [*ADDED, *OF_THE_CLOCK])}
+    old = {
+        renamed(path): value for path, value in leaves(before) if not is_in(path, [*REMOVED, *REWRITTEN, *OF_THE_CLOCK])
+    }
+    new = {path: value for path, value in leaves(after) if not is_in(path, [*ADDED, *REWRITTEN, *OF_THE_CLOCK])}
     gone = [f"{path} is gone" for path in old if path not in new]
     added = [f"{path} is new" for path in new if path not in old]
-    shared = [path for path in old if path in new and old[path] != new[path]]
+    shared = [path for path in old if path in new and not equal(old[path], new[path])]
     return gone + added + [f"{path}: {old[path]!r} and {new[path]!r}" for path in shared]
+
+
+def equal(before: Any, after: Any) -> bool:
+    if isinstance(before, float) and isinstance(after, float):
+        return math.isclose(before, after, rel_tol=10.0**-DIGITS)
+    return bool(before == after)
 
 
 def main() -> int:

@@ -166,7 +166,7 @@ def _best_sampled(fate: Record) -> str:
     best = fate["best_sampled"]
     if fate["role"] == "sampled" or best is None:
         return ""
-    return f" The best sampled configuration is #{best['number']} of {best['family']} ({percent(best['value'])})."
+    return f" The best sampled configuration is #{best.number} of {best.family} ({percent(best.value)})."
 
 
 def caveats(report: Record) -> list[str]:

@@ -26,3 +26,8 @@ def test_every_other_difference_is_named() -> None:
         "health/failures is gone",
         "health/failures/0 is new",
     ]
+
+
+def test_the_order_of_a_sum_is_no_difference() -> None:
+    assert differences({"se": 0.1 + 0.2 + 0.3}, {"se": 0.3 + 0.2 + 0.1}) == []
+    assert differences({"se": 0.1}, {"se": 0.1000000001}) == ["se: 0.1 and 0.1000000001"]
