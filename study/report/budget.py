@@ -42,10 +42,6 @@ class Budget(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Budget:
-    return of_study(study)
-
-
-def of_study(study: StudyRecords) -> Budget:
     families, ledger = {name: study.family_trials(name) for name in study.families}, study.ledger
     by_seconds = ledger.budget is not None or ledger.n_trials is None
     recorded = {name: spent.held_seconds for name, spent in ledger.spent.items()}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from study.errors import ResultsError
 from study.records.backup import backup_of
@@ -13,20 +11,14 @@ from study.records.ledger import read_ledger
 from study.records.made_of import digest_of_study
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
-from study.report import (
-    advice,
-    limits,
-    pictures,
-    repeated,
-    sentences,
-    tables,
-    verdicts,
-)
-from study.report.reading import Record, StudyRecords, known_form, read_study
+from study.report import pictures, repeated
+from study.report.reading import Record, known_form, read_study
 from study.report.section import Place, Report
 from study.report.sections import (
+    answer,
     calibration,
     classes,
+    conclusion,
     cost,
     curves,
     fair,
@@ -35,6 +27,7 @@ from study.report.sections import (
     header,
     health,
     leaderboard,
+    limits,
     mattered,
     pairwise,
     protocol,
@@ -50,7 +43,7 @@ FORMAT = 1
 # In the order of the page: sentences cite a section by its name, and its number is its place here.
 SECTIONS = (
     Place("header", header, "Top of the page"),
-    Place("answer", None, "Answer in brief", is_open=True),
+    Place("answer", answer, "Answer in brief", is_open=True),
     Place("protocol", protocol, "Question, data, protocol"),
     Place("families", families, "Families and search spaces"),
     Place("leaderboard", leaderboard, "Leaderboard", is_open=True),
@@ -65,8 +58,8 @@ SECTIONS = (
     Place("curves", curves, "Learning curves"),
     Place("mattered", mattered, "What mattered"),
     Place("health", health, "Health of the search"),
-    Place("limits", None, "Limits"),
-    Place("conclusion", None, "Conclusion and future work", is_open=True),
+    Place("limits", limits, "Limits"),
+    Place("conclusion", conclusion, "Conclusion and future work", is_open=True),
     Place("reproduce", reproduce, "Reproduce"),
     Place("searches", searches, "Between searches", is_open=True),
 )
@@ -107,49 +100,21 @@ def make(files: StudyFiles) -> Report:
             f"{files.root} is a repeat of study '{repeat_of}', expected the study: its report has all searches; make "
             f"it with `study report --name {repeat_of}`"
         )
-    report = Report(read_study(files), SECTIONS)
-    report.old = _old(report)
-    return report
+    return Report(read_study(files), SECTIONS)
 
 
 def numbers_of(report: Report) -> Record:
     """Every number, sentence and picture that the page shows, as strict JSON."""
-    return report.old
-
-
-def _old(known: Report) -> Record:
-    report = _sections(known)
-    for place in SECTIONS:
-        if place.section is not None:
-            report[place.name] = strict(known[place.section])
-    report["limits"] = {"items": limits.limits(report)}
-    report["conclusion"] = {"items": advice.conclusion(report), "future": advice.future_work(report)}
-    report["answer"]["best_trial_sentence"] = verdicts.best_trial(report["answer"]["best_trial"])
-    report["answer"]["caveats"] = verdicts.caveats(report)
-    report["findings"] = {name: finding(report) for name, finding in sentences.FINDINGS.items()}
-    typed = [place for place in SECTIONS if place.section is not None and known[place.section] is not None]
-    report["findings"] |= {place.name: known.finding(place) for place in typed}
-    result: Record = strict(report)
-    return result
-
-
-def _sections(known: Report) -> dict[str, Any]:
-    study = known.study
-    return {
-        "format": FORMAT,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "broken_runs": study.broken_runs,
-        "answer": tables.answer(study, strict(known[leaderboard]), strict(known[pairwise])),
-        "repeated": strict(known[repeated]),
-        "pictures": _pictures(study),
-    }
-
-
-def _pictures(study: StudyRecords) -> Record:
-    """Data URIs: one strip of samples per class, the blurred six, each hard image by its place in images.npz."""
-    samples, hard = study.samples.get("images"), study.hardest.get("images")
-    return {
-        "samples": pictures.sample_rows(samples) if samples is not None and samples.ndim == 4 else [],
-        "strip": [pictures.data_uri(image, scale=2) for image in study.strip.get("images", [])],
-        "hardest": [pictures.data_uri(image, scale=2) for image in hard] if hard is not None else [],
-    }
+    sections = {place.name: report[place.section] for place in report.places}
+    numbers: Record = strict(
+        {
+            "format": FORMAT,
+            "written": report.written,
+            "broken_runs": report.study.broken_runs,
+            **sections,
+            "repeated": report[repeated],
+            "pictures": report[pictures],
+            "findings": {place.name: report.finding(place) for place in report.shown},
+        }
+    )
+    return numbers

@@ -41,9 +41,8 @@ from study.statistics.groups import Groups
 
 Array = NDArray[Any]
 Record = dict[str, Any]
-Stage = Literal["empty", "searching", "retrained", "evaluated"]
 T = TypeVar("T")
-_OF_THE_DATA_ALONE = frozenset({"baselines", "duplicates"})  # among what was examined; the rest is of networks
+Stage = Literal["empty", "searching", "retrained", "evaluated"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class StudyRecords:
     finalists: Finalists
     ledger: Ledger
     runs: dict[str, Run]
-    openings: list[Opening]
+    openings: tuple[Opening, ...]
     openings_elsewhere: list[str]  # times at which other studies of the results folder opened the same split
     test_labels: Array | None = None
     test_groups: Array | None = None  # of the test images, such as their writers
@@ -67,7 +66,6 @@ class StudyRecords:
     hardest: dict[str, Array] = field(default_factory=dict)
     samples: dict[str, Array] = field(default_factory=dict)
     examined: Examined = field(default_factory=Examined)
-    old_examined: dict[str, Record] = field(default_factory=dict)
     strip: dict[str, Array] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
     model: Record = field(default_factory=dict)
@@ -116,7 +114,7 @@ class StudyRecords:
 
     @property
     def stage(self) -> Stage:
-        """How far it got."""
+        """How far the study got."""
         if self.evaluated:
             return "evaluated"
         if self.finalists.families:
@@ -125,9 +123,9 @@ class StudyRecords:
 
     @property
     def active_seconds(self) -> float | None:
-        """Wall-clock of its own stages; what was examined afterwards on request is no part of its cost."""
-        stages = self.ledger.stages
-        return math.fsum(seconds for name, seconds in stages.items() if name not in ("ablation", "audit")) or None
+        """Wall-clock of the study's own stages; what was examined afterwards on request is no part of its cost."""
+        stages = self.ledger.stages.items()
+        return math.fsum(seconds for name, seconds in stages if name not in ("ablation", "audit")) or None
 
     @property
     def earlier_openings(self) -> int:
@@ -195,7 +193,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         finalists=finalists,
         ledger=ledger,
         runs={name: read_run(files.run(name)) for name in done_runs(files)},
-        openings=openings if sealed_in is None else [],
+        openings=tuple(openings) if sealed_in is None else (),
         openings_elsewhere=_openings_elsewhere(files, settings),
         test_labels=images.get("labels"),
         test_groups=images.get("groups"),
@@ -208,7 +206,6 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         strip=_arrays(files.test / "strip.npz"),
         temperatures=_temperatures(files, finalists),
         examined=_examined(files, finalists, openings),
-        old_examined=_old_examined(files, finalists, openings),
         model=_optional_json(files.model / "model.json"),
         repeats={number: read_study(folder, files) for number, folder in folders if folder.exists()},
     )
@@ -260,30 +257,6 @@ def _of_current(ablation: Ablation, finalists: Finalists) -> Ablation:
         return (row.trial, row.examples) == (now.finalist, now.examples)
 
     return replace(ablation, families={f: row for f, row in ablation.families.items() if is_current(f, row)})
-
-
-def _old_examined(files: StudyFiles, finalists: Finalists, openings: Sequence[Opening]) -> dict[str, Record]:
-    """What was examined, as far as it is of the networks that are there now."""
-    found = {path.stem: _optional_json(path) for path in sorted(files.test.glob("*.json")) if path.name != "seal.json"}
-    found = {
-        name: one for name, one in found.items() if name in _OF_THE_DATA_ALONE or is_made_from(one, files, openings)
-    }
-    if files.ablation.is_file():
-        found["ablation"] = _of_finalists(_optional_json(files.ablation), finalists)
-    if files.audit.is_file():
-        found["audit"] = _optional_json(files.audit)
-    return found
-
-
-def _of_finalists(ablation: Record, finalists: Finalists) -> Record:
-    """The ablation of the families whose finalist, and the length of its runs, are the ones that were ablated."""
-
-    def is_finalist(family: str, row: Record) -> bool:
-        now = finalists.of(family)
-        return (row["trial"], row["examples"]) == (now.finalist, now.examples)
-
-    families = {family: row for family, row in ablation["families"].items() if is_finalist(family, row)}
-    return {**ablation, "families": families}
 
 
 def _arrays(path: Path) -> dict[str, Array]:

@@ -1,43 +1,40 @@
-"""The report's page from its numbers: which charts stand in which section, Optuna's figures among them."""
+"""The report's page, section by section: each one's template with what the section found."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
+from study.report import pictures, repeated
 from study.report.charts import Chart
 from study.report.section import Place, Report
-from study.report.template import Shown, body, fill, macros
-
-Record = dict[str, Any]
+from study.report.template import Shown, body, fill
 
 
 def render(report: Report) -> str:
     """The whole page as one string, with the installed plotly inside."""
-    old = _old_sections(report)
-    top, *others = [_shown(report, place, old) for place in report.places if report.old[place.name] is not None]
-    return fill(f"{report.study.settings.name} – study report", top.body, others, "report.json")
+    top, *sections = report.shown
+    about = _about(report)
+    parts = [_shown(report, place, about) for place in sections]
+    title = f"{report.study.settings.name} – study report"
+    return fill(title, _body(report, top, [], about), parts, "report.json")
 
 
-def _shown(report: Report, place: Place, old: Any) -> Shown:
-    finding, charts = report.finding(place), report.charts(place)
-    if place.section is None:
-        text = getattr(old, place.name)()
-    else:
-        values = {"found": report[place.section], "finding": finding, "charts": charts, "report": report.old}
-        text = body(f"sections/{place.name}.html.j2", **values)
-    return Shown(place.name, report.number(place.name), place.title, place.is_open, finding, text, charts)
+def _about(report: Report) -> dict[str, Any]:
+    """What every template may use beside its own section: what all sections found, by name."""
+    parts = {"pictures": report[pictures], "repeated": report[repeated]}
+    found = {place.name: report[place.section] for place in report.places}
+    findings = {place.name: report.finding(place) for place in report.shown}
+    return {"report": {**parts, **found}, "findings": findings, "written": report.written}
 
 
-def _old_sections(report: Report) -> Any:
-    return macros(
-        "sections.html.j2",
-        {},
-        report=report.old,
-        findings=report.old["findings"],
-        families=[row["family"] for row in report.old["families"]["families"]],
-    )
+def _shown(report: Report, place: Place, about: dict[str, Any]) -> Shown:
+    charts = report.charts(place)
+    text = _body(report, place, charts, about)
+    return Shown(place.name, report.number(place.name), place.title, place.is_open, report.finding(place), text, charts)
 
 
-def all_charts(report: Report) -> dict[str, list[Chart]]:
-    """Section -> its charts in order; those without data are left out."""
-    return {place.name: report.charts(place) for place in report.places}
+def _body(report: Report, place: Place, charts: list[Chart], about: dict[str, Any]) -> Markup:
+    own = {"found": report[place.section], "finding": report.finding(place), "charts": charts}
+    return body(f"sections/{place.name}.html.j2", **own, **about)

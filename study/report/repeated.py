@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from study.report.wording import listing, percent
 from study.statistics.result import Result
 
 SERIOUS = 0.001  # share of the test images from which on the answer itself has to say so
-TRAINED_ON = "test images trained on"
+OF_TEST = "test images trained on"
 
 
 @dataclass(frozen=True, slots=True)
 class OnOthers(Result):
-    """A finalist's accuracy on the test images that are no training images, and on all."""
+    """A finalist's mean accuracy on the test images that are no copies, and on all."""
 
     title: str
     accuracy: float
@@ -28,7 +28,7 @@ class OnOthers(Result):
 
 @dataclass(frozen=True, slots=True)
 class Repeated(Result):
-    """Counts of copies, None where nobody counted; `texts` says by topic what there is to say."""
+    """Counts of copies, None where nobody counted; `others` is by family, `texts` say by topic what there is to say."""
 
     validation_in_train: int | None
     n_validation: int
@@ -37,31 +37,29 @@ class Repeated(Result):
     blank_train: int | None
     blank_test: int | None
     others: Mapping[str, OnOthers]
-    serious: bool = False
-    texts: Mapping[str, str] = field(default_factory=dict)
+    serious: bool
+    texts: Mapping[str, str]
 
 
 def numbers(study: StudyRecords, before: Report) -> Repeated:
     found, data = study.examined.duplicates, study.settings.dataset
-    counts = Repeated(
+    others = _on_others(study, found) if found else {}
+    told = {
+        OF_TEST: _test_copies(found, others) if found else None,
+        "validation images trained on": _validation_copies(data.validation_in_train, data.n_validation),
+        "blank images": _blank(found) if found else None,
+    }
+    return Repeated(
         validation_in_train=data.validation_in_train,
         n_validation=data.n_validation,
         test_in_train=found.test_in_train if found else None,
         n_test=found.n_test if found else None,
         blank_train=found.blank_train if found else None,
         blank_test=found.blank_test if found else None,
-        others=_on_others(study, found) if found else {},
+        others=others,
+        serious=found is not None and 0 < found.test_in_train >= SERIOUS * found.n_test,
+        texts={topic: text for topic, text in told.items() if text},
     )
-    told = {
-        TRAINED_ON: _test_copies(counts),
-        "validation images trained on": _validation_copies(counts),
-        "blank images": _blank(counts),
-    }
-    return replace(counts, serious=_is_serious(found), texts={topic: text for topic, text in told.items() if text})
-
-
-def _is_serious(found: Duplicates | None) -> bool:
-    return found is not None and 0 < found.test_in_train >= SERIOUS * found.n_test
 
 
 def _on_others(study: StudyRecords, found: Duplicates) -> dict[str, OnOthers]:
@@ -75,29 +73,28 @@ def _on_others(study: StudyRecords, found: Duplicates) -> dict[str, OnOthers]:
     }
 
 
-def _test_copies(found: Repeated) -> str | None:
-    if not found.test_in_train or not found.n_test:
+def _test_copies(found: Duplicates, others: Mapping[str, OnOthers]) -> str | None:
+    if not found.test_in_train:
         return None
     verb = "is a training image" if found.test_in_train == 1 else "are training images"
     share = percent(found.test_in_train / found.n_test)
     text = f"{found.test_in_train:,} of {found.n_test:,} test images ({share}) {verb}, pixel by pixel: "
     text += "a network may know them by heart."
-    rows = [f"{row.title} has {percent(row.accuracy)}" for row in found.others.values()]
+    rows = [f"{row.title} has {percent(row.accuracy)}" for row in others.values()]
     return f"{text} On the others {listing(rows)}." if rows else text
 
 
-def _validation_copies(found: Repeated) -> str | None:
-    if not found.validation_in_train:
+def _validation_copies(copies: int | None, n: int) -> str | None:
+    if not copies:
         return None
-    verb = "is" if found.validation_in_train == 1 else "are"
-    share = percent(found.validation_in_train / found.n_validation)
+    verb = "is" if copies == 1 else "are"
     return (
-        f"{found.validation_in_train:,} of {found.n_validation:,} validation images ({share}) {verb} in the part "
+        f"{copies:,} of {n:,} validation images ({percent(copies / n)}) {verb} in the part "
         "that the search trains on, too, pixel by pixel: validation favours what learns by heart."
     )
 
 
-def _blank(found: Repeated) -> str | None:
+def _blank(found: Duplicates) -> str | None:
     counted = {"training": found.blank_train, "test": found.blank_test}
     named = " and ".join(f"{n:,} {part}" for part, n in counted.items() if n)
     return f"Blank images, all of one grey level, are not counted as copies: {named}." if named else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from study.report.charts import Chart
@@ -36,7 +37,7 @@ class Place:
     """Where a section stands: its name is what other sections cite it by, its number is its place in their tuple."""
 
     name: str
-    section: Section[Any] | None
+    section: Section[Any]
     title: str
     is_open: bool = False
 
@@ -47,9 +48,9 @@ class Report:
     def __init__(self, study: StudyRecords, places: Sequence[Place]) -> None:
         self.study = study
         self.places = tuple(places)
+        self.written = datetime.now(UTC).isoformat(timespec="seconds")
         self._found: dict[Part[Any], Any] = {}
         self._findings: dict[str, str] = {}
-        self.old: dict[str, Any] = {}  # numbers, findings among them, of sections without a module of their own
 
     def __getitem__(self, part: Part[R]) -> R:
         if part not in self._found:
@@ -57,17 +58,18 @@ class Report:
         found: R = self._found[part]
         return found
 
+    @property
+    def shown(self) -> list[Place]:
+        """The sections that have something to say of this study."""
+        return [place for place in self.places if self[place.section] is not None]
+
     def finding(self, place: Place) -> str:
-        if place.section is None:
-            return str(self.old["findings"][place.name])
         if place.name not in self._findings:
             self._findings[place.name] = place.section.finding(self[place.section], self)
         return self._findings[place.name]
 
     def charts(self, place: Place) -> list[Chart]:
         """The section's charts; those that tell its finding end their label with it."""
-        if place.section is None:
-            return []
         drawn = place.section.charts(self[place.section])
         return [_labelled(chart, self.finding(place)) for chart in drawn]
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from study.statistics.result import shown_p
 
@@ -103,14 +102,3 @@ def setting(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(setting(entry) for entry in value)
     return str(value).lower() if isinstance(value, bool) else plain(value)  # type: ignore[arg-type]  # str() of the rest
-
-
-def swap(row: Mapping[str, Any]) -> str:
-    """One swap of an ablation: 'activation gelu in place of relu'."""
-    return f"{row['parameter']} {setting(row['value'])} in place of {setting(row['from'])}"
-
-
-def beside(row: Mapping[str, Any]) -> str:
-    """What a swap had to change beside it: 'learning_rate 0.1, momentum 0.9, warmup dropped'."""
-    told = [f"{key} dropped" if value is None else f"{key} {setting(value)}" for key, value in row["also"].items()]
-    return ", ".join(told) or NONE

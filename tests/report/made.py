@@ -7,7 +7,7 @@ from typing import Any
 from study.records.paths import StudyFiles
 from study.report.charts import Chart
 from study.report.page import make, numbers_of
-from study.report.rendering import all_charts, render
+from study.report.rendering import render
 from study.report.section import Report
 
 
@@ -21,4 +21,4 @@ def page_of(files: StudyFiles) -> str:
 
 
 def charts_of(report: Report) -> list[Chart]:
-    return [chart for group in all_charts(report).values() for chart in group]
+    return [chart for place in report.shown for chart in report.charts(place)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import cases
 import pytest
@@ -15,7 +16,8 @@ from study import models
 from study.models.mlp import MLP
 from study.records.settings import Configuration, FamilySettings, Ladder, Limit, change_settings, load_settings
 from study.report import bounds
-from study.report.advice import future_work
+from study.report.distributions import Edge
+from study.report.sections.conclusion import at_edges
 from study.training.config import limits_of
 
 FAMILIES = tuple(models.FAMILIES)
@@ -84,26 +86,12 @@ def test_a_bound_of_a_field_is_all_that_advice_needs(monkeypatch: pytest.MonkeyP
     ]
 
 
-def advice(family: str, parameter: str, low: float, high: float, value: float, end: str) -> list[str]:
-    """The advice on one edge, everything else of a report left empty."""
-    limit = bounds.limit_of(parameter, bounds.limits_of(family, settings())).model_dump()
-    edge = {"parameter": parameter, "value": value, "low": low, "high": high, "end": end, "limit": limit}
-    entry = {"edges": [edge], "ablation": None, "completed_sampled": 9}
-    report = {
-        "answer": {"stage": "searching", "trials": 0},
-        "header": {"openings": [], "name": "x"},
-        "health": {"states": {}, "failures": []},
-        "families": {"families": []},
-        "mattered": {"families": {family: entry}},
-        "fair": {"curves": {}},
-        "protocol": {"budget": {"unequal": False}, "budget_s": 300.0, "n_trials": None},
-        "leaderboard": {"rows": []},
-        "pairwise": {"optimism": {}},
-        "curves": {"families": {}},
-        "robustness": {"measured": None},
-        "searches": None,
-    }
-    return [item["text"] for item in future_work(report)]
+def advice(
+    family: str, parameter: str, low: float, high: float, value: float, end: Literal["low", "high"]
+) -> list[str]:
+    """The advice on one edge."""
+    limit = bounds.limit_of(parameter, bounds.limits_of(family, settings()))
+    return at_edges(family, [Edge(parameter, value, low, high, end, limit)], "section 14")
 
 
 @pytest.mark.parametrize(

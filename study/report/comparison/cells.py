@@ -89,23 +89,17 @@ def rows_space_difference(entry: Record) -> Rows:
 
 def rows_spent(comparison: Record) -> Rows:
     """The budget of each study's own report, study after study, with the states of its trials."""
-    return [
-        _spent(entry, family) for entry in comparison["studies"] for family in entry["protocol"]["budget"]["trials"]
-    ]
-
-
-def _spent(entry: Record, family: str) -> tuple[str, ...]:
-    protocol, states = entry["protocol"], entry["states"][family]
-    budget, schedule = protocol["budget"], protocol["schedules"][family] or {}
-    return (
-        entry["label"],
-        family,
-        duration(budget["spent_seconds"][family]),
-        integer(budget["trials"][family]),
-        f"{states['COMPLETE']} / {states['PRUNED']} / {states['FAIL']}",
-        duration(protocol["retrain_seconds"][family]),
-        integer(schedule.get("examples_per_run")),
-    )
+    rows: Rows = []
+    for entry in comparison["studies"]:
+        spent = entry["protocol"]
+        for family, trials in spent["budget"]["trials"].items():
+            states = entry["states"][family]
+            split = f"{states['COMPLETE']} / {states['PRUNED']} / {states['FAIL']}"
+            examples = (spent["schedules"][family] or {}).get("examples_per_run")
+            seconds = (spent["budget"]["spent_seconds"][family], spent["retrain_seconds"][family])
+            searched = (duration(seconds[0]), integer(trials), split)
+            rows.append((entry["label"], family, *searched, duration(seconds[1]), integer(examples)))
+    return rows
 
 
 def rows_differences(comparison: Record) -> Rows:
@@ -143,9 +137,5 @@ def rows_untested(comparison: Record) -> Rows:
     return [(row["a"], row["b"], row["reason"]) for row in comparison["pairwise"]["untested"]]
 
 
-def front_names(row: Record) -> list[str]:
-    return [SHORT[cost] for cost in row["front"]]
-
-
 FUNCTIONS = {name: item for name, item in globals().items() if name.startswith("rows_")}
-FUNCTIONS["front_names"] = front_names
+FUNCTIONS["front_names"] = lambda row: [SHORT[cost] for cost in row["front"]]

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from study.report import wording
-from study.report.charts import Chart, Figure, family_style
-from study.report.evaluation_figures import COST_COLUMNS, cost_cells, cost_figure, forest_of, front_line
+from study.report import forest, wording
+from study.report.charts import Chart, Figure, error_bars, family_style, percents
+from study.report.pareto import COLUMNS, COSTS, Cost, cells, front_line, panels
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    difference: float
+    interval95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    accuracy: float
+    costs: Mapping[Cost, float | None]
+    front: tuple[Cost, ...]
+
+
 DRAWN_PAIRS = 30
 LONGEST = 22  # characters of a study's name beside an axis
 
 
 def charts(comparison: Record) -> dict[str, list[Chart]]:
     """Section -> its charts; those without data are left out."""
-    forest_chart = forest(comparison)
     costs = [cost(comparison, place) for place in range(len(comparison["groups"]))]
     return {
-        "pairwise": [forest_chart] if forest_chart else [],
+        "pairwise": pairs(comparison),
         "cost": [chart for chart in costs if chart is not None],
     }
 
@@ -33,13 +48,21 @@ def short_labels(comparison: Record) -> dict[str, str]:
     }
 
 
-def forest(comparison: Record) -> Chart | None:
+def pairs(comparison: Record) -> list[Chart]:
     """Differences of the first pairs, winners of the studies first."""
-    pairs = comparison["pairwise"]["pairs"][:DRAWN_PAIRS]
+    found = comparison["pairwise"]["pairs"][:DRAWN_PAIRS]
+    if not found:
+        return []
     short = short_labels(comparison)
-    names = [" − ".join(f"{short[study]}: {family}" for study, family in _sides(pair)) for pair in pairs]
-    read = [(pair["reading"]["label"],) for pair in pairs]
-    return forest_of(pairs, names, comparison["findings"]["pairwise"], ("reading",), read)
+    names = [" − ".join(f"{short[study]}: {family}" for study, family in _sides(pair)) for pair in found]
+    seen = [Seen(pair["comparison"]["difference"], tuple(pair["comparison"]["interval95"])) for pair in found]
+    read = [pair["reading"]["label"] for pair in found]
+    rows = [(name, *forest.cells(one), label) for name, one, label in zip(names, seen, read, strict=True)]
+    label = (
+        f"Differences of finalists with 95 % intervals; the band is ±0.2 points. {comparison['findings']['pairwise']}"
+    )
+    columns = ("pair", "difference", "95 % interval", "reading")
+    return [Chart("forest", label, forest.pairs(seen, names), columns, rows)]
 
 
 def _sides(pair: Record) -> list[tuple[str, str]]:
@@ -51,23 +74,28 @@ def cost(comparison: Record, group: int) -> Chart | None:
     found = [point for point in comparison["cost"]["points"] if point["group"] == group]
     short = short_labels(comparison)
 
-    def panel(key: str, axis: str, legend: bool) -> list[Figure]:
+    drawn = [_drawn(point) for point in found]
+
+    def panel(key: Cost, axis: str, legend: bool) -> list[Figure]:
         here = {"xaxis": axis, "showlegend": legend}
         traces = [{**trace, **here} for trace in _traces(found, key, short)]
-        return [front_line(found, key, axis, legend=legend), *traces]
+        return [front_line(drawn, key, axis, legend=legend), *traces]
 
-    figure = cost_figure(found, panel)
+    figure = panels(drawn, panel, 420)
     if figure is None:
         return None
-    figure["layout"]["height"] = 420
     rows = [
-        (point["study"], f"{point['family']} #{point['trial']}", _interval(point), *cost_cells(point))
-        for point in found
+        (point["study"], f"{point['family']} #{point['trial']}", _interval(point), *cells(one))
+        for point, one in zip(found, drawn, strict=True)
     ]
     images = wording.listing(comparison["groups"][group]["datasets"])
     label = f"Test accuracy on {images} against cost, with 95 % intervals; filled is a study's winner on validation"
-    columns = ("study", "finalist", "95 % interval", *COST_COLUMNS)
+    columns = ("study", "finalist", "95 % interval", *COLUMNS)
     return Chart(f"cost-{group}", label, figure, columns, rows)
+
+
+def _drawn(point: Record) -> Point:
+    return Point(point["accuracy"], {cost: point[cost] for cost in COSTS}, tuple(point["front"]))
 
 
 def _interval(point: Record) -> str:
@@ -90,21 +118,13 @@ def _traces(found: Sequence[Record], key: str, short: dict[str, str]) -> list[Fi
 
 
 def _places(inside: Sequence[Record], key: str, known: Sequence[float], colour: str) -> Figure:
-    middle = [100 * point["accuracy"] for point in inside]
-    bounds = [[100 * bound for bound in point["interval95"]] for point in inside]
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - m for (_, high), m in zip(bounds, middle, strict=True)],
-        "arrayminus": [m - low for (low, _), m in zip(bounds, middle, strict=True)],
-        "color": colour,
-        "thickness": 1.2,
-    }
+    right = [point["accuracy"] for point in inside]
+    error = error_bars(right, [point["interval95"] for point in inside], color=colour, thickness=1.2)
     return {
         "type": "scatter",
         "mode": "markers+text",
         "x": [point[key] for point in inside],
-        "y": middle,
+        "y": percents(right),
         "text": [point["family"] for point in inside],
         "textposition": [_side(point[key], known) for point in inside],
         "error_y": error,

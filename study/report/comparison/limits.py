@@ -9,8 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from study.report.comparison.sentences import differing_topics
-from study.report.verdicts import capital
-from study.report.wording import count, duration, integer, listing, times
+from study.report.wording import capital, count, duration, integer, listing, times
 
 Record = dict[str, Any]
 Items = list[Record]
@@ -79,8 +78,8 @@ def _cause(comparison: Record) -> Items:
 
 def _search_effort(comparison: Record) -> Items:
     """What the searches got, which a clock and the last trial of each decide, and not what they were promised."""
-    seconds, number = (_row(comparison, key) for key in ("allowance_s", "n_trials"))
-    if not (seconds["differs"] or number["differs"]):
+    seconds, trials = (_row(comparison, key) for key in ("allowance_s", "n_trials"))
+    if not (seconds["differs"] or trials["differs"]):
         return []
     spent = [entry["protocol"]["budget"]["spent_seconds"].values() for entry in comparison["studies"]]
     counted = [entry["protocol"]["budget"]["trials"].values() for entry in comparison["studies"]]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from study.report.verdicts import capital
-from study.report.wording import count, interval, listing, percent, point_interval, points
+from study.report.wording import capital, count, interval, listing, percent, point_interval, points
 
 Record = dict[str, Any]
 

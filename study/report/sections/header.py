@@ -1,8 +1,8 @@
-"""The top of the page: what study this is, what it was made with, and how often the test split was opened."""
+"""The top of the page: which study this is, on what data and machine, and how often the test split was opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,20 +18,20 @@ EXPLORATORY = "Exploratory, because the test split had been opened before"
 
 
 @dataclass(frozen=True, slots=True)
-class SealedOpening(Result):
-    """An opening of the test split with what was decided before it."""
+class OpeningRow(Result):
+    """One opening of the test split by this study, and what was sealed with it."""
 
     time: str
     command: str
     winner: str
     shipped_run: str
-    hypotheses: Sequence[Sequence[str]]
+    hypotheses: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Header(Result):
-    """Digests are sha256, those of the data by file role. `openings_of_user` is with this study's last opening, None
-    where nobody counted; a study whose test split had been opened before is `exploratory`."""
+    """`openings_of_user` counts those of all studies of this user up to this one's last; the report is `exploratory`
+    where any came before this study's only one."""
 
     name: str
     created: str
@@ -44,7 +44,7 @@ class Header(Result):
     pruner: str
     imported_from: str | None
     versions: Mapping[str, str]
-    openings: tuple[SealedOpening, ...]
+    openings: tuple[OpeningRow, ...]
     openings_elsewhere: int
     openings_of_user: int | None
     exploratory: bool
@@ -53,20 +53,20 @@ class Header(Result):
     precision: str | None
     machine: Machine | None
 
-    def to_dict(self) -> dict[str, Any]:
-        return Result.to_dict(self) | {"machine": None if self.machine is None else self.machine.known()}
-
     @property
     def opened(self) -> str:
-        """How often the test split was opened, as a sentence that goes on."""
-        other = f", other studies of this results folder {times(self.openings_elsewhere)}"
-        user = f", all studies of this user {times(self.openings_of_user or 0)} with this one"
-        known = (other if self.openings_elsewhere else "") + (user if self.openings_of_user else "")
-        return f"this study opened it {times(len(self.openings))}{known}."
+        """Who opened the test split how often."""
+        elsewhere, counted = self.openings_elsewhere, self.openings_of_user
+        other = f", other studies of this results folder {times(elsewhere)}" if elsewhere else ""
+        user = f", all studies of this user {times(counted)} with this one" if counted else ""
+        return f"this study opened it {times(len(self.openings))}{other}{user}."
 
     @property
     def why_exploratory(self) -> str | None:
         return f"{EXPLORATORY}: {self.opened}" if self.exploratory else None
+
+    def to_dict(self) -> dict[str, Any]:
+        return Result.to_dict(self) | {"machine": self.machine and self.machine.known()}
 
 
 def numbers(study: StudyRecords, before: Report) -> Header:
@@ -83,9 +83,7 @@ def numbers(study: StudyRecords, before: Report) -> Header:
         pruner=settings.pruner,
         imported_from=settings.imported_from,
         versions=settings.versions,
-        openings=tuple(
-            SealedOpening(one.time, one.command, one.winner, one.shipped_run, one.hypotheses) for one in study.openings
-        ),
+        openings=tuple(OpeningRow(o.time, o.command, o.winner, o.shipped_run, o.hypotheses) for o in study.openings),
         openings_elsewhere=len(study.openings_elsewhere),
         openings_of_user=study.openings_of_user,
         exploratory=study.earlier_openings > 0,
@@ -97,14 +95,13 @@ def numbers(study: StudyRecords, before: Report) -> Header:
 
 
 def finding(found: Header, before: Report) -> str:
-    n, several = len(found.openings), before[searches]
-    opened = f"was opened {times(n)}" if n else "has not been opened"
+    opened = f"was opened {times(len(found.openings))}" if found.openings else "has not been opened"
     text = f"Study {found.name} on {found.dataset}, seed {found.seed}; the test split {opened}."
+    several = before[searches]
     if several is None:
         return text
-    first, last = before.number("protocol"), before.number("reproduce")
-    shown = f"sections {first} to {last} show the first, {before.section('searches')} all."
-    return f"{text} Of its {several.asked} searches {shown}"
+    first, all_ = before.number("protocol"), before.number("searches")
+    return f"{text} Of its {several.asked} searches sections {first} to {all_ - 1} show the first, section {all_} all."
 
 
 def charts(found: Header) -> list[Chart]:

@@ -79,7 +79,7 @@ def numbers(study: StudyRecords, before: Report) -> Pairwise:
 def _pairs(study: StudyRecords) -> tuple[FinalistPair, ...]:
     if len(study.correct) < 2:
         return ()
-    planned = [tuple(pair) for pair in study.openings[0].hypotheses] if study.openings else None
+    planned = study.openings[0].hypotheses if study.openings else None
     found = []
     for pair in compare_pairs(study.correct, planned, study.groups):
         a, b = study.correct[pair.a], study.correct[pair.b]

@@ -1,47 +1,41 @@
-"""What was asked of every family alike: the question, the data, and what was kept equal."""
+"""The question, the data and the rules that were fixed before the search; what each family was given and spent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from study.records.settings import RetrainSettings
-from study.report import budget, repeated
+from study.report import budget
 from study.report.budget import Budget
 from study.report.charts import COLOURS, Chart, layout
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.statistics.result import PAGE_ONLY, Result
+from study.statistics.result import Result
 
 PARTS = ("train", "validation")
-PATTERNS = ("", "/", ".")
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule(Result):
-    examples_per_run: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StudyProtocol(Result):
-    """`counts` are images of each class by part, as far as they are known; `inverted`, `levels` and `transposed` say
-    what was done to the pictures on loading. `budget_s` is seconds of the whole study, `stages` seconds by stage;
-    `retrain_seconds` and `schedules` are None of a family before retraining. `planned` are the pairs to be tested,
-    `copies` what there is to say of images that two parts share."""
+class Protocol(Result):
+    """`counts` are images per class by part, as far as the study's files tell them; `test_groups` is how many groups,
+    such as writers, the test images come in, None where nobody knows. `budget_s` is of the whole study; `planned` are
+    the pairs to be tested. `final_examples` are those of each final run of a family, None before retraining."""
 
     n_train: int
     n_validation: int
     n_test: int | None
     test_groups: int | None
     classes: tuple[str, ...]
-    counts: Mapping[str, Sequence[int]]
+    counts: Mapping[str, list[int]]
     mean: float
     std: float
     inverted: bool
-    levels: tuple[int, int] | None
+    levels: Sequence[int] | None
     transposed: bool
     split_seed: int
     retrain: RetrainSettings
@@ -50,29 +44,28 @@ class StudyProtocol(Result):
     n_trials: int | None
     stages: Mapping[str, float]
     retrain_seconds: Mapping[str, float | None]
-    schedules: Mapping[str, Schedule | None]
-    planned: Sequence[Sequence[str]]
+    final_examples: Mapping[str, int | None] = field(metadata={"key": None})
+    planned: list[list[str]]
     samples_shown: bool
-    dataset: str = field(metadata=PAGE_ONLY)
-    copies: Sequence[str] = field(metadata=PAGE_ONLY)
-
-    def to_dict(self) -> dict[str, Any]:
-        return Result.to_dict(self) | {"retrain": self.retrain.model_dump()}
 
     def examples(self, family: str) -> int | None:
-        """Of each final run."""
-        schedule = self.schedules[family]
-        return None if schedule is None else schedule.examples_per_run
+        """Of each final run of a family."""
+        return self.final_examples[family]
+
+    def to_dict(self) -> dict[str, Any]:
+        lengths = self.final_examples.items()
+        schedules = {name: None if n is None else {"examples_per_run": n} for name, n in lengths}
+        return Result.to_dict(self) | {"retrain": self.retrain.model_dump(), "schedules": schedules}
 
 
-def numbers(study: StudyRecords, before: Report) -> StudyProtocol:
-    data, retrained = study.settings.dataset, study.finalists.families
-    return StudyProtocol(
+def numbers(study: StudyRecords, before: Report) -> Protocol:
+    data, ledger, known = study.settings.dataset, study.ledger, study.finalists.families
+    return Protocol(
         n_train=data.n_train,
         n_validation=data.n_validation,
         n_test=None if study.test_labels is None else len(study.test_labels),
         test_groups=None if study.groups is None else len(study.groups),
-        classes=data.classes,
+        classes=tuple(data.classes),
         counts=_class_counts(study),
         mean=data.mean,
         std=data.std,
@@ -82,20 +75,14 @@ def numbers(study: StudyRecords, before: Report) -> StudyProtocol:
         split_seed=data.split_seed,
         retrain=study.settings.retrain,
         budget=before[budget],
-        budget_s=study.ledger.budget,
-        n_trials=study.ledger.n_trials,
-        stages=study.ledger.stages,
-        retrain_seconds={name: retrained[name].seconds if name in retrained else None for name in study.families},
-        schedules={name: Schedule(retrained[name].examples) if name in retrained else None for name in study.families},
-        planned=study.openings[0].hypotheses if study.openings else _pairs(study.families),
+        budget_s=ledger.budget,
+        n_trials=ledger.n_trials,
+        stages=ledger.stages,
+        retrain_seconds={name: known[name].seconds if name in known else None for name in study.families},
+        final_examples={name: known[name].examples if name in known else None for name in study.families},
+        planned=study.openings[0].hypotheses if study.openings else [list(p) for p in combinations(study.families, 2)],
         samples_shown="images" in study.samples,
-        dataset=data.name,
-        copies=tuple(before[repeated].texts.values()),
     )
-
-
-def _pairs(families: Sequence[str]) -> list[list[str]]:
-    return [[a, b] for place, a in enumerate(families) for b in families[place + 1 :]]
 
 
 def _class_counts(study: StudyRecords) -> dict[str, list[int]]:
@@ -106,23 +93,29 @@ def _class_counts(study: StudyRecords) -> dict[str, list[int]]:
     return found
 
 
-def finding(found: StudyProtocol, before: Report) -> str:
-    got = found.budget
-    if not any(got.trials.values()):
+def finding(found: Protocol, before: Report) -> str:
+    given = found.budget
+    if not any(given.trials.values()):
         return "No trial has run yet; the protocol below is what will be kept."
-    if len(got.trials) < 2:
+    if len(given.trials) < 2:
         return "One family was searched, so there was nothing to make equal."
-    what = "worker-seconds of search" if got.equalised == "seconds" else "trials"
-    judged = "were not equal" if got.unequal else "were made equal for every family"
-    return f"The {what} {judged}: {got.imbalance}"
+    what = "worker-seconds of search" if given.equalised == "seconds" else "trials"
+    judged = "were not equal" if given.unequal else "were made equal for every family"
+    return f"The {what} {judged}: {given.imbalance}"
 
 
-def charts(found: StudyProtocol) -> list[Chart]:
+def charts(found: Protocol) -> list[Chart]:
     if not found.counts:
         return []
     data = [
-        {"type": "bar", "name": part, "x": found.classes, "y": counts, "marker": {"color": c, "pattern": {"shape": p}}}
-        for (part, counts), c, p in zip(found.counts.items(), COLOURS, PATTERNS, strict=False)
+        {
+            "type": "bar",
+            "name": part,
+            "x": found.classes,
+            "y": counts,
+            "marker": {"color": colour, "pattern": {"shape": shape}},
+        }
+        for (part, counts), colour, shape in zip(found.counts.items(), COLOURS, ("", "/", "."), strict=False)
     ]
     counted = zip(*found.counts.values(), strict=True)
     rows = [(name, *(f"{n:,}" for n in counts)) for name, counts in zip(found.classes, counted, strict=False)]

@@ -1,4 +1,4 @@
-"""The commands that made the study, what it was made with, and how to use its model."""
+"""How the study was made, and how its winner is used: commands, versions, configuration, checksums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from study.statistics.result import Result
 
 
 @dataclass(frozen=True, slots=True)
-class GivenCommand(Result):
+class CommandRow(Result):
     """`seconds` is what it took from the budget."""
 
     command: str
@@ -25,10 +25,9 @@ class GivenCommand(Result):
 
 @dataclass(frozen=True, slots=True)
 class Reproduce(Result):
-    """Digests are sha256, those of the data by file role. The `shipped_run`, with its network's `config`, has its
-    folder before its name where it is not of the study's first search; without finalists there is none."""
+    """`shipped_run` is the run whose configuration is shown and whose weights are shipped."""
 
-    commands: tuple[GivenCommand, ...]
+    commands: tuple[CommandRow, ...]
     versions: Mapping[str, str]
     winner: str | None
     shipped_run: str | None
@@ -41,23 +40,22 @@ class Reproduce(Result):
 
     @property
     def shown_config(self) -> list[tuple[str, str]]:
-        """Keys and values as text; floats in four digits, the rest as JSON."""
-        config = self.config or {}
-        return [(key, plain(value) if isinstance(value, float) else json.dumps(value)) for key, value in config.items()]
+        """The configuration's keys and values."""
+        return [(key, plain(v) if isinstance(v, float) else json.dumps(v)) for key, v in (self.config or {}).items()]
 
 
 def numbers(study: StudyRecords, before: Report) -> Reproduce:
     source, winner, name = study.shipped
-    run = source.runs.get(str(name))
+    run = source.runs.get(name) if name is not None else None
     shipped = name if source is study else f"{source.files.root.name}/{name}"
     data = study.settings.dataset
     return Reproduce(
-        commands=tuple(GivenCommand(one.command, one.start, one.seconds) for one in study.ledger.commands),
+        commands=tuple(CommandRow(c.command, c.start, c.seconds) for c in study.ledger.commands),
         versions=study.settings.versions,
         winner=winner,
         shipped_run=shipped,
         config=run.config if run else None,
-        weights_sha256=_weights_sha256(study, str(shipped)),
+        weights_sha256=_weights(study, shipped),
         sha256=data.sha256,
         split_sha256=data.split_sha256,
         name=study.settings.name,
@@ -65,11 +63,12 @@ def numbers(study: StudyRecords, before: Report) -> Reproduce:
     )
 
 
-def _weights_sha256(study: StudyRecords, run: str) -> str | None:
-    """As the model says it, or, before there is one, the seal."""
-    sealed = study.openings[-1].hashes.get(run) if study.openings else None
-    found = study.model.get("weights_sha256") or sealed
-    return None if found is None else str(found)
+def _weights(study: StudyRecords, run: str | None) -> str | None:
+    """Of the model folder, or as they were sealed."""
+    found = study.model.get("weights_sha256")
+    if found is not None:
+        return str(found)
+    return study.openings[-1].hashes.get(str(run)) if study.openings else None
 
 
 def finding(found: Reproduce, before: Report) -> str:

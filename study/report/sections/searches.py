@@ -1,10 +1,11 @@
-"""What lies between the searches of a study that has several, and what it says of their families."""
+"""What lies between the independent searches of a study, and what it says of the families."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,19 +16,19 @@ from study.report.reading import Array, StudyRecords
 from study.report.section import Report
 from study.report.wording import NONE, count, listing, percent, points, setting
 from study.statistics.comparison import MIN_SEARCHES, Verdict
-from study.statistics.comparison import verdict as verdict_of
+from study.statistics.comparison import verdict as judge
 from study.statistics.groups import Groups
 from study.statistics.over_seeds import Comparison, compare_searches
-from study.statistics.result import OPTIONAL, Result
+from study.statistics.result import Result
 from study.statistics.searches import Spread, holm, spread
 
-BEST, FRESH, TEST = "best search score", "finalist, fresh seeds, validation", "finalist, test"
+Score = Literal["best", "validation_mean", "test_mean"]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRow(Result):
-    """What one search came to with a family: its best score, and what its finalist has on validation under fresh seeds
-    and, as the mean of its seeds, on the test split. `seconds` are the workers'."""
+    """A family in one search: its finalist's configuration as the search drew it, the best search score, the mean of
+    fresh seeds on validation and of the final seeds on test, and what its trials took."""
 
     search: int
     family: str
@@ -43,7 +44,7 @@ class SearchRow(Result):
     seconds: float
 
     @property
-    def finalist(self) -> str:
+    def number(self) -> str:
         return f"#{self.title.rpartition('#')[2]}" if self.title else NONE
 
     @property
@@ -52,22 +53,27 @@ class SearchRow(Result):
 
 
 @dataclass(frozen=True, slots=True)
-class Spreads(Result):
-    """Of a family between its searches, None where no search has the score."""
+class FamilySpreads(Result):
+    """Between the searches of a family: of best search scores, and of its finalists on validation and on test."""
 
     best: Spread | None
     validation: Spread | None
     test: Spread | None
 
     @property
-    def by_score(self) -> Mapping[str, Spread | None]:
-        return {BEST: self.best, FRESH: self.validation, TEST: self.test}
+    def known(self) -> list[tuple[str, Spread]]:
+        named = {
+            "best search score": self.best,
+            "finalist, fresh seeds, validation": self.validation,
+            "finalist, test": self.test,
+        }
+        return [(name, found) for name, found in named.items() if found is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyPair(Result):
-    """Two families over their searches, at least so many of each; `by_search` are differences of the means, which
-    `paired` sums up without a test."""
+    """Two families over their searches; `by_search` has the difference of each search, `paired` their spread, with no
+    test."""
 
     a: str
     b: str
@@ -77,7 +83,7 @@ class FamilyPair(Result):
     comparison: Comparison
     holm_p: float
     verdict: Verdict
-    by_search: Mapping[str, float]
+    by_search: Mapping[int, float]
     paired: Spread | None
 
     @property
@@ -88,21 +94,11 @@ class FamilyPair(Result):
     def title(self) -> str:
         return f"{self.a} − {self.b}"
 
-    @property
-    def is_tested(self) -> bool:
-        return self.verdict.label != "no verdict"
-
-    @property
-    def differences(self) -> str:
-        """In points, search by search."""
-        return ", ".join(f"{100 * value:+.2f}" for value in self.by_search.values())
-
 
 @dataclass(frozen=True, slots=True)
 class Searches(Result):
-    """Of so many searches that were asked for some are `ready` and, of the family that has the fewest, some `tested`;
-    families are judged from `needed` on. Where all are ready there is a winner on validation, what is shipped of it and
-    the best other family on the test split, which may contradict."""
+    """Of `asked` searches so many are `ready` with finalists and at least so many of each family `tested`; `needed` are
+    the fewest for a verdict on families. Until all are ready there is no winner."""
 
     asked: int
     ready: int
@@ -110,7 +106,7 @@ class Searches(Result):
     needed: int
     allowances: tuple[float | None, ...]
     rows: tuple[SearchRow, ...]
-    families: Mapping[str, Spreads]
+    families: Mapping[str, FamilySpreads]
     warm_finalists: Mapping[str, int]
     pairs: tuple[FamilyPair, ...]
     seconds: float
@@ -119,24 +115,20 @@ class Searches(Result):
     winner: str | None = None
     shipped: SearchRow | None = None
     runner_up: str | None = None
-    contradicted: bool | None = field(default=None, metadata=OPTIONAL)
+    contradicted: bool | None = field(default=None, metadata={"optional": True})
 
     @property
     def spreads(self) -> list[tuple[str, str, Spread]]:
-        """Family, score and spread."""
-        scores = [(family, *item) for family, one in self.families.items() for item in one.by_score.items()]
-        return [(family, score, found) for family, score, found in scores if found is not None]
+        """Family, what is spread, and how."""
+        return [(family, name, found) for family, spreads in self.families.items() for name, found in spreads.known]
 
-    def n_finalists(self, family: str) -> int:
-        found = self.families[family].validation
-        return found.n if found else 0
+    def differences(self, pair: FamilyPair) -> str:
+        """Of each search, in points."""
+        return ", ".join(f"{100 * value:+.2f}" for value in pair.by_search.values())
 
     def notes(self, row: SearchRow) -> str:
         told = {"warm start": row.warm_start, "shipped": row == self.shipped}
         return ", ".join(note for note, holds in told.items() if holds)
-
-
-Tested = Mapping[str, Mapping[int, Array]]  # family -> search -> share [N] of its finalist's seeds that are right
 
 
 def numbers(study: StudyRecords, before: Report) -> Searches | None:
@@ -144,37 +136,41 @@ def numbers(study: StudyRecords, before: Report) -> Searches | None:
     if study.n_searches < 2:
         return None
     everyone = study.searches
-    rows = tuple(_row(number, one, family) for number, one in everyone.items() for family in one.families)
-    tested = _tested(study)
-    ready = {number for number, one in everyone.items() if any(one.final_runs(family) for family in one.families)}
-    found = Searches(
+    rows = [_row(number, one, family) for number, one in everyone.items() for family in one.families]
+    tested = _by_family(rows, "test_mean")
+    ready = all(number in everyone and _ready(everyone[number]) for number in range(1, study.n_searches + 1))
+    return Searches(
         asked=study.n_searches,
-        ready=len(ready),
+        ready=sum(_ready(one) for one in everyone.values()),
         tested=min((len(tested.get(family, {})) for family in study.families), default=0),
         needed=MIN_SEARCHES,
         allowances=tuple(one.ledger.allowance for one in everyone.values()),
-        rows=rows,
-        families={family: _spreads([row for row in rows if row.family == family]) for family in study.families},
-        warm_finalists={name: sum(row.warm_start for row in rows if row.family == name) for name in study.families},
-        pairs=_pairs(tested, study.groups),
+        rows=tuple(rows),
+        families={family: _spreads(rows, family) for family in study.families},
+        warm_finalists={f: sum(row.warm_start for row in rows if row.family == f) for f in study.families},
+        pairs=tuple(_pairs({family: _shares(everyone, family) for family in tested}, study.groups)),
         seconds=sum(one.active_seconds or 0.0 for one in everyone.values()),
         search_seconds=sum(one.records.held_seconds for one in everyone.values()),
         trials=sum(row.trials for row in rows),
+        **(_decided(study, rows, tested) if ready else {}),
     )
-    return _decided(found, study) if len(ready) == study.n_searches else found
+
+
+def _ready(one: StudyRecords) -> bool:
+    return any(one.final_runs(family) for family in one.families)
 
 
 def _row(number: int, one: StudyRecords, family: str) -> SearchRow:
-    trials, chosen = one.family_trials(family), one.finalists.of(family).chosen
+    chosen, trials = one.finalists.of(family).chosen, one.family_trials(family)
     best = trials.best()
-    finalist = next((trial for trial in trials if chosen and trial.number == chosen.trial), None)
+    finalist = next((trial for trial in trials if chosen is not None and trial.number == chosen.trial), None)
     return SearchRow(
         search=number,
         family=family,
         seed=one.settings.seed,
         title=one.title(family) if chosen else None,
         warm_start=finalist is not None and finalist.role == "warm_start",
-        parameters=finalist.parameters if finalist else {},
+        parameters=finalist.parameters if finalist is not None else {},
         best=best.value if best else None,
         validation_mean=chosen.mean_accuracy if chosen else None,
         test_mean=float(one.correct[family].mean()) if family in one.correct else None,
@@ -184,42 +180,47 @@ def _row(number: int, one: StudyRecords, family: str) -> SearchRow:
     )
 
 
-def _tested(study: StudyRecords) -> Tested:
-    found: dict[str, dict[int, Array]] = {}
-    for number, one in study.searches.items():
-        for family, correct in one.correct.items():
-            found.setdefault(family, {})[number] = correct.mean(axis=0)
+def _by_family(rows: Iterable[SearchRow], score: Score) -> dict[str, dict[int, float]]:
+    """Family -> search -> the score, where there is one."""
+    found: dict[str, dict[int, float]] = {}
+    for row in rows:
+        value: float | None = getattr(row, score)
+        if value is not None:
+            found.setdefault(row.family, {})[row.search] = value
     return found
 
 
-def _spreads(rows: Sequence[SearchRow]) -> Spreads:
-    return Spreads(
-        _spread([row.best for row in rows]),
-        _spread([row.validation_mean for row in rows]),
-        _spread([row.test_mean for row in rows]),
-    )
+def _spreads(rows: Sequence[SearchRow], family: str) -> FamilySpreads:
+    def between(score: Score) -> Spread | None:
+        values = _by_family(rows, score).get(family, {})
+        return spread(list(values.values())) if values else None
+
+    return FamilySpreads(between("best"), between("validation_mean"), between("test_mean"))
 
 
-def _spread(values: Sequence[float | None]) -> Spread | None:
-    known = [value for value in values if value is not None]
-    return spread(known) if known else None
+def _shares(everyone: Mapping[int, StudyRecords], family: str) -> dict[int, Array]:
+    """Search -> share [N] of the finalist's seeds that are right on an image."""
+    return {number: one.correct[family].mean(axis=0) for number, one in everyone.items() if family in one.correct}
 
 
-def _pairs(tested: Tested, groups: Groups | None) -> tuple[FamilyPair, ...]:
+def _pairs(tested: Mapping[str, Mapping[int, Array]], groups: Groups | None) -> list[FamilyPair]:
     """Every pair of families that two searches or more have, all read on the same images: images and searches are both
-    drawn, Holm over the pairs. Beside it, with no test, the difference search by search."""
-    shares = {family: np.stack(list(rows.values())) for family, rows in tested.items()}
+    drawn, Holm over the pairs."""
     known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
+    shares = {family: np.stack(list(rows.values())) for family, rows in tested.items() if rows}
     compared = [compare_searches(shares[a], shares[b], groups) for a, b in known]
     adjusted = holm([comparison.p_value for comparison in compared])
-    return tuple(
-        _pair(tested, a, b, comparison, p) for (a, b), comparison, p in zip(known, compared, adjusted, strict=True)
-    )
+    return [
+        _pair(a, b, comparison, holm_p, tested)
+        for (a, b), comparison, holm_p in zip(known, compared, adjusted, strict=True)
+    ]
 
 
-def _pair(tested: Tested, a: str, b: str, comparison: Comparison, holm_p: float) -> FamilyPair:
+def _pair(
+    a: str, b: str, comparison: Comparison, holm_p: float, tested: Mapping[str, Mapping[int, Array]]
+) -> FamilyPair:
     both = sorted(tested[a].keys() & tested[b].keys())
-    differences = {str(number): float(tested[a][number].mean() - tested[b][number].mean()) for number in both}
+    by_search = {number: float(tested[a][number].mean() - tested[b][number].mean()) for number in both}
     return FamilyPair(
         a=a,
         b=b,
@@ -228,39 +229,44 @@ def _pair(tested: Tested, a: str, b: str, comparison: Comparison, holm_p: float)
         searches=min(comparison.seeds_a, comparison.seeds_b),
         comparison=comparison,
         holm_p=holm_p,
-        verdict=verdict_of(comparison, holm_p),
-        by_search=differences,
-        paired=_spread(list(differences.values())),
+        verdict=judge(comparison, holm_p),
+        by_search=by_search,
+        paired=spread(list(by_search.values())) if by_search else None,
     )
 
 
-def _decided(found: Searches, study: StudyRecords) -> Searches:
-    """With the winner on validation and what is shipped of it; beside it the best other family on the test split."""
+def _decided(
+    study: StudyRecords, rows: Sequence[SearchRow], tested: Mapping[str, Mapping[int, float]]
+) -> dict[str, Any]:
+    """The winner on validation and what is shipped of it; beside it the best other family on the test split."""
     source, winner, _ = study.shipped
     number = next(number for number, one in study.searches.items() if one is source)
-    means = {family: spreads.test.mean for family, spreads in found.families.items() if spreads.test}
-    second = max((family for family in means if family != winner), key=lambda family: means[family], default=None)
-    return replace(
-        found,
-        winner=winner,
-        shipped=next(row for row in found.rows if (row.search, row.family) == (number, winner)),
-        runner_up=second,
-        contradicted=second is not None and winner in means and means[second] > means[winner],
-    )
+    means = {family: spread(list(values.values())).mean for family, values in tested.items()}
+    others = sorted((family for family in means if family != winner), key=lambda family: -means[family])
+    second = others[0] if others else None
+    return {
+        "winner": winner,
+        "shipped": next(row for row in rows if (row.search, row.family) == (number, winner)),
+        "runner_up": second,
+        "contradicted": bool(second and winner in means and means[second] > means[winner]),
+    }
 
 
 def finding(found: Searches | None, before: Report) -> str:
+    """What the searches say of their families, or how far they are; nothing of one search."""
     if found is None:
-        return "One search of each family was run."
+        return ""
     if found.winner is None:
         return f"Of {found.asked} searches {found.ready} have finalists, so nothing is said of their families yet."
     if found.tested == 0:
-        text = "searches have their finalists; nothing is said of their families before the test split is read."
-        return f"{found.asked} {text}"
-    return " ".join([_family_verdict(found, found.winner), _means(found), *_still(found)])
+        return (
+            f"{found.asked} searches have their finalists; nothing is said of their families before the test split is "
+            "read."
+        )
+    return " ".join([_verdict(found, found.winner), _averages(found), *_reservations(found)])
 
 
-def _family_verdict(found: Searches, winner: str) -> str:
+def _verdict(found: Searches, winner: str) -> str:
     """The winner against the best other family."""
     pair = of_sides(found.pairs, winner, found.runner_up)
     if pair is None:
@@ -268,31 +274,27 @@ def _family_verdict(found: Searches, winner: str) -> str:
     return verdict(pair.pair, winner)
 
 
-def _means(found: Searches) -> str:
-    tests = {family: spreads.test for family, spreads in found.families.items() if spreads.test}
-    told = [f"{family} {percent(test.mean)}{_deviation(test)}" for family, test in tests.items()]
+def _averages(found: Searches) -> str:
+    known = {family: spreads.test for family, spreads in found.families.items() if spreads.test}
+    means = [f"{family} {percent(test.mean)}{_deviation(test)}" for family, test in known.items()]
     searches = count(found.tested, "search", "searches")
-    return f"Over {searches} the finalists average {listing(told)} on the test split."
+    return f"Over {searches} the finalists average {listing(means)} on the test split."
 
 
 def _deviation(test: Spread) -> str:
     return "" if test.sd is None else f" (standard deviation {points(test.sd)})"
 
 
-def _still(found: Searches) -> list[str]:
-    """What a reader of the verdict must know, too."""
-    texts = []
+def _reservations(found: Searches) -> list[str]:
+    told = []
     if found.contradicted:
-        texts.append(f"Validation chose family {found.winner} before the test split was opened.")
+        told.append(f"Validation chose family {found.winner} before the test split was opened.")
     if found.tested < found.needed:
         missing = found.needed - found.tested
-        texts.append(f"{missing} more {'search is' if missing == 1 else 'searches are'} missing.")
-    return texts
+        told.append(f"{missing} more {'search is' if missing == 1 else 'searches are'} missing.")
+    return told
 
 
 def charts(found: Searches | None) -> list[Chart]:
-    values: dict[str, dict[int, float]] = {}
-    for row in found.rows if found else ():
-        if row.test_mean is not None:
-            values.setdefault(row.family, {})[row.search] = row.test_mean
+    values = _by_family(found.rows, "test_mean") if found else {}
     return boxes("searches", "Mean test accuracy of each search's finalists, by family.", "search", values)

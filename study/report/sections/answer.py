@@ -1,0 +1,194 @@
+"""The answer in brief: verdict, fate of the best trial, caveats. A validation number is never called an accuracy of a
+finalist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from study.records.trial import Role
+from study.report import budget, repeated
+from study.report.best import TrialSummary, summary
+from study.report.charts import Chart
+from study.report.judged import Turned, of_sides, verdict
+from study.report.reading import Stage, StudyRecords
+from study.report.section import Report
+from study.report.sections import header, leaderboard, pairwise, searches
+from study.report.sections.leaderboard import Finalist
+from study.report.sections.pairwise import FinalistPair
+from study.report.wording import count, interval, listing, percent
+from study.statistics.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class BestTrial(Result):
+    """The trial that led the search over all families, and what became of it: the mean of its fresh seeds, and its
+    family's finalist."""
+
+    number: int
+    family: str
+    accuracy: float
+    role: Role
+    fresh_accuracy: float | None
+    fresh_seeds: int
+    finalist: int | None
+    finalist_accuracy: float | None
+    best_sampled: TrialSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Result):
+    """`winner` is what validation chose, with its row if it was read on the test split; `runner_up` the best other one
+    there; `contradicted` where that one has the higher mean. `seconds` are the study's wall-clock."""
+
+    stage: Stage
+    opened: int
+    winner: str | None
+    winner_row: Finalist | None
+    runner_up: Finalist | None
+    pair: Turned[FinalistPair] | None
+    contradicted: bool
+    best_trial: BestTrial | None
+    seconds: float | None
+    search_seconds: float
+    trials: int
+    best_trial_sentence: str | None
+    caveats: tuple[str, ...]
+
+
+def numbers(study: StudyRecords, before: Report) -> Answer:
+    winner, tested = study.finalists.winner, before[leaderboard].tested
+    mine = next((row for row in tested if row.family == winner), None)
+    second = next((row for row in tested if row.family != winner), None) if mine else None
+    pair = of_sides(before[pairwise].pairs, mine.family, second.family) if mine and second else None
+    contradicted = mine is not None and second is not None and _mean(second) > _mean(mine)
+    led = _best_trial(study)
+    return Answer(
+        stage=study.stage,
+        opened=len(study.openings),
+        winner=winner,
+        winner_row=mine,
+        runner_up=second,
+        pair=pair,
+        contradicted=contradicted,
+        best_trial=led,
+        seconds=study.active_seconds,
+        search_seconds=study.records.held_seconds,
+        trials=len(study.records.counted),
+        best_trial_sentence=fate(led) if led else None,
+        caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
+    )
+
+
+def _mean(row: Finalist) -> float:
+    return row.test_mean or 0.0
+
+
+def _best_trial(study: StudyRecords) -> BestTrial | None:
+    top = study.counted.best()
+    if top is None:
+        return None
+    result = study.finalists.of(top.family)
+    row, chosen = result.candidate(top.number), result.chosen
+    return BestTrial(
+        number=top.number,
+        family=top.family,
+        accuracy=top.last.accuracy,
+        role=top.role,
+        fresh_accuracy=row.mean_accuracy if row else None,
+        fresh_seeds=len(row.runs) if row else 0,
+        finalist=result.finalist,
+        finalist_accuracy=chosen.mean_accuracy if chosen else None,
+        best_sampled=summary(study.counted.best("sampled")),
+    )
+
+
+def fate(led: BestTrial) -> str:
+    """What became of the trial that led the search."""
+    lead = f"#{led.number} of {led.family} led the search ({percent(led.accuracy)} on validation, one seed"
+    lead += {"warm_start": ", a warm start)", "imported": ", imported from another study)"}.get(led.role, ")")
+    if led.fresh_accuracy is None:
+        return f"{lead}; it has not been trained again yet.{_best_sampled(led)}"
+    fresh = f"{lead}, fresh {'seed' if led.fresh_seeds == 1 else 'seeds'} {percent(led.fresh_accuracy)}"
+    if led.finalist == led.number:
+        return f"{fresh}; it is its family's finalist.{_best_sampled(led)}"
+    better = f"finalist #{led.finalist} ({percent(led.finalist_accuracy)} on fresh seeds)"
+    return f"{fresh}, {better}.{_best_sampled(led)}"
+
+
+def _best_sampled(led: BestTrial) -> str:
+    best = led.best_sampled
+    if led.role == "sampled" or best is None:
+        return ""
+    return f" The best sampled configuration is #{best.number} of {best.family} ({percent(best.value)})."
+
+
+def _caveats(report: Report, contradicted: tuple[Finalist, Finalist] | None) -> list[str]:
+    """What a reader of the answer must know at once; `contradicted` are the winner and the one that is ahead of it."""
+    why, copies, given = report[header].why_exploratory, report[repeated], report[budget]
+    found = [why] if why else []
+    if copies.serious:
+        found.append(copies.texts[repeated.OF_TEST])
+    if contradicted:
+        winner, second = contradicted
+        found.append(
+            f"Validation chose {winner.title} before the test split was opened; on the test split "
+            f"{second.title} has the higher mean ({percent(_mean(second))} against {percent(_mean(winner))})."
+        )
+    if given.unequal:
+        found.append(f"The search was not equal: {given.imbalance}")
+    if report.study.broken_runs:
+        found.append(f"Left out for non-finite outputs: {listing(report.study.broken_runs)}.")
+    return found
+
+
+def finding(found: Answer, before: Report) -> str:
+    """The headline, called exploratory from the second opening of the test split on. Of several searches it is what
+    they say of the families, with the first one's finalists where they are too few for that."""
+    text, several = _of_one_search(found), before[searches]
+    if several is not None:
+        alone = f" In search 1, {text[:1].lower()}{text[1:]}" if several.tested < several.needed else ""
+        text = searches.finding(several, before) + alone
+    exploratory = found.stage == "evaluated" and before[header].exploratory
+    return f"Exploratory: {text[:1].lower()}{text[1:]}" if exploratory else text
+
+
+def _of_one_search(found: Answer) -> str:
+    """What was found, or how far the study is."""
+    if found.stage != "evaluated":
+        return _not_evaluated(found)
+    if found.winner_row is None:
+        return f"The winner {found.winner} has no usable predictions on the test split, so there is no verdict."
+    if found.pair is None:
+        return _alone(found.winner_row)
+    return verdict(found.pair.pair, found.winner_row.family)
+
+
+def _not_evaluated(found: Answer) -> str:
+    if found.stage == "empty":
+        return "Nothing has been searched yet, so there is no answer; start with `study run`."
+    if found.stage == "searching":
+        if found.best_trial is None:
+            return "No trial has completed, so there is no finalist and no answer."
+        return "The search has not handed over finalists yet, so there is no answer."
+    if found.opened:
+        return (
+            "The finalists were trained after the test split was opened for others, so there is no verdict on them; "
+            "`study evaluate` opens it again, which makes the report exploratory."
+        )
+    return (
+        "The finalists are trained and the test split is still sealed, so there is no verdict; "
+        "`study evaluate` opens it."
+    )
+
+
+def _alone(row: Finalist) -> str:
+    assert row.test is not None  # it was read on the test split
+    accuracy = row.test.accuracy
+    return (
+        f"There is one finalist to read, so nothing is compared: {row.title} reaches {percent(accuracy.mean)} "
+        f"on the test split (95 % interval {interval(accuracy.interval95)}, {count(accuracy.seeds, 'seed')})."
+    )
+
+
+def charts(found: Answer) -> list[Chart]:
+    return []

@@ -1,0 +1,150 @@
+"""What the numbers cannot carry, each item raised by a flag in the numbers."""
+
+from __future__ import annotations
+
+from study.report import budget, repeated
+from study.report.charts import Chart
+from study.report.limit_items import Item, Limits, few_seeds
+from study.report.reading import StudyRecords
+from study.report.section import Report
+from study.report.sections import answer, families, hardest, header, leaderboard, protocol, searches
+from study.report.wording import count, listing, percent, points
+
+SMALL_GAP = 0.002
+
+
+def numbers(study: StudyRecords, before: Report) -> Limits:
+    first = (_stage, _absent, _few_seeds, _copies, _reused, _unequal, _one_search, _given)
+    then = (_small_gap, _broken, _labels, _writers, _validation)
+    return Limits(tuple(item for rule in first + then for item in rule(before)))
+
+
+def _stage(report: Report) -> list[Item]:
+    if report.study.stage == "evaluated":
+        return []
+    read = "was read for other networks than these" if report[header].openings else "has not been read"
+    return [Item("not evaluated", f"The test split {read}: no number here is a network's performance.")]
+
+
+def _absent(report: Report) -> list[Item]:
+    """Families that were searched and have no finalist beside the others."""
+    if report.study.stage not in ("retrained", "evaluated"):
+        return []
+    there = {row.family for row in report[leaderboard].finalists}
+    absent = [row.family for row in report[families].families if row.family not in there]
+    if not absent:
+        return []
+    why = f"({report.section('health')} tells what failed)"
+    return [Item("absent family", f"No finalist of {listing(absent)}: nothing can be said of how it compares {why}.")]
+
+
+def _few_seeds(report: Report) -> list[Item]:
+    return few_seeds(report[leaderboard].finalists)
+
+
+def _reused(report: Report) -> list[Item]:
+    why = report[header].why_exploratory
+    return [Item("test reused", f"{why} Its p-values no longer mean what they say.")] if why else []
+
+
+def _copies(report: Report) -> list[Item]:
+    """Images that stand on both sides, which a network may have learned by heart."""
+    return [Item(flag, text) for flag, text in report[repeated].texts.items()]
+
+
+def _unequal(report: Report) -> list[Item]:
+    given = report[budget]
+    return [Item("unequal budget", f"The search was not equal: {given.imbalance}")] if given.unequal else []
+
+
+def _one_search(report: Report) -> list[Item]:
+    if len(report[leaderboard].tested) < 2:
+        return []
+    several = report[searches]
+    if several is None:
+        text = "One search per family was run: the verdict is about these finalists, not about their families."
+        return [Item("one search", text)]
+    if several.tested < several.needed:
+        number = count(several.tested, "search", "searches")
+        text = f"{number} per family, of the {several.needed} from which on families are judged."
+        return [Item("few searches", text)]
+    text = (
+        "The searches share the validation split and the warm starts: the verdict counts images and searches as drawn, "
+        "but another split may order the families differently."
+    )
+    return [Item("shared images", text)]
+
+
+def _given(report: Report) -> list[Item]:
+    """Finalists that the search was given, not found by it."""
+    roles = {(row.family, row.trial): row.role for row in report[leaderboard].candidates}
+    rows = report[leaderboard].finalists
+    given = [row.title for row in rows if roles.get((row.family, row.trial)) == "warm_start"]
+    if not given:
+        return []
+    text = f"A warm start, a configuration given and not found by the search, became {listing(given)}."
+    return [Item("warm start", text)]
+
+
+def _small_gap(report: Report) -> list[Item]:
+    pair = report[answer].pair
+    if pair is None or abs(pair.difference) >= SMALL_GAP:
+        return []
+    n, gap = pair.pair.comparison.n, points(abs(pair.difference))
+    return [Item("small gap", f"The gap of {gap} is under 0.2 points, which {n:,} test images can rarely decide.")]
+
+
+def _broken(report: Report) -> list[Item]:
+    runs = report.study.broken_runs
+    return [Item("non-finite", f"Left out because an output is not finite: {listing(runs)}.")] if runs else []
+
+
+def _labels(report: Report) -> list[Item]:
+    if report[hardest].known_errors is None:
+        return []
+    text = "15 labels of MNIST's test set are disputed, so about 99.85 % is the honest ceiling."
+    return [Item("label noise", text)]
+
+
+def _writers(report: Report) -> list[Item]:
+    tested = [(row.title, [half.mean for half in row.test.halves]) for row in report[leaderboard].tested if row.test]
+    if not tested:
+        return []
+    (title, best), *others = tested
+    text = f"{_dependence(report)} The halves of the test split differ: {title} has {percent(best[0])} on "
+    text += f"the first and {percent(best[1])} on the second half"
+    if others:
+        first, second = (points(a - b, signed=True) for a, b in zip(best, others[0][1], strict=True))
+        text += f", {first} and {second} against {others[0][0]}"
+    return [Item("dependent images", f"{text}.")]
+
+
+def _dependence(report: Report) -> str:
+    """By what intervals are clustered, or how much wider they would be: measured once, with NIST's writer numbers."""
+    groups = report[protocol].test_groups
+    if groups is None:
+        return (
+            "Images are not independent, since writers repeat, but intervals here take them to be: clustered by "
+            "writer, that of a family's accuracy on MNIST's test images is 1.25 to 1.28 times as wide, that of a "
+            "difference 1.06 times."
+        )
+    return (
+        f"Images are not independent: they come in {groups:,} groups, such as writers, by which intervals and tests of "
+        "accuracies and differences are clustered; those of single classes and of calibration are not."
+    )
+
+
+def _validation(report: Report) -> list[Item]:
+    if not any(report[budget].trials.values()):
+        return []
+    n = report[protocol].n_validation
+    text = f"The {n:,} validation images pruned, ranked and chose; their scores rank configurations and flatter them."
+    return [Item("validation reused", text)]
+
+
+def finding(found: Limits, before: Report) -> str:
+    return f"{count(len(found.items), 'limit')} to keep in mind."
+
+
+def charts(found: Limits) -> list[Chart]:
+    return []
