@@ -78,8 +78,8 @@ def _cause(comparison: Record) -> Items:
 
 def _search_effort(comparison: Record) -> Items:
     """What the searches got, which a clock and the last trial of each decide, and not what they were promised."""
-    seconds, trials = (_row(comparison, key) for key in ("allowance_s", "n_trials"))
-    if not (seconds["differs"] or trials["differs"]):
+    seconds, asked = (_row(comparison, key) for key in ("allowance_s", "n_trials"))
+    if not (seconds["differs"] or asked["differs"]):
         return []
     spent = [entry["protocol"]["budget"]["spent_seconds"].values() for entry in comparison["studies"]]
     counted = [entry["protocol"]["budget"]["trials"].values() for entry in comparison["studies"]]
