@@ -249,16 +249,16 @@ def report(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def compare(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.report.comparison.cells import board_rows
     from study.report.comparison.entries import find_studies
-    from study.report.comparison.page import write_comparison
+    from study.report.comparison.page import numbers_of, write_comparison
+    from study.report.comparison.sections import answer, leaderboard
 
-    page, found = write_comparison(find_studies(args.studies, args.results), args.out)
+    page, compared = write_comparison(find_studies(args.studies, args.results), args.out)
     if args.format == "json":
-        print_json({"page": str(page), **found})
+        print_json({"page": str(page), **numbers_of(compared)})
         return 0
-    print_rows(board_rows(found), args.format)
-    print(found["findings"]["answer"])
+    print_rows(leaderboard.in_short(compared[leaderboard]), args.format)
+    print(answer.finding(compared[answer], compared))
     print(f"comparison: {page}")
     return 0
 

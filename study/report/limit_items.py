@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.report.sections.leaderboard import Finalist
 from study.report.wording import count, listing
 from study.statistics.result import Result
 
@@ -27,9 +26,9 @@ class Limits(Result):
     items: tuple[Item, ...]
 
 
-def few_seeds(rows: Sequence[Finalist]) -> list[Item]:
-    """Finalists of too few seeds among those that were read on the test split."""
-    few = [(row.title, row.test.accuracy.seeds) for row in rows if row.test and row.test.accuracy.seeds < FEW]
+def few_seeds(tested: Sequence[tuple[str, int]]) -> list[Item]:
+    """Of the titles of finalists that were read on the test split, with the number of their seeds."""
+    few = [(title, seeds) for title, seeds in tested if seeds < FEW]
     if not few:
         return []
     named = listing([f"{title} {count(seeds, 'seed')}" for title, seeds in few])

@@ -18,6 +18,7 @@ from synthetic import write_study
 
 from study.records.paths import StudyFiles
 from study.report.comparison import page as comparison_page
+from study.report.comparison.compared import Compared
 from study.report.comparison.entries import read_entries
 from study.report.page import make, numbers_of
 from study.report.rendering import render
@@ -68,9 +69,15 @@ def compared_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
 
 @pytest.fixture(scope="session")
-def comparison(compared_files: Callable[[str], list[StudyFiles]]) -> Callable[[str], dict[str, Any]]:
-    """Name of a comparison -> its numbers. Read-only for tests."""
-    return cache(lambda name: comparison_page.build(read_entries(compared_files(name))))
+def compared(compared_files: Callable[[str], list[StudyFiles]]) -> Callable[[str], Compared]:
+    """Name of a comparison -> it. Read-only for tests."""
+    return cache(lambda name: comparison_page.make(read_entries(compared_files(name))))
+
+
+@pytest.fixture(scope="session")
+def comparison(compared: Callable[[str], Compared]) -> Callable[[str], dict[str, Any]]:
+    """Name of a comparison -> its numbers as its JSON has them. Read-only for tests."""
+    return cache(lambda name: comparison_page.numbers_of(compared(name)))
 
 
 @pytest.fixture(scope="module")

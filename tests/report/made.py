@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from study.records.paths import StudyFiles
 from study.report.charts import Chart
+from study.report.comparison.entries import read_entries
+from study.report.comparison.page import make as make_comparison
+from study.report.comparison.page import numbers_of as compared_numbers
 from study.report.page import make, numbers_of
 from study.report.rendering import render
 from study.report.section import Report
@@ -22,3 +26,8 @@ def page_of(files: StudyFiles) -> str:
 
 def charts_of(report: Report) -> list[Chart]:
     return [chart for place in report.shown for chart in report.charts(place)]
+
+
+def compare(studies: Sequence[StudyFiles]) -> dict[str, Any]:
+    """The numbers of a comparison, as its JSON has them."""
+    return compared_numbers(make_comparison(read_entries(studies)))

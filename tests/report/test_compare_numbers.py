@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import compare
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from synthetic import Wanted, write_study
 
 from study.records.paths import StudyFiles
 from study.records.trial import read_trials
-from study.report.comparison.entries import Entry, read_entries
-from study.report.comparison.numbers import why_unpaired
-from study.report.comparison.page import build
-from study.report.comparison.protocol import Fact, rows, space_summary
+from study.report.comparison.entries import read_entries
+from study.report.comparison.facts import Fact, Kind
+from study.report.comparison.groups import why_unpaired
+from study.report.comparison.sections.protocol import points
+from study.report.comparison.spaces import space_summary
 
 Comparisons = Callable[[str], dict[str, Any]]
 Compared = Callable[[str], list[StudyFiles]]
@@ -89,7 +91,7 @@ def test_a_sealed_study_stands_in_the_group_of_its_checksums_without_a_test_scor
 def test_a_copy_and_its_original_are_said_to_share_their_trials(compared_files: Compared, tmp_path: Path) -> None:
     first, second = compared_files("clear win")
     copy = StudyFiles(shutil.copytree(first.root, tmp_path / "copy"))
-    found = build(read_entries([first, second, copy]))
+    found = compare([first, second, copy])
     (shared,) = found["shared_trials"]
     assert shared == {"studies": [first.name, "copy"], "trials": len(read_trials(first.trials_jsonl))}
     (said,) = [item["text"] for item in found["limits"]["items"] if item["flag"] == "not independent"]
@@ -157,7 +159,7 @@ def test_equal_checksums_with_other_labels_are_not_the_same_images(tmp_path: Pat
         changed = dict(arrays)
     changed["labels"] = np.roll(changed["labels"], 1)
     np.savez(studies[1].predictions, **changed)
-    found = build(read_entries(studies))
+    found = compare(studies)
     assert found["pairwise"]["pairs"] == []
     assert "labels beside the predictions do not" in found["pairwise"]["untested"][0]["reason"]
     assert len(found["groups"]) == 2
@@ -175,17 +177,17 @@ def test_no_checksum_is_no_proof_of_the_same_images(tmp_path: Path) -> None:
     assert "no checksum" in reason
 
 
-def copies(tmp_path: Path) -> list[Entry]:
+def copies(tmp_path: Path) -> list[StudyFiles]:
     """A study and a copy of its folder."""
     import shutil
 
     original = write_study(tmp_path / "original", Wanted(trials=6))
     shutil.copytree(original.root, tmp_path / "copy")
-    return read_entries([original, StudyFiles(tmp_path / "copy")])
+    return [original, StudyFiles(tmp_path / "copy")]
 
 
 def test_a_network_is_not_tested_against_its_copy(tmp_path: Path) -> None:
-    found = build(copies(tmp_path))
+    found = compare(copies(tmp_path))
     assert {frozenset((pair["a"], pair["b"])) for pair in found["pairwise"]["pairs"]} == {
         frozenset(("original/cnn", "copy/mlp")),
         frozenset(("original/mlp", "copy/cnn")),
@@ -269,23 +271,19 @@ def test_a_family_that_a_study_lacks_is_told_once(comparison: Comparisons) -> No
     ],
 )
 def test_planned_lengths_differ_from_five_per_cent_on_and_all_else_at_once(
-    kind: str, values: list[Any], differs: bool
+    kind: Kind, values: list[Any], differs: bool
 ) -> None:
     known = [{"key": Fact("search", "label", kind, value)} for value in values]
-    assert [row["differs"] for row in rows(known)] == [differs]
+    assert [point.differs for point in points(known)] == [differs]
 
 
 def test_a_comment_does_not_make_another_space() -> None:
     text = 'family = "mlp"\ndepth = { low = 1, high = 3 }\ndropout = 0.1\n[[warm_start]]\ndepth = 2\n'
     same = space_summary("# known good\n" + text)
     assert same == space_summary(text)
-    assert {key: same[key] for key in ("searched", "fixed", "warm_starts")} == {
-        "searched": 1,
-        "fixed": 1,
-        "warm_starts": 1,
-    }
-    assert same["digest"] != space_summary(text.replace("high = 3", "high = 4"))["digest"]
+    assert (same.searched, same.fixed, same.warm_starts) == (1, 1, 1)
+    assert same.digest != space_summary(text.replace("high = 3", "high = 4")).digest
 
 
 def test_a_space_that_is_no_toml_is_compared_as_text() -> None:
-    assert space_summary("not toml")["digest"] != space_summary("not toml either")["digest"]
+    assert space_summary("not toml").digest != space_summary("not toml either").digest

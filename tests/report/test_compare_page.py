@@ -15,13 +15,19 @@ from markup import Page, packed
 from synthetic import Wanted, write_study
 
 from study.records.paths import StudyFiles
+from study.report.charts import Chart
+from study.report.comparison.compared import Compared, short_labels
 from study.report.comparison.entries import read_entries
-from study.report.comparison.figures import charts, short_labels
-from study.report.comparison.page import build, write_comparison
-from study.report.comparison.rendering import TITLES, render
+from study.report.comparison.page import SECTIONS, make, numbers_of, write_comparison
+from study.report.comparison.rendering import render
 
 GOLDEN = json.loads((Path(__file__).parent / "compare_golden.json").read_text())
 Comparisons = Callable[[str], dict[str, Any]]
+Made = Callable[[str], Compared]
+
+
+def charts(compared: Compared) -> dict[str, list[Chart]]:
+    return {place.name: compared.charts(place) for place in SECTIONS}
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
@@ -42,9 +48,9 @@ def test_no_sentence_says_more_than_the_studies_allow(name: str, comparison: Com
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_every_comparison_gives_a_well_formed_page_in_order(name: str, comparison: Comparisons) -> None:
-    page = Page(render(comparison(name), "compare.json"))
-    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == [title[0] for title in TITLES]
+def test_every_comparison_gives_a_well_formed_page_in_order(name: str, compared: Made, comparison: Comparisons) -> None:
+    page = Page(render(compared(name), "compare.json"))
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == [place.name for place in SECTIONS]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for finding in comparison(name)["findings"].values():
@@ -53,9 +59,9 @@ def test_every_comparison_gives_a_well_formed_page_in_order(name: str, compariso
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
-def test_plotly_accepts_every_chart_and_each_has_its_table(name: str, comparison: Comparisons) -> None:
-    drawn = [chart for group in charts(comparison(name)).values() for chart in group]
-    html = render(comparison(name), "compare.json")
+def test_plotly_accepts_every_chart_and_each_has_its_table(name: str, compared: Made) -> None:
+    drawn = [chart for group in charts(compared(name)).values() for chart in group]
+    html = render(compared(name), "compare.json")
     for chart in drawn:
         go.Figure(chart.figure)
         assert chart.rows
@@ -64,12 +70,12 @@ def test_plotly_accepts_every_chart_and_each_has_its_table(name: str, comparison
     assert len({chart.id for chart in drawn}) == len(drawn)
 
 
-def test_each_set_of_images_has_a_chart_of_costs(comparison: Comparisons) -> None:
-    assert [chart.id for chart in charts(comparison("other images"))["cost"]] == ["cost-0", "cost-1"]
+def test_each_set_of_images_has_a_chart_of_costs(compared: Made) -> None:
+    assert [chart.id for chart in charts(compared("other images"))["cost"]] == ["cost-0", "cost-1"]
 
 
-def test_studies_differ_by_colour_and_symbol_and_winners_are_filled(comparison: Comparisons) -> None:
-    figure = charts(comparison("three"))["cost"][0].figure
+def test_studies_differ_by_colour_and_symbol_and_winners_are_filled(compared: Made) -> None:
+    figure = charts(compared("three"))["cost"][0].figure
     styles = {
         trace["name"]: (trace["marker"]["color"], trace["marker"]["symbol"])
         for trace in figure["data"]
@@ -80,19 +86,18 @@ def test_studies_differ_by_colour_and_symbol_and_winners_are_filled(comparison: 
     assert all(symbol.endswith("-open") for name, (_, symbol) in styles.items() if name.endswith("other finalists"))
 
 
-def test_shortened_names_stay_apart(comparison: Comparisons) -> None:
-    long = {"studies": [{"label": "x" * 64 + end} for end in "ab"] + [{"label": "short"}]}
-    names = list(short_labels(long).values())
+def test_shortened_names_stay_apart() -> None:
+    names = list(short_labels(["x" * 64 + "a", "x" * 64 + "b", "short"]).values())
     assert len(set(names)) == 3
     assert names[2] == "short"
     assert all(len(name) <= 22 for name in names)
 
 
-def test_the_page_asks_for_nothing_and_is_small(comparison: Comparisons) -> None:
-    html = render(comparison("three"), "compare.json")
+def test_the_page_asks_for_nothing_and_is_small(compared: Made) -> None:
+    html = render(compared("three"), "compare.json")
     assert re.search(r"default-src 'none'", html)
     assert len(html.encode()) < 3_000_000
-    assert len(render(comparison("all sealed"), "compare.json").encode()) < 100_000
+    assert len(render(compared("all sealed"), "compare.json").encode()) < 100_000
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +108,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], s
         write_study(root / HOSTILE.replace("/", "-"), HOSTILE_STUDY),
         write_study(root / "<b>bold</b>".replace("/", "-"), other),
     ]
-    found = build(read_entries(studies))
-    return found, render(found, f"{HOSTILE}.json")
+    compared = make(read_entries(studies))
+    return numbers_of(compared), render(compared, f"{HOSTILE}.json")
 
 
 def test_hostile_names_are_text(hostile: tuple[dict[str, Any], str]) -> None:
@@ -127,8 +132,8 @@ def test_hostile_names_are_text_in_the_charts_too(hostile: tuple[dict[str, Any],
 
 def test_both_files_are_written_and_tell_the_same(compared_files: Callable[[str], list[StudyFiles]]) -> None:
     studies = compared_files("clear win")
-    page, found = write_comparison(studies)
+    page, compared = write_comparison(studies)
     assert page == studies[0].root.parent / "compare-short-long.html"
     beside = page.with_suffix(".json")
-    assert json.loads(beside.read_text()) == found
-    assert page.read_text() == render(found, beside.name)
+    assert json.loads(beside.read_text()) == numbers_of(compared)
+    assert page.read_text() == render(compared, beside.name)

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made import build, page_of
+from made import build, compare, page_of
 from synthetic import Wanted, write_study
 
 from study.records.files import write_json
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings, save_settings
-from study.report.comparison import page as comparison_page
-from study.report.comparison.entries import read_entries
 
 
 @pytest.fixture
@@ -90,6 +88,6 @@ def test_a_comparison_tells_that_the_same_files_were_read_in_another_form(files:
     settings = load_settings(files.settings)
     form = settings.dataset.model_copy(update={"inverted": True, "levels": (55, 225)})
     save_settings(settings.model_copy(update={"dataset": form}), files.settings)
-    found = comparison_page.build(read_entries([files, old]))
+    found = compare([files, old])
     row = next(row for row in found["protocol"]["rows"] if row["key"] == "form")
     assert (row["values"], row["differs"]) == ([["dark ink made bright", "stretched"], None], True)

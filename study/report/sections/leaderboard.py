@@ -66,6 +66,11 @@ class Finalist(Result):
         return None if self.test is None else self.test.accuracy.mean
 
     @property
+    def seeds(self) -> int:
+        """That were read on the test split."""
+        return 0 if self.test is None else self.test.accuracy.seeds
+
+    @property
     def costs(self) -> Mapping[Cost, float | None]:
         return {"n_parameters": self.n_parameters, "flops": self.flops, "latency_p50_ms": self.latency_p50_ms}
 

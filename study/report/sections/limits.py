@@ -39,7 +39,7 @@ def _absent(report: Report) -> list[Item]:
 
 
 def _few_seeds(report: Report) -> list[Item]:
-    return few_seeds(report[leaderboard].finalists)
+    return few_seeds([(row.title, row.seeds) for row in report[leaderboard].tested])
 
 
 def _reused(report: Report) -> list[Item]:

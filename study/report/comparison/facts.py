@@ -1,23 +1,19 @@
-"""What was asked of each study, point by point: what differs between them, and what is the same."""
+"""What was fixed or asked in a study, point by point, so that it can be held against others."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tomllib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from study.records.ledger import Machine
 from study.report import budget
-from study.report.reading import Record, StudyRecords
+from study.report.comparison.spaces import space_summary
+from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.report.spaces import space_rows
+from study.report.wording import integer
+from study.statistics.result import Result
 
-# Lengths and allowances are planned from a clock, so two runs of one command differ a little in them.
-TOLERANCE = 0.05
-MEASURED = ("about seconds", "about count")
-OF_A_FAMILY = ("space.", "ladder.", "examples.")
+Kind = Literal["text", "count", "about count", "seconds", "about seconds", "digest", "list", "space", "ladder"]
 
 
 class Fact(NamedTuple):
@@ -25,33 +21,22 @@ class Fact(NamedTuple):
 
     group: str
     label: str
-    kind: str
+    kind: Kind
     value: Any
 
 
 Facts = dict[str, Fact]
 
 
-def rows(known: Sequence[Facts]) -> list[Record]:
-    """Rows {key, group, label, kind, values, differs}, the values in the order of the studies, None where a study has
-    none."""
-    about = {key: fact for facts in known for key, fact in facts.items()}
-    groups = list(dict.fromkeys(fact.group for fact in about.values()))
-    found = []
-    for key, fact in sorted(about.items(), key=lambda item: groups.index(item[1].group)):
-        values = [facts[key].value if key in facts else None for facts in known]
-        row = {"key": key, "group": fact.group, "label": fact.label, "kind": fact.kind, "values": values}
-        found.append({**row, "differs": not _same(key, values, fact.kind)})
-    return found
+@dataclass(frozen=True, slots=True)
+class Rungs(Result):
+    """A ladder."""
 
+    examples: tuple[int, ...]
+    reduction_factor: int
 
-def _same(key: str, values: Sequence[Any], kind: str) -> bool:
-    if key.startswith(OF_A_FAMILY):
-        # That a study lacks the family is told once, by the families' own point.
-        values = [value for value in values if value is not None]
-    if kind in MEASURED and values and None not in values:
-        return bool(max(values) <= (1 + TOLERANCE) * min(values))
-    return all(value == values[0] for value in values)
+    def __str__(self) -> str:
+        return f"{', '.join(integer(rung) for rung in self.examples)} examples, factor {self.reduction_factor}"
 
 
 def facts_of(report: Report) -> Facts:
@@ -97,7 +82,7 @@ def _search(study: StudyRecords, *, by_seconds: bool) -> Facts:
     families: Facts = {}
     for name, family in settings.families.items():
         families[f"space.{name}"] = Fact("search", f"search space of {name}", "space", space_summary(family.space))
-        ladder = {"examples": list(family.ladder.examples), "reduction_factor": family.ladder.reduction_factor}
+        ladder = Rungs(tuple(family.ladder.examples), family.ladder.reduction_factor)
         families[f"ladder.{name}"] = Fact("search", f"ladder of {name}", "ladder", ladder)
     return {
         "seed": Fact("search", "study seed", "count", settings.seed),
@@ -165,60 +150,3 @@ def _test(study: StudyRecords) -> Facts:
         "openings": Fact("test split", "openings by the study", "count", len(study.openings)),
         "openings_elsewhere": Fact("test split", "openings by others of its results folder", "count", elsewhere),
     }
-
-
-# -- search spaces ----------------------------------------------------------------------------------------------------
-
-
-def space_summary(text: str) -> Record:
-    """Searched and fixed parameters, warm starts, and a digest of what the TOML says: a comment changes nothing."""
-    rows = space_rows(text)
-    fixed = sum(row.rule.startswith("fixed:") for row in rows)
-    return {
-        "searched": len(rows) - fixed,
-        "fixed": fixed,
-        "warm_starts": len(_warm_starts(text)),
-        "digest": hashlib.sha256(_meaning(text).encode()).hexdigest(),
-    }
-
-
-def _meaning(text: str) -> str:
-    try:
-        return json.dumps(tomllib.loads(text), sort_keys=True, default=str)
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _warm_starts(text: str) -> list[Any]:
-    try:
-        return list(tomllib.loads(text).get("warm_start", []))
-    except tomllib.TOMLDecodeError:
-        return []
-
-
-def spaces(studies: Sequence[StudyRecords]) -> list[Record]:
-    """Families of two studies or more whose spaces are not the same: {family, rows}, a row {name, when, rules}, the
-    rules in the order of the studies, None where the space or the parameter is not there."""
-    names = dict.fromkeys(name for study in studies for name in study.families)
-    found = []
-    for name in names:
-        texts = [study.settings.families[name].space if name in study.families else None for study in studies]
-        having = [text for text in texts if text is not None]
-        if len(having) > 1 and len({_meaning(text) for text in having}) > 1:
-            found.append({"family": name, "rows": _space_rows(texts)})
-    return found
-
-
-def _space_rows(texts: Sequence[str | None]) -> list[Record]:
-    spaces = [_rules(text) if text is not None else {} for text in texts]
-    keys = dict.fromkeys(key for rules in spaces for key in rules)
-    rows = [{"name": name, "when": when, "rules": [rules.get((name, when)) for rules in spaces]} for name, when in keys]
-    present = [text is not None for text in texts]
-    return [row for row in rows if len({rule for rule, there in zip(row["rules"], present, strict=True) if there}) > 1]
-
-
-def _rules(text: str) -> dict[tuple[str, str], str]:
-    rules = {(row.name, row.when): row.rule for row in space_rows(text)}
-    starts = _warm_starts(text)
-    digest = hashlib.sha256(json.dumps(starts, sort_keys=True, default=str).encode()).hexdigest()
-    return {**rules, ("warm starts in the file", ""): f"{len(starts)} ({digest[:8]})" if starts else "none"}

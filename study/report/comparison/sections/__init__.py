@@ -1,0 +1,1 @@
+"""The sections of a comparison, a module and a template each."""
