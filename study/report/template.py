@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,11 +37,6 @@ class Shown:
 def body(template: str, **values: Any) -> Markup:
     """What a template of this folder gives for values of these names."""
     return Markup(_environment().get_template(template).render(**values))
-
-
-def macros(template: str, functions: Mapping[str, Callable[..., Any]], **values: Any) -> Any:
-    """The macros of a template, which may use the functions and values."""
-    return _environment().get_template(template).make_module({**functions, **values})
 
 
 def fill(title: str, masthead: Markup, parts: Sequence[Shown], numbers_file: str) -> str:

@@ -176,7 +176,7 @@ class Calibration(Result):
 
 
 def calibration(logits: NDArray[Any], labels: NDArray[Any], temperature: float = 1.0, bins: int = BINS) -> Calibration:
-    """All of section 11 for one network's logits [N, C] under a temperature fitted elsewhere (on validation)."""
+    """What the report says of one network's logits [N, C] under a temperature fitted elsewhere (on validation)."""
     probabilities = softmax(logits, temperature)
     confidence, correct = confidence_and_correct(logits, labels, temperature)
     return Calibration(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from study.records.paths import StudyFiles
 from study.report.charts import Chart
 from study.report.comparison.entries import read_entries
@@ -31,3 +34,10 @@ def charts_of(report: Report) -> list[Chart]:
 def compare(studies: Sequence[StudyFiles]) -> dict[str, Any]:
     """The numbers of a comparison, as its JSON has them."""
     return compared_numbers(make_comparison(read_entries(studies)))
+
+
+def right(files: StudyFiles, family: str) -> NDArray[np.bool_]:
+    """bool [S, N]: which seed of the finalist is right on which test image."""
+    with np.load(files.predictions) as arrays:
+        seeds = [arrays[name] for name in sorted(arrays.files) if name.startswith(f"{family}-final")]
+        return np.stack([logits.argmax(axis=1) == arrays["labels"] for logits in seeds])

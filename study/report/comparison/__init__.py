@@ -1,5 +1,5 @@
-"""Two or more finished studies on one page: `compare.json` and `compare.html` by the means of the report.
+"""Two or more finished studies on one page: `compare.json` and `compare.html`, built as the report is.
 
-`entries` finds and reads the studies, `protocol` says what differs, `numbers` computes, `sentences` and `limits` put
-it into words, `figures` and `cells` draw it, `page` writes both files. No torch, no database.
+`entries` finds and reads the studies, each with the parts of its own report; `groups`, `studies`, `facts` and `spaces`
+are what several of the `sections` ask for; `page` writes both files. No torch, no database.
 """
