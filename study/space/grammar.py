@@ -49,9 +49,10 @@ def parse_space(text: str, source: str) -> SearchSpace:
     fixed = {key: _fixed(key, value, source) for key, value in table.items() if not isinstance(value, dict)}
     parameters = [_parameter(key, key, value, source) for key, value in table.items() if isinstance(value, dict)]
     parameters += [_variant(variant, source) for variant in variants]
+    declared = tuple(dict.fromkeys([*table, *(parameter.name for parameter in parameters)]))
     _check_names(family, fixed, parameters, source)
     _check_parents(fixed, parameters, source)
-    space = SearchSpace(family, fixed, _parents_first(parameters, source), tuple(warm_starts), source, text)
+    space = SearchSpace(family, fixed, _parents_first(parameters, source), tuple(warm_starts), source, text, declared)
     for i in range(len(warm_starts)):
         warm_start_params(space, i)
     return space

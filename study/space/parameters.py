@@ -59,8 +59,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A family's search space; `parameters` stand in sampling order, parents first. Two spaces are equal if they mean
-    the same, whatever file and text they were read from."""
+    """A family's search space; `parameters` stand in sampling order, parents first, `declared` has the names of what is
+    fixed or a range in the order of the file. Two spaces are equal if they mean the same, whatever file and text they
+    were read from."""
 
     family: str
     fixed: Mapping[str, Any]
@@ -68,6 +69,7 @@ class SearchSpace:
     warm_starts: tuple[Mapping[str, Any], ...]
     source: str = field(compare=False)
     text: str = field(compare=False, repr=False)
+    declared: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def keys(self) -> set[str]:

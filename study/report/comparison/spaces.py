@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from study.report.reading import StudyRecords
-from study.report.spaces import space_rows
+from study.space.parameters import SearchSpace
+from study.space.rows import readable, rules
 from study.statistics.result import Result
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceSummary(Result):
-    """Searched and fixed parameters, warm starts, and a digest of what the TOML says: a comment changes nothing."""
+    """Searched and fixed parameters, warm starts, and a digest of what the space says: a comment changes nothing."""
 
     searched: int
     fixed: int
@@ -49,24 +48,16 @@ class SpaceDifference(Result):
 
 
 def space_summary(text: str) -> SpaceSummary:
-    rows = space_rows(text)
-    fixed = sum(row.rule.startswith("fixed:") for row in rows)
-    digest = hashlib.sha256(_meaning(text).encode()).hexdigest()
-    return SpaceSummary(len(rows) - fixed, fixed, len(_warm_starts(text)), digest)
+    """Of a space's text; of one that cannot be read the digest alone tells it from others."""
+    space = readable(text, "the space")
+    if space is None:
+        return SpaceSummary(0, 0, 0, _digest(text))
+    counts = (len(space.parameters), len(space.fixed), len(space.warm_starts))
+    return SpaceSummary(*counts, _digest([space.family, sorted(_rules(space).items()), space.warm_starts]))
 
 
-def _meaning(text: str) -> str:
-    try:
-        return json.dumps(tomllib.loads(text), sort_keys=True, default=str)
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _warm_starts(text: str) -> list[Any]:
-    try:
-        return list(tomllib.loads(text).get("warm_start", []))
-    except tomllib.TOMLDecodeError:
-        return []
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def differences(studies: Sequence[StudyRecords]) -> list[SpaceDifference]:
@@ -75,22 +66,22 @@ def differences(studies: Sequence[StudyRecords]) -> list[SpaceDifference]:
     found = []
     for name in names:
         texts = [study.settings.families[name].space if name in study.families else None for study in studies]
-        having = [text for text in texts if text is not None]
-        if len(having) > 1 and len({_meaning(text) for text in having}) > 1:
+        having = {space_summary(text).digest for text in texts if text is not None}
+        if len(having) > 1:
             found.append(SpaceDifference(name, tuple(_rows(texts))))
     return found
 
 
 def _rows(texts: Sequence[str | None]) -> list[RuleRow]:
-    spaces = [_rules(text) if text is not None else {} for text in texts]
+    spaces = [_rules(readable(text, "the space")) if text is not None else {} for text in texts]
     keys = dict.fromkeys(key for rules in spaces for key in rules)
     rows = [RuleRow(name, when, tuple(rules.get((name, when)) for rules in spaces)) for name, when in keys]
     present = [text is not None for text in texts]
     return [row for row in rows if len({rule for rule, there in zip(row.rules, present, strict=True) if there}) > 1]
 
 
-def _rules(text: str) -> dict[tuple[str, str], str]:
-    rules = {(row.name, row.when): row.rule for row in space_rows(text)}
-    starts = _warm_starts(text)
-    digest = hashlib.sha256(json.dumps(starts, sort_keys=True, default=str).encode()).hexdigest()
-    return {**rules, ("warm starts in the file", ""): f"{len(starts)} ({digest[:8]})" if starts else "none"}
+def _rules(space: SearchSpace | None) -> dict[tuple[str, str], str]:
+    """By parameter and condition; the warm starts of the file are one of them."""
+    starts = space.warm_starts if space else ()
+    told = {(row.name, row.when): row.rule for row in rules(space)} if space else {}
+    return {**told, ("warm starts in the file", ""): f"{len(starts)} ({_digest(starts)[:8]})" if starts else "none"}

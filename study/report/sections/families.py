@@ -10,8 +10,8 @@ from study.report.best import TrialSummary, summary
 from study.report.charts import Chart
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.report.spaces import SpaceRow, space_rows
 from study.report.wording import NONE, compact, count
+from study.space.rows import Rule, readable, rules
 from study.statistics.result import Result
 
 
@@ -22,7 +22,7 @@ class FamilyRow(Result):
 
     family: str
     space_file: str
-    parameters: tuple[SpaceRow, ...]
+    parameters: tuple[Rule, ...]
     rungs: tuple[int, ...]
     reduction_factor: int
     states: Mapping[State, int]
@@ -54,11 +54,12 @@ def numbers(study: StudyRecords, before: Report) -> Families:
 
 def _row(study: StudyRecords, family: str) -> FamilyRow:
     settings, trials = study.settings.families[family], study.family_trials(family)
+    space = readable(settings.space, settings.space_file)
     sizes = [trial.n_parameters for trial in trials if trial.n_parameters is not None]
     return FamilyRow(
         family=family,
         space_file=settings.space_file,
-        parameters=tuple(space_rows(settings.space)),
+        parameters=tuple(rules(space)) if space else (),
         rungs=tuple(settings.ladder.examples),
         reduction_factor=settings.ladder.reduction_factor,
         states=trials.states,
