@@ -9,7 +9,7 @@ Two scores, each fitted on clean validation images alone; no picture that is no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from study.statistics.logits import log_softmax, softmax
 
 Floats = NDArray[np.float64]
 
-MAX_ERROR = 0.001  # upper bound of the error among answered validation images
+MAX_ERROR = 0.002  # upper bound of the error among answered validation images
+MAX_HANDS_ERROR = 0.015  # and among answered pictures as people deliver them, of which fewer are drawn
 MAX_UNANSWERED = 0.05  # share of clean images that abstaining may cost; the error bound gives way beyond it
 STRANGE = 0.005  # share of clean validation images that the strangeness refuses
 COVERAGES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.998, 0.999, 0.9995)
@@ -48,10 +49,17 @@ class Evidence:
         return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
 
 
-def fit_abstention(evidence: Evidence, labels: NDArray[Any], temperature: float = 1.0) -> dict[str, Any]:
+# What is fitted so far to the confidence [N] and the correctness [N] of answers to pictures as people deliver them.
+Hands = Callable[[dict[str, Any]], tuple[Floats, NDArray[np.bool_]]]
+
+
+def fit_abstention(
+    evidence: Evidence, labels: NDArray[Any], temperature: float = 1.0, hands: Hands | None = None
+) -> dict[str, Any]:
     """Everything that a prediction needs to abstain, as plain JSON values for `model.json`, key "abstention".
 
     `evidence` and `labels` [N] of validation images that the network was not trained on; `temperature` of the logits.
+    The threshold is chosen on these and on the pictures that `hands` reads with what was fitted before.
     """
     fitted: dict[str, Any] = {"logit_distance": _fit_distance(evidence.logits, labels)}
     if evidence.likelihoods is not None:
@@ -63,7 +71,10 @@ def fit_abstention(evidence: Evidence, labels: NDArray[Any], temperature: float 
     p = probabilities(evidence, fitted, temperature)
     rows, correct = np.arange(len(labels)), evidence.answers == labels
     confidence = np.where(strange > fitted["limit"], 0.0, p[rows, evidence.answers])
-    fitted |= choose_threshold(confidence, correct)
+    others = None if hands is None else hands({**fitted, "threshold": 0.0})
+    fitted |= choose_threshold(confidence, correct, others)
+    if others is not None:
+        fitted["hands"] = _at_threshold(*others, fitted["threshold"])
     fitted["trade_off"] = [point for share in TRADE_OFFS if (point := _at_share(confidence, correct, share))]
     fitted["sets"] = _set_levels(p[rows, labels])
     return fitted
@@ -103,14 +114,34 @@ def _fit_pool(
     return {"scale": float(found[0]), "weight": float(found[1])}
 
 
-def choose_threshold(confidence: Floats, correct: NDArray[np.bool_]) -> dict[str, float]:
-    """The lowest threshold whose answered images have an error bound of at most MAX_ERROR, or the one that leaves
-    MAX_UNANSWERED open if that is lower; DEFAULT_THRESHOLD at least."""
+def choose_threshold(
+    confidence: Floats, correct: NDArray[np.bool_], hands: tuple[Floats, NDArray[np.bool_]] | None = None
+) -> dict[str, float]:
+    """The lowest threshold whose answered images have an error bound of at most MAX_ERROR, and those of `hands` one of
+    at most MAX_HANDS_ERROR; or the one that leaves MAX_UNANSWERED open if that is lower; DEFAULT_THRESHOLD at least."""
     counts, thresholds, bounds = _risk(confidence, correct)
-    fine = np.flatnonzero(bounds <= MAX_ERROR)
+    least_of_hands = 0.0 if hands is None else _least(*hands)
+    fine = np.flatnonzero((bounds <= MAX_ERROR) & (thresholds >= least_of_hands))
     enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
     least = enough[0] if enough.size else len(counts) - 1
     return _point(confidence, counts, thresholds, bounds, int(max([least, *fine[-1:]])))
+
+
+def _least(confidence: Floats, correct: NDArray[np.bool_]) -> float:
+    """The lowest threshold with an error bound of at most MAX_HANDS_ERROR; 1 where there is none."""
+    _, thresholds, bounds = _risk(confidence, correct)
+    return float(min(thresholds[bounds <= MAX_HANDS_ERROR], default=1.0))
+
+
+def _at_threshold(confidence: Floats, correct: NDArray[np.bool_], threshold: float) -> dict[str, float]:
+    """What a threshold does to other pictures: how many, the share answered and right, and answered and wrong."""
+    answered = confidence >= threshold
+    return {
+        "pictures": len(confidence),
+        "answered": float(answered.mean()),
+        "wrong": float((answered & ~correct).mean()),
+        "right": float(correct.mean()),
+    }
 
 
 def _at_share(confidence: Floats, correct: NDArray[np.bool_], share: float) -> dict[str, float] | None:

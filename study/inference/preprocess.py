@@ -15,13 +15,17 @@ from scipy import ndimage
 
 from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
 from study.inference.cutting import Reader, cut_touching
-from study.inference.fitting import FIT, HALF_TONE, SIZE, Mask, Pixels, box_of, pixels_of
+from study.inference.fitting import FIT, HALF_TONE, SIZE, Mask, Pixels, box_of, pixels_of, stroke_width
 from study.inference.grouping import EIGHT, Box, Part, group_parts, rows_of
 from study.inference.ink import Invert, ink_of
 from study.inference.opening import Gray, Opened
 from study.inference.sheet import Sheet, sheet_of
 
 PEAK = 0.9  # brightest pixel of a picture in MNIST's form
+DIM = 0.3  # and of a blurred one
+STEEP = 0.3  # of the brightest pixel: the steepest step between neighbours in a picture blurred by 2 px or more
+FILLED = 0.5  # share of its box that is ink: above it a part may be a solid shape
+BROAD = 7.0  # pixels of 20: a stroke as wide is no pen's
 FAINT = 0.1  # below it a pixel belongs to no box of such a picture
 MIN_SIDE = 7  # picture pixels of a digit's longer side: below it the answer is a guess
 PALE = 0.15  # of the full tone: above it a stroke of a paler digit shows
@@ -156,6 +160,8 @@ def _prepared(look: Look, part: Part, row: int) -> Prepared:
     flags = list(look.flags)
     if max(part.width, part.height) * look.opened.scale < MIN_SIDE:
         flags.append(TOO_SMALL)
+    if part.mask.mean() > FILLED and _fitted_stroke(part) > BROAD and NOT_A_DIGIT not in flags:
+        flags.append(NOT_A_DIGIT)
     if _touches_edge(part, look.mask.shape):
         flags.append(CLIPPED)
     return Prepared(_pixels(look, part), look.in_picture(part.box), (), tuple(flags), row)
@@ -174,6 +180,10 @@ def _pixels(look: Look, part: Part) -> Pixels:
     return pixels_of(np.asarray(soft, dtype=np.float32), padded)
 
 
+def _fitted_stroke(part: Part) -> float:
+    return stroke_width(part.mask) * FIT / max(part.width, part.height)
+
+
 def _touches_edge(part: Part, shape: Sequence[int]) -> bool:
     """Ink along a picture's edge over more than a stroke's breadth: a digit that goes on outside."""
     left, top, right, bottom = part.box
@@ -186,13 +196,23 @@ def _touches_edge(part: Part, shape: Sequence[int]) -> bool:
 def looks_like_mnist(gray: Gray) -> bool:
     """28 x 28, the ink's box 20 pixels long, its brightest pixel white, its centre of mass in the middle pixel or one
     beside it: as all of MNIST's images have it, to a pixel."""
-    if gray.shape != (SIZE, SIZE) or gray.max() < PEAK:
+    if gray.shape != (SIZE, SIZE) or gray.max() < DIM:
         return False
     left, top, right, bottom = box_of(gray > FAINT)
-    if not FIT - 2 <= max(right - left, bottom - top) <= FIT + 1:
+    sized = FIT - 2 <= max(right - left, bottom - top) <= FIT + 1
+    if not (sized and float(gray.max()) >= PEAK) and not _is_blurred(gray):
+        return False
+    border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
+    if float(border.mean()) > 0.05 * float(gray.max()):
         return False
     rows, columns = gray.sum(1) @ np.arange(SIZE) / gray.sum(), gray.sum(0) @ np.arange(SIZE) / gray.sum()
     return bool(abs(rows - SIZE / 2) <= 1.5 and abs(columns - SIZE / 2) <= 1.5)
+
+
+def _is_blurred(gray: Gray) -> bool:
+    """No edge is as steep as a pen's, whatever the size: to fit such a picture anew would hide that it is blurred."""
+    steepest = max(float(np.abs(np.diff(gray, axis=axis)).max()) for axis in (0, 1))
+    return steepest < STEEP * float(gray.max())
 
 
 def clean_mask(ink: Gray) -> tuple[Mask, bool]:

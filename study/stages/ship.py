@@ -14,6 +14,7 @@ from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.bundle import Description, load_bundle, model_card, write_bundle
+from study.inference.hands import read_hands
 from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
@@ -93,13 +94,16 @@ def _fit(basis: RunFiles, content: Mapping[str, Any], data: TrainingData) -> tup
     with np.load(basis.validation) as arrays:
         logits, labels = arrays["logits"], arrays["labels"]
     evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
-    abstention = fit_abstention(evidence, labels, content["temperature"])
     model, run = load_run(basis)
-    mean, std = run.record.mean, run.record.std
-    described = Description.model_validate(
-        {**content, "abstention": abstention, "mean": mean, "std": std, "format": 1, "weights_sha256": ""}
+    own = {"mean": run.record.mean, "std": run.record.std, "format": 1, "weights_sha256": ""}
+
+    def predictor(fitted: Mapping[str, Any]) -> Predictor:
+        return Predictor(model, Description.model_validate({**content, "abstention": fitted, **own}), reader)
+
+    abstention = fit_abstention(
+        evidence, labels, content["temperature"], lambda fitted: read_hands(predictor(fitted), evidence.images, labels)
     )
-    abstention["refusals"] = measure_refusals(Predictor(model, described, reader), evidence.images, labels)
+    abstention["refusals"] = measure_refusals(predictor(abstention), evidence.images, labels)
     return abstention, reader
 
 

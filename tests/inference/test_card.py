@@ -48,7 +48,7 @@ FITTED = {
 def test_the_threshold_is_told_with_its_cost_and_its_bound_beside_others():
     card = model_card({**META, "abstention": FITTED}, None)
     assert "under a calibrated probability of 0.9700" in card
-    assert "holds the upper 95 % bound of the error at 0.1 %" in card
+    assert "holds the upper 95 % bound of the error at 0.2 %" in card
     assert "| 0.6000 | 1.0 % | 0.410 % |\n| 0.9700 | 3.6 % | 0.095 % |\n" in card
 
 
@@ -60,7 +60,7 @@ def test_what_was_refused_is_told_by_kind():
 
 def test_a_bound_out_of_reach_is_said_plainly():
     card = model_card({**META, "abstention": {**FITTED, "answered": 0.95, "error_bound": 0.0022}}, None)
-    assert "An error bound of 0.1 % would leave more than 5.0 % of clean images open" in card
+    assert "An error bound of 0.2 % would leave more than 5.0 % of clean images open" in card
     assert "does not reach the bound" in card
 
 
@@ -68,3 +68,12 @@ def test_named_classes_are_listed_and_numbers_are_not():
     assert "in the order of the logits" not in model_card({**META, "classes": list("0123456789")}, None)
     card = model_card({**META, "classes": ["one", "t<w>o"]}, None)
     assert r"The classes, in the order of the logits: one, t\<w\>o." in card
+
+
+def test_what_the_threshold_does_to_other_hands_is_told():
+    hands = {"pictures": 600, "answered": 0.94, "wrong": 0.0017, "right": 0.982}
+    card = model_card({**META, "abstention": {**FITTED, "hands": hands}}, None)
+    assert "600 pictures by other pens and hands" in card
+    assert "6.0 % of them open and answers 0.17 % wrongly" in card
+    assert "98.2 %" in card
+    assert "hands" not in model_card({**META, "abstention": FITTED}, None)

@@ -66,6 +66,19 @@ def test_an_image_too_dim_or_too_large_does_not_pass_as_mnist(digits):
         assert likeness(made, digit) > 0.9
 
 
+def test_a_blurred_digit_in_mnists_form_passes_untouched_for_blur_is_a_reason_to_doubt(digits):
+    blurred = np.asarray(ndimage.gaussian_filter(digits[0][0].astype(np.float32), 2.0), np.uint8)
+    assert np.array_equal(prepare_one(blurred).pixels, blurred)
+
+
+def test_a_filled_shape_is_no_digit_and_a_fat_one_is_one():
+    shirt, fat = np.full((100, 100), 255, np.uint8), np.full((100, 100), 255, np.uint8)
+    shirt[15:85, 25:75] = 40
+    fat[10:90, 38:62] = 40
+    assert NOT_A_DIGIT in prepare_one(shirt).flags
+    assert NOT_A_DIGIT not in prepare_one(fat).flags
+
+
 @pytest.mark.parametrize("ends", [((13, 6), (13, 22)), ((9, 22), (17, 6))])
 def test_a_stroke_of_one_pixel_is_as_strong_as_the_same_enlarged(ends):
     small = Image.new("L", (28, 28), 255)
