@@ -117,9 +117,9 @@ def compare_searches(correct_a: Correct, correct_b: Correct, groups: Groups | No
     images favour for what families differ by.
 
     A few searches say little of the spread between searches, so the degrees of freedom are those of the whole variance
-    of their means, s_A²/R_A and s_B²/R_B in place of g_A and g_B. In simulation (`benchmarks/aa_power.py`) at most 5 %
-    of equal families were then called different, but 8 % where one search in five of one family ended 0.5 points
-    behind and none of the other's did, and 23 % where 1 point: few searches without such a one look better than the
+    of their means, s_A²/R_A and s_B²/R_B in place of g_A and g_B. In simulation (`benchmarks/aa_power.py`) 1 to 6 %
+    of equal families were then called different, but 8 to 11 % where one search in five of one family ended 0.5 points
+    behind and none of the other's did, and more where 1 point: few searches without such a one look better than the
     family is.
     """
     return _compare(correct_a, correct_b, groups, "search")
