@@ -41,7 +41,11 @@ def test_another_study_at_work_on_the_same_cores_is_named_while_it_lives(
     assert crowding(files, 2) is None
 
 
-@pytest.mark.parametrize("text", ["", "process 0x on here", f"process {os.getpid()} on {socket.gethostname()}\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "process 0x on here", f"process {os.getpid()} on {socket.gethostname()}\n"],
+    ids=["empty", "damaged", "own"],  # the same in every process that runs tests
+)
 def test_own_locks_and_strange_ones_are_nobody(text: str, files: StudyFiles) -> None:
     (files.root / ".lock").write_text(text)
     assert crowding(files, 10_000) is None
