@@ -70,17 +70,6 @@ def test_every_advice_cites_its_section_and_a_number(name: str, case_report: Rep
         assert re.search(rf"\(section {item['section']}, [^)]*\d|\d[^()]*\(section {item['section']}\)", item["text"])
 
 
-def test_a_verdict_needs_three_seeds(case_report: Reports) -> None:
-    assert case_report("two seeds")["pairwise"]["pairs"][0]["verdict"]["label"] == "no verdict"
-
-
-def test_the_winner_is_validations_even_when_the_test_disagrees(case_report: Reports) -> None:
-    report = case_report("contradicted")
-    assert report["answer"]["winner"] == "mlp"
-    assert report["answer"]["contradicted"]
-    assert report["answer"]["pair"]["difference"] < 0
-
-
 def test_an_ablation_of_an_earlier_finalist_is_not_shown(tmp_path: Path) -> None:
     from synthetic import Wanted, write_study
 
@@ -153,15 +142,3 @@ def test_by_groups_of_test_images_every_interval_of_the_finalists_is_clustered(t
     ):
         assert width(grouped, *path) > 1.1 * width(alone, *path), path
     assert grouped["searches"]["pairs"][0]["comparison"]["groups"] == 43
-
-
-def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
-    from synthetic import Wanted, write_study
-
-    one = write_study(tmp_path / "a" / "same", Wanted())
-    other = write_study(
-        tmp_path / "b" / "same",
-        Wanted(accuracy={"cnn": 0.9, "mlp": 0.983}, validation={"cnn": 0.994, "mlp": 0.983}),
-    )
-    assert build(one)["answer"]["winner_row"]["test"] != build(other)["answer"]["winner_row"]["test"]
-    assert build(one)["conclusion"] == build(other)["conclusion"]

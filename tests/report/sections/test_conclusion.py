@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic import Wanted, write_study
+
+from study.report.page import make
+from study.report.sections import conclusion
+
+
+@pytest.mark.parametrize("stage", ["searching", "searched", "retrained"])
+def test_what_one_family_is_advised_to_do_does_not_open_the_test_split_unasked(stage: str, tmp_path: Path) -> None:
+    report = make(write_study(tmp_path / "alone", Wanted(accuracy={"cnn": 0.99}, stage=stage)))
+    advised = [item.text for item in report[conclusion].future]
+    commands = [found for text in advised for found in re.findall(r"study (?:run|evaluate)[^,;.]*", text)]
+    assert commands
+    assert all("--no-evaluate" in command or "--single-family" in command for command in commands)
+
+
+def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
+    one = make(write_study(tmp_path / "a" / "same", Wanted()))
+    other = make(
+        write_study(
+            tmp_path / "b" / "same",
+            Wanted(accuracy={"cnn": 0.9, "mlp": 0.983}, validation={"cnn": 0.994, "mlp": 0.983}),
+        )
+    )
+    assert one.study.correct["cnn"].mean() != other.study.correct["cnn"].mean()
+    assert one[conclusion] == other[conclusion]

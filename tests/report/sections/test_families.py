@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from synthetic import Wanted, write_study
+
+from study.records.settings import change_settings, load_settings
+from study.report.page import make
+from study.report.section import Report
+from study.report.sections import families
+
+Made = Callable[[str], Report]
+
+
+def test_trials_are_counted_by_state_and_role(case_made: Made) -> None:
+    row = case_made("clear win")[families].families[0]
+    assert (row.family, row.trials, len(row.warm_starts)) == ("cnn", 24, 1)
+    assert row.best is not None
+    assert row.best_sampled is not None
+    assert row.best.value >= row.best_sampled.value
+    assert row.best_sampled.role == "sampled"
+
+
+def test_a_space_whose_text_cannot_be_read_has_no_rows(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "study", Wanted(stage="searched", trials=4))
+    known = load_settings(files.settings).families
+    change_settings(
+        files.settings, families={name: one.model_copy(update={"space": "= x"}) for name, one in known.items()}
+    )
+    assert [row.parameters for row in make(files)[families].families] == [(), ()]

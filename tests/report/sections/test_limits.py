@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from study.report.section import Report
+from study.report.sections import limits
+
+Made = Callable[[str], Report]
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("validation only", "not evaluated"),
+        ("one family failed", "absent family"),
+        ("two seeds", "few seeds"),
+        ("test opened twice", "test reused"),
+        ("unequal budgets", "unequal budget"),
+        ("clear win", "one search"),
+        ("two searches", "few searches"),
+        ("five searches", "shared images"),
+        ("small win", "small gap"),
+        ("non-finite", "non-finite"),
+    ],
+)
+def test_a_limit_is_raised_where_it_holds(name: str, flag: str, case_made: Made) -> None:
+    assert flag in [item.flag for item in case_made(name)[limits].items]
+
+
+def test_an_empty_study_has_one_limit(case_made: Made) -> None:
+    report = case_made("empty")
+    assert "not evaluated" in [item.flag for item in report[limits].items]
+    assert "few seeds" not in [item.flag for item in report[limits].items]
