@@ -16,6 +16,7 @@ Boxes = NDArray[np.int64]  # [N, 4]
 EIGHT = np.ones((3, 3), dtype=bool)
 DIGIT_HEIGHT = 0.55  # of the usual part: lower parts cannot be digits of their own
 OVERLAP = 0.35  # of the narrower part's width: parts one above the other belong together
+GAP = 2  # pixels between digits one above the other: in a small picture a broken stroke has as many
 MAX_PARTS = 1500
 FEW = 6  # parts: of so few the tallest says how tall a digit is
 SAME_ROW = 0.5  # of the lower digit's height that neighbours in a row share
@@ -119,6 +120,6 @@ def _belong(boxes: Boxes) -> NDArray[np.bool_]:
     narrower, lower = np.minimum(width[:, None], width), np.minimum(height[:, None], height)
     above = -_gaps(boxes, 0, 2) >= OVERLAP * narrower
     # Two digits one above the other: both tall, and a clear gap between them.
-    stacked = (lower >= DIGIT_HEIGHT * usual) & (_gaps(boxes, 1, 3) > 0.1 * usual)
+    stacked = (lower >= DIGIT_HEIGHT * usual) & (_gaps(boxes, 1, 3) > max(GAP, 0.1 * usual))
     beside = ((lower < DIGIT_HEIGHT * usual) & (apart < 0.3 * usual)) | (apart < 0.04 * usual)
     return np.asarray(np.where(above, (apart < 0.5 * usual) & ~stacked, beside))

@@ -175,3 +175,12 @@ def test_a_digit_cut_by_the_edge_is_no_piece():
     mask[5:55, 30:40] = True
     mask[5:55, :8] = True
     assert np.array_equal(drop_borders(mask), mask)
+
+
+def test_what_is_left_of_a_frame_near_the_edge_goes():
+    seven = blank(280)
+    seven[20:36, 60:200] = True
+    seven[20:240, 180:200] = True
+    mask = seven.copy()
+    mask[276:278, 4:276] = True
+    assert np.array_equal(drop_borders(mask), seven)

@@ -30,6 +30,10 @@ def test_two_tall_parts_one_above_the_other_with_a_gap_are_two():
     assert len(boxes_of((40, 2, 70, 40), (40, 56, 70, 96))) == 2
 
 
+def test_a_broken_stroke_of_a_small_picture_makes_no_second_digit():
+    assert len(boxes_of((11, 2, 18, 10), (8, 12, 23, 25))) == 1
+
+
 def test_masks_of_groups_share_out_the_ink():
     mask = with_boxes((20, 20, 40, 80), (90, 20, 120, 80), (100, 10, 112, 16))
     parts = group_parts(mask)
