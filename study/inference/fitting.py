@@ -16,6 +16,7 @@ SIZE, FIT = 28, 20
 HALF_TONE = 0.4  # of the ink's full tone: above it a pixel is ink
 FINE = 80  # pixels: shorter digits are enlarged before their strokes are measured
 THICK = 4.5  # stroke width after the fit, in pixels, from which strokes are thinned
+NO_PEN = 9.0  # from here on it is no stroke, and stays as it is
 THIN = 1.9  # and up to which they are strengthened; MNIST's median is about 2.7
 
 
@@ -42,17 +43,28 @@ def strengthen(soft: Gray, part: Mask) -> Gray:
     """Cropped ink whose strokes are wide enough to survive the fit into 20 x 20, and no wider than people's pens."""
     left, top, right, bottom = box_of(part)
     cropped, part = _enlarged(soft[top:bottom, left:right], part[top:bottom, left:right])
-    side = max(cropped.shape)
-    fitted = stroke_width(part) * FIT / side
-    grow = round(max(0.0, THIN - fitted) * side / FIT / 2)
-    shrink = round(max(0.0, fitted - THICK) * side / FIT / 2)
-    pad = grow + 1
-    cropped = np.pad(cropped, pad)
-    if shrink:
-        return np.asarray(ndimage.grey_erosion(cropped, footprint=_disk(shrink))[pad:-pad, pad:-pad], dtype=np.float32)
-    if grow:
-        return np.asarray(ndimage.grey_dilation(cropped, footprint=_disk(grow)), dtype=np.float32)
-    return np.asarray(cropped[pad:-pad, pad:-pad], dtype=np.float32)
+    fitted = stroke_width(part) * FIT / max(cropped.shape)
+    if THICK < fitted < NO_PEN:
+        return _thinned(cropped, fitted - THICK)
+    grow = round(max(0.0, THIN - fitted) * max(cropped.shape) / FIT / 2)
+    pen = _disk(grow)
+    return np.asarray(ndimage.grey_dilation(np.pad(cropped, grow + 1), footprint=pen) if grow else cropped, np.float32)
+
+
+def _thinned(cropped: Gray, excess: float) -> Gray:
+    """Strokes narrower by `excess` of the network's pixels. A large picture is made smaller first: the time is that of
+    its pixels times those of the disk."""
+    if max(cropped.shape) > FINE:
+        cropped = _scaled(cropped, FINE / max(cropped.shape), Image.Resampling.BOX)
+    shrink = round(excess * max(cropped.shape) / FIT / 2)
+    if not shrink:
+        return cropped
+    return np.asarray(ndimage.grey_erosion(np.pad(cropped, 1), footprint=_disk(shrink))[1:-1, 1:-1], np.float32)
+
+
+def _scaled(ink: Gray, factor: float, how: Image.Resampling) -> Gray:
+    size = (max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor)))
+    return np.asarray(np.clip(np.asarray(Image.fromarray(ink).resize(size, how)), 0, 1), dtype=np.float32)
 
 
 def _enlarged(soft: Gray, part: Mask) -> tuple[Gray, Mask]:
@@ -60,9 +72,8 @@ def _enlarged(soft: Gray, part: Mask) -> tuple[Gray, Mask]:
     factor = -(-FINE // max(soft.shape))
     if factor <= 1:
         return soft, part
-    size = (soft.shape[1] * factor, soft.shape[0] * factor)
-    large = np.asarray(Image.fromarray(soft).resize(size, Image.Resampling.BICUBIC))
-    return np.asarray(np.clip(large, 0, 1), dtype=np.float32), large > HALF_TONE
+    large = _scaled(soft, factor, Image.Resampling.BICUBIC)
+    return large, large > HALF_TONE
 
 
 def _disk(radius: int) -> Mask:

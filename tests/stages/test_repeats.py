@@ -101,7 +101,7 @@ def test_the_report_has_both_searches(pair: StudyFiles) -> None:
         (search, family) for search in (1, 2) for family in TINY_SPACES
     ]
     assert report["searches"]["tested"] == 2
-    assert "fewer than the 5 that a verdict needs" in report["findings"]["answer"]
+    assert "fewer than the 3 that a verdict needs" in report["findings"]["answer"]
     assert not report["header"]["exploratory"]
     assert 'id="searches"' in pair.report_html.read_text()
 
