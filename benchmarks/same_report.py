@@ -24,9 +24,15 @@ RENAMED = {
     r"mattered/families/[^/]+/best_sampled/nll": "nll_scaled",
     r"answer/best_trial/best_sampled/nll": "nll_scaled",
 }
-REMOVED: list[str] = []
+REMOVED = [r"robustness/validation"]  # it was always empty
 ADDED = [r"header/openings_of_user", r"(answer/pair|pairwise/pairs/\d+)/comparison/(unit|groups)"]
-ADDED += [r"protocol/test_groups"]
+ADDED += [
+    *(r"protocol/(test_groups|inverted|levels|transposed)", r"repeated/.*", r"answer/opened", r"health/failed_runs"),
+    *(
+        r"families/families/\d+/(further_seeds|searched_whole)",
+        r"(answer/pair|pairwise/pairs/\d+)/comparison/(wins|losses)",
+    ),
+]
 OF_THE_CLOCK = (
     *(r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*", r".*latency.*"),
     *(
@@ -36,7 +42,8 @@ OF_THE_CLOCK = (
     ),
     *(r"header/created", r"header/openings/\d+/(time|command)"),
 )
-REWRITTEN = [r"limits/items/\d+/text"]  # sentences that say more than before
+# Sentences that say more than before.
+REWRITTEN = [r"limits/items/\d+/text", r"conclusion/future/\d+/text", r"findings/conclusion"]
 DIGITS = 11
 
 
