@@ -8,7 +8,7 @@ study: .venv/study
 	$(BIN)/study run
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/dev lint
 	$(BIN)/python -m pytest

@@ -195,8 +195,9 @@ class Study:
         return pd.concat(parts, ignore_index=True) if parts else _frame((), _PREDICTIONS)
 
     def optuna_study(self, family: str) -> optuna.Study:
-        """A family's trials as an Optuna study in memory, for Optuna's own figures and importances: nothing that is
-        done to it reaches the files. Trials that have not ended are left as failed ones, so that numbers are the same.
+        """A family's trials in the first search as an Optuna study in memory, for Optuna's own figures and importances:
+        nothing that is done to it reaches the files. Trials that have not ended are left as failed ones, so that
+        numbers are the same.
         """
         from study.search.repair import study_in_memory
 

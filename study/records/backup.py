@@ -9,7 +9,7 @@ from typing import Any
 
 from study.errors import ResultsError
 from study.records.files import read_json, read_text, write_text
-from study.records.ledger import Command, Ledger, write_ledger
+from study.records.ledger import Command, parse_ledger, write_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import read_metrics
 from study.records.trial import read_trials
@@ -52,7 +52,7 @@ def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
     with the time that trials and runs took."""
     ledgers = _kept(study).get("ledgers") or []
     kept = ledgers[number - 1] if len(ledgers) >= number else None
-    ledger = Ledger.model_validate(kept or {})
+    ledger = parse_ledger(kept or {}, study.report_json, "move the report away, and this makes it from trials and runs")
     took = _seconds(files)
     missing = sum(took.values()) - ledger.used
     if missing > 0:
@@ -61,6 +61,8 @@ def restore_ledger(files: StudyFiles, study: StudyFiles, number: int) -> str:
         ledger.stages = {name: max(s, ledger.stage_seconds(name)) for name, s in took.items()}
     if ledger.n_searches == 1:
         ledger.n_searches += sum(1 for _ in files.root.glob("repeats/*/study.toml"))
+        if ledger.goal is not None:
+            ledger.goal = ledger.goal.among(ledger.n_searches)
     write_ledger(files.ledger, ledger)
     source = f"as {study.report_json} keeps it" if kept else "made from what trials and runs took"
     return f"{files.ledger} is {source}"

@@ -281,5 +281,5 @@ def read_examined(kind: type[T], path: Path) -> T | None:
         said = error.errors()[0]
         raise ResultsError(
             f"{path} is of an unknown form ({'.'.join(map(str, said['loc']))}: {said['msg']}); expected the file of "
-            "this version: move it away and run `study examine`"
+            "this version: move it away and rerun the command that wrote it"
         ) from None

@@ -19,6 +19,12 @@ Reached = Literal["search", "retrain", "evaluate", "examine"]  # the stages that
 _OF_ALL_SEARCHES = frozenset({"evaluate", "examine"})
 
 
+class Part(Frozen):
+    """A part of the ledger; what a later version says in it besides is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class Goal(Frozen):
     """What a study is to reach. `budget` is seconds of the whole study, which its searches share evenly; `n_trials` are
     trials of each family in each search. None is without that limit."""
@@ -33,13 +39,20 @@ class Goal(Frozen):
         """Seconds of each search."""
         return None if self.budget is None else self.budget / self.n_searches
 
+    def among(self, n_searches: int) -> Goal:
+        """As much for each of so many searches."""
+        if n_searches == self.n_searches:
+            return self
+        budget = None if self.share is None else self.share * n_searches
+        return self.model_copy(update={"budget": budget, "n_searches": n_searches})
+
     def of_each_search(self) -> Goal:
         """What one search is to reach, to the millisecond: two divisions of one budget may differ in the last bit."""
         share = None if self.share is None else round(self.share, 3)
         return Goal(budget=share, n_trials=self.n_trials, families=self.families)
 
 
-class Command(Frozen):
+class Command(Part):
     """A command that worked on the study; `seconds` is what it took from the budget."""
 
     command: str
@@ -48,7 +61,7 @@ class Command(Frozen):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
-class Machine(Frozen):
+class Machine(Part):
     """Processor, cores and, where the study ran on one, the GPU."""
 
     cpu: str | None = None
@@ -59,7 +72,7 @@ class Machine(Frozen):
         return self.model_dump(exclude_none=True)
 
 
-class FamilySpent(Frozen):
+class FamilySpent(Part):
     """What a family's trials took, in seconds; `searched_whole` is how many configurations a space has of which none is
     left."""
 
@@ -75,7 +88,7 @@ class PlannedRuns(Frozen):
     examples: tuple[int, ...]
 
 
-class RetrainPlan(Frozen):
+class RetrainPlan(Part):
     """The plan of a retraining for a goal and these trials (their digest), so that one that was cut short goes on with
     it. `seconds` is the wall-clock of all runs; older studies noted neither trials nor numbers of seeds."""
 
@@ -163,13 +176,18 @@ def read_ledger(path: Path) -> Ledger:
     """The ledger of a study; an empty one where there is no file. ResultsError for one that is damaged."""
     if not path.is_file():
         return Ledger()
+    return parse_ledger(read_json(path), path, "move it away, and `study doctor --repair` makes it again")
+
+
+def parse_ledger(data: Any, path: Path, advice: str) -> Ledger:
+    """A ledger of any form. ResultsError with the advice if it is none; `path` is the file that it is from."""
     try:
-        return Ledger.model_validate(read_json(path))
+        return Ledger.model_validate(data)
     except ValidationError as error:
-        raise ResultsError(
-            f"{path} holds a ledger of an unknown form: {explain(error)}; move it away, and `study doctor --repair` "
-            "makes it again from the last report"
-        ) from None
+        cause = explain(error)
+    except (KeyError, AttributeError, TypeError) as error:  # from a form 1 that is damaged
+        cause = f"{type(error).__name__}: {error}"
+    raise ResultsError(f"{path} holds a ledger of an unknown form: {cause}; {advice}")
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:
@@ -189,10 +207,16 @@ def _from_form_1(data: Mapping[str, Any]) -> dict[str, Any]:
         found["goal"] = _whole(found["goal"], n)
     elif total is not None or n_trials is not None:
         found["goal"] = {"budget": total, "n_trials": n_trials, "n_searches": n}
-    found["reached"] = {stage: _whole(goal, n) for stage, goal in found.get("reached", {}).items()}
+    # A stage that reads all searches says how many there were, but for one.
+    found["reached"] = {
+        stage: _whole(goal, 1 if stage in _OF_ALL_SEARCHES else n) for stage, goal in found.get("reached", {}).items()
+    }
     found["spent"] = {family: _spent(row) for family, row in found.get("spent", {}).items()}
-    if isinstance(plan := found.get("plan"), Mapping):
-        found["plan"] = {**plan, "goal": _whole(plan["goal"], n)}
+    plan = found.get("plan")
+    if isinstance(plan, Mapping):
+        # The first versions had one length for all runs of a family: a plan to go on with, and nothing else needs it.
+        is_whole = all("examples" in runs for runs in plan["runs"].values())
+        found["plan"] = {**plan, "goal": _whole(plan["goal"], n)} if is_whole else None
     return found
 
 

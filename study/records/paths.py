@@ -7,12 +7,8 @@ import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from study.errors import ResultsError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _REPEAT = re.compile(r".+-repeat-(\d+)")

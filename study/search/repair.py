@@ -83,8 +83,10 @@ def add_family(
 def study_in_memory(settings: StudySettings, family: str, trials: Trials) -> optuna.Study:
     """A family's Optuna study with the trials that are recorded, which no file or database knows of."""
     recorded = {trial.number: trial_of(trial, settings.format_version) for trial in trials.of(family)}
+    told = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # Optuna announces every study on stderr
     study = optuna.create_study(study_name=f"{settings.name}/{family}", direction="maximize")
+    optuna.logging.set_verbosity(told)
     study.add_trials(recorded.get(number) or _place() for number in range(max(recorded, default=-1) + 1))
     return study
 

@@ -51,8 +51,7 @@ def note_goal(ledger: Ledger, goal: Goal) -> None:
 
 def with_limits_of(one: Goal, asked: Goal) -> Goal:
     """As much for each search as in `one`."""
-    budget = one.budget if one.share is None or one.n_searches == asked.n_searches else one.share * asked.n_searches
-    return asked.model_copy(update={"budget": budget, "n_trials": one.n_trials})
+    return asked.model_copy(update={"budget": one.among(asked.n_searches).budget, "n_trials": one.n_trials})
 
 
 def _is_within(asked: Goal, reached: Goal) -> bool:

@@ -75,6 +75,25 @@ def test_what_a_later_version_adds_is_kept(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["mood"] == "good"
 
 
+def test_an_evaluation_without_a_number_of_searches_was_of_one(tmp_path: Path) -> None:
+    done = {"search": {"budget_s": 100.0, "families": ["mlp"]}, "evaluate": {"budget_s": 100.0, "families": ["mlp"]}}
+    ledger = read_ledger(written(tmp_path / "ledger.json", {"repeats": 3, "done": done}))
+    assert (ledger.reached["search"].n_searches, ledger.reached["evaluate"].n_searches) == (3, 1)
+
+
+def test_a_plan_of_the_first_versions_is_forgotten_and_the_rest_is_read(tmp_path: Path) -> None:
+    plan = {"goal": {"budget_s": 100.0, "families": ["mlp"]}, "runs": {"mlp": {"trials": [1], "examples_per_run": 50}}}
+    ledger = read_ledger(written(tmp_path / "ledger.json", {**FORM_1, "plan": plan}))
+    assert ledger.plan is None
+    assert ledger.used == 190.5
+
+
+def test_what_a_later_version_says_of_a_machine_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "ledger.json", {"machine": {"cpu": "A", "memory": 3}})
+    write_ledger(path, read_ledger(path))
+    assert json.loads(path.read_text(encoding="utf-8"))["machine"]["memory"] == 3
+
+
 def test_no_file_is_an_empty_ledger(tmp_path: Path) -> None:
     assert read_ledger(tmp_path / "ledger.json") == Ledger()
 
@@ -85,6 +104,9 @@ def test_no_file_is_an_empty_ledger(tmp_path: Path) -> None:
         ("[]", "unknown form: key '\\(top level\\)'"),
         ('{"workers": "many"}', "unknown form: key 'workers'"),
         ('{"commands": [{"second": 1}]}', "unknown form: missing key 'commands.0.command'"),
+        ('{"plan": {}}', "unknown form: KeyError: 'runs'"),
+        ('{"done": null}', "unknown form: AttributeError"),
+        ('{"families": []}', "unknown form: AttributeError"),
         ("{", "is not JSON"),
     ],
 )
