@@ -96,7 +96,7 @@ def numbers(entries: Sequence[Entry], before: Compared) -> ComparedPairs:
 
 def _pair(a: ComparedFinalist, b: ComparedFinalist, entries: Mapping[str, Entry]) -> ExploratoryPair:
     one, other = (entries[row.study].correct[row.finalist.family] for row in (a, b))
-    comparison = compare_finalists(one, other)
+    comparison = compare_finalists(one, other, entries[a.study].study.groups or entries[b.study].study.groups)
     return ExploratoryPair(
         a=a.id,
         b=b.id,

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from made import compare, right
 from scipy import stats as scipy_stats
 from synthetic import Wanted, write_study
 
+from study.records.files import write_npz
 from study.records.paths import StudyFiles
 
 Comparisons = Callable[[str], dict[str, Any]]
@@ -96,3 +98,20 @@ def test_one_configuration_trained_by_two_studies_is_named(comparison: Compariso
     assert pair_of(found, "one/cnn", "two/cnn")["same_configuration"]
     assert not pair_of(found, "one/cnn", "two/mlp")["same_configuration"]
     assert not any(pair["same_configuration"] for pair in comparison("another draw")["pairwise"]["pairs"])
+
+
+@pytest.mark.parametrize("known_to", ["short", "long"])
+def test_pairs_are_clustered_by_the_groups_that_either_study_knows(
+    known_to: str, tmp_path: Path, compared_files: Compared, comparison: Comparisons
+) -> None:
+    studies = [StudyFiles(shutil.copytree(one.root, tmp_path / one.name)) for one in compared_files("clear win")]
+    (files,) = (one for one in studies if one.name == known_to)
+    with np.load(files.predictions) as arrays:
+        held = dict(arrays)
+    write_npz(files.predictions, {**held, "groups": np.arange(len(held["labels"])) // 20})
+    clustered, alone = (
+        pair_of(found, "short/cnn", "long/cnn")["comparison"] for found in (compare(studies), comparison("clear win"))
+    )
+    assert (alone["groups"], clustered["groups"]) == (None, 100)
+    assert clustered["difference"] == pytest.approx(alone["difference"])
+    assert clustered["se"] != alone["se"]
