@@ -129,7 +129,8 @@ def open_test(
 ) -> bool:
     """Seal what was decided, then write the test logits of the `wanted` runs. Those of the study's repeats are sealed
     with them, in one opening; their logits go into their own folders. If it is `counted`, it is added to the user's
-    count of openings; `say` is told if that cannot be kept, which keeps nothing else from going on.
+    count of openings, else it is sealed as uncounted and stays so; `say` is told if the count cannot be kept, which
+    keeps nothing else from going on.
 
     False, and nothing is touched, if the last opening was of these very weights and its predictions are there. If they
     are not (it ended before they were written, or they are lost) the same networks are read once more: what comes of it
@@ -148,8 +149,10 @@ def open_test(
         pairs = [list(pair) for pair in hypotheses]
         opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, _test_digests(settings))
         openings = [*openings, opening]
+    if not counted and openings[-1].of_user is None:
+        openings = [*openings[:-1], dataclasses.replace(openings[-1], uncounted=True)]
     write_openings(files.seal, openings)
-    if counted and openings[-1].of_user is None:
+    if openings[-1].of_user is None and not openings[-1].uncounted:
         _count(files, openings, say)
     test = _load_test(settings)
     for search in wanted.searches:

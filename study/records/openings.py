@@ -38,11 +38,12 @@ def openings_of(images_sha256: str) -> int:
 
 
 def count_openings(files: StudyFiles, openings: Sequence[Opening]) -> int | None:
-    """Add those of a study's openings that are not counted yet. The number of the last one among all openings of its
-    images by this user, from 1 on; None where the images' sha256 is not known. ResultsError where the count cannot be
-    kept; two commands wait for each other."""
-    wanted = [_entry(files, opening) for opening in openings if IMAGES in opening.test_sha256]
-    if not wanted or IMAGES not in openings[-1].test_sha256:
+    """Add those of a study's openings that are not counted yet, without those that are sealed as uncounted. The number
+    of the last one among all openings of its images by this user, from 1 on; None, and nothing is added, where it is
+    uncounted or its images' sha256 is not known. ResultsError where the count cannot be kept; two commands wait for
+    each other."""
+    wanted = [_entry(files, one) for one in openings if IMAGES in one.test_sha256 and not one.uncounted]
+    if IMAGES not in openings[-1].test_sha256 or openings[-1].uncounted:
         return None
     path = openings_file()
     try:

@@ -22,7 +22,8 @@ PREDICTIONS = "predictions.npz"
 class Opening:
     """One opening: what was decided and sealed. `hashes` maps a run to the sha256 of its weights; `resumed` lists the
     times at which an opening that ended before its predictions were written was taken up again; `of_user` is its number
-    among all openings of these images by this user's studies, None where they were not counted."""
+    among all openings of these images by this user's studies, None where they were not counted; one that is `uncounted`
+    never is, as its user asked."""
 
     time: str
     command: str
@@ -33,6 +34,7 @@ class Opening:
     test_sha256: dict[str, str]
     resumed: tuple[str, ...] = ()
     of_user: int | None = None
+    uncounted: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,4 +156,6 @@ def _as_entry(opening: Opening) -> dict[str, Any]:
         del entry["resumed"]
     if entry["of_user"] is None:
         del entry["of_user"]
+    if not entry["uncounted"]:
+        del entry["uncounted"]
     return entry

@@ -202,6 +202,29 @@ def test_an_opening_may_be_left_out_of_the_count(small_study: Any) -> None:
     _open(small_study, counted=False)
     assert "of_user" not in small_study.files.seal.read_text()
     assert not openings_file().exists()
+    _retrain(small_study, "cnn-final-seed0")
+    _open(small_study)
+    first, second = seal.read_openings(small_study.files.seal)
+    assert (first.uncounted, first.of_user, second.uncounted, second.of_user) == (True, None, False, 1)
+    assert small_study.files.seal.read_text().count('"uncounted"') == 1
+
+
+@pytest.mark.parametrize(("begun", "resumed"), [(False, True), (True, False)])
+def test_an_opening_that_was_cut_short_stays_uncounted_if_either_command_asked_so(
+    small_study: Any, monkeypatch: pytest.MonkeyPatch, begun: bool, resumed: bool
+) -> None:
+    with monkeypatch.context() as cut:
+        cut.setattr(test_set, "count_openings" if begun else "load_test", _cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            _open(small_study, counted=begun)
+    assert _open(small_study, counted=resumed) is True
+    (opening,) = seal.read_openings(small_study.files.seal)
+    assert (opening.uncounted, opening.of_user, len(opening.resumed)) == (True, None, 1)
+    assert not openings_file().exists()
+
+
+def _cut_short(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_count_that_cannot_be_kept_is_said_once_and_nothing_else_fails(

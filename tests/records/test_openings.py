@@ -103,3 +103,10 @@ def test_commands_that_count_at_the_same_time_lose_nothing(tmp_path: Path) -> No
         pool.starmap(_count, [(str(tmp_path), number) for number in range(24)])
     entries = [json.loads(line) for line in openings_file().read_text().splitlines()]
     assert openings_of("a" * 64) == len({entry["weights"] for entry in entries}) == len(entries) == 24
+
+
+def test_an_opening_that_was_to_stay_uncounted_is_not_counted_with_the_next(tmp_path: Path) -> None:
+    uncounted = replace(ONE, uncounted=True)
+    assert count_openings(StudyFiles(tmp_path), [uncounted]) is None
+    assert not openings_file().exists()
+    assert count_openings(StudyFiles(tmp_path), [uncounted, OTHER]) == 1
