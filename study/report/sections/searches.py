@@ -97,8 +97,8 @@ class FamilyPair(Result):
 
 @dataclass(frozen=True, slots=True)
 class Searches(Result):
-    """Of `asked` searches so many are `ready` with finalists and at least so many of each family `tested`; `needed` are
-    the fewest for a verdict on families. Until all are ready there is no winner."""
+    """Of `asked` searches so many are `ready` with finalists, and at least so many `tested` of each family that was
+    tested at all; `needed` are the fewest for a verdict on families. Until all are ready there is no winner."""
 
     asked: int
     ready: int
@@ -142,7 +142,7 @@ def numbers(study: StudyRecords, before: Report) -> Searches | None:
     return Searches(
         asked=study.n_searches,
         ready=sum(_ready(one) for one in everyone.values()),
-        tested=min((len(tested.get(family, {})) for family in study.families), default=0),
+        tested=min(map(len, tested.values()), default=0),
         needed=MIN_SEARCHES,
         allowances=tuple(one.ledger.allowance for one in everyone.values()),
         rows=tuple(rows),

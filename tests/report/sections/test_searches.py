@@ -6,11 +6,14 @@ import html
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.stats
+from made import build
+from synthetic import Wanted, write_study
 
 from study.records.paths import StudyFiles
 from study.report.section import Report
@@ -112,3 +115,10 @@ def test_shared_warm_starts_among_the_finalists_are_counted_and_said(case_made: 
     said = "Finalists that are warm starts, with which every search began"
     assert said not in section({"cnn": 0, "mlp": 0})
     assert f"{said}: cnn 3 of 5, mlp 1 of 5." in section({"cnn": 3, "mlp": 1})
+
+
+def test_a_family_that_failed_in_every_search_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    accuracy = {"cnn": 0.994, "mlp": 0.983, "mixer": 0.98}
+    report = build(write_study(tmp_path / "some", Wanted(accuracy=accuracy, failed=("mixer",), trials=6, repeats=2)))
+    assert report["searches"]["tested"] == 2
+    assert "Over 2 searches the finalists average cnn" in report["findings"]["searches"]
