@@ -223,7 +223,7 @@ def _unequal(report: Report) -> list[Advice]:
 
 
 def _seeds(report: Report) -> list[Advice]:
-    rows = report[leaderboard].finalists
+    rows = sorted(report[leaderboard].finalists, key=lambda row: -row.validation_mean)
     if len(rows) < 2:
         return []
     few = min(row.final_seeds for row in rows)

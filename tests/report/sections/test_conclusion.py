@@ -29,3 +29,12 @@ def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
     )
     assert one.study.correct["cnn"].mean() != other.study.correct["cnn"].mean()
     assert one[conclusion] == other[conclusion]
+
+
+def test_the_families_that_are_said_to_be_close_are_the_best_on_validation(tmp_path: Path) -> None:
+    validation = {"cnn": 0.99, "mlp": 0.9895, "mixer": 0.97}
+    one = make(write_study(tmp_path / "a" / "same", Wanted(accuracy=validation, validation=validation)))
+    tested = {"cnn": 0.98, "mlp": 0.97, "mixer": 0.99}
+    other = make(write_study(tmp_path / "b" / "same", Wanted(accuracy=tested, validation=validation)))
+    assert any("On validation the finalists are" in item.text for item in one[conclusion].future)
+    assert one[conclusion] == other[conclusion]
