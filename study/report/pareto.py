@@ -54,9 +54,9 @@ def cells(point: Drawn) -> tuple[str, ...]:
 
 
 def panels(points: Sequence[Drawn], panel: Callable[[Cost, str, bool], list[Figure]], height: int) -> Figure | None:
-    """Side by side one panel for each cost that a point has; `panel(cost, axis, legend)` gives its traces. None where
-    no point has a cost."""
-    shown = [cost for cost in COSTS if any(point.costs[cost] is not None for point in points)]
+    """Side by side one panel for each cost that a point has above 0, on a logarithmic axis; `panel(cost, axis, legend)`
+    gives its traces. None where no point has such a cost."""
+    shown = [cost for cost in COSTS if any(point.costs[cost] for point in points)]
     if not shown:
         return None
     data: list[Figure] = []

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from study.report.pareto import Cost, decade_ticks, fronts
+from study.report.pareto import Cost, decade_ticks, fronts, panels
+from study.report.sections.cost import CostPoint
 
 
 def costs(n_parameters: float | None, flops: float | None = None) -> dict[Cost, float | None]:
@@ -27,3 +28,14 @@ def test_an_unknown_cost_is_on_no_front_and_beats_nobody() -> None:
 )
 def test_ticks_span_the_values(values: list[float], ticks: list[float]) -> None:
     assert decade_ticks(values) == ticks
+
+
+def test_a_cost_that_no_point_has_above_zero_has_no_panel() -> None:
+    def axes(*prices: float) -> list[str]:
+        points = [CostPoint("cnn", "cnn #1", "finalist", 0.99, 100, price) for price in prices]
+        figure = panels(points, lambda *_: [], 360)
+        assert figure is not None
+        return [axis["title"]["text"] for name, axis in figure["layout"].items() if name.startswith("xaxis")]
+
+    assert axes(0, 0) == ["parameters"]
+    assert axes(0, 7) == ["parameters", "FLOPs per image"]
