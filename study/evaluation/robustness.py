@@ -21,6 +21,7 @@ from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, load_sealed_test, logits_of, named_runs
 from study.records.files import write_json, write_npz
 from study.records.paths import StudyFiles
+from study.records.predictions import read_groups
 from study.records.run import Run
 from study.records.seal import weights_of
 from study.records.settings import StudySettings
@@ -86,7 +87,7 @@ def run(
     chosen = _subset(len(test), n_images, seed)
     images, labels = test.images[torch.from_numpy(chosen)], test.labels.numpy()[chosen]
     six = test.classes.index(SIX) if SIX in test.classes else None
-    groups = Groups.named(test.groups)
+    groups = read_groups(files.predictions)  # not today's: the data set may have got some since
     reading = Reading(labels, len(test.classes), None if groups is None else groups.select(chosen))
     _read(reading, readers, images, ladder, six, seed, start + seconds, device, clock)
     strip = None if six is None else _strip(files, readers, test.images, test.labels.numpy(), six, seed, device)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
+from small_study import name_groups
 
 from study.errors import ResultsError
 from study.evaluation import baselines
@@ -37,3 +38,14 @@ def test_three_different_neighbours_give_the_nearest_ones_class() -> None:
 def test_a_closed_test_split_is_not_read(small_study: Any) -> None:
     with pytest.raises(ResultsError, match="study evaluate"):
         baselines.run(small_study.files, small_study.settings)
+
+
+def test_groups_that_were_named_after_the_opening_are_not_clustered_by(
+    opened_study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Right on all images of one group and on no other one.
+    monkeypatch.setattr(baselines, "nearest_classes", lambda z, y, queries: np.zeros(len(queries), dtype=np.int64))
+    before = baselines.run(opened_study.files, opened_study.settings, seconds=1.0)["baselines"]
+    name_groups(opened_study)
+    after = baselines.run(opened_study.files, opened_study.settings, seconds=1.0)["baselines"]
+    assert [one["interval95"] for one in after] == [one["interval95"] for one in before]

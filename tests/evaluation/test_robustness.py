@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_study import name_groups
 
 from study.errors import ResultsError
 from study.evaluation import robustness
@@ -98,3 +99,12 @@ def test_the_order_changes_only_if_the_corrupted_interval_lies_beyond_zero() -> 
     assert robustness._pair_order("blur", "a", "b", ahead, behind, None)["order_changes"] is True
     assert robustness._pair_order("blur", "a", "b", ahead, ahead, None)["order_changes"] is False
     assert robustness._pair_order("blur", "a", "b", ahead, 0 * ahead, None)["order_changes"] is False
+
+
+def test_groups_that_were_named_after_the_opening_are_not_clustered_by(opened_study: Any) -> None:
+    def levels() -> Any:
+        return robustness.run(opened_study.files, opened_study.settings, n_images=60, ladder=LADDER[:1])["levels"]
+
+    before = levels()
+    name_groups(opened_study)
+    assert levels() == before
