@@ -27,7 +27,7 @@ from _looks import look_at_test
 from numpy.typing import NDArray
 from PIL import Image
 
-from study.data.datasets import Dataset, load_train, split_of
+from study.data.datasets import Dataset, load_train, split_as_before
 from study.errors import StudyError
 from study.evaluation.test_set import load_run
 from study.inference.answer import Prediction
@@ -76,7 +76,7 @@ def unseen_digits(files: StudyFiles) -> Dataset:
     """The validation images."""
     dataset = load_settings(files.settings).dataset
     data = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
-    _, validation = split_of(data, dataset.split_seed)
+    _, validation = split_as_before(data, dataset.split_seed, dataset.split_sha256)
     return Dataset(data.name, data.images[validation], data.labels[validation], data.classes, data.sha256)
 
 

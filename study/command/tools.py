@@ -78,7 +78,7 @@ def _explain_page(args: argparse.Namespace, predictor: Predictor) -> ExplainPage
 
 
 def export(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.data.datasets import load_train, split_of
+    from study.data.datasets import load_train, split_as_before
     from study.data.source import Source
     from study.inference.bundle import load_bundle
     from study.inference.export import export_onnx
@@ -87,7 +87,7 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     bundle = load_bundle(folder)
     trained_on = bundle.description.trained_on()
     train = load_train(Source.recorded(trained_on, args.data_dir))
-    _, validation = split_of(train, trained_on.split_seed)
+    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256)
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")

@@ -36,7 +36,8 @@ class Configuration(Frozen):
 class DataPlace(Frozen):
     """Where a data set is and how it is read. `sha256` are digests by file role, of the raw IDX bytes or, for a known
     data set that is not MNIST, of the values; `transposed`, `inverted` and `levels` say what is done to the pictures
-    on loading: rows and columns exchanged, dark ink made bright, these levels stretched to 0 and 255."""
+    on loading: rows and columns exchanged, dark ink made bright, these levels stretched to 0 and 255. `split_sha256` is
+    the digest of the validation images' indices, which older models do not name."""
 
     name: str
     data_dir: str | None = None
@@ -44,6 +45,7 @@ class DataPlace(Frozen):
     inverted: bool = False
     levels: tuple[int, int] | None = None
     split_seed: int = Field(default=0, ge=0)
+    split_sha256: str | None = None
     sha256: dict[str, str] = Field(default_factory=dict)
 
     @property

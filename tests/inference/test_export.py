@@ -3,6 +3,8 @@ import sys
 import numpy as np
 import pytest
 
+from study.command.cli import main
+from study.data.datasets import load_train, split_of, split_sha256
 from study.errors import StudyError
 from study.inference import export
 from study.inference.bundle import load_bundle
@@ -52,3 +54,25 @@ def test_parity_fails_for_a_gap_or_a_changed_answer():
     assert export.Parity(10, 0, 9e-5).holds
     assert not export.Parity(10, 1, 0.0).holds
     assert not export.Parity(10, 0, float(np.inf)).holds
+
+
+def test_parity_is_checked_on_the_validation_images_of_the_recorded_split(
+    make_bundle, tmp_path, write_idx, monkeypatch, capsys
+):
+    folder = write_idx(tmp_path / "digits")
+    train = load_train("digits", folder)
+    train_count = len(train.labels)
+    _, older = split_of(train, 0)
+    named = "".join(f"{image // 4}\n" for image in range(train_count))
+    (folder / "train-groups.txt").write_text(named)
+    about = {"name": "digits", "data_dir": str(folder), "split_sha256": split_sha256(older), "sha256": train.sha256}
+    checked = []
+
+    def spy(bundle, path, images):
+        checked.append(images)
+        return export.Parity(len(images), 0, 0.0)
+
+    monkeypatch.setattr(export, "export_onnx", spy)
+    assert main(["export", "--model", str(make_bundle(dataset=about))]) == 0
+    assert "0 answers changed" in capsys.readouterr().out
+    assert (checked[0] == train.images[older].numpy()[:1000]).all()

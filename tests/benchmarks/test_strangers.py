@@ -1,0 +1,35 @@
+"""Which digits the benchmark of strangers' pictures begins with."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from study.data.datasets import load_train, split_of, split_sha256
+from study.records.settings import save_settings
+
+
+@pytest.fixture
+def strangers(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """By its path: tests/inference has a module of the same name."""
+    path = Path(__file__).parents[2] / "benchmarks" / "strangers.py"
+    spec = importlib.util.spec_from_file_location("benchmark_strangers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_unseen_digits_are_those_of_the_split_that_the_study_recorded(small_study: Any, strangers: ModuleType) -> None:
+    dataset = small_study.settings.dataset
+    train = load_train(dataset.name, Path(dataset.data_dir))
+    _, older = split_of(train, 0)
+    recorded = dataset.model_copy(update={"split_sha256": split_sha256(older)})
+    save_settings(small_study.settings.model_copy(update={"dataset": recorded}), small_study.files.settings)
+    (Path(dataset.data_dir) / "train-groups.txt").write_text("".join(f"{i // 4}\n" for i in range(len(train.labels))))
+    assert (strangers.unseen_digits(small_study.files).images == train.images[older]).all()
