@@ -142,10 +142,11 @@ def bootstrap_macro_f1(
     patterns, of, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_inverse=True, return_counts=True)
     cells = patterns[0] * n_classes + patterns[1:]
     rng = np.random.default_rng(seed)
+    drawn: NDArray[Any]  # [resamples, patterns]
     if groups is None:
         drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=resamples)
     else:
-        held = np.zeros((len(groups), len(counts)), dtype=np.int64)
+        held = np.zeros((len(groups), len(counts)))  # not int64, which no BLAS multiplies; counts are exact in it
         np.add.at(held, (groups.of, of.reshape(-1)), 1)
         drawn = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=resamples) @ held
     estimate = float(_mean_macro_f1(counts[None, :], cells, n_classes)[0])
