@@ -243,7 +243,8 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--segment",
         action=argparse.BooleanOptionalAction,
-        help="read several digits row by row, cutting those that touch (default: where the picture clearly is a row)",
+        help="read several digits row by row, cutting those that touch (default: where the picture clearly is a row"
+        " of digits, 100 at most)",
     )
     predict.add_argument("--recursive", action="store_true", help="look into folders' folders")
     predict.add_argument("--explain", type=Path, metavar="DIR", help="write a page that shows how they were read")

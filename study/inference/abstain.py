@@ -116,15 +116,27 @@ def _fit_pool(
 
 def choose_threshold(
     confidence: Floats, correct: NDArray[np.bool_], hands: tuple[Floats, NDArray[np.bool_]] | None = None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """The lowest threshold whose answered images have an error bound of at most MAX_ERROR, and those of `hands` one of
-    at most MAX_HANDS_ERROR; or the one that leaves MAX_UNANSWERED open if that is lower; DEFAULT_THRESHOLD at least."""
+    at most MAX_HANDS_ERROR; or the one that leaves MAX_UNANSWERED open if that is lower; DEFAULT_THRESHOLD at least.
+
+    Key "chosen_by" says what kept it from being lower: "clean" images or "hands", whose bound it just holds;
+    "floor", as it answers all that is likelier than not; or "cost", as it leaves MAX_UNANSWERED open short of a bound.
+    """
     counts, thresholds, bounds = _risk(confidence, correct)
     least_of_hands = 0.0 if hands is None else _least(*hands)
-    fine = np.flatnonzero((bounds <= MAX_ERROR) & (thresholds >= least_of_hands))
+    clean = np.flatnonzero(bounds <= MAX_ERROR)
+    fine = clean[thresholds[clean] >= least_of_hands]
     enough = np.flatnonzero(counts >= (1 - MAX_UNANSWERED) * len(confidence))
     least = enough[0] if enough.size else len(counts) - 1
-    return _point(confidence, counts, thresholds, bounds, int(max([least, *fine[-1:]])))
+    at = int(max([least, *fine[-1:]]))
+    if at == len(counts) - 1:
+        chosen_by = "floor"
+    elif at not in fine:
+        chosen_by = "cost"
+    else:
+        chosen_by = "clean" if clean[-1] == at else "hands"
+    return {**_point(confidence, counts, thresholds, bounds, at), "chosen_by": chosen_by}
 
 
 def _least(confidence: Floats, correct: NDArray[np.bool_]) -> float:

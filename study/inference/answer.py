@@ -14,6 +14,8 @@ from PIL import Image
 from study.inference.grouping import Box
 from study.inference.preprocess import BLANK, NOT_A_DIGIT, SEVERAL_DIGITS, Prepared
 
+LISTED = 10  # boxes that a reason names
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -67,7 +69,7 @@ def why_not(
     if BLANK in flags:
         return "the picture is blank"
     if SEVERAL_DIGITS in flags:
-        boxes = ", ".join(" ".join(map(str, box)) for box in prepared.boxes)
+        boxes = _listed(prepared.boxes)
         return f"{len(prepared.boxes)} digits, at (left top right bottom) {boxes}; --segment reads them one by one"
     if NOT_A_DIGIT in flags:
         return "unlike any digit it was trained on"
@@ -75,6 +77,11 @@ def why_not(
         either = " or ".join(labels[:3]) if len(labels) > 1 else f"probably {labels[0]}"
         return f"unsure: {either}; probability {probability:.3f} is under {threshold:.3f}"
     return None
+
+
+def _listed(boxes: Sequence[Box]) -> str:
+    listed = ", ".join(" ".join(map(str, box)) for box in boxes[:LISTED])
+    return listed if len(boxes) <= LISTED else f"{listed} and {len(boxes) - LISTED} more"
 
 
 def save_pixels(folder: Path, number: int, answer: Prediction) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.inference.abstain import MAX_ERROR, MAX_UNANSWERED
+from study.inference.abstain import MAX_ERROR, MAX_HANDS_ERROR, MAX_UNANSWERED
 
 _CARD = """---
 license: mit
@@ -166,13 +166,7 @@ def _abstention(meta: Mapping[str, Any]) -> str:
 
 def _trade_off(fitted: Mapping[str, Any]) -> str:
     """What the threshold costs and keeps, beside what others would."""
-    if fitted["error_bound"] <= MAX_ERROR:
-        text = f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
-    else:
-        text = (
-            f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
-        )
-        text += "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
+    text = _WHY.get(str(fitted.get("chosen_by"))) or _why_untold(fitted["error_bound"])
     text += "It was chosen on the validation images, as were these others for `--threshold`:\n\n"
     points = {point["threshold"]: point for point in [*fitted.get("trade_off", []), fitted]}
     rows = [
@@ -181,6 +175,14 @@ def _trade_off(fitted: Mapping[str, Any]) -> str:
     ]
     text += _table(("threshold", "clean images left open", "95 % bound of the error among the others"), rows)
     return text + _hands(fitted["hands"]) if "hands" in fitted else text
+
+
+def _why_untold(error_bound: float) -> str:
+    """Why the threshold is no lower, for models whose file does not say."""
+    if error_bound <= MAX_ERROR:
+        return f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
+    text = f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
+    return text + "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
 
 
 def _hands(measured: Mapping[str, Any]) -> str:
@@ -195,6 +197,26 @@ def _hands(measured: Mapping[str, Any]) -> str:
     return text + f"the best guess\nis right in {_percent(right)}.\n"
 
 
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+# Why the threshold is no lower, by what it was chosen by.
+_WHY = {
+    "clean": f"""The threshold is the lowest that holds the upper 95 % bound of the error among clean images at
+{_percent(MAX_ERROR)}.
+""",
+    "hands": f"""The threshold is the lowest that holds the upper 95 % bound of the error among pictures by other pens
+and hands at {_percent(MAX_HANDS_ERROR)}; a lower one would hold that of {_percent(MAX_ERROR)} among clean images.
+""",
+    "floor": """The threshold is at its least: every answer to a clean image that is likelier than not is given.
+""",
+    "cost": f"""A higher threshold would leave more than {_percent(MAX_UNANSWERED)} of clean images open. It stops
+there, though it would have to be higher to hold the bounds of the error: this network does not reach them.
+""",
+}
+
+
 def _refusals(measured: Sequence[Mapping[str, Any]]) -> str:
     if not measured:
         return ""
@@ -202,10 +224,6 @@ def _refusals(measured: Sequence[Mapping[str, Any]]) -> str:
     text += f"without the validation images; {measured[0]['pictures']} of each kind:\n\n"
     rows = [(row["picture"], _percent(row["abstained"]), _percent(row["wrong"])) for row in measured]
     return text + _table(("picture", "left open", "wrong answers"), rows)
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
 
 
 def _origin(meta: Mapping[str, Any]) -> str:

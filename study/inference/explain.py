@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from study.errors import ImageError
 from study.inference.answer import Prediction
+from study.inference.grouping import Box
 from study.inference.ink import Invert
 from study.inference.opening import STDIN, open_gray
 from study.inference.preprocess import Look, look_at
@@ -135,13 +136,22 @@ def _steps(answers: Sequence[Prediction], invert: Invert) -> Iterator[_Step]:
     if look.sheet.gray.shape != opened.gray.shape:
         yield _Step(_address(_bytes(look.sheet.gray)), "the sheet that was found in it")
     yield _Step(_address(_bytes(look.ink)), "its ink, the ground flattened")
-    yield _Step(_address(_with_boxes(look)), f"strokes without lines, frames and specks; {len(look.parts)} found")
+    boxes, said = _boxes(look, answers)
+    yield _Step(_address(_with_boxes(look, boxes)), f"strokes without lines, frames and specks; {said}")
 
 
-def _with_boxes(look: Look) -> NDArray[np.uint8]:
+def _boxes(look: Look, answers: Sequence[Prediction]) -> tuple[list[Box], str]:
+    """The answers' boxes in work pixels; for one answer about a whole picture the boxes of all that was found."""
+    if len(answers) == 1:
+        return [part.box for part in look.parts], f"{len(look.parts)} found at this size"
+    boxes = [look.in_sheet(answer.box) for answer in answers if answer.box is not None]
+    return boxes, f"the boxes of the {len(boxes)} answers"
+
+
+def _with_boxes(look: Look, boxes: Sequence[Box]) -> NDArray[np.uint8]:
     picture = Image.fromarray(look.mask.astype(np.uint8) * 255).convert("RGB")
     draw = ImageDraw.Draw(picture)
-    for left, top, right, bottom in (part.box for part in look.parts):
+    for left, top, right, bottom in boxes:
         draw.rectangle((left - 1, top - 1, right, bottom), outline=(255, 60, 60))
     return np.asarray(picture)
 

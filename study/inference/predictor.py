@@ -37,6 +37,9 @@ MAX_SIDE = 1600  # longest side at which a sheet of small digits is looked at ag
 SMALL = 40  # work pixels: digits of a sheet that are lower are looked at again in more detail
 SURE = 0.9  # probability of the answers that make a picture clearly a row of digits
 MOST = 0.8  # share of its digits that have it
+LIKELY = 0.3  # and of its parts before those that touch are cut
+FEW = 12  # digits that may all touch one another
+MANY = 100  # digits: a page of more is read only where it is asked for
 BY_DOUBT, BY_DISTANCE = 0.76, 0.16  # log-odds that a piece is a digit, by logistic regression as in cutting.py
 DIGITS = tuple("0123456789")
 
@@ -124,7 +127,8 @@ class Predictor:
         threshold   abstain under this calibrated probability; None: the model's own
         invert      'yes' dark ink, 'no' bright ink, 'auto' looks
         segment     several digits in a picture: an answer each, row by row from left to right, instead of abstaining;
-                    digits that touch are cut apart. None: where the picture clearly is a row of digits
+                    digits that touch are cut apart. None: where the picture clearly is a row of digits,
+                    of 100 at most
         save_input  folder for what the network saw, as PNG
         coverage    of the prediction set, above 0 and below 1; None: 0.999. Conformal on validation: for pictures like
                     the validation images the set holds the truth at least so often; beyond 0.9995 it is all classes
@@ -166,13 +170,13 @@ class Predictor:
 
     def _prepared(self, source: Source, invert: Invert, segment: bool | None) -> list[Prepared]:
         look = look_at(open_gray(source), invert)
-        if segment is False or not (segment or look.is_even):
+        if segment:
+            return each_of(_in_detail(look, source, invert), self._read)
+        if segment is False or not look.is_even or look.room > MANY:
             return [one_of(look)]
         look = _in_detail(look, source, invert)
-        each = each_of(look, self._read)
-        if segment:
-            return each
-        if not self._are_digits(each):
+        each = each_of(look, self._read) if self._may_be_digits(look) else []
+        if len(each) < ROW or self._sure(each) < MOST:
             return [one_of(look)]
         return [replace(one, flags=(*one.flags, READ_AS_ROW)) for one in each]
 
@@ -191,11 +195,15 @@ class Predictor:
         names = np.array([int(name) if name in DIGITS else -1 for name in self.classes])
         return names[np.concatenate(answers)], np.concatenate(scores)
 
-    def _are_digits(self, each: Sequence[Prepared]) -> bool:
-        """Nearly all are read without doubt: words and drawings are not."""
+    def _may_be_digits(self, look: Look) -> bool:
+        """Before digits that touch are cut, which takes long: few digits, or some are read without doubt uncut."""
+        return look.room <= FEW or (look.room <= MANY and self._sure(each_of(look)) >= LIKELY)
+
+    def _sure(self, each: Sequence[Prepared]) -> float:
+        """The share that is read without doubt: nearly all of a row of digits, few of words and drawings."""
         judged = [one for batch in _batches([one.pixels for one in each]) for one in self._judged(batch)]
         sure = [one.strange <= 1 and one.probability >= SURE for one in judged]
-        return len(each) >= ROW and float(np.mean(sure)) >= MOST
+        return float(np.mean(sure))
 
     def _answers(
         self, batch: Sequence[_Pending], top_k: int, threshold: float, coverage: float | None

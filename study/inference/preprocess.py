@@ -82,6 +82,11 @@ class Look:
         low, high = (share * np.median(heights) for share in EVEN)
         return float(((heights >= low) & (heights <= high)).mean()) >= MOST
 
+    @property
+    def room(self) -> float:
+        """Digits, as wide as high, that its parts have room for."""
+        return sum(max(1.0, part.width / part.height) for part in self.parts)
+
     def in_picture(self, box: Box) -> Box:
         """A box of the sheet's work pixels in the picture's own."""
         left, top, right, bottom = box
@@ -92,6 +97,12 @@ class Look:
             round((right + x) * scale),
             round((bottom + y) * scale),
         )
+
+    def in_sheet(self, box: Box) -> Box:
+        """A box of the picture's pixels in the sheet's work pixels."""
+        left, top, right, bottom = box
+        x, y, scale = self.sheet.left, self.sheet.top, self.opened.scale
+        return round(left / scale) - x, round(top / scale) - y, round(right / scale) - x, round(bottom / scale) - y
 
 
 def prepare(
@@ -126,9 +137,10 @@ def one_of(look: Look) -> Prepared:
     if not look.parts:
         return _untouched(look)
     largest = max(look.parts, key=lambda part: int(part.mask.sum()))
-    one = _prepared(look, largest, 1)
     if len(look.parts) == 1:
-        return one
+        return _prepared(look, largest, 1)
+    rows = enumerate(rows_of(look.parts), 1)
+    one = _prepared(look, largest, next(number for number, row in rows if any(part is largest for part in row)))
     boxes = tuple(look.in_picture(part.box) for part in look.parts)
     return replace(one, boxes=boxes, flags=(*look.flags, SEVERAL_DIGITS, *one.flags[len(look.flags) :]))
 

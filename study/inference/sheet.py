@@ -74,7 +74,12 @@ def _is_sheet(plane: Gray, filled: Mask, bright: Mask) -> bool:
         return False
     if not INK[0] <= 1 - bright.sum() / filled.sum() <= INK[1]:
         return False
-    return _is_sharp(plane, filled, bright) and _is_rectangular(filled)
+    return bool(_inner(filled).any()) and _is_sharp(plane, filled, bright) and _is_rectangular(filled)
+
+
+def _inner(filled: Mask) -> Mask:
+    """The sheet less the rim that holds its shadow; all of it where it goes on beyond the picture."""
+    return np.asarray(ndimage.binary_erosion(filled, iterations=2, border_value=1), dtype=bool)
 
 
 def _edges_touched(filled: Mask) -> int:
@@ -84,7 +89,7 @@ def _edges_touched(filled: Mask) -> int:
 def _is_sharp(plane: Gray, filled: Mask, bright: Mask) -> bool:
     """All around the sheet lies another tone, and it begins at once: light that falls off has no edge."""
     own = float(np.median(plane[bright]))
-    inside = filled & ~ndimage.binary_erosion(filled, iterations=2, border_value=1)
+    inside = filled & ~_inner(filled)
     outside = ndimage.binary_dilation(filled, iterations=3) & ~ndimage.binary_dilation(filled)
     if not outside.any():
         return False
@@ -107,8 +112,8 @@ def _is_rectangular(filled: Mask) -> bool:
 
 
 def _cut(gray: Gray, filled: Mask, bright: Mask, factor: int) -> Sheet:
-    """The region enlarged to work pixels, less a rim that holds the sheet's shadow."""
-    inner = ndimage.binary_erosion(filled, iterations=2, border_value=1)
+    """The region enlarged to work pixels, less its rim."""
+    inner = _inner(filled)
     rows, columns = np.flatnonzero(inner.any(1)), np.flatnonzero(inner.any(0))
     top, left = int(rows[0]) * factor, int(columns[0]) * factor
     bottom, right = (int(rows[-1]) + 1) * factor, (int(columns[-1]) + 1) * factor

@@ -234,3 +234,16 @@ def test_a_coverage_between_two_fitted_ones_takes_the_higher_and_beyond_all_take
 def test_prediction_sets_are_ordered_never_empty_and_work_without_a_fit():
     assert prediction_set(np.array([0.01, 0.6, 0.39]), {}, 0.9) == [1, 2]
     assert prediction_set(np.array([0.3, 0.4, 0.3]), {"sets": {"0.95": 0.9}}, 0.95) == [1]
+
+
+def test_a_threshold_says_what_kept_it_from_being_lower():
+    clean = np.linspace(0.6, 1.0, 10_000), np.ones(10_000, bool)
+    doubtful = clean[0], clean[0] > 0.605
+    pushed = np.linspace(0.5, 1.0, 2000)
+    bad = pushed, np.zeros(2000, bool)
+    assert choose_threshold(*clean)["chosen_by"] == "floor"
+    assert choose_threshold(*doubtful)["chosen_by"] == "clean"
+    assert choose_threshold(*doubtful, clean)["chosen_by"] == "clean"
+    assert choose_threshold(*doubtful, (pushed, pushed > 0.615))["chosen_by"] == "hands"
+    assert choose_threshold(*clean, bad)["chosen_by"] == "cost"
+    assert choose_threshold(clean[0], clean[0] > 0.8)["chosen_by"] == "cost"

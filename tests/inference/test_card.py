@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from study.inference.card import model_card
 
 META = {"family": "cnn", "study": "mnist", "run": "cnn-final-seed0", "n_classes": 10, "dataset": {"name": "mnist"}}
@@ -77,3 +79,19 @@ def test_what_the_threshold_does_to_other_hands_is_told():
     assert "6.0 % of them open and answers 0.17 % wrongly" in card
     assert "98.2 %" in card
     assert "hands" not in model_card({**META, "abstention": FITTED}, None)
+
+
+@pytest.mark.parametrize(
+    ("chosen_by", "said"),
+    [
+        ("clean", "the lowest that holds the upper 95 % bound of the error among clean images"),
+        ("hands", "the lowest that holds the upper 95 % bound of the error among pictures by other pens"),
+        ("floor", "every answer to a clean image that is likelier than not is given"),
+        ("cost", "A higher threshold would leave more than 5.0 % of clean images open."),
+        ("whim", "the lowest that holds the upper 95 % bound of the error at 0.2 %"),
+    ],
+)
+def test_what_the_threshold_was_chosen_by_is_said(chosen_by, said):
+    card = model_card({**META, "abstention": {**FITTED, "chosen_by": chosen_by}}, None)
+    assert card.count(said) == 1
+    assert card.count("upper 95 %") == (chosen_by in ("clean", "hands", "whim"))

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.inference.explain import ExplainPage
+from study.inference.answer import Prediction
+from study.inference.explain import ExplainPage, _boxes
+from study.inference.opening import open_gray
 from study.inference.predictor import Predictor
+from study.inference.preprocess import look_at
 
 
 @pytest.fixture
@@ -64,3 +67,18 @@ def test_a_hostile_name_is_text(explained, digits):
     page = explained(**{"<script>alert(1)<": paper(digits[0][0])})
     assert not re.search("<script", page)
     assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(("count", "said"), [(4, "the boxes of the 4 answers"), (2, "2 found at this size")])
+def test_the_boxes_drawn_are_those_of_the_answers_or_of_all_that_one_answer_is_about(explained, digits, count, said):
+    assert said in explained(row=np.hstack([paper(digits[0][i]) for i in range(count)]))
+
+
+def test_answers_have_their_own_boxes_where_a_second_look_found_more(digits):
+    look = look_at(open_gray(paper(digits[0][0])))
+    left, top, right, bottom = look.in_picture(look.parts[0].box)
+    middle = (left + right) // 2
+    answers = [Prediction("row", "ok", box=box) for box in ((left, top, middle, bottom), (middle, top, right, bottom))]
+    boxes, said = _boxes(look, answers)
+    assert [box[0] for box in boxes] == [look.parts[0].box[0], look.in_sheet((middle, top, right, bottom))[0]]
+    assert said == "the boxes of the 2 answers"

@@ -173,6 +173,45 @@ def test_parts_that_are_no_digits_are_not_read_as_a_row(predictor, digits):
     assert refused[0].reason.startswith("6 digits")
 
 
+@pytest.fixture
+def counted(predictor):
+    """A predictor that reads nothing well, and the numbers of network inputs that it has read."""
+    counts = []
+
+    def logits(pixels):
+        counts.append(len(pixels))
+        return np.zeros((len(pixels), 10), np.float32)
+
+    predictor.logits = logits
+    return predictor, counts
+
+
+def page_of(digits, rows, columns):
+    places = [(10 + 40 * r, 10 + 40 * c) for r in range(rows) for c in range(columns)]
+    return written(digits, places, (20 + 40 * rows, 20 + 40 * columns))
+
+
+def test_parts_that_are_no_digits_are_not_cut(counted, digits):
+    predictor, counts = counted
+    (refused,) = predictor.predict([page_of(digits, 4, 10)])
+    assert refused.reason.startswith("40 digits")
+    assert sum(counts) == 40 + 1
+
+
+def test_a_page_of_more_than_100_digits_is_read_only_where_it_is_asked_for(counted, digits):
+    predictor, counts = counted
+    page = page_of(digits, 9, 12)
+    assert [a.flags for a in predictor.predict([page])] == [("several digits",)]
+    assert counts == [1]
+    assert len(predictor.predict([page], segment=True)) >= 100
+
+
+def test_few_digits_that_all_touch_are_cut_before_they_are_judged(counted, digits):
+    predictor, counts = counted
+    predictor.predict([page_of(digits, 1, 6)])
+    assert sum(counts) > 2 * 6 + 1
+
+
 def test_small_digits_of_a_large_sheet_are_looked_at_in_more_detail(predictor, digits):
     page = np.full((1600, 2000), 250, np.uint8)
     page[800:870, 200:460] = written(digits, [(20, 10 + 40 * i) for i in range(6)], (70, 260))

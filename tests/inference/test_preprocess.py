@@ -13,6 +13,7 @@ from study.inference.preprocess import (
     NOT_A_DIGIT,
     SEVERAL_DIGITS,
     TOO_SMALL,
+    look_at,
     looks_like_mnist,
     prepare,
 )
@@ -204,3 +205,20 @@ def test_stroke_width_of_a_bar(width):
     mask = np.zeros((60, 60), bool)
     mask[5:55, 20 : 20 + width] = True
     assert stroke_width(mask) == pytest.approx(width, abs=1.1)
+
+
+def test_the_largest_of_several_digits_keeps_its_row():
+    sheet = np.full((200, 120), 255, np.uint8)
+    for top, width in ((20, 8), (120, 12)):
+        sheet[top : top + 60, 50 : 50 + width] = 0
+    assert prepare_one(sheet).row == 2
+    assert prepare_one(sheet[::-1]).row == 1
+
+
+def test_a_box_comes_back_to_the_sheet_that_it_was_found_on(digits):
+    desk = np.full((1600, 2000), 30, np.uint8)
+    desk[320:1120, 800:1840] = paper(digits[0][0], scale=16, place=(160, 240), size=(800, 1040))
+    look = look_at(open_gray(desk))
+    assert look.sheet.left
+    assert look.opened.scale > 1
+    assert [look.in_sheet(look.in_picture(part.box)) for part in look.parts] == [part.box for part in look.parts]

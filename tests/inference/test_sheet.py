@@ -56,3 +56,11 @@ def test_a_fat_nought_on_black_is_no_sheet():
 def test_a_sheet_in_a_picture_of_28_pixels_is_not_looked_for():
     small = scene(30, 220)[::6, ::6]
     assert sheet_of(small).gray is small
+
+
+def test_a_band_too_low_to_have_a_middle_is_no_sheet():
+    page = np.full((64, 512), 50, np.uint8)
+    page[24:36, 100:220] = 250
+    page[28:32, 140:146] = 20
+    gray = page.astype(np.float32) / 255
+    assert sheet_of(gray).gray is gray
