@@ -87,11 +87,18 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     bundle = load_bundle(folder)
     trained_on = bundle.description.trained_on()
     train = load_train(Source.recorded(trained_on, args.data_dir))
-    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256)
+    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256 or _split_of_study(args))
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
     return 0
+
+
+def _split_of_study(args: argparse.Namespace) -> str | None:
+    """The digest that models of earlier versions do not name, as their study recorded it; None of a model alone."""
+    from study.records.settings import load_settings
+
+    return None if args.model is not None else load_settings(existing_files(args).settings).dataset.split_sha256
 
 
 # --- data and spaces -----------------------------------------------------------------------------------------------

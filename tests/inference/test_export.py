@@ -8,6 +8,8 @@ from study.data.datasets import load_train, split_of, split_sha256
 from study.errors import StudyError
 from study.inference import export
 from study.inference.bundle import load_bundle
+from study.records.paths import StudyFiles
+from study.records.settings import save_settings
 
 
 def test_without_the_extra_it_names_the_command(make_bundle, tmp_path, digits, monkeypatch):
@@ -56,8 +58,9 @@ def test_parity_fails_for_a_gap_or_a_changed_answer():
     assert not export.Parity(10, 0, float(np.inf)).holds
 
 
+@pytest.mark.parametrize("named_by", ["model", "study"])
 def test_parity_is_checked_on_the_validation_images_of_the_recorded_split(
-    make_bundle, tmp_path, write_idx, monkeypatch, capsys
+    named_by, make_bundle, make_settings, tmp_path, write_idx, monkeypatch, capsys
 ):
     folder = write_idx(tmp_path / "digits")
     train = load_train("digits", folder)
@@ -65,7 +68,12 @@ def test_parity_is_checked_on_the_validation_images_of_the_recorded_split(
     _, older = split_of(train, 0)
     named = "".join(f"{image // 4}\n" for image in range(train_count))
     (folder / "train-groups.txt").write_text(named)
-    about = {"name": "digits", "data_dir": str(folder), "split_sha256": split_sha256(older), "sha256": train.sha256}
+    about = {"name": "digits", "data_dir": str(folder), "sha256": train.sha256}
+    digest = {"split_sha256": split_sha256(older)}
+    dataset = make_settings().dataset.model_copy(update=about | digest)
+    save_settings(make_settings(name=tmp_path.name, dataset=dataset.model_dump()), StudyFiles(tmp_path).settings)
+    model = make_bundle(dataset=about | digest if named_by == "model" else about)
+    flags = ["--model", model] if named_by == "model" else ["--name", tmp_path.name, "--results", tmp_path.parent]
     checked = []
 
     def spy(bundle, path, images):
@@ -73,6 +81,6 @@ def test_parity_is_checked_on_the_validation_images_of_the_recorded_split(
         return export.Parity(len(images), 0, 0.0)
 
     monkeypatch.setattr(export, "export_onnx", spy)
-    assert main(["export", "--model", str(make_bundle(dataset=about))]) == 0
+    assert main(["export", *map(str, flags)]) == 0
     assert "0 answers changed" in capsys.readouterr().out
     assert (checked[0] == train.images[older].numpy()[:1000]).all()
