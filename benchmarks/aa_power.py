@@ -9,7 +9,7 @@ is the spread between seeds that image flips alone do not explain. `configuratio
 each finalist: 0 is the same configuration under other seeds, above 0 two configurations of equal expected accuracy.
 Every test is at 5 %, so under "no difference" a rate of 5 % is right. Compared are three standard errors of D:
 
-    study           var(d)/n + g_A + g_B, as in study.statistics.comparison.compare_finalists
+    study           var(d)/n + g_A + g_B, as in study.statistics.over_seeds.compare_finalists
     images only     var(d)/n
     plus plain      var(d)/n + s²_A/S + s²_B/S, which counts the flips of single images twice
 

@@ -40,6 +40,7 @@ MOST = 0.8  # share of its digits that have it
 LIKELY = 0.3  # and of its parts before those that touch are cut
 FEW = 12  # digits that may all touch one another
 MANY = 100  # digits: a page of more is read only where it is asked for
+ROOM = 120  # digits as wide as high that its parts may have room for: some are wider
 BY_DOUBT, BY_DISTANCE = 0.76, 0.16  # log-odds that a piece is a digit, by logistic regression as in cutting.py
 DIGITS = tuple("0123456789")
 
@@ -172,7 +173,7 @@ class Predictor:
         look = look_at(open_gray(source), invert)
         if segment:
             return each_of(_in_detail(look, source, invert), self._read)
-        if segment is False or not look.is_even or look.room > MANY:
+        if segment is False or not look.is_even or _are_many(look):
             return [one_of(look)]
         look = _in_detail(look, source, invert)
         each = each_of(look, self._read) if self._may_be_digits(look) else []
@@ -197,7 +198,7 @@ class Predictor:
 
     def _may_be_digits(self, look: Look) -> bool:
         """Before digits that touch are cut, which takes long: few digits, or some are read without doubt uncut."""
-        return look.room <= FEW or (look.room <= MANY and self._sure(each_of(look)) >= LIKELY)
+        return look.room <= FEW or (not _are_many(look) and self._sure(each_of(look)) >= LIKELY)
 
     def _sure(self, each: Sequence[Prepared]) -> float:
         """The share that is read without doubt: nearly all of a row of digits, few of words and drawings."""
@@ -268,6 +269,10 @@ def _in_detail(look: Look, source: Source, invert: Invert) -> Look:
         return look
     side = min(MAX_SIDE, round(max(look.opened.gray.shape) * min(look.opened.scale, 1.2 * SMALL / usual)))
     return look_at(open_gray(source, side), invert)
+
+
+def _are_many(look: Look) -> bool:
+    return len(look.parts) > MANY or look.room > ROOM
 
 
 def _batches(pixels: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> Iterator[list[NDArray[np.uint8]]]:

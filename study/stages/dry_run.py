@@ -86,7 +86,7 @@ class DryRun:
 
 
 def dry_run(stages: Stages, *, evaluate: bool) -> DryRun:
-    """The plan of this session's command; the study is to be as it is now until the command itself begins."""
+    """What a command would do that began now: what is there is read, and nothing is written."""
     session, one = stages.session, stages.first
     notes = [*session.warnings, stages.settle_for_what_helps()]
     complete = stages.is_complete(evaluate=evaluate)

@@ -12,14 +12,8 @@ from itertools import combinations
 from typing import Literal
 
 from study.statistics.groups import Groups
-from study.statistics.intervals import (
-    Correct,
-)
-from study.statistics.over_seeds import (
-    Comparison,
-    compare_finalists,
-    compare_searches,
-)
+from study.statistics.intervals import Correct
+from study.statistics.over_seeds import Comparison, compare_finalists
 from study.statistics.result import Result, shown_p
 from study.statistics.searches import holm
 
@@ -131,36 +125,6 @@ def compare_pairs(
     for pair in pairs:
         p = adjusted.get(pair, overall[pair])
         found.append(Pair(*pair, pair in adjusted, comparisons[pair], p, verdict(comparisons[pair], p)))
-    return found
-
-
-@dataclass(frozen=True)
-class FamilyPair(Result):
-    """Two families by their searches: with the winner in it, Holm over the winner's pairs and a verdict; any other pair
-    has what its intervals show, and no test."""
-
-    a: str
-    b: str
-    comparison: Comparison
-    holm_p: float | None
-    verdict: Verdict | None
-    reading: Reading | None
-
-
-def compare_families(correct: Mapping[str, Correct], winner: str, groups: Groups | None = None) -> list[FamilyPair]:
-    """The family that won on validation against each other one, k − 1 tests that share one Holm family, then the other
-    pairs. `correct` by family is [R, N]: of each search one run of its finalist, or the mean of several, on the same N
-    images. The rate of false alarms is `benchmarks/aa_power.py`'s."""
-    others = [family for family in correct if family != winner]
-    tested = [compare_searches(correct[winner], correct[family], groups) for family in others]
-    adjusted = holm([comparison.p_value for comparison in tested])
-    found = [
-        FamilyPair(winner, family, comparison, p, verdict(comparison, p), None)
-        for family, comparison, p in zip(others, tested, adjusted, strict=True)
-    ]
-    for a, b in combinations(others, 2):
-        comparison = compare_searches(correct[a], correct[b], groups)
-        found.append(FamilyPair(a, b, comparison, None, None, read_intervals(comparison)))
     return found
 
 

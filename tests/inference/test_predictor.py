@@ -206,6 +206,12 @@ def test_a_page_of_more_than_100_digits_is_read_only_where_it_is_asked_for(count
     assert len(predictor.predict([page], segment=True)) >= 100
 
 
+def test_a_page_of_100_digits_is_read_though_some_are_wide(predictor, digits):
+    answers = predictor.predict([page_of(digits, 10, 10)])
+    assert len(answers) == 100
+    assert {answer.row for answer in answers} == set(range(1, 11))
+
+
 def test_few_digits_that_all_touch_are_cut_before_they_are_judged(counted, digits):
     predictor, counts = counted
     predictor.predict([page_of(digits, 1, 6)])
