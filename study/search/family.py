@@ -73,14 +73,19 @@ class FamilySearch:
     flights: dict[str, Flight] = field(default_factory=dict)
     failures_in_a_row: int = 0
     next_draw: int = 0
+    # Sums over the records: the driver asks for them many times a trial.
+    spent: float = field(init=False, default=0.0)
+    counted: int = field(init=False, default=0)
+    best: TrialRecord | None = field(init=False, default=None)
 
-    @property
-    def spent(self) -> float:
-        return Trials(self.records).held_seconds
+    def __post_init__(self) -> None:
+        for record in self.records:
+            self._sum_up(record)
 
-    @property
-    def counted(self) -> int:
-        return sum(record.counted for record in self.records)
+    def _sum_up(self, record: TrialRecord) -> None:
+        self.spent += record.held_seconds
+        self.counted += record.counted
+        self.best = Trials([record] if self.best is None else [self.best, record]).best()
 
     @property
     def stopped(self) -> bool:
@@ -100,13 +105,14 @@ class FamilySearch:
     @property
     def is_whole(self) -> bool:
         """Whether every configuration of a small space was tried or is in flight."""
-        return self.tried.is_whole(self.in_flight)
+        return self.tried.n_points is not None and self.tried.is_whole(self.in_flight)
 
     def add(self, record: TrialRecord) -> None:
         """Take a trial that ended out of flight and into the records."""
         del self.flights[f"{self.name}/{record.number}"]
         self.records.append(record)
         self.tried.add(record)
+        self._sum_up(record)
 
     def first_seed(self, config: dict[str, Any]) -> int | None:
         """Number of the trial whose configuration this is, too; None for a new configuration."""
@@ -128,10 +134,6 @@ class FamilySearch:
             f"family {self.name} {what}: {self.last_failure}; mend its cause, then try again with more trials, "
             "or start another study (--name) with another search space or without the family"
         )
-
-    @property
-    def best(self) -> TrialRecord | None:
-        return Trials(self.records).best()
 
 
 def failures_at_the_end(records: Trials) -> int:
