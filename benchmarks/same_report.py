@@ -32,6 +32,10 @@ ADDED += [
         r"families/families/\d+/(further_seeds|searched_whole)",
         r"(answer/pair|pairwise/pairs/\d+)/comparison/(wins|losses)",
     ),
+    *(
+        r"pairwise/optimism/[^/]+/(search_examples|fresh_examples|length_and_luck|.*_interval95(/\d)?)",
+        r"calibration/families/[^/]+/(errors/\d+|beyond)",
+    ),
 ]
 OF_THE_CLOCK = (
     *(r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*", r".*latency.*"),
@@ -42,8 +46,8 @@ OF_THE_CLOCK = (
     ),
     *(r"header/created", r"header/openings/\d+/(time|command)"),
 )
-# Sentences that say more than before.
-REWRITTEN = [r"limits/items/\d+/text", r"conclusion/future/\d+/text", r"findings/conclusion"]
+# Sentences, which say more than before or say it in plainer words; and what was called luck where it was not.
+REWRITTEN = [r"findings/.*", r"(limits/items|conclusion/(items|future))/\d+/.*", r"pairwise/optimism/[^/]+/seed_luck"]
 DIGITS = 11
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from study.statistics.groups import Groups
-from study.statistics.intervals import FEW, clopper_pearson
+from study.statistics.intervals import FEW, Interval, clopper_pearson, unpaired_difference
 from study.statistics.result import Result
 
 MIN_SEEDS_FOR_INTERVAL = 10
@@ -19,37 +19,73 @@ _BATCH = 100
 
 
 @dataclass(frozen=True)
+class Read:
+    """An accuracy with its 95 % interval, after training on so many examples, 0 where that is not known."""
+
+    accuracy: float
+    interval95: Interval
+    examples: int = 0
+
+
+@dataclass(frozen=True)
 class Optimism(Result):
-    """One finalist's way from its search score to its test accuracy; `None` where a stage was not run."""
+    """One finalist's way from its search score to its test accuracy; `None` where a stage was not run.
+
+    `seed_luck` is known only where the fresh seeds trained for as long as the trial did; else `length_and_luck` holds
+    what they gained: one difference cannot tell the two apart. Intervals are of each step's later accuracy minus the
+    earlier one.
+    """
 
     search: float
-    fresh_validation: float | None
+    search_examples: int
+    fresh_validation: float
+    fresh_examples: int
     candidates_test: float | None
     finals_test: float | None
     seed_luck: float | None
+    length_and_luck: float | None
+    fresh_interval95: Interval
     selection_and_shift: float | None
+    selection_interval95: Interval | None
     more_data: float | None
+    more_data_interval95: Interval | None
 
 
 def optimism(
-    search: float, fresh_validation: float | None, candidates_test: float | None, finals_test: float | None
+    search: Read, fresh: Read, candidates: Read | None, finals: Read | None, more_data: Interval | None
 ) -> Optimism:
     """Accuracies (a) of the trial in the search, (b) of its fresh seeds on validation, (c) of the same runs on test,
-    (d) of the final runs on test. a − b is seed luck, b − c selection on these validation images plus the shift
-    between the splits, d − c the gain from training on validation too."""
+    (d) of the final runs on test. a − b is seed luck where both trained for as long; b − c is selection on these
+    validation images plus the shift between the splits; d − c is the gain from training on validation too, whose
+    interval `more_data` is of the same images, and so comes with it."""
+    alike = are_alike(search.examples, fresh.examples)
+    gained = fresh.accuracy - search.accuracy
+    more = None if finals is None or candidates is None else finals.accuracy - candidates.accuracy
     return Optimism(
-        search=search,
-        fresh_validation=fresh_validation,
-        candidates_test=candidates_test,
-        finals_test=finals_test,
-        seed_luck=_minus(search, fresh_validation),
-        selection_and_shift=_minus(fresh_validation, candidates_test),
-        more_data=_minus(finals_test, candidates_test),
+        search=search.accuracy,
+        search_examples=search.examples,
+        fresh_validation=fresh.accuracy,
+        fresh_examples=fresh.examples,
+        candidates_test=None if candidates is None else candidates.accuracy,
+        finals_test=None if finals is None else finals.accuracy,
+        seed_luck=-gained if alike else None,
+        length_and_luck=None if alike else gained,
+        fresh_interval95=_between(fresh, search),
+        selection_and_shift=None if candidates is None else fresh.accuracy - candidates.accuracy,
+        selection_interval95=None if candidates is None else _between(candidates, fresh),
+        more_data=more,
+        more_data_interval95=more_data,
     )
 
 
-def _minus(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
+def are_alike(before: int, after: int) -> bool:
+    """Whether two lengths of training, in examples, are the same to a twentieth; never where one is not known."""
+    return min(before, after) > 0 and abs(after / before - 1) <= 0.05
+
+
+def _between(a: Read, b: Read) -> Interval:
+    """Of a minus b."""
+    return unpaired_difference(a.accuracy, a.interval95, b.accuracy, b.interval95)
 
 
 def best_so_far(values: Sequence[float | None]) -> list[float | None]:

@@ -92,12 +92,18 @@ def are_few(wins: float, losses: float, n: float) -> bool:
 
 
 def exact_difference(wins: float, losses: float, n: float, level: float = 0.95) -> Interval:
-    """Limits of (wins − losses)/n from Clopper and Pearson's of either share, joined by the method of variance
-    estimates recovery (Zou & Donner 2008). With neither it is ± their upper bound for none among n, 3.7/n at 95 %."""
+    """Limits of (wins − losses)/n from Clopper and Pearson's of either share, joined by `unpaired_difference`. With
+    neither it is ± their upper bound for none among n, 3.7/n at 95 %."""
     a, b = wins / n, losses / n
-    (low_a, high_a), (low_b, high_b) = (clopper_pearson(round(share * n, 6), n, level) for share in (a, b))
-    low = a - b - float(np.hypot(a - low_a, high_b - b))
-    high = a - b + float(np.hypot(high_a - a, b - low_b))
+    of_a, of_b = (clopper_pearson(round(share * n, 6), n, level) for share in (a, b))
+    return unpaired_difference(a, of_a, b, of_b)
+
+
+def unpaired_difference(a: float, of_a: Interval, b: float, of_b: Interval) -> Interval:
+    """Limits of the difference of two shares from the interval of each (Zou & Donner 2008): too wide, if anything,
+    where both were read on the same images."""
+    low = a - b - float(np.hypot(a - of_a[0], of_b[1] - b))
+    high = a - b + float(np.hypot(of_a[1] - a, b - of_b[0]))
     return max(-1.0, low), min(1.0, high)
 
 

@@ -88,7 +88,7 @@ def set_at(*path: Any) -> Change:
         ("pairwise", "pairs", 0, "comparison", "df"),
         ("pairwise", "pairs", 1, "holm_p"),
         ("pairwise", "pairs", 2, "single", "p_value"),
-        ("pairwise", "optimism", "mlp", "seed_luck"),
+        ("pairwise", "optimism", "mlp", "length_and_luck"),
         ("classes", "families", "cnn", "scores", "recall", 3),
         ("calibration", "families", "mlp", "scaled", "ece"),
         ("calibration", "families", "mlp", "temperature"),

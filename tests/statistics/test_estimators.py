@@ -9,16 +9,29 @@ from sklearn.metrics import f1_score
 from study.statistics import estimators
 
 
+def read(accuracy: float, examples: int = 0, half: float = 0.001) -> estimators.Read:
+    return estimators.Read(accuracy, (accuracy - half, accuracy + half), examples)
+
+
 def test_optimism_is_taken_apart_by_hand() -> None:
-    found = estimators.optimism(0.9952, 0.9941, 0.9935, 0.9944)
+    ends = (read(0.9952, 50_000), read(0.9941, 50_000), read(0.9935), read(0.9944))
+    found = estimators.optimism(*ends, more_data=(0.0001, 0.0017))
     assert found.seed_luck == pytest.approx(0.0011)
+    assert found.length_and_luck is None
     assert found.selection_and_shift == pytest.approx(0.0006)
     assert found.more_data == pytest.approx(0.0009)
+    assert found.fresh_interval95 == pytest.approx((-0.0011 - 0.001 * 2**0.5, -0.0011 + 0.001 * 2**0.5))
+    assert found.selection_interval95 == pytest.approx((-0.0006 - 0.001 * 2**0.5, -0.0006 + 0.001 * 2**0.5))
+
+
+def test_length_and_luck_is_never_called_luck() -> None:
+    found = estimators.optimism(read(0.985, 50_000), read(0.992, 150_000), None, None, None)
+    assert (found.seed_luck, found.length_and_luck) == (None, pytest.approx(0.007))
 
 
 def test_optimism_of_a_study_whose_test_was_not_opened() -> None:
-    found = estimators.optimism(0.9952, 0.9941, None, None)
-    assert (found.selection_and_shift, found.more_data) == (None, None)
+    found = estimators.optimism(read(0.9952), read(0.9941), None, None, None)
+    assert (found.selection_and_shift, found.more_data, found.selection_interval95) == (None, None, None)
 
 
 def test_best_so_far_ignores_failed_trials() -> None:

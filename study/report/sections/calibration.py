@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from study.report.charts import GREY, Chart, Figure, error_bars, family_style, layout, line, percents
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.wording import interval, listing, percent
+from study.report.wording import count, interval, percent
 from study.statistics.result import Result
 from study.statistics.scores import Calibration, ReliabilityBin, calibration, confidence_and_correct, risk_coverage
 
@@ -28,7 +28,9 @@ class RiskPoint(Result):
 
 @dataclass(frozen=True, slots=True)
 class FamilyCalibration(Result):
-    """Of seed 0 of a finalist, without and with the temperature carried over from validation, where there is one."""
+    """Of seed 0 of a finalist, without and with the temperature carried over from validation, where there is one; and
+    the calibration error of every seed, as its probabilities are given, with how many of them `beyond` the noise floor
+    of their own."""
 
     title: str
     temperature: float | None
@@ -38,6 +40,8 @@ class FamilyCalibration(Result):
     risk_coverage: tuple[RiskPoint, ...]
     risk_at_full: float
     error_free_coverage: float
+    errors: tuple[float, ...]
+    beyond: int
 
     @property
     def shipped(self) -> Calibration:
@@ -57,38 +61,48 @@ def numbers(study: StudyRecords, before: Report) -> Calibrations:
     families = {}
     for family in study.correct:
         assert study.test_labels is not None  # it has predictions, so there were labels
-        first, temperature = study.final_logits(family)[0], study.temperatures.get(family)
-        families[family] = of_network(study.title(family), first, study.test_labels, temperature)
+        seeds, temperature = study.final_logits(family), study.temperatures.get(family)
+        families[family] = of_finalist(study.title(family), seeds, study.test_labels, temperature)
     return Calibrations(families, study.model.get("threshold"))
 
 
-def of_network(title: str, logits: Array, labels: Array, temperature: float | None) -> FamilyCalibration:
-    """Of one network's logits [N, C] and labels [N]."""
+def of_finalist(title: str, seeds: Sequence[Array], labels: Array, temperature: float | None) -> FamilyCalibration:
+    """Of the logits [N, C] of each seed and labels [N]."""
+    logits, given = seeds[0], [calibration(seed, labels, temperature or 1.0) for seed in seeds]
     curve = risk_coverage(*confidence_and_correct(logits, labels, temperature or 1.0))
     kept = np.unique(np.linspace(0, len(curve.coverage) - 1, CURVE_POINTS).round().astype(int))
     return FamilyCalibration(
         title=title,
         temperature=temperature,
         plain=calibration(logits, labels),
-        scaled=calibration(logits, labels, temperature) if temperature else None,
+        scaled=given[0] if temperature else None,
         risk_area=curve.area,
         risk_coverage=tuple(RiskPoint(curve.coverage[i], curve.risk[i]) for i in kept),
         risk_at_full=curve.risk[-1],
         error_free_coverage=max((c for c, r in zip(curve.coverage, curve.risk, strict=True) if r == 0), default=0),
+        errors=tuple(seed.ece for seed in given),
+        beyond=sum(seed.ece > seed.noise_floor.quantile95 for seed in given),
     )
 
 
 def finding(found: Calibrations, before: Report) -> str:
     if not found.families:
         return "No predictions on the test split yet."
-    told = [_told(entry.title, entry.shipped) for entry in found.families.values()]
-    return f"Calibration error with the temperature from validation: {listing(told)}."
+    told = [_told(entry) for entry in found.families.values()]
+    return f"How far stated probabilities lie from the share that is right (0 is perfect): {'; '.join(told)}."
 
 
-def _told(title: str, measured: Calibration) -> str:
-    floor = measured.noise_floor.quantile95
-    judged = "within" if measured.ece <= floor else "above"
-    return f"{title} {measured.ece:.4f} ({judged} the noise floor of {floor:.4f})"
+def _told(entry: FamilyCalibration) -> str:
+    """The error of each seed against what chance alone would make of a perfect network."""
+    low, high, seeds = min(entry.errors), max(entry.errors), len(entry.errors)
+    shown = f"{low:.4f}" if seeds == 1 else f"{low:.4f} to {high:.4f} over {count(seeds, 'seed')}"
+    if seeds == 1:
+        judged = "more than chance explains" if entry.beyond else "no more than chance explains"
+    elif entry.beyond in (0, seeds):
+        judged = f"{'all' if entry.beyond else 'none'} more than chance explains"
+    else:
+        judged = f"{entry.beyond} of them more than chance explains"
+    return f"{entry.title} {shown}, {judged}"
 
 
 def charts(found: Calibrations) -> list[Chart]:

@@ -17,6 +17,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import curves, fair, families, health, leaderboard, mattered, pairwise, protocol, searches
 from study.report.wording import count, flag_value, integer, percent, plain, point_interval, points
+from study.statistics.comparison import MIN_SEARCHES
 from study.statistics.result import Result
 
 RISING = 0.0005  # of validation accuracy gained in the last third of the search: 5 images of 10,000
@@ -71,7 +72,10 @@ def _order_on_validation(report: Report) -> list[Advice]:
         return []
     gap, one, other = rows[0].validation_mean - rows[1].validation_mean, rows[0].title, rows[1].title
     order = f"{one} leads {other} by {points(gap)}" if gap >= SHOWN else f"{one} and {other} are level"
-    text = f"With fresh seeds on validation, {order} ({report.section('leaderboard')})"
+    by_chance = (
+        ", less than chance alone can make" if SHOWN <= gap < 2 * report[leaderboard].validation_half_width else ""
+    )
+    text = f"With fresh seeds on validation, {order}{by_chance} ({report.section('leaderboard')})"
     where = report.section("pairwise")
     return [Advice(f"{text}; what the test split says of the two stands in {where}.", report.number("leaderboard"))]
 
@@ -126,12 +130,18 @@ def _unopened(report: Report) -> list[Advice]:
     return [Advice(text, report.number("header"))]
 
 
+def _is_starved(report: Report, family: str) -> bool:
+    """Whether too few of its sampled trials were trained to the end to choose from."""
+    return report[mattered].families[family].completed_sampled < STARVED
+
+
 def _starved(report: Report) -> list[Advice]:
     """Families whose search ended before it could choose: the rest of the advice says little about them."""
     items = []
     for row in report[families].families:
         done, total = report[mattered].families[row.family].completed_sampled, row.trials
-        if total and done < STARVED and row.states["FAIL"] < total and report.study.stage != "searching":
+        unfinished = total and row.states["FAIL"] < total and report.study.stage != "searching"
+        if unfinished and _is_starved(report, row.family):
             text = (
                 f"{count(done, 'sampled trial')} of {row.family} reached the top rung "
                 f"({report.section('families')}, of {count(total, 'trial')}), too few to "
@@ -144,7 +154,8 @@ def _starved(report: Report) -> list[Advice]:
 def _edges(report: Report) -> list[Advice]:
     where = report.section("mattered")
     found = report[mattered].families.items()
-    texts = [text for family, entry in found for text in at_edges(family, entry.edges, where)]
+    told = [(family, entry.edges) for family, entry in found if not _is_starved(report, family)]
+    texts = [text for family, edges in told for text in at_edges(family, edges, where)]
     return [Advice(text, report.number("mattered")) for text in texts]
 
 
@@ -186,8 +197,11 @@ def _rising(report: Report) -> list[Advice]:
 
 
 def _settled(report: Report) -> list[Advice]:
-    gains = [curve.late_gain for curve in report[fair].curves.values() if curve.late_gain is not None]
-    if not gains or max(gains) >= RISING or report.study.stage == "searching":
+    """Only where each family's search is known to have ended flat, with enough trials trained to the end."""
+    found = report[fair].curves
+    gains = [curve.late_gain for curve in found.values() if curve.late_gain is not None]
+    unknown = len(gains) < len(found) or any(_is_starved(report, family) for family in found)
+    if not gains or unknown or max(gains) >= RISING or report.study.stage == "searching":
         return []
     text = (
         f"The searches have settled ({report.section('fair')}, at most {points(max(gains))} in their last third): more "
@@ -230,7 +244,7 @@ def _seeds(report: Report) -> list[Advice]:
     if few < 3:
         text = (
             f"With {count(few, 'final seed')} per finalist no verdict is possible ({report.section('seeds')}): a "
-            f"larger budget buys three{_again(report)}: {_more(report).removesuffix(' --no-evaluate')}"
+            f"default budget buys three{_again(report)}: {_for_three_seeds(report)}"
         )
         return [Advice(text, report.number("seeds"))]
     gap, chance = abs(rows[0].validation_mean - rows[1].validation_mean), report[leaderboard].validation_half_width
@@ -238,13 +252,16 @@ def _seeds(report: Report) -> list[Advice]:
         return []
     text = (
         f"On validation the finalists are {points(gap)} apart ({report.section('leaderboard')}), within twice the "
-        f"±{points(chance)} that chance leaves one network: more seeds, which "
-        f"more budget buys, would tell: {_more(report)}"
+        f"±{points(chance)} that chance leaves one network. More seeds do not make this smaller, as it comes from the "
+        f"images; several searches of each family tell whether the order holds: {_continued(report)} --repeats "
+        f"{max(MIN_SEARCHES, report.study.n_searches + 1)}"
+        f"{_unopened_still(report)}"
     )
     return [Advice(text, report.number("leaderboard"))]
 
 
 def _luck(report: Report) -> list[Advice]:
+    """Of trials whose fresh seeds trained for as long: else there is nothing to compare."""
     found = {family: entry.seed_luck or 0.0 for family, entry in report[pairwise].taken_apart.items()}
     return [
         Advice(
@@ -314,6 +331,14 @@ def _more(report: Report) -> str:
         return f"{_continued(report)} --n-trials {2 * asked.n_trials}{_unopened_still(report)}"
     twice = flag_value(2 * (asked.budget_s or DEFAULT_BUDGET))
     return f"{_continued(report)} --budget {twice}{_unopened_still(report)}"
+
+
+def _for_three_seeds(report: Report) -> str:
+    asked = report[protocol]
+    if asked.budget_s is None and asked.n_trials:
+        return _more(report).removesuffix(" --no-evaluate")
+    seconds = max(DEFAULT_BUDGET, 2 * (asked.budget_s or 0)) * max(1, report.study.n_searches)
+    return f"{_continued(report)} --budget {flag_value(seconds)}"
 
 
 def _continued(report: Report) -> str:

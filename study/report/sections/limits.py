@@ -88,8 +88,8 @@ def _given(report: Report) -> list[Item]:
 
 def _small_gap(report: Report) -> list[Item]:
     pair = report[answer].pair
-    if pair is None or abs(pair.difference) >= SMALL_GAP:
-        return []
+    if pair is None or abs(pair.difference) >= SMALL_GAP or pair.pair.verdict.better is not None:
+        return []  # a small gap that was decided needs no excuse
     n, gap = pair.pair.comparison.n, points(abs(pair.difference))
     return [Item("small gap", f"The gap of {gap} is under 0.2 points, which {n:,} test images can rarely decide.")]
 

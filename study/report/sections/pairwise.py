@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from study.records.finalists import Candidate
 from study.report import forest
 from study.report.charts import Chart
 from study.report.judged import verdict
-from study.report.reading import StudyRecords
+from study.report.reading import Array, StudyRecords
 from study.report.section import Report
 from study.report.wording import count, listing, p_value
 from study.statistics.comparison import Verdict, compare_pairs
-from study.statistics.estimators import Optimism, ProbabilityBetter, optimism, p_a_better
-from study.statistics.intervals import MatchedPair
-from study.statistics.over_seeds import Comparison, compare_networks
+from study.statistics.estimators import Optimism, ProbabilityBetter, Read, optimism, p_a_better
+from study.statistics.groups import Groups
+from study.statistics.intervals import Interval, MatchedPair, wilson
+from study.statistics.over_seeds import Comparison, compare_finalists, compare_networks, family_accuracy
 from study.statistics.result import Result
-from study.statistics.scores import accuracy
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,21 @@ class FinalistPair(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a finalist's way to its test accuracy: what changed, and what it had before and after."""
+
+    family: str
+    what: str
+    before: float
+    after: float
+    interval95: Interval
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
 class Pairwise(Result):
     """`optimism` is None of a family before retraining; `tested` are the families with predictions, of so many;
     `exploratory` where the test split had been opened before."""
@@ -64,6 +80,29 @@ class Pairwise(Result):
     @property
     def taken_apart(self) -> Mapping[str, Optimism]:
         return {family: found for family, found in self.optimism.items() if found is not None}
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for family, found in self.taken_apart.items() for step in _steps(family, found)]
+
+
+def _steps(family: str, found: Optimism) -> Iterator[Step]:
+    b, c, d = found.fresh_validation, found.candidates_test, found.finals_test
+    yield Step(family, _what_is_fresh(found), found.search, b, found.fresh_interval95)
+    if c is not None and found.selection_interval95 is not None:
+        yield Step(family, "the same networks read the test split", b, c, found.selection_interval95)
+    if c is not None and d is not None and found.more_data_interval95 is not None:
+        yield Step(family, "trained again, with the validation images too", c, d, found.more_data_interval95)
+
+
+def _what_is_fresh(found: Optimism) -> str:
+    """Where the two trained for different times, luck and training cannot be told apart."""
+    if found.seed_luck is not None:
+        return "trained again for as long, under fresh seeds: the luck of the search's seed"
+    if not (found.search_examples and found.fresh_examples):
+        return "trained again, under fresh seeds"
+    times = found.fresh_examples / found.search_examples
+    return f"trained again for {times:.1f} times as many examples, under fresh seeds"
 
 
 def numbers(study: StudyRecords, before: Report) -> Pairwise:
@@ -92,17 +131,40 @@ def _pairs(study: StudyRecords) -> tuple[FinalistPair, ...]:
 
 
 def _optimism(study: StudyRecords, family: str) -> Optimism | None:
-    chosen, labels = study.finalists.of(family).chosen, study.test_labels
+    chosen, n = study.finalists.of(family).chosen, study.settings.dataset.n_validation
     if chosen is None:
         return None
-    tested = [study.candidate_logits[name] for name in chosen.runs if name in study.candidate_logits]
-    on_test = [accuracy(logits, labels) for logits in tested] if labels is not None else []
+    trials = [trial for trial in study.records.of(family) if trial.number == chosen.trial]
+    runs = [study.runs[name] for name in chosen.runs if name in study.runs]
+    candidates, finals = _candidates_right(study, chosen), study.correct.get(family)
     return optimism(
-        chosen.search_accuracy,
-        chosen.mean_accuracy,
-        float(np.mean(on_test)) if on_test else None,
-        float(study.correct[family].mean()) if family in study.correct else None,
+        _on_validation(chosen.search_accuracy, n, trials[0].examples if trials else 0),
+        _on_validation(chosen.mean_accuracy, n, runs[0].record.examples if runs else 0),
+        _on_test(candidates, study.groups),
+        _on_test(finals, study.groups),
+        None
+        if candidates is None or finals is None
+        else compare_finalists(finals, candidates, study.groups).interval95,
     )
+
+
+def _candidates_right(study: StudyRecords, chosen: Candidate) -> Array | None:
+    """Which of the candidate's runs are right on which test image, bool [S, N]; None of one that was not read."""
+    tested = [study.candidate_logits[name] for name in chosen.runs if name in study.candidate_logits]
+    if not tested or study.test_labels is None:
+        return None
+    return np.stack([logits.argmax(axis=1) == study.test_labels for logits in tested])
+
+
+def _on_validation(accuracy: float, n: int, examples: int) -> Read:
+    return Read(accuracy, wilson(accuracy * n, n), examples)
+
+
+def _on_test(correct: Array | None, groups: Groups | None) -> Read | None:
+    if correct is None:
+        return None
+    found = family_accuracy(correct, groups)
+    return Read(found.mean, found.interval95)
 
 
 def finding(found: Pairwise, before: Report) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from study.report.section import Report
-from study.report.sections import limits
+from study.report.sections import answer, limits
 
 Made = Callable[[str], Report]
 
@@ -21,7 +21,7 @@ Made = Callable[[str], Report]
         ("clear win", "one search"),
         ("two searches", "few searches"),
         ("five searches", "shared images"),
-        ("small win", "small gap"),
+        ("too close", "small gap"),
         ("non-finite", "non-finite"),
     ],
 )
@@ -33,3 +33,11 @@ def test_an_empty_study_has_one_limit(case_made: Made) -> None:
     report = case_made("empty")
     assert "not evaluated" in [item.flag for item in report[limits].items]
     assert "few seeds" not in [item.flag for item in report[limits].items]
+
+
+def test_a_small_gap_that_was_decided_is_no_limit(case_made: Made) -> None:
+    report = case_made("small win")
+    pair = report[answer].pair
+    assert pair is not None
+    assert pair.pair.verdict.better is not None
+    assert "small gap" not in [item.flag for item in report[limits].items]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,22 @@ def test_optimism_is_taken_apart_from_the_files_of_each_step(
 ) -> None:
     found = case_made("clear win")[pairwise].taken_apart["cnn"]
     chosen = json.loads(case_files("clear win").finalists.read_text())["families"]["cnn"]["candidates"][0]
-    assert found.seed_luck == pytest.approx(chosen["search_accuracy"] - chosen["mean_accuracy"])
+    assert found.seed_luck is None  # the candidates trained for longer
+    assert found.length_and_luck == pytest.approx(chosen["mean_accuracy"] - chosen["search_accuracy"])
     assert found.finals_test is not None
     assert found.candidates_test is not None
     assert found.more_data == pytest.approx(found.finals_test - found.candidates_test)
+
+
+def test_each_step_says_what_changed_and_never_calls_longer_training_luck(case_made: Made) -> None:
+    report = case_made("clear win")
+    steps = report[pairwise].steps
+    assert [step.family for step in steps] == ["cnn"] * 3 + ["mlp"] * 3
+    assert "times as many examples" in steps[0].what
+    assert not any("luck" in step.what for step in steps)
+    assert all(step.interval95[0] < step.difference < step.interval95[1] for step in steps)
+    alike = replace(report[pairwise].taken_apart["cnn"], seed_luck=0.001, length_and_luck=None)
+    assert "the luck of the search" in replace(report[pairwise], optimism={"cnn": alike}).steps[0].what
 
 
 def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
