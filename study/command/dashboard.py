@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
+from study.command.pages import with_pages
 from study.errors import ResultsError
 from study.records.locking import lock_holder
 from study.records.paths import StudyFiles
@@ -37,7 +38,7 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
 
     # Optuna's cache: a page must not read every trial anew.
     app: Application = wsgi(optuna.storages.get_storage(storage))
-    return guard(without_parameters(app, storage), hosts, may_write)
+    return guard(with_pages(without_parameters(app, storage), files), hosts, may_write)
 
 
 def without_parameters(app: Application, storage: optuna.storages.BaseStorage) -> Application:

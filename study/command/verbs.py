@@ -304,11 +304,20 @@ def dashboard(args: argparse.Namespace, command: str, started: float) -> int:
 
     files = existing_files(args)
     if not args.quiet:
-        print(f"http://{args.host}:{args.port}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        print(f"http://{args.host}:{args.port}{_beside(files)}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
     if args.until_stdin_ends:
         threading.Thread(target=_end_with_standard_input, daemon=True).start()
     serve(files, args.storage, args.host, args.port, write=args.write)
     return 0
+
+
+def _beside(files: StudyFiles) -> str:
+    """Which of a study's own pages the dashboard serves, too, as far as they are there."""
+    from study.command.pages import CARD_PATH, REPORT_PATH
+
+    pages = [(REPORT_PATH, files.whole.report_html), (CARD_PATH, files.whole.model_card)]
+    there = [path for path, file in pages if file.is_file()]
+    return f", with {' and '.join(there)}" if there else ""
 
 
 def _end_with_standard_input() -> None:

@@ -23,7 +23,7 @@ from study.inference.abstain import Evidence, prediction_set, probabilities, str
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
 from study.records.files import write_bytes, write_json, write_text
-from study.records.paths import EARLIER_EXPORT, EXPORT
+from study.records.paths import CARD, EARLIER_EXPORT, EXPORT
 from study.records.settings import DataPlace, Frozen, explain
 from study.space.plugins import require_installed
 from study.training.config import build_model
@@ -31,7 +31,7 @@ from study.training.config import build_model
 __all__ = ["Bundle", "Description", "load_bundle", "model_card", "write_bundle"]
 
 FORMAT = 1
-WEIGHTS, SECOND, DESCRIPTION, CARD = "model.safetensors", "second_reader.safetensors", "model.json", "MODEL_CARD.md"
+WEIGHTS, SECOND, DESCRIPTION = "model.safetensors", "second_reader.safetensors", "model.json"
 MAX_DESCRIPTION_BYTES = 4_000_000
 MAX_HEADER_BYTES = 1_000_000
 MAX_WEIGHTS_BYTES = 1_000_000_000

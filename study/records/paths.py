@@ -17,6 +17,7 @@ EXPORT, EARLIER_EXPORT = (
     "model.onnx",
     "model-earlier.onnx",
 )  # in model/: of its network, and of one that was there before
+CARD = "MODEL_CARD.md"  # in model/, too
 
 
 def check_study_name(name: str) -> str:
@@ -128,6 +129,15 @@ class StudyFiles:
     @property
     def model(self) -> Path:
         return self.root / "model"
+
+    @property
+    def model_card(self) -> Path:
+        return self.model / CARD
+
+    @property
+    def whole(self) -> StudyFiles:
+        """The study whose search this is, which has the report and the model; itself for a study."""
+        return StudyFiles(self._folder.parent.parent) if self.repeat_of else self
 
     def repeat(self, number: int) -> StudyFiles:
         """The folder of the study's search `number`, from 2 on: a study of its own; the first search is in this one.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from study.inference.bundle import CARD, DESCRIPTION, SECOND, WEIGHTS
+from study.inference.bundle import DESCRIPTION, SECOND, WEIGHTS
 from study.records.files import read_json
 from study.records.finalists import Finalists, choose, read_finalists
 from study.records.made_of import digest_of_trials
-from study.records.paths import StudyFiles
+from study.records.paths import CARD, StudyFiles
 from study.records.run import lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
 from study.records.trial import read_trials

@@ -24,6 +24,8 @@ ROUTES = [
     ("GET", "/api/studies"),
     ("GET", "/api/studies/1"),
     ("GET", "/dashboard"),
+    ("GET", "/report"),
+    ("GET", "/model-card"),
     ("DELETE", "/api/studies/1"),
     ("POST", "/api/studies"),
     ("PUT", "/api/studies/1/note"),
