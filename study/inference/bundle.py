@@ -22,6 +22,7 @@ from study.errors import ConfigError, ModelFileError, StudyError
 from study.inference.abstain import Evidence, prediction_set, probabilities, strangeness
 from study.inference.card import model_card
 from study.inference.second_reader import SecondReader
+from study.models.reading import Reader, ShiftedReading
 from study.records.files import write_bytes, write_json, write_text
 from study.records.paths import CARD, EARLIER_EXPORT, EXPORT
 from study.records.settings import DataPlace, Frozen, explain
@@ -51,6 +52,7 @@ class Description(Frozen):
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    reading: ShiftedReading | None = None  # None: each picture once, as all models of earlier versions
     threshold: float | None = Field(default=None, ge=0, le=1)
     preprocessing: Literal[1] = 1
     abstention: dict[str, Any] = Field(default_factory=dict)
@@ -129,7 +131,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         model = _filled(make, path, description.weights_sha256)
         second = _second_reader(root / SECOND, description)
         with torch.no_grad():
-            logits = model((_probe(description) - description.mean) / description.std)
+            logits = Reader(model, description.mean, description.std, description.reading)(_probe(description))
         _try_abstention(logits, second, description)
     except ModelFileError:
         raise
@@ -158,7 +160,7 @@ def _second_reader(path: Path, description: Description) -> SecondReader | None:
 def _probe(description: Description) -> Tensor:
     """A black and a white image, [2, 1, 28, 28]."""
     black = torch.zeros(1, *description.input_shape)
-    return torch.cat([black, black + 1])
+    return torch.cat([black, black + 255])
 
 
 def _try_abstention(logits: Tensor, second: SecondReader | None, description: Description) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from study.errors import StudyError
 from study.inference.bundle import Bundle
+from study.models.reading import Reader
 from study.records.files import replacing
 
 MAX_GAP = 1e-4  # largest difference of a logit between torch and onnxruntime
@@ -40,20 +41,6 @@ class Parity:
         return self.changed == 0 and self.gap <= MAX_GAP
 
 
-class Normalised(nn.Module):
-    """Raw pixels uint8 [B, 1, 28, 28], ink bright, to logits float [B, C]."""
-
-    def __init__(self, model: nn.Module, mean: float, std: float) -> None:
-        super().__init__()
-        self.model = model
-        self.mean = mean
-        self.std = std
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model((images.float() / 255 - self.mean) / self.std)
-        return logits
-
-
 def export_onnx(bundle: Bundle, path: Path, validation_images: NDArray[np.uint8]) -> Parity:
     """Write `path` (input "images" uint8 [B, 1, 28, 28], output "logits" float32 [B, C], any B) and return its parity.
 
@@ -62,7 +49,7 @@ def export_onnx(bundle: Bundle, path: Path, validation_images: NDArray[np.uint8]
     """
     _check_installed()
     described = bundle.description
-    network = Normalised(bundle.model, described.mean, described.std).eval()
+    network = Reader(bundle.model, described.mean, described.std, described.reading).eval()
     with replacing(path) as part:
         _write(network, part)
         parity = compare(network, part, validation_images)

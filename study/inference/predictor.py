@@ -31,6 +31,7 @@ from study.inference.preprocess import (
     one_of,
 )
 from study.inference.second_reader import SecondReader
+from study.models.reading import Reader
 
 BATCH = 32
 MAX_SIDE = 1600  # longest side at which a sheet of small digits is looked at again
@@ -84,8 +85,8 @@ class Predictor:
         device: str = "cpu",
     ) -> None:
         self.device = _device(device)
-        self.model = model.eval().to(self.device)
         self.description = description
+        self.reader = Reader(model, description.mean, description.std, description.reading).eval().to(self.device)
         self.second_reader = second_reader
 
     @classmethod
@@ -147,9 +148,9 @@ class Predictor:
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, C] of network inputs uint8 [N, 28, 28], ink bright."""
-        images = torch.from_numpy(np.array(pixels)).to(self.device).unsqueeze(1).float()
+        images = torch.from_numpy(np.array(pixels)).to(self.device).unsqueeze(1)
         with torch.inference_mode():
-            logits = self.model((images / 255 - self.description.mean) / self.description.std)
+            logits = self.reader(images)
         return np.asarray(logits.float().cpu().numpy())
 
     def _evidence(self, pixels: NDArray[np.uint8]) -> Evidence:

@@ -8,6 +8,7 @@ from study.data.datasets import load_train, split_of, split_sha256
 from study.errors import StudyError
 from study.inference import export
 from study.inference.bundle import load_bundle
+from study.inference.predictor import Predictor
 from study.records.paths import StudyFiles
 from study.records.settings import save_settings
 
@@ -36,6 +37,23 @@ def test_one_file_of_raw_pixels_and_any_batch_agrees_with_torch(make_bundle, tmp
     session = export._session(path)
     for batch in (1, 7):
         assert session.run(["logits"], {"images": digits[0][:batch, None]})[0].shape == (batch, 10)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_reading_with_shifts_is_the_same_in_the_file_and_in_predict(make_bundle, tmp_path, digits):
+    bundle = load_bundle(make_bundle(reading={"below": 0.95, "temperature": 1.0}))
+    path = tmp_path / "model.onnx"
+    parity = export.export_onnx(bundle, path, digits[0][:200])
+    assert parity.holds
+    session = export._session(path)
+    predictor, plain = (
+        Predictor(bundle.model, bundle.description.model_copy(update=changes)) for changes in ({}, {"reading": None})
+    )
+    again = (predictor.logits(digits[0][:200]) != plain.logits(digits[0][:200])).any(axis=1)
+    assert 0 < again.sum() < 200
+    for index in (int(again.argmax()), int(again.argmin())):  # alone: one that is read again, and one that is not
+        pixels = digits[0][index : index + 1]
+        assert np.allclose(session.run(["logits"], {"images": pixels[:, None]})[0], predictor.logits(pixels), atol=1e-4)
 
 
 @pytest.mark.usefixtures("installed")
