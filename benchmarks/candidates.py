@@ -102,7 +102,7 @@ def measure(budget: int, seed: int, data: TrainingData, workers: int) -> list[di
                     "accuracy": round(values[again[:4]], 3),
                     "slope": round(error_slope(trials), 3),
                     "trials": len(trials),
-                    "completed": len(trials.completed()),
+                    "completed": len(trials.completed),
                     "machine": machine(),
                 }
             )

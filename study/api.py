@@ -37,6 +37,7 @@ _TRIALS = {
     "family": _TEXT,
     "number": _WHOLE,
     "role": _TEXT,
+    "origin": _TEXT,
     "state": _TEXT,
     "ending": _TEXT,
     "value": _REAL,
@@ -137,12 +138,13 @@ class Study:
     def trials(self) -> pd.DataFrame:
         """One row per trial that ended, in the order in which they did.
 
-        `search`, `family` and `number` name it. `role` is sampled, warm_start or imported; `state` is Optuna's;
-        `ending` says why it ended: complete, pruned, budget, failed, interrupted or withdrawn, and `reason` says it in
-        words. `value` is validation accuracy after `examples` training images, `nll_scaled` its negative
-        log-likelihood there in nats, at the temperature that fits best. A worker held it for `held_seconds` and trained
-        for `training_seconds` of them. `flops` are of one image. `counted` is False for a trial that was interrupted
-        and tried again as another `attempt`; `further_seed_of` is the first trial with the same configuration.
+        `search`, `family` and `number` name it. `origin` is found, if the search drew it, or given; `role` says where
+        it is from: sampled, warm_start, given_file or imported. `state` is Optuna's; `ending` says why it ended:
+        complete, pruned, budget, failed, interrupted or withdrawn, and `reason` says it in words. `value` is validation
+        accuracy after `examples` training images, `nll_scaled` its negative log-likelihood there in nats, at the
+        temperature that fits best. A worker held it for `held_seconds` and trained for `training_seconds` of them.
+        `flops` are of one image. `counted` is False for a trial that was interrupted and tried again as another
+        `attempt`; `further_seed_of` is the first trial with the same configuration.
         """
         rows = (
             {name: getattr(trial, name) for name in _TRIALS if name != "search"}

@@ -43,6 +43,9 @@ def test_trials_are_those_of_the_file(opened: Opened) -> None:
     assert trials["config_learning_rate"].tolist() == [line["config"]["learning_rate"] for line in lines]
     assert trials["start"].dt.tz is not None
     assert (trials["search"] == 1).all()
+    drawn = [line["role"] == "sampled" for line in lines]
+    assert (trials["origin"] == "found").tolist() == drawn
+    assert set(trials["origin"]) == {"found", "given"}
     assert {str(trials[name].dtype) for name in ("number", "examples", "flops")} == {"Int64"}
 
 

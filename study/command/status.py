@@ -43,7 +43,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
 
 def _family(name: str, trials: Trials, ledger: Ledger) -> dict[str, Any]:
     counted = trials.counted
-    states, best = counted.states, counted.best()
+    states, best = counted.states, counted.best
     failed = [trial for trial in counted if trial.state == "FAIL"]
     allowance = ledger.allowance
     return {

@@ -21,7 +21,11 @@ from study.records.files import append_jsonl, read_jsonl
 Form = Literal[1, 2]
 Scalar: TypeAlias = str | int | float | bool
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
-Role = Literal["sampled", "warm_start", "imported"]
+# sampled: drawn by the search; all else is given: a warm start of the space, a configuration from a file of the
+# user's, a trial of another study.
+Role = Literal["sampled", "warm_start", "given_file", "imported"]
+Origin = Literal["found", "given"]
+SOURCES: Mapping[Role, str] = {"warm_start": "warm start", "given_file": "file", "imported": "imported"}
 # complete: reached the top rung; pruned: by the pruner; budget: stopped at a rung, because the search ended; failed: by
 # its own cause; interrupted: its command or its worker ended; withdrawn: the search ended before it began.
 Ending = Literal["complete", "pruned", "budget", "failed", "interrupted", "withdrawn"]
@@ -87,6 +91,16 @@ class TrialRecord:
         return self.last.examples if self.rungs else 0
 
     @property
+    def origin(self) -> Origin:
+        """Whether the search found this configuration, or it was given to the study."""
+        return "found" if self.role == "sampled" else "given"
+
+    @property
+    def origin_in_words(self) -> str:
+        """`found`, or with where it comes from: `given (warm start)`."""
+        return "found" if self.role == "sampled" else f"given ({SOURCES[self.role]})"
+
+    @property
     def rank(self) -> tuple[float, float]:
         """Smaller is better: accuracy at the last rung, ties by temperature-scaled NLL. IndexError without a rung."""
         return -self.last.accuracy, self.last.nll_scaled
@@ -134,13 +148,32 @@ class Trials(Sequence[TrialRecord]):
         """Without those that were nobody's fault: interrupted, and tried again."""
         return Trials(trial for trial in self._records if trial.counted)
 
-    def completed(self, role: Role | None = None) -> Trials:
-        """Those that reached the top rung, with a finite value; of one role if it is given."""
-        return Trials(trial for trial in self._records if _is_complete(trial) and role in (None, trial.role))
+    @property
+    def found(self) -> Trials:
+        """Those that the search drew."""
+        return Trials(trial for trial in self._records if trial.origin == "found")
 
-    def best(self, role: Role | None = None) -> TrialRecord | None:
+    @property
+    def given(self) -> Trials:
+        """Those whose configuration was given: `of(family).given.ranked` has a family's best one first."""
+        return Trials(trial for trial in self._records if trial.origin == "given")
+
+    @property
+    def completed(self) -> Trials:
+        """Those that reached the top rung, with a finite value."""
+        return Trials(trial for trial in self._records if _is_complete(trial))
+
+    @property
+    def best(self) -> TrialRecord | None:
         """The completed trial of the highest accuracy, ties by temperature-scaled NLL; None if there is none."""
-        return min(self.completed(role), key=lambda trial: trial.rank, default=None)
+        return min(self.completed, key=lambda trial: trial.rank, default=None)
+
+    @property
+    def ranked(self) -> Trials:
+        """Best first: completed ones by rank, then those that were pruned by how far they came."""
+        pruned = (trial for trial in self._records if trial.state == "PRUNED" and trial.rungs)
+        completed = sorted(self.completed, key=lambda trial: trial.rank)
+        return Trials([*completed, *sorted(pruned, key=lambda trial: (-trial.examples, *trial.rank))])
 
     @property
     def held_seconds(self) -> float:

@@ -85,7 +85,7 @@ class Audit:
 
     def result(self) -> dict[str, Any]:
         """The content of audit.json: a row for each trial that ended, and the bound over those that have a value."""
-        best = {family: self._trials.of(family).best() for family in self._settings.families}
+        best = {family: self._trials.of(family).best for family in self._settings.families}
         rows = [
             {
                 "family": trial.family,

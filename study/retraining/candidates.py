@@ -13,13 +13,6 @@ from study.space.points import identity
 _LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken to be less than
 
 
-def rank_trials(trials: Trials) -> Trials:
-    """A family's trials, best first: completed ones by rank, then those that were pruned by how far they came."""
-    pruned = (trial for trial in trials if trial.state == "PRUNED" and trial.rungs)
-    completed = sorted(trials.completed(), key=lambda trial: trial.rank)
-    return Trials([*completed, *sorted(pruned, key=lambda trial: (-trial.examples, *trial.rank))])
-
-
 def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
     """Up to `n` trials of each family that has any, to be trained again, each another configuration; the best trial
     over all families is one. A configuration that was tried under several seeds stands for its best trial.
@@ -40,11 +33,11 @@ def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str
 
 def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
     """A family's configurations, each as its best trial."""
-    ranked = _distinct(rank_trials(trials))
+    ranked = _distinct(trials.ranked)
     if not speed_share:
         return ranked
     slope = speed_share * error_slope(trials)
-    completed = ranked.completed()
+    completed = ranked.completed
     order = sorted(completed, key=lambda t: _error(t.last.accuracy) * _seconds_per_example(t) ** slope)
     return Trials([*order, *ranked[len(order) :]])
 
@@ -61,7 +54,7 @@ def error_slope(trials: Trials) -> float:
     """b in error ~ examples^-b, from 0 to 1: the median over a family's completed trials between their last two rungs;
     0 where none has two. About the first epoch it is 0.5 to 0.6 (benchmarks/recorded/pool.csv), and later less."""
     slopes = []
-    for trial in trials.completed():
+    for trial in trials.completed:
         if len(trial.rungs) > 1:
             before, last = trial.rungs[-2:]
             fall = math.log(_error(before.accuracy) / _error(last.accuracy))
@@ -79,5 +72,5 @@ def _seconds_per_example(trial: TrialRecord) -> float:
 
 def best_trial(trials: Trials) -> TrialRecord | None:
     """The best trial over all families; where none was completed, the best of those that lead their family."""
-    leaders = [leader for family in trials.families for leader in rank_trials(trials.of(family))[:1]]
-    return trials.best() or min(leaders, key=lambda trial: trial.rank, default=None)
+    leaders = [leader for family in trials.families for leader in trials.of(family).ranked[:1]]
+    return trials.best or min(leaders, key=lambda trial: trial.rank, default=None)

@@ -85,7 +85,7 @@ class FamilySearch:
     def _sum_up(self, record: TrialRecord) -> None:
         self.spent += record.held_seconds
         self.counted += record.counted
-        self.best = Trials([record] if self.best is None else [self.best, record]).best()
+        self.best = Trials([record] if self.best is None else [self.best, record]).best
 
     @property
     def stopped(self) -> bool:

@@ -136,7 +136,7 @@ def _say_what_is_not_used(one: OneSearch) -> None:
 def speeds_of(one: OneSearch) -> dict[str, float]:
     """Examples a second of each family: as measured for its ladder, or the median of its trials."""
     found: dict[str, list[float]] = {}
-    for trial in read_trials(one.session.files.trials_jsonl).completed():
+    for trial in read_trials(one.session.files.trials_jsonl).completed:
         found.setdefault(trial.family, []).append(planner.steady_speed(trial))
     return one.session.ledger.speeds | {family: median(speeds) for family, speeds in found.items()}
 

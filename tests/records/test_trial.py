@@ -11,7 +11,7 @@ from trials import rungs, trial, write_trials
 
 from study.errors import ResultsError
 from study.records.files import append_jsonl, read_jsonl
-from study.records.trial import Form, Rung, TrialRecord, Trials, line_of, parse_trial, read_trials
+from study.records.trial import Form, Role, Rung, TrialRecord, Trials, line_of, parse_trial, read_trials
 
 # As the version before form 2 wrote it, without what later versions of form 1 added: ending and further_seed_of.
 OLDEST: dict[str, Any] = {
@@ -131,25 +131,44 @@ def test_a_written_ending_counts_whatever_the_reason_says() -> None:
 
 def test_the_best_trial_is_the_most_accurate_one_ties_by_nll() -> None:
     trials = Trials([trial(0, 0.8), trial(1, 0.9, nll=0.4), trial(2, 0.9, nll=0.3), trial(3, 0.9, nll=0.3)])
-    best = trials.best()
+    best = trials.best
     assert best is trials[2]
 
 
 def test_the_best_trial_is_a_completed_one() -> None:
-    assert Trials([trial(0, 0.99, state="PRUNED"), trial(1, None, state="FAIL")]).best() is None
-    assert Trials([trial(0, 0.99, state="PRUNED"), trial(1, 0.5)]).best() == trial(1, 0.5)
-    assert Trials([trial(0, float("nan")), trial(1, None), trial(2, float("inf"))]).best() is None
-    assert Trials().best() is None
+    assert Trials([trial(0, 0.99, state="PRUNED"), trial(1, None, state="FAIL")]).best is None
+    assert Trials([trial(0, 0.99, state="PRUNED"), trial(1, 0.5)]).best == trial(1, 0.5)
+    assert Trials([trial(0, float("nan")), trial(1, None), trial(2, float("inf"))]).best is None
+    assert Trials().best is None
 
 
-def test_the_best_of_a_role_and_of_a_family() -> None:
+def test_what_was_found_and_what_was_given_of_a_family() -> None:
     warm, drawn, other = trial(0, 0.95, role="warm_start"), trial(1, 0.9), trial(2, 0.99, family="cnn")
     trials = Trials([warm, drawn, other])
-    assert trials.of("mlp").best() is warm
-    assert trials.of("mlp").best("sampled") is drawn
-    assert trials.best("imported") is None
-    assert list(trials.completed("sampled")) == [drawn, other]
+    assert trials.of("mlp").best is warm
+    assert trials.of("mlp").found.best is drawn
+    assert trials.of("cnn").given.best is None
+    assert (list(trials.found), list(trials.given)) == ([drawn, other], [warm])
     assert list(trials.of("mixer")) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "origin", "words"),
+    [
+        ("sampled", "found", "found"),
+        ("warm_start", "given", "given (warm start)"),
+        ("given_file", "given", "given (file)"),
+        ("imported", "given", "given (imported)"),
+    ],
+)
+def test_whatever_was_not_drawn_was_given(role: Role, origin: str, words: str) -> None:
+    assert (trial(0, role=role).origin, trial(0, role=role).origin_in_words) == (origin, words)
+
+
+def test_trials_are_ranked_completed_ones_first_then_by_how_far_they_came() -> None:
+    short, far = trial(0, 0.99, examples=100, state="PRUNED"), trial(1, 0.8, state="PRUNED")
+    failed, worse, better = trial(2, None, state="FAIL"), trial(3, 0.5), trial(4, 0.6)
+    assert list(Trials([short, far, failed, worse, better]).ranked) == [better, worse, far, short]
 
 
 def test_states_seconds_and_what_counts() -> None:

@@ -11,7 +11,7 @@ from study.records.trials_csv import write_trials_csv
 
 TRIALS = [
     trial(0, 0.75, nll=0.25, training_seconds=0.5),
-    trial(0, family="cnn", parameters={"y": 1, "reason": "=cmd()"}),
+    trial(0, family="cnn", parameters={"y": 1, "reason": "=cmd()"}, role="warm_start"),
 ]
 
 
@@ -26,6 +26,13 @@ def test_families_stand_after_each_other_with_a_column_for_every_parameter(files
     assert (rows[1]["ending"], rows[1]["value"], rows[1]["end"]) == ("complete", "0.75", "2026-01-01T00:00:01+00:00")
     names = ("nll", "seconds") if form == 1 else ("nll_scaled", "held_seconds")
     assert tuple(rows[1][name] for name in (*names, "training_seconds")) == ("0.25", "0.2", "0.5")
+
+
+def test_the_table_tells_what_was_found_and_what_was_given(files: StudyFiles) -> None:
+    write_trials_csv(files, TRIALS, 2)
+    with files.trials_csv.open() as stream:
+        rows = [(row["family"], row["role"], row["origin"]) for row in csv.DictReader(stream)]
+    assert rows == [("cnn", "warm_start", "given"), ("mlp", "sampled", "found")]
 
 
 def test_an_older_study_s_table_keeps_its_columns(files: StudyFiles) -> None:

@@ -6,7 +6,7 @@ import pytest
 from trials import rungs, trial
 
 from study.records.trial import TrialRecord, Trials
-from study.retraining.candidates import best_trial, choose_candidates, error_slope, rank_trials
+from study.retraining.candidates import best_trial, choose_candidates, error_slope
 
 
 def numbers(records: list[TrialRecord], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
@@ -77,9 +77,8 @@ def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
         trial(4, 0.9, state="FAIL"),
         trial(5, None, state="PRUNED"),
     ]
-    assert [one.number for one in rank_trials(Trials(records))] == [3, 2, 1, 0]
+    assert [one.number for one in Trials(records).ranked] == [3, 2, 1, 0]
     assert numbers(records, 3, speed_share=1.0) == {"mlp": [3, 2, 1]}
-    assert rank_trials(Trials()) == Trials()
 
 
 @pytest.mark.parametrize("speed_share", [0.0, 0.5, 1.0])

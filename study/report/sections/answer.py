@@ -84,7 +84,7 @@ def _mean(row: Finalist) -> float:
 
 
 def _best_trial(study: StudyRecords) -> BestTrial | None:
-    top = study.counted.best()
+    top = study.counted.best
     if top is None:
         return None
     result = study.finalists.of(top.family)
@@ -98,7 +98,7 @@ def _best_trial(study: StudyRecords) -> BestTrial | None:
         fresh_seeds=len(row.runs) if row else 0,
         finalist=result.finalist,
         finalist_accuracy=chosen.mean_accuracy if chosen else None,
-        best_sampled=summary(study.counted.best("sampled")),
+        best_sampled=summary(study.counted.found.best),
     )
 
 

@@ -60,10 +60,10 @@ def numbers(study: StudyRecords, before: Report) -> Fair:
 def tuning_curve(trials: Trials, *, independent: bool = False) -> TuningCurve:
     """Warm starts and imports cost their seconds, but set no value and count no trial."""
     seconds, sampled, steps = 0.0, 0, list[Step]()
-    done = {trial.number for trial in trials.completed("sampled")}
+    done = {trial.number for trial in trials.found.completed}
     for trial in sorted(trials, key=_ended):
         seconds += trial.held_seconds
-        sampled += trial.role == "sampled"
+        sampled += trial.origin == "found"
         if trial.number in done and (not steps or trial.last.accuracy > steps[-1].value):
             steps.append(Step(seconds, sampled, trial.last.accuracy, trial.number))
     best = steps[-1].value if steps else None
@@ -83,7 +83,7 @@ def _late_gain(steps: list[Step], seconds: float, trials: int) -> float | None:
 
 
 def _expected_max(trials: Trials) -> tuple[float | None, ...] | None:
-    values = [trial.last.accuracy for trial in trials.completed("sampled")]
+    values = [trial.last.accuracy for trial in trials.found.completed]
     return tuple(expected_max(values, min(len(values) // 2, MAX_DRAWS))) if len(values) >= 4 else None
 
 

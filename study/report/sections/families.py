@@ -68,8 +68,8 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         further_seeds=sum(trial.further_seed_of is not None for trial in trials),
         searched_whole=study.ledger.searched_whole(family),
         n_parameters=(min(sizes), max(sizes)) if sizes else None,
-        best=summary(trials.best()),
-        best_sampled=summary(trials.best("sampled")),
+        best=summary(trials.best),
+        best_sampled=summary(trials.found.best),
     )
 
 

@@ -98,11 +98,11 @@ def numbers(study: StudyRecords, before: Report) -> Mattered:
 
 def _of_family(study: StudyRecords, family: str) -> FamilyMattered:
     trials, settings = study.family_trials(family), study.settings.families[family]
-    sampled = Trials(trial for trial in trials if trial.role == "sampled")
-    known, best = distributions(trials), trials.best("sampled")
+    sampled = trials.found
+    known, best = distributions(trials), sampled.best
     rung, reached = _highest_rung(sampled, settings.ladder.examples)
     return FamilyMattered(
-        completed_sampled=len(trials.completed("sampled")),
+        completed_sampled=len(sampled.completed),
         needed=history.IMPORTANCE_FROM,
         importances=history.importances(reached, known) if reached else None,
         importance_trials=len(reached),
@@ -161,7 +161,7 @@ def _same(seen: object, choice: object) -> bool:
 
 
 def _choice(name: str, value: object, having: Trials, drawn: set[int]) -> ChoiceRow:
-    values = [trial.last.accuracy for trial in having.completed()]
+    values = [trial.last.accuracy for trial in having.completed]
     first = [trial.rungs[0].accuracy for trial in having if trial.number in drawn and trial.rungs]
     shown = value if isinstance(value, str) else json.dumps(value)
     median = statistics.median(first) if first else None

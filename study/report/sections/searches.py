@@ -162,7 +162,7 @@ def _ready(one: StudyRecords) -> bool:
 
 def _row(number: int, one: StudyRecords, family: str) -> SearchRow:
     chosen, trials = one.finalists.of(family).chosen, one.family_trials(family)
-    best = trials.best()
+    best = trials.best
     finalist = next((trial for trial in trials if chosen is not None and trial.number == chosen.trial), None)
     return SearchRow(
         search=number,

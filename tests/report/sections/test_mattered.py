@@ -40,7 +40,7 @@ def test_at_most_the_limit_is_drawn_and_no_record_is_lost() -> None:
     trials = Trials(trial(k, 0.9 if k == 777 else 0.5 if k > 100 else 0.5 + k / 1e5, end=START) for k in range(5000))
     drawn = drawn_trials(trials, limit=200)
     assert len(drawn) <= 200
-    assert Trials(drawn).best() == trials.best()
+    assert Trials(drawn).best == trials.best
 
 
 def test_importance_is_of_the_highest_rung_that_fifty_sampled_trials_reached(
