@@ -34,7 +34,7 @@ ADDED += [
     ),
     *(
         r"pairwise/optimism/[^/]+/(search_examples|fresh_examples|length_and_luck|.*_interval95(/\d)?)",
-        r"calibration/families/[^/]+/(errors/\d+|beyond)",
+        r"(calibration/families/[^/]+/(errors/\d+|beyond)|mattered/families/[^/]+/clear.*)",
     ),
 ]
 OF_THE_CLOCK = (

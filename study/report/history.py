@@ -1,21 +1,31 @@
-"""An in-memory Optuna study rebuilt from the report's own trial rows, for Optuna's figures and PED-ANOVA."""
+"""An in-memory Optuna study rebuilt from the report's own trial rows, for Optuna's figures, and the importance of its
+parameters."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 from optuna.trial import FrozenTrial, TrialState
 
 from study.records.trial import Scalar, State
 from study.report.charts import Figure
 from study.report.distributions import Distribution
+from study.statistics.importance import Column, Importance, cells_of, importance
 
 IMPORTANCE_FROM = 50  # completed trials; with fewer PED-ANOVA's top tenth is under five trials
 SLICES = 6
@@ -72,18 +82,26 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def importances(trials: Sequence[Point], distributions: Mapping[str, Distribution]) -> dict[str, float]:
-    """PED-ANOVA shares by parameter, summing to 1, most important first; empty when every value is the same."""
-    # Imported late: it brings scikit-learn, a second that a study with too few trials need not wait for.
-    from optuna.importance import PedAnovaImportanceEvaluator
+def importances(trials: Sequence[Point], distributions: Mapping[str, Distribution]) -> Importance:
+    """Of the parameters for the values of trials that all have one."""
+    known = {name: json_to_distribution(json.dumps(found.to_dict())) for name, found in distributions.items()}
+    columns = {
+        name: _column(one, [trial.parameters.get(name) for trial in trials])
+        for name, one in known.items()
+        if not one.single()
+    }
+    return importance(columns, np.array([trial.value for trial in trials]))
 
-    study = rebuild(trials, distributions)
-    with quiet():
-        try:
-            shares = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-        except (ValueError, RuntimeError):  # no parameter varies, or all values are equal
-            return {}
-    return {name: float(share) for name, share in shares.items()}
+
+def _column(distribution: BaseDistribution, values: Sequence[Any]) -> Column:
+    """A value outside the range counts as none."""
+    inside = [None if value is None or not _contains(distribution, value) else value for value in values]
+    internal = np.array([math.nan if v is None else distribution.to_internal_repr(v) for v in inside])
+    if isinstance(distribution, CategoricalDistribution):
+        return Column(np.nan_to_num(internal, nan=-1).astype(int), len(distribution.choices), False)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)  # Optuna has no other kinds
+    low, high, whole = distribution.low, distribution.high, isinstance(distribution, IntDistribution)
+    return cells_of(internal, low, high, distribution.step, log=distribution.log, whole=whole)
 
 
 def figures(

@@ -13,12 +13,13 @@ from study.records.trial import Scalar, State, TrialRecord, Trials
 from study.report import ablation, bounds, history
 from study.report.ablation import FamilyAblation
 from study.report.best import TrialSummary, summary
-from study.report.charts import COLOURS, Chart, layout, percents
+from study.report.charts import COLOURS, GREY, Chart, layout, percents
 from study.report.distributions import Distribution, Edge, distributions, edges
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections.fair import tuning_curve
-from study.report.wording import capital, integer, percent, plain
+from study.report.wording import capital, integer, listing, percent, plain
+from study.statistics.importance import PERMUTATIONS
 from study.statistics.result import Result
 
 DRAWN = 1000  # trials drawn per figure and family
@@ -65,11 +66,13 @@ class DrawnTrial(Result):
 @dataclass(frozen=True, slots=True)
 class FamilyMattered(Result):
     """`importances` are PED-ANOVA's shares at `importance_examples`, the highest rung that enough sampled trials
-    (`needed`) reached, most important first; None where there is no such rung. Edges are of the best sampled trial."""
+    (`needed`) reached, most important first; None where there is no such rung; `clear` are the parameters that were
+    more important than chance makes any. Edges are of the best sampled trial."""
 
     completed_sampled: int
     needed: int
     importances: Mapping[str, float] | None
+    clear: tuple[str, ...]
     importance_trials: int
     importance_examples: int | None
     best_sampled: TrialSummary | None
@@ -83,8 +86,8 @@ class FamilyMattered(Result):
 
     @property
     def most(self) -> str | None:
-        """The parameter that mattered most."""
-        return next(iter(self.importances), None) if self.importances else None
+        """The parameter that mattered most, where any did more than chance."""
+        return self.clear[0] if self.clear else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,12 @@ def _of_family(study: StudyRecords, family: str) -> FamilyMattered:
     sampled = trials.found
     known, best = distributions(trials), sampled.best
     rung, reached = _highest_rung(sampled, settings.ladder.examples)
+    ranked = history.importances(reached, known) if reached else None
     return FamilyMattered(
         completed_sampled=len(sampled.completed),
         needed=history.IMPORTANCE_FROM,
-        importances=history.importances(reached, known) if reached else None,
+        importances=ranked.shares if ranked else None,
+        clear=ranked.clear if ranked else (),
         importance_trials=len(reached),
         importance_examples=rung,
         best_sampled=summary(best),
@@ -190,13 +195,15 @@ def finding(found: Mattered, before: Report) -> str:
 
 
 def _told(entry: FamilyMattered) -> str:
-    if entry.importances and entry.most:
-        share = percent(entry.importances[entry.most], 0)
-        after = f"{integer(entry.importance_examples)} examples"
-        return f"{entry.most} mattered most after {after} ({share} of PED-ANOVA's importance)"
-    if entry.importances is not None:
+    if entry.importances is None:
+        return f"fewer than {entry.needed} sampled trials reached any one rung, too few to say what mattered"
+    if not entry.importances:
         return "all trials score the same, so nothing can be ranked"
-    return f"no rung was reached by the {entry.needed} sampled trials from which importance is computed"
+    after = f"after {integer(entry.importance_examples)} examples"
+    if entry.most is None:
+        return f"no parameter told the best trials {after} apart more than chance does"
+    further = f", then {listing(entry.clear[1:])}" if entry.clear[1:] else ""
+    return f"{entry.most} mattered most {after}{further}"
 
 
 def charts(found: Mattered) -> list[Chart]:
@@ -213,18 +220,26 @@ def charts(found: Mattered) -> list[Chart]:
 
 
 def _importance(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
-    if not entry.importances:
+    if not entry.importances or not entry.clear:
         return []
     names = list(entry.importances)[:BARS]
     values = percents([entry.importances[name] for name in names])
-    trace = {"type": "bar", "orientation": "h", "x": values, "y": names, "marker": {"color": COLOURS[place % 6]}}
+    colours = [COLOURS[place % 6] if name in entry.clear else GREY for name in names]
+    trace = {"type": "bar", "orientation": "h", "x": values, "y": names, "marker": {"color": colours}}
     axis = layout("share of importance, %", "", 130 + 26 * len(names))
     axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}
-    rows = [(name, percent(share, 1)) for name, share in entry.importances.items()]
+    rows = [
+        (name, percent(share, 1), "yes" if name in entry.clear else "no") for name, share in entry.importances.items()
+    ]
     basis = f"{integer(entry.importance_examples)} examples, {entry.importance_trials} sampled trials"
-    label = f"PED-ANOVA importance of the parameters of {family}, by the accuracy after {basis}"
+    label = (
+        f"PED-ANOVA importance of the parameters of {family}, by the accuracy after {basis}; grey: no more than chance "
+        f"makes of some parameter in {PERMUTATIONS} shuffles of the accuracies"
+    )
     figure = {"data": [trace], "layout": axis}
-    return [Chart(f"importance-{place}", label, figure, ("parameter", "importance"), rows, group=family)]
+    return [
+        Chart(f"importance-{place}", label, figure, ("parameter", "importance", "more than chance"), rows, group=family)
+    ]
 
 
 def _optuna(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
