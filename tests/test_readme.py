@@ -62,7 +62,7 @@ def test_the_commands_work_in_the_order_of_the_readme(desk: Path) -> None:
     assert len(found) >= 8
     for words in found:
         line = [sys.executable, "-m", "study", *shrunk(words, desk / "digits")]
-        if words[0] == "dashboard":
+        if words[0] in ("dashboard", "draw"):
             _serve_and_stop(line, desk)
             continue
         done = subprocess.run(line, cwd=desk, capture_output=True, text=True, timeout=180)

@@ -81,7 +81,7 @@ def _verb(args: argparse.Namespace, command: str, started: float) -> int:
         _name_the_study(error, args)
         raise
     except Interrupted as error:
-        if args.verb != "dashboard":  # a signal is how it ends: nothing is cut short
+        if args.verb not in ("dashboard", "draw"):  # a signal is how it ends: nothing is cut short
             _explain(error, args.debug)
             print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
         return error.exit_status

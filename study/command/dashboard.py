@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from study.command.draw.server import READ, Drawing, beside
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
 from study.command.pages import with_pages
 from study.errors import ResultsError
@@ -38,7 +39,9 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
 
     # Optuna's cache: a page must not read every trial anew.
     app: Application = wsgi(optuna.storages.get_storage(storage))
-    return guard(with_pages(without_parameters(app, storage), files), hosts, may_write)
+    whole = files.whole
+    shown = beside(with_pages(without_parameters(app, storage), files), Drawing(whole.name, whole.model, whole))
+    return guard(shown, hosts, may_write, harmless={READ})
 
 
 def without_parameters(app: Application, storage: optuna.storages.BaseStorage) -> Application:

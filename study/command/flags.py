@@ -253,6 +253,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_format(predict, "csv")
     _add_output(predict)
 
+    draw = verb("draw", "a page on loopback to draw a digit on, which the winner reads meanwhile")
+    _add_study(draw)
+    draw.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: the study's winner)")
+    draw.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    draw.add_argument("--port", type=_port, default=8081, help="default: 8081")
+    _add_output(draw)
+
     export = verb("export", "the winner as ONNX, checked against torch")
     _add_study(export)
     export.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: the study's winner)")

@@ -82,11 +82,15 @@ class _Quiet(WSGIRequestHandler):
         """A line for each request would bury the address."""
 
 
-def serve_application(app: Application, host: str, port: int) -> None:
-    """Serve until interrupted. UsageError if the address cannot be used."""
+def make_server_at(app: Application, host: str, port: int) -> WSGIServer:
+    """A server bound to the address, a thread for each request. UsageError if it cannot be used."""
     try:
-        server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
+        return make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise UsageError(f"http://{host}:{port} cannot be served ({error.strerror}); choose another --port") from None
-    with server:
+
+
+def serve_application(app: Application, host: str, port: int) -> None:
+    """Serve until interrupted. UsageError if the address cannot be used."""
+    with make_server_at(app, host, port) as server:
         server.serve_forever()

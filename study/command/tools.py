@@ -77,6 +77,23 @@ def _explain_page(args: argparse.Namespace, predictor: Predictor) -> ExplainPage
     return ExplainPage(args.explain, predictor.classes, limit, args.invert)
 
 
+def draw(args: argparse.Namespace, command: str, started: float) -> int:
+    import torch
+
+    from study.command.draw.server import Drawing, serve
+
+    torch.set_num_threads(1)  # as for `predict`
+    model = _model_folder(args)
+    drawing = Drawing(model.name, model, None) if args.model else Drawing(files_of(args).name, model, files_of(args))
+
+    def ready() -> None:
+        if not args.quiet:
+            print(f"http://{args.host}:{args.port}/draw  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+
+    serve(drawing, args.host, args.port, ready)
+    return 0
+
+
 def export(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data.datasets import load_train, split_as_before
     from study.data.source import Source

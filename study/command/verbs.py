@@ -313,11 +313,13 @@ def dashboard(args: argparse.Namespace, command: str, started: float) -> int:
 
 def _beside(files: StudyFiles) -> str:
     """Which of a study's own pages the dashboard serves, too, as far as they are there."""
+    from study.command.draw.server import PAGE
     from study.command.pages import CARD_PATH, REPORT_PATH
 
-    pages = [(REPORT_PATH, files.whole.report_html), (CARD_PATH, files.whole.model_card)]
+    whole = files.whole
+    pages = [(REPORT_PATH, whole.report_html), (CARD_PATH, whole.model_card), (PAGE, whole.model / "model.json")]
     there = [path for path, file in pages if file.is_file()]
-    return f", with {' and '.join(there)}" if there else ""
+    return f", with {', '.join(there)}" if there else ""
 
 
 def _end_with_standard_input() -> None:
@@ -337,6 +339,7 @@ VERBS: dict[str, Verb] = {
     "status": status,
     "dashboard": dashboard,
     "predict": tools.predict,
+    "draw": tools.draw,
     "export": tools.export,
     "data": tools.data,
     "spaces": tools.spaces,

@@ -61,6 +61,12 @@ class Description(Frozen):
     package: str | None = None  # of a family of another installed package
     package_version: str | None = None
 
+    @property
+    def title(self) -> str:
+        """Family and trial, such as "cnn #64"; the family alone where the file names no trial."""
+        trial = (self.model_extra or {}).get("trial")
+        return self.family if trial is None else f"{self.family} #{trial}"
+
     def trained_on(self) -> DataPlace:
         """The data set that the model's file names; ModelFileError where it does so in another form."""
         about = (self.model_extra or {}).get("dataset") or {"name": "mnist"}

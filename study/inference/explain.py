@@ -114,7 +114,7 @@ class ExplainPage:
         self._file.write(self._section.render(path=answers[0].path, steps=steps, answers=shown, left_out=left_out))
 
     def _shown(self, answer: Prediction) -> _Shown:
-        image = None if answer.pixels is None else _address(answer.pixels)
+        image = None if answer.pixels is None else picture_address(answer.pixels)
         top = tuple((self._classes[int(entry["digit"])], float(entry["probability"])) for entry in answer.top_k)
         return _Shown(answer, image, top)
 
@@ -128,16 +128,16 @@ def _steps(answers: Sequence[Prediction], invert: Invert) -> Iterator[_Step]:
         opened = open_gray(path)
     except ImageError:
         return
-    yield _Step(_address(_bytes(opened.gray)), "the picture in grey, as it was opened")
+    yield _Step(picture_address(_bytes(opened.gray)), "the picture in grey, as it was opened")
     look = look_at(opened, invert)
     if look.untouched:
-        yield _Step(_address(_bytes(opened.gray)), "in MNIST's own form: passed untouched")
+        yield _Step(picture_address(_bytes(opened.gray)), "in MNIST's own form: passed untouched")
         return
     if look.sheet.gray.shape != opened.gray.shape:
-        yield _Step(_address(_bytes(look.sheet.gray)), "the sheet that was found in it")
-    yield _Step(_address(_bytes(look.ink)), "its ink, the ground flattened")
+        yield _Step(picture_address(_bytes(look.sheet.gray)), "the sheet that was found in it")
+    yield _Step(picture_address(_bytes(look.ink)), "its ink, the ground flattened")
     boxes, said = _boxes(look, answers)
-    yield _Step(_address(_with_boxes(look, boxes)), f"strokes without lines, frames and specks; {said}")
+    yield _Step(picture_address(_with_boxes(look, boxes)), f"strokes without lines, frames and specks; {said}")
 
 
 def _boxes(look: Look, answers: Sequence[Prediction]) -> tuple[list[Box], str]:
@@ -160,7 +160,7 @@ def _bytes(gray: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(np.round(np.clip(gray, 0, 1) * 255), dtype=np.uint8)
 
 
-def _address(pixels: NDArray[np.uint8]) -> str:
+def picture_address(pixels: NDArray[np.uint8]) -> str:
     """The picture inside the page: a PNG as a data address."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")

@@ -1,4 +1,4 @@
-"""A real headless Chromium with the network away, for the tests of pages."""
+"""A real headless Chromium for the tests of pages, with the network away unless the page has a server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKS = [
 Driver = Any
 
 
-def start(*, javascript: bool = True) -> Driver:
+def start(*, javascript: bool = True, offline: bool = True) -> Driver:
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -41,8 +41,9 @@ def start(*, javascript: bool = True) -> Driver:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
     driver.execute_cdp_cmd("Network.enable", {})
-    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    if offline:
+        away = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", away)
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not javascript})
     return driver
 
@@ -89,18 +90,24 @@ def prefer(driver: Driver, scheme: str | None) -> None:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
-def serious_faults(driver: Driver, page: str, scheme: str) -> list[tuple[str, list[Any]]]:
-    """What axe-core finds serious or critical in the page under a colour scheme, with where."""
+def faults_of(driver: Driver) -> list[tuple[str, list[Any]]]:
+    """What axe-core finds serious or critical in the page as it stands, with where."""
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
-    prefer(driver, scheme)
-    open_all(driver, page)
     driver.execute_script(next(Path(axe.__file__).parent.glob("**/axe.min.js")).read_text())
     # The drawings inside a chart are hidden from assistive technology; walking them takes minutes.
     run = "const done = arguments[0]; axe.run({exclude: ['.plot svg']}, {resultTypes: ['violations']}).then(done)"
     found = driver.execute_async_script(run)["violations"]
-    prefer(driver, None)
     serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
     return [(fault["id"], [node["target"] for node in fault["nodes"]][:5]) for fault in serious]
+
+
+def serious_faults(driver: Driver, page: str, scheme: str) -> list[tuple[str, list[Any]]]:
+    """Those of a report, opened with every section under a colour scheme."""
+    prefer(driver, scheme)
+    open_all(driver, page)
+    found = faults_of(driver)
+    prefer(driver, None)
+    return found
 
 
 def width_on_a_phone(driver: Driver, page: str) -> int:
