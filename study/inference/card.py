@@ -21,8 +21,8 @@ datasets:
 
 # {name}
 
-A network of the family {family} that reads single {dataset} images into {n_classes} classes, found by `digit-study`:
-searched, trained again under fresh seeds, and chosen on validation images.
+A network of the family {family} that reads single {dataset} images into {n_classes} classes, made by `digit-study`.
+{found}
 {class_names}
 ## How to use
 
@@ -30,13 +30,13 @@ searched, trained again under fresh seeds, and chosen on validation images.
 from study import Predictor
 
 predictor = Predictor.load("model")
-for row in predictor.predict(["photo.png"], coverage=0.99):
+for row in predictor.predict(["photo.png"], coverage=0.9995):
     print(row.status, row.digit, row.probability, row.set)
 ```
 
-From a shell: `study predict --model model --coverage 0.99 photo.png`. The answer is the network's. Its probability is
+From a shell: `study predict --model model --coverage 0.9995 photo.png`. The answer is the network's. Its probability is
 calibrated on validation images; where `second_reader.safetensors` is there, a Gaussian model of stroke directions is
-heard too. `set` holds the truth with the coverage, 0.999 by default, for pictures like the validation images.
+heard too. `set` holds the truth with the coverage, 0.999 by default, for pictures like the validation images.{alone}
 
 ## Input
 
@@ -75,6 +75,15 @@ _INDEX = """model-index:
 """
 
 
+# Where its configuration comes from; older studies do not say.
+_CHOSEN = "It was trained again under fresh seeds and chosen on validation images."
+_FOUND = {
+    "found": f"Its search found the configuration. {_CHOSEN}",
+    "given": f"The configuration was given to the study, which did not find it by search. {_CHOSEN}",
+    None: _CHOSEN,
+}
+
+
 def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> str:
     """The card of a model from its `model.json` and, once the test split was read, its test metrics.
 
@@ -90,9 +99,11 @@ def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> st
         family=_text(meta.get("family", "unknown")),
         dataset=_text(dataset),
         n_classes=_text(meta.get("n_classes", "?")),
+        found=_FOUND[meta.get("origin")],
         class_names=_class_names(meta.get("classes") or ()),
         mean=_rounded(meta.get("mean")),
         std=_rounded(meta.get("std")),
+        alone=_alone(meta),
         results=_results(metrics),
         abstention=_abstention(meta),
         origin=_origin(meta),
@@ -224,6 +235,15 @@ def _refusals(measured: Sequence[Mapping[str, Any]]) -> str:
     text += f"without the validation images; {measured[0]['pictures']} of each kind:\n\n"
     rows = [(row["picture"], _percent(row["abstained"]), _percent(row["wrong"])) for row in measured]
     return text + _table(("picture", "left open", "wrong answers"), rows)
+
+
+def _alone(meta: Mapping[str, Any]) -> str:
+    """Up to which coverage a set has one class: the answer is always in it, and of two one has less than a half."""
+    levels = dict(dict(meta.get("abstention") or {}).get("sets") or {})
+    alone = [float(coverage) for coverage, level in levels.items() if level > 0.5]
+    return (
+        f"\nUp to a coverage of {max(alone):g} it is the answer alone: this network is right so often." if alone else ""
+    )
 
 
 def _origin(meta: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from study.records.predictions import read_logits
 from study.records.run import read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
+from study.records.trial import read_trials
 from study.stages.session import versions
 from study.statistics.logits import accuracy, nll
 from study.statistics.scores import confusion_matrix, per_class
@@ -59,6 +60,9 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": record.trial,
+        "origin": next(
+            (t.origin for t in read_trials(source.trials_jsonl).of(winner) if t.number == record.trial), None
+        ),
         "run": run,
         "fitted_on": {"run": basis, "sha256": file_sha256(source.run(basis).weights)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

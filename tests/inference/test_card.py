@@ -12,6 +12,23 @@ def front(card):
     return card.split("---\n")[1]
 
 
+def test_the_card_says_up_to_which_coverage_the_answer_stands_alone() -> None:
+    sets = {"0.95": 0.99, "0.995": 0.55, "0.999": 0.01}
+    assert "Up to a coverage of 0.995 it is the answer alone" in model_card(
+        {**META, "abstention": {"sets": sets}}, None
+    )
+    assert "answer alone" not in model_card(META, None)
+
+
+def test_a_configuration_that_was_given_is_not_said_to_be_found() -> None:
+    given, found, older = (
+        model_card({**META, **about}, None) for about in ({"origin": "given"}, {"origin": "found"}, {})
+    )
+    assert "did not find it by search" in given
+    assert "search found the configuration" in found
+    assert not any("search" in line for line in older.splitlines() if "fresh seeds" in line)
+
+
 def test_the_front_matter_names_licence_task_and_dataset():
     text = front(model_card(META, None))
     assert "license: mit" in text
