@@ -32,6 +32,7 @@ from _data import cpu_seconds, default_space
 from _rows import RECORDED, Rows, machine
 from _trials import BEST_INVENTED, append_records, invent, store
 
+from study.dashboard.publisher import Publisher
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.records.paths import StudyFiles
@@ -39,7 +40,6 @@ from study.records.settings import DatasetSettings, FamilySettings, Ladder, Retr
 from study.records.trial import TrialRecord, read_trials
 from study.search import driver
 from study.search.driver import Limits, Search
-from study.search.publisher import Publisher
 from study.search.storage import open_storage, open_study, storage_url
 from study.space.bundled import bundled_spaces
 

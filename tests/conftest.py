@@ -107,6 +107,15 @@ def files(tmp_path: Path) -> StudyFiles:
     return files
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, files: StudyFiles) -> str:
+    """One contract: what asks for it, or for a storage there, runs over both."""
+    if request.param == "sqlite":
+        return storage_url(files, None)
+    server: Server = request.getfixturevalue("postgresql")
+    return server.url()
+
+
 @pytest.fixture
 def storage(files: StudyFiles) -> RDBStorage:
     return open_storage(storage_url(files, None))

@@ -11,6 +11,7 @@ import optuna
 from study.command.draw.server import READ, Drawing, beside
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
 from study.command.pages import with_pages
+from study.dashboard.artifacts import Artifacts
 from study.errors import ResultsError
 from study.records.locking import lock_holder
 from study.records.paths import StudyFiles
@@ -38,7 +39,7 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
         return write and lock_holder(files) is None and storage_holder(storage, files.name) is None
 
     # Optuna's cache: a page must not read every trial anew.
-    app: Application = wsgi(optuna.storages.get_storage(storage))
+    app: Application = wsgi(optuna.storages.get_storage(storage), artifact_store=Artifacts(files.artifacts))
     whole = files.whole
     shown = beside(with_pages(without_parameters(app, storage), files), Drawing(whole.name, whole.model, whole))
     return guard(shown, hosts, may_write, harmless={READ})

@@ -131,6 +131,11 @@ class StudyFiles:
         return self.root / "model"
 
     @property
+    def artifacts(self) -> Path:
+        """Pictures of runs for the dashboard, as Optuna's file store keeps them."""
+        return self.root / "artifacts"
+
+    @property
     def model_card(self) -> Path:
         return self.model / CARD
 

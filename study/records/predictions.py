@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import ResultsError
+from study.records.paths import RunFiles
 from study.statistics.groups import Groups
 
 OF_IMAGES = ("labels", "groups")  # what a file of predictions holds of the images; all else is a run's
@@ -17,6 +19,18 @@ def read_groups(path: Path) -> Groups | None:
     """Those of the images of predictions.npz; None where the data set has none, and in older files."""
     with np.load(path) as arrays:
         return Groups.named(arrays["groups"] if "groups" in arrays.files else None)
+
+
+def read_validation(files: RunFiles) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """(logits [N, C], labels [N]) of a run on the validation images; None for one that learned from them. ResultsError
+    if its file is damaged."""
+    if not files.validation.is_file():
+        return None
+    try:
+        with np.load(files.validation) as arrays:
+            return arrays["logits"], arrays["labels"]
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
+        raise ResultsError(f"{files.validation} is damaged ({error}); move {files.root} away, then retrain") from None
 
 
 def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:

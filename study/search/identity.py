@@ -20,6 +20,8 @@ from study.records.settings import StudySettings, read_settings
 from study.search.tables import damage_explained
 
 KEY = "digit_study"  # the user attribute of an Optuna study that names its owner
+RETRAIN, FINAL = "retrain", "final"  # the parts of a study in which one watches candidates and final runs
+WATCHED = (RETRAIN, FINAL)
 
 
 @dataclass(frozen=True)

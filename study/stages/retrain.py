@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from study.dashboard.artifacts import keep
+from study.dashboard.publisher import note_on_retraining
+from study.dashboard.watch import RetrainWatch
 from study.records.made_of import digest_of_trials
 from study.records.trial import read_trials
 from study.retraining.finalists import Retraining
 from study.search.identity import owner_of
-from study.search.publisher import note_on_retraining
-from study.search.watch import RetrainWatch
 from study.stages.one_search import OneSearch
 from study.stages.run_plan import plan_runs
 from study.stages.standing import finalists_stand
@@ -24,7 +27,14 @@ def retrain_candidates(one: OneSearch) -> None:
         if plan.note is not None:
             one.progress.say(f"note: {plan.note}")
         session.allow_retraining(plan.retrain)
-        watch = RetrainWatch(session.settings.name, storage, one.lock.guarded, owner_of(session.settings))
+        watch = RetrainWatch(
+            session.settings.name,
+            storage,
+            one.lock.guarded,
+            owner_of(session.settings),
+            [trial for chosen in plan.candidates.values() for trial in chosen],
+            partial(keep, session.files, session.settings.dataset.classes, session.validation_images),
+        )
         retraining = Retraining(session.files, session.settings, plan.candidates, plan.lengths, one.engine, watch)
 
         def observe(retraining: Retraining, run: str | None) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from study.dashboard.publisher import Publisher
 from study.errors import ResultsError
 from study.models import plugin_behind
 from study.records.ledger import FamilySpent
@@ -17,7 +18,6 @@ from study.records.trials_csv import write_trials_csv
 from study.search.driver import Limits, Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
-from study.search.publisher import Publisher
 from study.space.parameters import SearchSpace
 from study.stages import plan as planner
 from study.stages.extension import unused_budget

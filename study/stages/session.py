@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from study.errors import ResumeError, UsageError
 from study.records.files import write_with
@@ -70,6 +71,11 @@ class Session:
     def families(self) -> list[str]:
         """All families that this command works on, those that it adds last."""
         return list(dict.fromkeys([*self.settings.families, *(space.family for space in self.new_spaces)]))
+
+    def validation_images(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images [N, 28, 28] of the validation part by their places in it."""
+        chosen = self.data.images[self.data.validation[torch.from_numpy(places)]]
+        return np.asarray(chosen.cpu().numpy())
 
     def allow_retraining(self, wanted: RetrainSettings) -> None:
         """More candidates and seeds where the budget has grown since the study was created; never fewer."""

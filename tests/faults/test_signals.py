@@ -23,8 +23,8 @@ MOMENTS = [
     ("study.search.driver.Search._report", 2, signal.SIGTERM),  # a rung was validated
     ("study.search.driver.append_trial", 1, signal.SIGXCPU),  # a tell, between the two writes
     ("study.records.trials_csv.write_csv", 1, signal.SIGINT),  # the end of the search
-    ("study.search.watch.RetrainWatch.begin", 1, signal.SIGUSR2),
-    ("study.search.watch.RetrainWatch.report", 2, signal.SIGHUP),
+    ("study.dashboard.watch.RetrainWatch.begin", 1, signal.SIGUSR2),
+    ("study.dashboard.watch.RetrainWatch.report", 2, signal.SIGHUP),
     ("study.retraining.finalists.Retraining.save", 1, signal.SIGINT),
     ("study.evaluation.test_set.write_npz", 1, signal.SIGTERM),  # the test split is open, nothing is written
     ("study.evaluation.ensemble.run", 1, signal.SIGHUP),

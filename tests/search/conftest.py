@@ -6,26 +6,15 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from postgresql import Server
 
-from study.records.paths import StudyFiles
 from study.records.trial import TrialRecord
 from study.search.agreement import record_of
-from study.search.storage import open_study, storage_url
+from study.search.storage import open_study
 
 
 @pytest.fixture(autouse=True)
 def _fast(fast_disk: None) -> None:
     """All tests of the search write hundreds of trials."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, files: StudyFiles) -> str:
-    """One contract: what asks for it, or for a storage there, runs over both."""
-    if request.param == "sqlite":
-        return storage_url(files, None)
-    server: Server = request.getfixturevalue("postgresql")
-    return server.url()
 
 
 @pytest.fixture

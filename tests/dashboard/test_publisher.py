@@ -13,11 +13,11 @@ from optuna_dashboard import get_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from trials import trial
 
+from study.dashboard.publisher import Publisher, best_so_far
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Trials
 from study.search.driver import Search
-from study.search.publisher import Publisher, best_so_far
 
 
 @pytest.fixture

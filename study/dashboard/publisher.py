@@ -6,16 +6,20 @@ import contextlib
 import importlib
 import threading
 import time
+from collections.abc import Iterable, Iterator
 
 import optuna
 import plotly.graph_objects as go
+from optuna.storages import RDBStorage
 
 from study.errors import StorageAwayError
 from study.interrupts import shielded
 from study.records.finalists import Finalists, choose
 from study.records.paths import StudyFiles
+from study.report.wording import percent
 from study.search.driver import Search
 from study.search.family import FamilySearch
+from study.search.identity import FINAL, RETRAIN
 from study.search.storage import quiet_experimental, transaction
 
 _PUBLISH_EVERY = 15.0  # seconds, or more: publishing takes a hundredth of the time at most
@@ -65,7 +69,7 @@ class Publisher:
             f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
             f"- rungs, in examples seen: {ladder}; a trial that did not reach the last one was pruned",
             "- value: accuracy on the validation split; never a performance of the finalist",
-            f"- retraining of the best: study `{self._files.name}/retrain`",
+            f"- the best trained again: study `{self._files.name}/{RETRAIN}`",
             f"- numbers: `{self._files.trials_csv}`; report, when done: `{self._files.report_html}`",
         ]
         return "\n".join(lines) + "\n"
@@ -93,23 +97,41 @@ def best_so_far(families: list[FamilySearch]) -> go.Figure:
     return figure
 
 
-def note_on_retraining(storage: optuna.storages.BaseStorage, files: StudyFiles, found: Finalists) -> None:
-    """The note of `<name>/retrain`: who was trained again and what came of it."""
+def note_on_retraining(storage: RDBStorage, files: StudyFiles, found: Finalists) -> None:
+    """The notes of `<name>/retrain` and `<name>/final`: who was trained again and what came of it."""
+    with quiet_experimental(), transaction(storage):
+        for part, lines in ((RETRAIN, _on_candidates(files, found)), (FINAL, _on_final_runs(files, found))):
+            study = optuna.load_study(study_name=f"{files.name}/{part}", storage=storage)
+            _save_note(study, lines)
+
+
+def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
+    yield f"# Candidates of study {files.name}, trained again"
+    yield (
+        "Value: accuracy on the validation images, under a fresh seed. The best candidate of a family by the mean of "
+        f"its seeds is its finalist, which is trained once more on all labelled images: study `{files.name}/{FINAL}`."
+    )
+    for family, row in found.families.items():
+        for candidate in row.candidates:
+            chosen = ", the finalist" if candidate.trial == row.finalist else ""
+            yield (
+                f"- {family} #{candidate.trial}{chosen}: {percent(candidate.mean_accuracy)} under fresh seeds, "
+                f"{percent(candidate.search_accuracy)} in the search"
+            )
+    yield f"- winner by validation: {choose([found]).winner}"
+
+
+def _on_final_runs(files: StudyFiles, found: Finalists) -> Iterator[str]:
+    yield f"# Final runs of study {files.name}"
+    yield (
+        "Value: training loss. A final run learns from the validation images, too, so none are left to measure it on "
+        "before the test split is opened, and the lowest training loss is not the best network."
+    )
+    for family, row in found.families.items():
+        yield f"- {family}: finalist #{row.finalist}, final runs {', '.join(row.final_runs) or 'none'}"
+
+
+def _save_note(study: optuna.Study, lines: Iterable[str]) -> None:
     from optuna_dashboard import save_note
 
-    lines = [
-        f"# Retraining of study {files.name}",
-        "Value: a candidate's accuracy on validation, trained again under a fresh seed. The final runs were trained on "
-        "the validation images, too, and have no value: they are listed as pruned, though they ran to their end.",
-    ]
-    for family, row in found.families.items():
-        lines.append(f"- {family}: finalist #{row.finalist}, final runs {', '.join(row.final_runs) or 'none'}")
-        lines += [
-            f"  - candidate #{candidate.trial}: {100 * candidate.search_accuracy:.2f} % in the search, "
-            f"{100 * candidate.mean_accuracy:.2f} % under fresh seeds (validation)"
-            for candidate in row.candidates
-        ]
-    lines += [f"- winner by validation: {choose([found]).winner}", f"- report: `{files.report_html}`"]
-    study = optuna.load_study(study_name=f"{files.name}/retrain", storage=storage)
-    with quiet_experimental():
-        save_note(study, "\n".join(lines) + "\n")
+    save_note(study, "\n".join(lines) + "\n")
