@@ -12,6 +12,7 @@ import pytest
 import torch
 from runs import run_metrics, run_record
 
+from study.records.finalists import Candidate, FamilyResult, Finalists
 from study.records.paths import StudyFiles
 from study.records.settings import (
     DatasetSettings,
@@ -54,6 +55,17 @@ class SmallStudy:
     @property
     def runs(self) -> tuple[str, ...]:
         return self.finals + self.candidates
+
+    @property
+    def found(self) -> Finalists:
+        """What its retraining came to."""
+        return Finalists({family: self._result_of(family) for family in CONFIGS})
+
+    def _result_of(self, family: str) -> FamilyResult:
+        finals, candidates = (
+            tuple(run for run in runs if run.startswith(family)) for runs in (self.finals, self.candidates)
+        )
+        return FamilyResult((Candidate(3, 100, 0.9, 0.3, candidates, (0.9,), 0.9, 0.3),), 3, finals, 100)
 
 
 def _squares(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +150,7 @@ def opened_study(small_study: SmallStudy) -> SmallStudy:
         small_study.files,
         small_study.settings,
         "study run",
-        RunsToTest(small_study.files, small_study.runs),
+        RunsToTest(small_study.files, small_study.found),
         "cnn",
         "cnn-final-seed0",
         [["cnn", "mlp"]],

@@ -21,6 +21,7 @@ from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
 from study.records.files import write_npz
+from study.records.finalists import Finalists
 from study.records.openings import count_openings
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
@@ -83,25 +84,21 @@ class _Evaluated:
         return _images(self.files).exists() and all(_complete(path, runs) for path, runs in predictions)
 
 
-def _evaluated(files: StudyFiles, runs: Sequence[str], prefix: str = "") -> _Evaluated:
-    roles = {run: read_record(files.run(run)).role for run in runs}
-    finals = [run for run in runs if roles[run] == "final"]
-    return _Evaluated(files, finals, [run for run in runs if roles[run] != "final"], prefix)
-
-
-Repeats = Sequence[tuple[StudyFiles, Sequence[str]]]
+Repeats = Sequence[tuple[StudyFiles, Finalists]]
 
 
 class RunsToTest:
     """Final and candidate runs, by name, that are to read the test split, with the weights that they have now; beside
     them what was sealed before. ResultsError for a run that is not finished."""
 
-    def __init__(self, files: StudyFiles, runs: Sequence[str], repeats: Repeats = ()) -> None:
-        self.hashes = run_hashes(files, runs)
-        for repeat, names in repeats:
-            self.hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in run_hashes(repeat, names).items()}
-        self.searches = [_evaluated(repeat, names, f"{repeat.root.name}/") for repeat, names in repeats]
-        self.searches.append(_evaluated(files, runs))  # the study's own last: with its predictions all is complete
+    def __init__(self, files: StudyFiles, found: Finalists, repeats: Repeats = ()) -> None:
+        self.hashes = run_hashes(files, found.runs)
+        for repeat, its in repeats:
+            known = run_hashes(repeat, its.runs)
+            self.hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in known.items()}
+        # The study's own last: with its predictions all is complete.
+        searches = [*((repeat, its, f"{repeat.root.name}/") for repeat, its in repeats), (files, found, "")]
+        self.searches = [_Evaluated(one, its.final_runs, its.candidate_runs, prefix) for one, its, prefix in searches]
         self.openings = read_openings(files.seal)
 
     @property

@@ -6,7 +6,7 @@ needed, so that what a file says and what a study ships cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class FamilyResult:
-    """A family's candidates, best first, the trial that became its finalist and that one's runs on train + validation,
-    of `examples` each; worker-seconds of all runs, and why some failed, by run."""
+    """A family's candidates, best first, the trial that became its finalist and that one's final runs of `examples`
+    each: on train + validation, or its candidate runs where a short budget plans no others; worker-seconds of all runs,
+    and why some failed, by run."""
 
     candidates: tuple[Candidate, ...] = ()
     finalist: int | None = None
@@ -93,18 +94,21 @@ class Finalists:
         """By validation, in this search alone; None if no family has a final run."""
         return choose([self]).winner if self.standing else None
 
+    @property
+    def final_runs(self) -> list[str]:
+        """Of all families."""
+        return [run for result in self.families.values() for run in result.final_runs]
+
+    @property
+    def candidate_runs(self) -> list[str]:
+        """Of all families, without those that are final runs, too."""
+        runs = [run for result in self.families.values() for one in result.candidates for run in one.runs]
+        return [run for run in runs if run not in self.final_runs]
+
+    @property
     def runs(self) -> list[str]:
         """Final runs, then candidate runs, of all families."""
-        return [*self._final_runs(), *self._candidate_runs()]
-
-    def _final_runs(self) -> Iterator[str]:
-        for result in self.families.values():
-            yield from result.final_runs
-
-    def _candidate_runs(self) -> Iterator[str]:
-        for result in self.families.values():
-            for candidate in result.candidates:
-                yield from candidate.runs
+        return [*self.final_runs, *self.candidate_runs]
 
 
 # --- who wins --------------------------------------------------------------------------------------------------------

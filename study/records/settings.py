@@ -106,11 +106,12 @@ class FamilySettings(Frozen):
 
 
 class RetrainSettings(Frozen):
-    """How many configurations a family hands over and how often each is trained again."""
+    """How many configurations a family hands over and how often each is trained again. Without final seeds the
+    finalist's candidate runs are its final runs, too: they have not seen the validation images."""
 
     candidates: int = Field(default=3, ge=1)
     candidate_seeds: int = Field(default=1, ge=1)
-    final_seeds: int = Field(default=3, ge=1)
+    final_seeds: int = Field(default=3, ge=0)
 
 
 class StudySettings(Frozen):

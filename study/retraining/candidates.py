@@ -14,8 +14,8 @@ _LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken t
 
 
 def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
-    """Up to `n` trials of each family that has any, to be trained again, each another configuration; the best trial
-    over all families is one. A configuration that was tried under several seeds stands for its best trial.
+    """Up to `n` trials of each family that has any, to be trained again, each another configuration; of two or more the
+    best trial over all families is one. A configuration that was tried under several seeds stands for its best trial.
 
     Trials were compared after equal examples. Where runs will get equal seconds, a network twice as fast sees twice the
     examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much of
@@ -24,7 +24,7 @@ def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str
     best, chosen = best_trial(trials), {}
     for family in trials.families:
         ranked = list(_by_expected_error(trials.of(family), speed_share))
-        if best in ranked[n:]:
+        if n > 1 and best in ranked[n:]:
             ranked = [*ranked[: n - 1], best]
         if ranked:
             chosen[family] = Trials(ranked[:n])

@@ -1,4 +1,5 @@
-"""Retraining: candidates under fresh seeds, then each family's finalist on train + validation."""
+"""Retraining: candidates under fresh seeds, then each family's finalist on train + validation, unless a short budget
+takes the finalist's candidate runs for its final ones."""
 
 from __future__ import annotations
 
@@ -138,6 +139,9 @@ class Retraining:
         if not ranked:
             return
         family.finalist = ranked[0].trial
+        if not self._settings.retrain.final_seeds:
+            family.final_runs = list(ranked[0].runs)
+            return
         trial = next(trial for trial in family.candidates if trial.number == family.finalist)
         for index, name in enumerate(self._final_runs(family)):
             family.final_runs.append(name)

@@ -129,9 +129,9 @@ class Stages:
     # --- the test split and after ------------------------------------------------------------------------------------
 
     def _runs_to_test(self) -> RunsToTest:
-        runs, *others = [one.runs() for one in self.finalists()]
+        found, *others = self.finalists()
         files, *repeats = self.folders
-        return RunsToTest(files, runs, list(zip(repeats, others, strict=True)))
+        return RunsToTest(files, found, list(zip(repeats, others, strict=True)))
 
     def evaluate(self) -> bool:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""

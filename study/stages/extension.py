@@ -87,7 +87,8 @@ def no_verdict(one: OneSearch) -> str | None:
     budget, planned = one.goal.share, planned_runs(one)
     if budget is None or planned.final_seeds > 1:
         return None
-    runs = f"{count(planned.candidates, 'candidate')} and one seed per family"
+    one_seed = f"{count(planned.candidates, 'candidate')} and one seed per family"
+    runs = one_seed if planned.final_seeds else "one run per family"
     enough = flag_value(planner.VERDICT_BUDGET * one.n_searches)
     per_search = " per search" if one.n_searches > 1 else ""
     return (

@@ -31,7 +31,7 @@ def holes(files: StudyFiles) -> Iterator[str]:
     if "search" in ledger.reached:
         derived.append(files.trials_csv)
     lost = [path for path in derived if not path.is_file()]
-    retrained = "retrain" in ledger.reached or any(files.runs.glob("*-final-seed*/DONE"))
+    retrained = "retrain" in ledger.reached or any(files.runs.glob("*/DONE"))
     if retrained:
         lost += standing.lost_by_retraining(files)
     if lost:

@@ -30,8 +30,8 @@ Candidates = dict[str, Trials]
 
 @dataclass(frozen=True)
 class Held:
-    """A family's part in an earlier retraining: its finalist, how many final runs it has, and of each candidate, by
-    trial number, how many examples a run saw and how many runs there are."""
+    """A family's part in an earlier retraining: its finalist, how many final runs on train + validation it has, and of
+    each candidate, by trial number, how many examples a run saw and how many runs there are."""
 
     finalist: int
     n_final: int
@@ -49,7 +49,7 @@ def held_by(files: StudyFiles) -> dict[str, Held]:
     return {
         family: Held(
             row.finalist,
-            len(row.final_runs),
+            len(set(row.final_runs) - {run for one in row.candidates for run in one.runs}),
             {candidate.trial: candidate.examples for candidate in row.candidates},
             {candidate.trial: len(candidate.runs) for candidate in row.candidates},
         )

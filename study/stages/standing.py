@@ -40,7 +40,7 @@ def lost_by_retraining(files: StudyFiles) -> list[Path]:
     """finalists.json, or the files of the runs named in it, that are not there."""
     if not files.finalists.is_file():
         return [files.finalists]
-    return [path for run in read_finalists(files.finalists).runs() for path in lacking(files.run(run))]
+    return [path for run in read_finalists(files.finalists).runs for path in lacking(files.run(run))]
 
 
 # --- the shipped model ---------------------------------------------------------------------------------------------

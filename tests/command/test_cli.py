@@ -493,9 +493,7 @@ def test_a_budget_gives_every_family_the_same_allowance(
     work: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert study("run", *_flags(work), "--budget", "16s", "--name", "timed") == 0
-    planned = (
-        "a budget of 16 s plans 1 candidate and one seed per family: the test split will be opened without a verdict"
-    )
+    planned = "a budget of 16 s plans one run per family: the test split will be opened without a verdict"
     said = capsys.readouterr().err
     assert planned in said
     # What is left is the command's, from the plan: 2.9 s before the test split was read, and as many for the report.

@@ -23,7 +23,7 @@ from study.training.config import build_model
 
 
 def _open(study: Any, **changes: Any) -> bool:
-    wanted = test_set.RunsToTest(study.files, changes.pop("runs", study.runs), changes.pop("repeats", ()))
+    wanted = test_set.RunsToTest(study.files, changes.pop("found", study.found), changes.pop("repeats", ()))
     arguments = {
         "command": "study run",
         "wanted": wanted,
@@ -125,7 +125,7 @@ def pair(small_study: Any) -> tuple[StudyFiles, dict[str, Any]]:
     shutil.copytree(small_study.files.runs, repeat.runs)
     _retrain_in(repeat, "cnn-final-seed0")
     label = "small-repeat-2/cnn-final-seed0"
-    return repeat, {"repeats": [(repeat, small_study.runs)], "shipped_run": label}
+    return repeat, {"repeats": [(repeat, small_study.found)], "shipped_run": label}
 
 
 def test_a_repeat_is_sealed_in_the_same_opening_and_read_into_its_own_folder(

@@ -74,7 +74,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "finalists.json"
     write_finalists(path, WHOLE)
     assert read_finalists(path) == WHOLE
-    assert WHOLE.runs() == ["m0", "m1", "mlp-t3-seed0", "mlp-t5-seed0"]
+    assert WHOLE.runs == ["m0", "m1", "mlp-t3-seed0", "mlp-t5-seed0"]
     assert WHOLE.standing == ["mlp"]
     assert WHOLE.of("mixer") == FamilyResult()
 

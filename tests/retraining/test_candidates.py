@@ -57,10 +57,10 @@ def test_under_equal_seconds_a_faster_network_may_have_made_more_errors() -> Non
     assert numbers([climbing(0, 0.84, 1.0), slow, leader], 1, speed_share=1.0)["mlp"] == [1]
 
 
-def test_the_best_trial_is_a_candidate_however_slow() -> None:
+def test_of_two_candidates_the_best_trial_is_one_however_slow() -> None:
     records = [climbing(number, 0.90 + 0.01 * number, 1.0 + 20 * (number == 3)) for number in range(4)]
     assert numbers(records, 2, speed_share=1.0) == {"mlp": [2, 3]}
-    assert numbers(records, 1, speed_share=1.0) == {"mlp": [3]}
+    assert numbers(records, 1, speed_share=1.0) == {"mlp": [2]}  # what it reached after equal examples is no measure
 
 
 def test_without_a_trial_that_reached_a_rung_a_family_has_no_candidate() -> None:

@@ -109,6 +109,24 @@ RUNS = {
 }
 
 
+def test_without_final_seeds_the_finalists_candidate_runs_are_final(
+    files: StudyFiles, make_settings: Callable[..., StudySettings], training_data: TrainingData
+) -> None:
+    retrain = RetrainSettings(candidates=2, candidate_seeds=2, final_seeds=0)
+    bench = Bench(files, make_settings(retrain=retrain.model_dump()), training_data)
+    retraining = bench.retrain()
+    assert set(done_runs(bench.files)) == {run for run in RUNS if "final" not in run}
+    assert retraining.n_done == retraining.n_runs == 6
+    found = retraining.save()
+    for family, result in found.families.items():
+        assert result.chosen is not None
+        assert result.final_runs == result.chosen.runs == tuple(f"{family}-t{result.finalist}-seed{s}" for s in (0, 1))
+    assert sorted(found.runs) == sorted(done_runs(bench.files))  # none twice
+    assert len(found.candidate_runs) == 2
+    again = bench.retrain().save()
+    assert again.final_runs == found.final_runs
+
+
 def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Bench) -> None:
     retraining = bench.retrain()
     assert set(done_runs(bench.files)) == set(bench.seen) == RUNS

@@ -113,7 +113,7 @@ def test_people_read_it_as_tables(words: Words, capsys: pytest.CaptureFixture[st
     assert said.startswith("study 'new' would begin; nothing was written\n")
     assert "test split: is opened" in said
     assert "the speeds of new families were measured now" in said
-    assert "note: a budget of 60 s plans 1 candidate and one seed per family" in said
+    assert "note: a budget of 60 s plans one run per family" in said
 
 
 def test_the_form_of_a_plan_without_a_plan_is_wrong_usage(words: Words, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,17 +51,23 @@ def test_a_trial_of_an_older_study_counts_as_a_whole() -> None:
     assert run_cost([old], RetrainSettings()).speeds == [1000.0]
 
 
-@pytest.mark.parametrize("budget", [15.0, 59.0, 60.0])
-def test_up_to_a_minute_one_candidate_and_one_seed(budget: float) -> None:
-    short, between, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 180.0, 300.0, None))
-    assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 1)
+@pytest.mark.parametrize("budget", [15.0, 60.0, 180.0])
+def test_without_the_seconds_for_a_verdict_a_family_has_one_run(budget: float) -> None:
+    short, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 300.0, None))
+    assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 0)
     assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
-    assert (between.candidates, between.candidate_seeds, between.final_seeds) == (2, 1, 1)
     assert timeless == full
 
 
+def test_one_run_a_family_gets_all_the_seconds_of_a_worker() -> None:
+    costs = {"mlp": RunCost([1000.0], 1, 0), "cnn": RunCost([100.0], 1, 0)}
+    lengths = run_lengths(costs, 50.0, 2, 10_000)
+    assert lengths["cnn"][0] / 100 == pytest.approx(lengths["mlp"][0] / 1000, rel=0.02)
+    assert 46 < lengths["cnn"][0] / 100 < 50
+
+
 @pytest.mark.parametrize(
-    ("n_workers", "n_families", "final_seeds"), [(6, 2, 3), (16, 2, 3), (5, 2, 1), (6, 3, 1), (3, 1, 3)]
+    ("n_workers", "n_families", "final_seeds"), [(6, 2, 3), (16, 2, 3), (5, 2, 0), (6, 3, 0), (3, 1, 3)]
 )
 def test_runs_that_fit_side_by_side_are_all_made(n_workers: int, n_families: int, final_seeds: int) -> None:
     assert retrain_settings(30.0, n_workers, n_families).final_seeds == final_seeds

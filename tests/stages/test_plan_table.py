@@ -42,7 +42,7 @@ class Ledger:
 
 def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Ledger, first: Any = None) -> Any:
     settings = SimpleNamespace(
-        retrain=RetrainSettings(candidates=1, final_seeds=1), dataset=SimpleNamespace(n_train=N_TRAIN)
+        retrain=RetrainSettings(candidates=1, final_seeds=0), dataset=SimpleNamespace(n_train=N_TRAIN)
     )
     session = SimpleNamespace(
         ledger=ledger, settings=settings, n_workers=n_workers, n_at_once=n_workers, families=list(SPEEDS)

@@ -86,7 +86,8 @@ def make(files: StudyFiles, make_settings: Callable[..., StudySettings]) -> Make
             rows = {
                 family: family_result(
                     *(candidate(number, family=family, examples=n) for number, n in known.items()),
-                    final_runs=tuple(f"{family}-final-seed{seed}" for seed in range(retrain.final_seeds)),
+                    final_runs=tuple(f"{family}-final-seed{seed}" for seed in range(retrain.final_seeds))
+                    or (f"{family}-t{next(iter(known))}-seed0",),
                 )
                 for family, known in had.items()
             }
@@ -127,7 +128,7 @@ def test_too_little_time_keeps_the_finalists_and_their_runs(make: Make) -> None:
 
 
 def test_time_for_the_new_candidates_trains_them_as_long_as_the_old_ones_which_stay_in_the_running(make: Make) -> None:
-    one = make(BETTER, HAD, budget=120.0, used=70.0)  # 32 s on two workers: two rounds of 10 s, and not three
+    one = make(BETTER, HAD, budget=120.0, used=80.0)  # 22 s on two workers: two rounds of 10 s, and not three
     plan = planned(one)
     assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
     assert plan.note is None
@@ -135,13 +136,13 @@ def test_time_for_the_new_candidates_trains_them_as_long_as_the_old_ones_which_s
 
 def test_another_trial_of_the_finalist_s_configuration_is_no_other_candidate(make: Make) -> None:
     trials = [*FIRST, trial("mlp", 1, 0.95, config=0), trial("cnn", 1, 0.96)]
-    plan = planned(make(trials, HAD, budget=120.0, used=70.0))
+    plan = planned(make(trials, HAD, budget=120.0, used=80.0))
     assert lengths(plan) == {"mlp": {0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
 
 
 def test_a_network_twice_as_fast_sees_twice_the_examples_in_runs_as_long(make: Make) -> None:
     trials = [*FIRST, trial("mlp", 1, 0.95, speed=2.0), trial("cnn", 1, 0.96)]
-    plan = planned(make(trials, HAD, budget=120.0, used=70.0))
+    plan = planned(make(trials, HAD, budget=120.0, used=80.0))
     assert lengths(plan)["mlp"] == {1: 400_000, 0: 200_000}
 
 
@@ -150,6 +151,21 @@ def test_much_more_time_makes_all_runs_longer(make: Make) -> None:
     found = lengths(plan)
     assert (plan.retrain.candidates, plan.retrain.final_seeds) == (3, 3)
     assert all(found[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
+
+
+ONE_RUN = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
+
+
+def test_a_budget_for_a_verdict_trains_the_finalists_of_a_short_one_on_all_images_too(make: Make) -> None:
+    plan = planned(make(BETTER, HAD, budget=600.0, used=100.0, stored=ONE_RUN))
+    assert (plan.retrain.candidates, plan.retrain.final_seeds) == (3, 3)
+    assert all(lengths(plan)[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
+
+
+def test_a_short_budget_that_grows_a_little_trains_the_new_candidate_as_long_as_the_old_one(make: Make) -> None:
+    plan = planned(make(BETTER, HAD, budget=100.0, used=73.0, stored=ONE_RUN))
+    assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
+    assert plan.retrain == ONE_RUN
 
 
 @pytest.mark.parametrize("budget", [61.0, 70.0, 85.0, 100.0, 130.0, 200.0, 250.0, 400.0, 1200.0])

@@ -277,7 +277,7 @@ def _luck(report: Report) -> list[Advice]:
 def _fit(report: Report) -> list[Advice]:
     items = []
     for family, runs in report[curves].families.items():
-        known = [losses for run in runs if run.role == "candidate" and (losses := run.last_losses)]
+        known = [losses for run in runs if (losses := run.last_losses)]
         # The other way round says nothing: augmentation and label smoothing raise the training loss by themselves.
         if known and known[0][1] > MEMORISED * known[0][0]:
             train, validation = known[0]

@@ -17,7 +17,8 @@ Values = tuple[float | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve(Result):
-    """One run's losses in nats, None where none was taken: a final run has no validation images left."""
+    """One run's losses in nats, None where none was taken: a final run on train + validation has no
+    validation images left."""
 
     run: str
     role: str
@@ -46,17 +47,18 @@ def numbers(study: StudyRecords, before: Report) -> Curves:
 
 
 def _of_family(study: StudyRecords, family: str) -> tuple[LearningCurve, ...]:
-    """Of the finalist's final runs, and of the candidate runs of the same configuration."""
-    runs = study.final_runs(family)
+    """Of the finalist's final runs, and of the other candidate runs of the same configuration."""
+    finals = [run.name for run in study.final_runs(family)]
     chosen = study.finalists.of(family).chosen
-    runs += [study.runs[name] for name in (chosen.runs if chosen else ()) if name in study.runs]
-    return tuple(_curve(run) for run in runs if run.history)
+    names = dict.fromkeys([*finals, *(chosen.runs if chosen else ())])
+    runs = [study.runs[name] for name in names if name in study.runs]
+    return tuple(_curve(run, "final" if run.name in finals else run.record.role) for run in runs if run.history)
 
 
-def _curve(run: Run) -> LearningCurve:
+def _curve(run: Run, role: str) -> LearningCurve:
     return LearningCurve(
         run.name,
-        run.record.role,
+        role,
         tuple(float(row.examples) for row in run.history),
         tuple(row.train_loss for row in run.history),
         tuple(row.validation_loss for row in run.history),

@@ -136,7 +136,8 @@ def _optimism(study: StudyRecords, family: str) -> Optimism | None:
         return None
     trials = [trial for trial in study.records.of(family) if trial.number == chosen.trial]
     runs = [study.runs[name] for name in chosen.runs if name in study.runs]
-    candidates, finals = _candidates_right(study, chosen), study.correct.get(family)
+    others = not set(chosen.runs) & set(study.finalists.of(family).final_runs)  # its final runs are runs of their own
+    candidates, finals = _candidates_right(study, chosen), study.correct.get(family) if others else None
     return optimism(
         _on_validation(chosen.search_accuracy, n, trials[0].examples if trials else 0),
         _on_validation(chosen.mean_accuracy, n, runs[0].record.examples if runs else 0),
@@ -150,7 +151,8 @@ def _optimism(study: StudyRecords, family: str) -> Optimism | None:
 
 def _candidates_right(study: StudyRecords, chosen: Candidate) -> Array | None:
     """Which of the candidate's runs are right on which test image, bool [S, N]; None of one that was not read."""
-    tested = [study.candidate_logits[name] for name in chosen.runs if name in study.candidate_logits]
+    known = study.candidate_logits | study.test_logits
+    tested = [known[name] for name in chosen.runs if name in known]
     if not tested or study.test_labels is None:
         return None
     return np.stack([logits.argmax(axis=1) == study.test_labels for logits in tested])
