@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from study.data.opening import Gray
 from study.inference.fitting import Mask, Pixels, box_of, pixels_of
 from study.inference.grouping import EIGHT, Part
-from study.inference.opening import Gray
 
 Floats = NDArray[np.float64]
 Paths = NDArray[np.int64]

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from study.data.opening import STDIN, open_gray
 from study.errors import ImageError
 from study.inference.answer import Prediction
 from study.inference.grouping import Box
 from study.inference.ink import Invert
-from study.inference.opening import STDIN, open_gray
 from study.inference.preprocess import Look, look_at
 
 PAGE = "explain.html"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from study.inference.opening import Gray
+from study.data.opening import Gray
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]

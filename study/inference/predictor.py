@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from study.data.opening import Source, held, open_gray
 from study.errors import ImageError, UsageError
 from study.inference.abstain import DEFAULT_THRESHOLD, Evidence, prediction_set, probabilities, strangeness
 from study.inference.answer import Prediction, save_pixels, why_not
 from study.inference.bundle import Description, load_bundle
 from study.inference.ink import Invert
-from study.inference.opening import Source, held, open_gray
 from study.inference.preprocess import (
     BLANK,
     NOT_A_DIGIT,

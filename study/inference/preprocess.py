@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from study.data.opening import Gray, Opened
 from study.inference.cleaning import drop_borders, drop_frame, drop_lines, drop_specks, is_texture
 from study.inference.cutting import Reader, cut_touching
 from study.inference.fitting import FIT, HALF_TONE, SIZE, Mask, Pixels, box_of, pixels_of, stroke_width
 from study.inference.grouping import EIGHT, Box, Part, group_parts, rows_of
 from study.inference.ink import Invert, ink_of
-from study.inference.opening import Gray, Opened
 from study.inference.sheet import Sheet, sheet_of
 
 PEAK = 0.9  # brightest pixel of a picture in MNIST's form

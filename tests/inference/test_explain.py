@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from study.data.opening import open_gray
 from study.inference.answer import Prediction
 from study.inference.explain import ExplainPage, _boxes
-from study.inference.opening import open_gray
 from study.inference.predictor import Predictor
 from study.inference.preprocess import look_at
 

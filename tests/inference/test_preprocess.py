@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from study.data.opening import open_gray
 from study.inference.fitting import stroke_width
-from study.inference.opening import open_gray
 from study.inference.preprocess import (
     BLANK,
     CLIPPED,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from study.inference.opening import open_gray
+from study.data.opening import open_gray
 from study.inference.predictor import Predictor
 from study.inference.preprocess import prepare
 from study.inference.refusal import BLURS, NO_DIGIT, measure_refusals

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from study.data.opening import WORK_SIDE, open_gray
 from study.errors import ImageError
-from study.inference.opening import WORK_SIDE, open_gray
 
 
 def saved(picture, path, **options):
