@@ -34,6 +34,22 @@ def test_optimism_of_a_study_whose_test_was_not_opened() -> None:
     assert (found.selection_and_shift, found.more_data, found.selection_interval95) == (None, None, None)
 
 
+def test_doubling_goes_on_by_the_power_that_was_seen() -> None:
+    found = estimators.doubling(read(0.98, 50_000), read(0.99, 200_000))
+    assert found is not None
+    assert found.gain == pytest.approx(0.01 * (1 - 0.5**0.5))  # half the error after four times the length
+    assert found.interval95[0] < found.gain < found.interval95[1]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 50_000), (50_000, 0), (50_000, 70_000), (50_000, 25_000)])
+def test_lengths_that_are_near_or_unknown_say_nothing_of_doubling(before: int, after: int) -> None:
+    assert estimators.doubling(read(0.98, before), read(0.99, after)) is None
+
+
+def test_without_an_error_nothing_is_said_of_doubling() -> None:
+    assert estimators.doubling(read(0.99, 100), read(1.0, 400)) is None
+
+
 def test_best_so_far_ignores_failed_trials() -> None:
     assert estimators.best_so_far([None, 0.9, float("nan"), 0.8, 0.95]) == [None, 0.9, 0.9, 0.9, 0.95]
 

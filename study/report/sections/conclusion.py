@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.records.ledger import DEFAULT_BUDGET
-from study.report import budget
+from study.report import budget, enough
 from study.report.ablation import title as swap_title
 from study.report.charts import Chart
 from study.report.distributions import Edge
@@ -46,7 +46,7 @@ class Conclusion(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Conclusion:
-    shown = (_order_on_validation, _best_configurations)
+    shown = (_enough, _order_on_validation, _best_configurations)
     first = (_start, _failures, _unopened, _starved, _edges, _rising, _settled)
     then = (_ablated, _unequal, _seeds, _luck, _fit, _more_searches, _other, _opened)
     return Conclusion(
@@ -64,6 +64,13 @@ def charts(found: Conclusion) -> list[Chart]:
 
 
 # -- what was found ---------------------------------------------------------------------------------------------------
+
+
+def _enough(report: Report) -> list[Advice]:
+    found = report[enough]
+    if found is None:
+        return []
+    return [Advice(f"{found.sentence.removesuffix('.')} ({report.section('pairwise')}).", report.number("pairwise"))]
 
 
 def _order_on_validation(report: Report) -> list[Advice]:
