@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from study.data.opening import Source, held, open_gray
 from study.errors import ImageError, UsageError
@@ -149,16 +149,19 @@ class Predictor:
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, C] of network inputs uint8 [N, 28, 28], ink bright."""
+        return self._logits(pixels, self.reader)
+
+    def _logits(self, pixels: NDArray[np.uint8], read: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
         images = torch.from_numpy(np.array(pixels)).to(self.device).unsqueeze(1)
         with torch.inference_mode():
-            logits = self.reader(images)
+            logits = read(images.float())
         return np.asarray(logits.float().cpu().numpy())
 
-    def _evidence(self, pixels: NDArray[np.uint8]) -> Evidence:
+    def _evidence(self, pixels: NDArray[np.uint8], read: Callable[[Tensor], Tensor] | None = None) -> Evidence:
         # The second reader stays on the CPU: its work is a fraction of the picture's preparation.
         second = self.second_reader
         likelihoods = None if second is None else second(torch.from_numpy(pixels)).numpy()
-        return Evidence(pixels, self.logits(pixels), likelihoods)
+        return Evidence(pixels, self._logits(pixels, read or self.reader), likelihoods)
 
     def _pending(self, inputs: Iterable[Source], invert: Invert, segment: bool | None) -> Iterator[_Pending]:
         for index, source in enumerate(inputs):
@@ -187,7 +190,8 @@ class Predictor:
         """The digits of network inputs [N, 28, 28] and how well they are read, as `cut_touching` wants them."""
         answers, scores = [], []
         for batch in _batches(pixels):
-            evidence = self._evidence(np.stack(batch))
+            # Once: most of the pieces that are tried are no digits, so that nearly all would be read again.
+            evidence = self._evidence(np.stack(batch), self.reader.once)
             p = probabilities(evidence, self.description.abstention, self.description.temperature)
             rows = np.arange(len(batch)), evidence.answers
             score = -BY_DOUBT * np.log(np.clip(1 - p[rows], 1e-4, 1))

@@ -45,7 +45,7 @@ class Reader(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = images.float()
-        logits = self._once(pixels)
+        logits = self.once(pixels)
         if self.shifted is None:
             return logits
         unsure = self.is_unsure(logits)
@@ -66,11 +66,12 @@ class Reader(nn.Module):
         height, width = pixels.shape[-2:]
         framed = F.pad(pixels, (1, 1, 1, 1))
         moved = [framed[..., 1 - down :, 1 - right :][..., :height, :width] for down, right in SHIFTS]
-        others = self._once(torch.cat(moved)).view(len(SHIFTS), -1, logits.shape[1])  # [4, B, C]
+        others = self.once(torch.cat(moved)).view(len(SHIFTS), -1, logits.shape[1])  # [4, B, C]
         mean: Tensor = (logits + others.sum(0)) / (1 + len(SHIFTS))
         return mean
 
-    def _once(self, pixels: Tensor) -> Tensor:
+    def once(self, pixels: Tensor) -> Tensor:
+        """Logits [B, C] of float pixels [B, 1, 28, 28], whatever they leave unsure."""
         logits: Tensor = self.network((pixels / 255 - self.mean) / self.std)
         return logits
 
