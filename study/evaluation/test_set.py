@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
+from study.models.reading import Reader, ShiftedReading, read_again
 from study.records.files import write_npz
 from study.records.finalists import Finalists
 from study.records.openings import count_openings
@@ -89,9 +91,13 @@ Repeats = Sequence[tuple[StudyFiles, Finalists]]
 
 class RunsToTest:
     """Final and candidate runs, by name, that are to read the test split, with the weights that they have now; beside
-    them what was sealed before. ResultsError for a run that is not finished."""
+    them what was sealed before. Each reads an image once; the shipped run reads what it is unsure of again, too, where
+    it is shipped with a `shifted` reading. ResultsError for a run that is not finished."""
 
-    def __init__(self, files: StudyFiles, found: Finalists, repeats: Repeats = ()) -> None:
+    def __init__(
+        self, files: StudyFiles, found: Finalists, repeats: Repeats = (), shifted: ShiftedReading | None = None
+    ) -> None:
+        self.files, self.shifted = files, shifted
         self.hashes = run_hashes(files, found.runs)
         for repeat, its in repeats:
             known = run_hashes(repeat, its.runs)
@@ -108,7 +114,13 @@ class RunsToTest:
 
     @property
     def are_evaluated(self) -> bool:
-        return self.are_sealed and all(search.is_complete() for search in self.searches)
+        shipped = self.shifted is None or self.files.shipped_predictions.is_file()
+        return self.are_sealed and shipped and all(search.is_complete() for search in self.searches)
+
+    def final(self, sealed: str) -> tuple[StudyFiles, str] | None:
+        """The files and the name in them of a final run, by its name in the seal; None if there is none."""
+        found = ((one.files, run) for one in self.searches for run in one.finals if one.prefix + run == sealed)
+        return next(found, None)
 
 
 def open_test(
@@ -133,8 +145,9 @@ def open_test(
     are not (it ended before they were written, or they are lost) the same networks are read once more: what comes of it
     is decided already, so it is taken up again and not counted twice.
     """
-    finals = [run for search in wanted.searches for run in search.sealed(search.finals)]
-    if shipped_run not in finals:
+    shipped = wanted.final(shipped_run)
+    if shipped is None:
+        finals = [run for search in wanted.searches for run in search.sealed(search.finals)]
         raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the final runs {finals}")
     if wanted.are_evaluated:
         return False
@@ -144,7 +157,9 @@ def open_test(
         openings = [*openings[:-1], again]
     else:
         pairs = [list(pair) for pair in hypotheses]
-        opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, _test_digests(settings))
+        reading = None if wanted.shifted is None else wanted.shifted.model_dump()
+        digests = _test_digests(settings)
+        opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, digests, reading=reading)
         openings = [*openings, opening]
     if not counted and openings[-1].of_user is None:
         openings = [*openings[:-1], dataclasses.replace(openings[-1], uncounted=True)]
@@ -152,8 +167,11 @@ def open_test(
     if openings[-1].of_user is None and not openings[-1].uncounted:
         _count(files, openings, say)
     test = _load_test(settings)
+    files.shipped_predictions.unlink(missing_ok=True)
     for search in wanted.searches:
         _evaluate(search, test, device)
+    if wanted.shifted is not None:
+        _read_with_shifts(files.shipped_predictions, *shipped, wanted.shifted, test, device)
     return True
 
 
@@ -205,13 +223,29 @@ def load_sealed_test(files: StudyFiles, settings: StudySettings) -> Dataset:
 def _evaluate(search: _Evaluated, test: Dataset, device: str) -> None:
     """Predictions of the finals are written last: with them the search is complete."""
     files, finals, candidates = search.files, search.finals, search.candidates
-    labels = test.labels.numpy()
-    of_images = {"labels": labels} if test.groups is None else {"labels": labels, "groups": test.groups}
+    of_images = _of_images(test)
     logits = _all_logits(files, [*candidates, *finals], test.images, device)
     write_npz(files.candidate_predictions, {**of_images, **{run: logits[run] for run in candidates}})
-    indices = hardest_images([logits[run] for run in finals], labels)
+    indices = hardest_images([logits[run] for run in finals], of_images["labels"])
     write_npz(_images(files), {"indices": indices, "images": test.images.numpy()[indices]})
     write_npz(files.predictions, {**of_images, **{run: logits[run] for run in finals}})
+
+
+def _of_images(test: Dataset) -> dict[str, NDArray[Any]]:
+    """What a file of predictions holds of the images."""
+    labels = test.labels.numpy()
+    return {"labels": labels} if test.groups is None else {"labels": labels, "groups": test.groups}
+
+
+def _read_with_shifts(
+    path: Path, files: StudyFiles, run: str, shifted: ShiftedReading, test: Dataset, device: str
+) -> None:
+    """The shipped run's reading, from what it has read once: only images that this leaves unsure are read again."""
+    first = read_logits(files.predictions)[1][run]
+    model, read = load_run(files.run(run), device)
+    reader = Reader(model, read.record.mean, read.record.std, shifted)
+    again = read_again(reader, test.images, first)
+    write_npz(path, {**_of_images(test), "logits": again.logits, "passes": again.passes})
 
 
 def _all_logits(

@@ -7,6 +7,7 @@ per picture in place of 5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,22 @@ def _as_they_are(pixels: Tensor, logits: Tensor, unsure: Tensor) -> Tensor:
     return logits.clone()
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Logits [N, C] of N images, and how many passes through the network each took [N]."""
+
+    logits: NDArray[np.float32]
+    passes: NDArray[np.int64]
+
+
 @torch.inference_mode()
-def read_again(reader: Reader, images: Tensor, first: NDArray[Any]) -> NDArray[np.float32]:
-    """Logits [N, C] of images uint8 [N, 28, 28] whose first reading is known: only what that leaves unsure is read."""
+def read_again(reader: Reader, images: Tensor, first: NDArray[Any]) -> Read:
+    """Of images uint8 [N, 28, 28] whose `first` reading is known, as logits [N, C]: only what they leave unsure is
+    read, on the device where the network is."""
+    device = next(reader.parameters()).device
     logits = torch.from_numpy(np.array(first, dtype=np.float32))
-    for index in torch.split(reader.is_unsure(logits).nonzero().squeeze(1), _BATCH):
-        logits[index] = reader.average(images[index].unsqueeze(1).float(), logits[index]).float()
-    return np.asarray(logits.numpy())
+    unsure = reader.is_unsure(logits)
+    for index in torch.split(unsure.nonzero().squeeze(1), _BATCH):
+        pixels = images[index].unsqueeze(1).to(device).float()
+        logits[index] = reader.average(pixels, logits[index].to(device)).float().cpu()
+    return Read(logits.numpy(), 1 + len(SHIFTS) * unsure.long().numpy())

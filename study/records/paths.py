@@ -107,6 +107,11 @@ class StudyFiles:
         return self.test / "candidates.npz"
 
     @property
+    def shipped_predictions(self) -> Path:
+        """Of the shipped model, where it reads otherwise than the run of which it is made."""
+        return self.test / "shipped.npz"
+
+    @property
     def duplicates(self) -> Path:
         return self.test / "duplicates.json"
 

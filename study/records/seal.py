@@ -23,7 +23,8 @@ class Opening:
     """One opening: what was decided and sealed. `hashes` maps a run to the sha256 of its weights; `resumed` lists the
     times at which an opening that ended before its predictions were written was taken up again; `of_user` is its number
     among all openings of these images by this user's studies, None where they were not counted; one that is `uncounted`
-    never is, as its user asked."""
+    never is, as its user asked. `reading` says below which calibrated probability, at which temperature, the shipped
+    network reads a picture again with shifts; None where it reads each once, as all other runs do."""
 
     time: str
     command: str
@@ -35,6 +36,7 @@ class Opening:
     resumed: tuple[str, ...] = ()
     of_user: int | None = None
     uncounted: bool = False
+    reading: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,4 +160,6 @@ def _as_entry(opening: Opening) -> dict[str, Any]:
         del entry["of_user"]
     if not entry["uncounted"]:
         del entry["uncounted"]
+    if entry["reading"] is None:
+        del entry["reading"]
     return entry

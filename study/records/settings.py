@@ -19,6 +19,8 @@ from study.records.trial import Form
 N_STARTUP_TRIALS = 8
 SamplerName = Literal["tpe", "random", "qmc", "grid"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
+# How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way.
+Reading = Literal["once", "shifts"]
 
 
 class Frozen(BaseModel):
@@ -128,6 +130,7 @@ class StudySettings(Frozen):
     warm_starts: int = Field(default=2, ge=0)
     imported_from: str | None = None
     single_family: bool = False  # that nothing is compared was asked for
+    reading: Reading = "once"  # of the shipped network; so it was in all older studies
     repeat_of: str | None = None  # the study of which this is a further search
     storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
     dataset: DatasetSettings

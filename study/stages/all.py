@@ -26,6 +26,7 @@ from study.stages.repeats import open_repeat
 from study.stages.retrain import retrain_candidates
 from study.stages.search import search_families
 from study.stages.session import Session
+from study.stages.shifts import shipped_reading
 
 
 class Stages:
@@ -129,9 +130,11 @@ class Stages:
     # --- the test split and after ------------------------------------------------------------------------------------
 
     def _runs_to_test(self) -> RunsToTest:
-        found, *others = self.finalists()
-        files, *repeats = self.folders
-        return RunsToTest(files, found, list(zip(repeats, others, strict=True)))
+        finalists, (files, *repeats) = self.finalists(), self.folders
+        found, *others = finalists
+        chosen = choose(finalists)
+        shifted = shipped_reading(self.session.settings, self.folders[chosen.search], chosen.winner)
+        return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shifted)
 
     def evaluate(self) -> bool:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""

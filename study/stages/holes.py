@@ -51,7 +51,9 @@ def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Ite
     if whole and len(searches) == ledger.n_searches and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):
-        yield from _evaluation(files, [files.duplicates] if _has_counted_copies(files) else [])
+        more = [files.duplicates] if _has_counted_copies(files) else []
+        shifted = read_openings(files.seal)[-1].reading is not None
+        yield from _evaluation(files, [*more, files.shipped_predictions] if shifted else more)
         lost = standing.not_examined(files) if "examine" in ledger.reached and whole else []
         if lost:
             paths = [path for name in lost for path in standing.examined_in(files, name)]

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from study.errors import ModelFileError
 from study.evaluation.temperature import carried_temperature
@@ -19,17 +21,21 @@ from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
 from study.models import plugin_behind
-from study.records.finalists import choose, read_finalists
+from study.records.finalists import Finalists, choose, read_finalists
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits
 from study.records.run import read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
+from study.records.shifts import read_shipped
 from study.records.trial import read_trials
 from study.stages.session import versions
-from study.statistics.logits import accuracy, nll
+from study.stages.shifts import Readings, read_validation, shipped_reading, with_shifts
+from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confusion_matrix, per_class
 from study.training.loop import TrainingData
+
+_OF_SHIFTS = ("temperature", "gains")  # what is fitted to the reading where it is one with shifts
 
 
 def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats: Sequence[StudyFiles] = ()) -> None:
@@ -37,7 +43,8 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     evaluation, then with test results.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
-    which were trained without those images, and carried over. So is the table of what is refused.
+    which were trained without those images, and carried over. So is the table of what is refused. Where the study ships
+    a reading with shifts, these logits are of that reading.
     """
     searches = (files, *repeats)
     finalists = [read_finalists(search.finalists) for search in searches]
@@ -45,18 +52,19 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     source, winner, run = searches[chosen.search], chosen.winner, chosen.run
     shipped = read_run(source.run(run))
     record = shipped.record
-    temperature = carried_temperature(source, winner)
+    reading = shipped_reading(settings, source, winner)
     finalist = finalists[chosen.search].of(winner).chosen
     assert finalist is not None  # it was chosen
     basis = finalist.runs[0]
-    content = {
+    content: dict[str, Any] = {
         "family": winner,
         "config": dict(shipped.config),
         "n_classes": record.n_classes,
         "classes": list(settings.dataset.classes),
         "mean": record.mean,
         "std": record.std,
-        "temperature": temperature,
+        "temperature": carried_temperature(source, winner),
+        "reading": None if reading is None else reading.model_dump(),
         "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": record.trial,
@@ -72,31 +80,61 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     if (plugin := plugin_behind(winner)) is not None:
         content |= {"package": plugin.package, "package_version": plugin.version}
         content["versions"] = versions() | {plugin.package: plugin.version}
-    # Thousands of small steps: on one thread none of them waits for a core that something else uses.
-    with one_thread():
-        abstention, second_reader = _fitted_before(files, content) or _fit(source.run(basis), content, data)
-    content |= {"threshold": abstention["threshold"], "abstention": abstention}
-    card = model_card(content, _test_metrics(source, run, temperature))
+    fitted, second_reader = _fitted_before(files, content) or _fit(source, finalists[chosen.search], content, data)
+    content |= fitted
+    read = _test_logits(source, run) if reading is None else _test_logits_with_shifts(files, source, run)
+    card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))
     write_bundle(files.model, load_file(source.run(run).weights), content, card, second_reader)
 
 
 def _fitted_before(files: StudyFiles, content: Mapping[str, Any]) -> tuple[dict[str, Any], SecondReader] | None:
-    """What an earlier call fitted on the same candidate, with the same versions."""
+    """What an earlier call fitted on the same candidate, for the same reading, with the same versions."""
     try:
         bundle = load_bundle(files.model)
     except ModelFileError:
         return None
-    known = bundle.description.model_extra or {}
-    same = all(known.get(key) == content[key] for key in ("fitted_on", "versions"))
-    return (bundle.description.abstention, bundle.second_reader) if same and bundle.second_reader else None
+    known = bundle.description.model_dump()
+    same = all(known.get(key) == content[key] for key in ("fitted_on", "reading", "versions"))
+    fitted = ("threshold", "abstention") if content["reading"] is None else ("threshold", "abstention", *_OF_SHIFTS)
+    return ({key: known[key] for key in fitted}, bundle.second_reader) if same and bundle.second_reader else None
 
 
-def _fit(basis: RunFiles, content: Mapping[str, Any], data: TrainingData) -> tuple[dict[str, Any], SecondReader]:
-    """The abstention of a candidate run and, measured with that run, what it refuses."""
-    images, unseen = data.images[data.train].cpu(), data.images[data.validation].cpu()
-    reader = fit_second_reader(images, data.labels[data.train].cpu(), data.n_classes)
-    with np.load(basis.validation) as arrays:
-        logits, labels = arrays["logits"], arrays["labels"]
+def _fit(
+    source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], data: TrainingData
+) -> tuple[dict[str, Any], SecondReader]:
+    """What the model's file says beyond `content`, fitted on validation images that are read as it will read."""
+    unseen, basis = data.images[data.validation].cpu(), source.run(content["fitted_on"]["run"])
+    logits, labels = read_validation(basis)
+    fitted: dict[str, Any] = {}
+    if content["reading"] is not None:
+        read = with_shifts(source, finalists, content["family"], unseen)
+        logits, fitted = read[0].shifts, _of_shifts(read, content["family"])
+    # Thousands of small steps: on one thread none of them waits for a core that something else uses.
+    with one_thread():
+        abstention, second = _abstention(basis, {**content, **fitted}, data, unseen, logits, labels)
+    return {**fitted, "threshold": abstention["threshold"], "abstention": abstention}, second
+
+
+def _of_shifts(read: Sequence[Readings], family: str) -> dict[str, Any]:
+    """The temperature of what the shipped `family` reads with shifts, and what each family gains by them."""
+    own = [one for one in read if one.family == family]
+    logits, labels = (np.concatenate(parts) for parts in ([one.shifts for one in own], [one.labels for one in own]))
+    first_of_each = {one.family: one for one in reversed(read)}
+    gains = [first_of_each[name].gain.to_dict() for name in dict.fromkeys(one.family for one in read)]
+    return {"temperature": fit_temperature(logits, labels), "gains": gains}
+
+
+def _abstention(
+    basis: RunFiles,
+    content: Mapping[str, Any],
+    data: TrainingData,
+    unseen: Tensor,
+    logits: NDArray[Any],
+    labels: NDArray[np.int64],
+) -> tuple[dict[str, Any], SecondReader]:
+    """The abstention of a candidate run from its `logits` [N, C] of the images `unseen` and, measured with that run,
+    what it refuses."""
+    reader = fit_second_reader(data.images[data.train].cpu(), data.labels[data.train].cpu(), data.n_classes)
     evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
     model, run = load_run(basis)
     own = {"mean": run.record.mean, "std": run.record.std, "format": 1, "weights_sha256": ""}
@@ -111,16 +149,24 @@ def _fit(basis: RunFiles, content: Mapping[str, Any], data: TrainingData) -> tup
     return abstention, reader
 
 
-def _test_metrics(files: StudyFiles, run: str, temperature: float) -> dict[str, float] | None:
-    """Test figures of the shipped run for its card, once the split was opened for it."""
+Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # logits [N, C] and labels [N]
+
+
+def _test_logits(files: StudyFiles, run: str) -> Labelled | None:
+    """Of the shipped run, once the test split was opened for it."""
     if not files.predictions.exists():
         return None
     labels, logits = read_logits(files.predictions)
-    if run not in logits:
-        return None
-    macro = per_class(confusion_matrix(labels, logits[run].argmax(axis=1), logits[run].shape[1])).macro_f1
-    return {
-        "accuracy": accuracy(logits[run], labels),
-        "nll": nll(logits[run], labels, temperature),
-        "f1_macro": macro,
-    }
+    return (logits[run], labels) if run in logits else None
+
+
+def _test_logits_with_shifts(files: StudyFiles, source: StudyFiles, run: str) -> Labelled | None:
+    """The same as the shipped model reads; `files` are the study's, `source` those of the run's search."""
+    read = read_shipped(files.shipped_predictions)
+    return None if read is None or _test_logits(source, run) is None else (read.logits, read.labels)
+
+
+def _test_metrics(logits: NDArray[Any], labels: NDArray[np.int64], temperature: float) -> dict[str, float]:
+    """Test figures of the shipped model for its card."""
+    macro = per_class(confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])).macro_f1
+    return {"accuracy": accuracy(logits, labels), "nll": nll(logits, labels, temperature), "f1_macro": macro}

@@ -12,18 +12,22 @@ from runs import run_metrics
 
 from study.errors import DataError, ResultsError
 from study.evaluation import ensemble, test_set
+from study.models.reading import Reader, ShiftedReading
 from study.records import seal
 from study.records.openings import openings_file
 from study.records.paths import StudyFiles
 from study.records.predictions import read_groups
 from study.records.run import read_run
+from study.records.shifts import read_shipped
 from study.statistics.intervals import wilson
+from study.statistics.logits import softmax
 from study.training.checkpoint import save_run
 from study.training.config import build_model
 
 
 def _open(study: Any, **changes: Any) -> bool:
-    wanted = test_set.RunsToTest(study.files, changes.pop("found", study.found), changes.pop("repeats", ()))
+    found, repeats = changes.pop("found", study.found), changes.pop("repeats", ())
+    wanted = test_set.RunsToTest(study.files, found, repeats, changes.pop("shifted", None))
     arguments = {
         "command": "study run",
         "wanted": wanted,
@@ -158,6 +162,33 @@ def test_an_opening_that_ended_between_two_searches_is_resumed(
     (opening,) = seal.read_openings(small_study.files.seal)
     assert len(opening.resumed) == 1
     assert path.read_bytes() == before
+
+
+def test_the_shipped_run_is_read_with_shifts_beside_all_others_and_sealed_so(opened_study: Any) -> None:
+    files = opened_study.files
+    once = test_set.read_logits(files.predictions)
+    assert not files.shipped_predictions.exists()
+    shutil.rmtree(files.test)
+    confidence = softmax(once[1]["cnn-final-seed0"]).max(axis=1)
+    shifted = ShiftedReading(below=float(np.median(confidence)), temperature=1.0)
+    assert _open(opened_study, shifted=shifted)
+    found = read_shipped(files.shipped_predictions)
+    assert found is not None
+    labels, logits = test_set.read_logits(files.predictions)
+    assert (found.labels == labels).all()
+    assert all((logits[run] == once[1][run]).all() for run in once[1])
+    model, run = test_set.load_run(files.run("cnn-final-seed0"))
+    images = test_set._load_test(opened_study.settings).images.unsqueeze(1)
+    reader = Reader(model, run.record.mean, run.record.std, shifted)
+    with torch.inference_mode():
+        assert np.allclose(found.logits, reader(images).numpy(), atol=1e-5)
+    assert sorted(set(found.passes)) == [1, 5]
+    assert (found.passes == np.where(confidence < shifted.below, 5, 1)).all()
+    assert seal.read_openings(files.seal)[0].reading == shifted.model_dump()
+    assert not _open(opened_study, shifted=shifted)
+    files.shipped_predictions.unlink()
+    assert _open(opened_study, shifted=shifted)
+    assert len(seal.read_openings(files.seal)) == 1
 
 
 def test_a_repeat_that_is_added_after_the_opening_is_another_one(
