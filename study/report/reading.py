@@ -36,6 +36,7 @@ from study.records.predictions import OF_IMAGES
 from study.records.run import Run, read_run
 from study.records.seal import Opening, is_made_from, read_openings, trained_again
 from study.records.settings import StudySettings, load_settings
+from study.records.shifts import Gain, ShippedReading, read_gains, read_shipped
 from study.records.trial import Trials, read_trials
 from study.statistics.groups import Groups
 
@@ -69,6 +70,7 @@ class StudyRecords:
     strip: dict[str, Array] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
     model: Record = field(default_factory=dict)
+    shipped_reading: ShippedReading | None = None  # of the test split, where the model reads with shifts
     repeats: dict[int, StudyRecords] = field(default_factory=dict)  # searches that have begun, from 2 on
 
     @property
@@ -92,6 +94,11 @@ class StudyRecords:
     @property
     def families(self) -> list[str]:
         return list(self.settings.families)
+
+    @property
+    def gains(self) -> tuple[Gain, ...]:
+        """What reading with shifts adds to each family on validation; none in a study that ships no such reading."""
+        return read_gains(self.model)
 
     @cached_property
     def correct(self) -> dict[str, Array]:
@@ -207,6 +214,7 @@ def read_study(files: StudyFiles, sealed_in: StudyFiles | None = None) -> StudyR
         temperatures=_temperatures(files, finalists),
         examined=_examined(files, finalists, openings),
         model=_optional_json(files.model / "model.json"),
+        shipped_reading=None if retrained else read_shipped(files.shipped_predictions),
         repeats={number: read_study(folder, files) for number, folder in folders if folder.exists()},
     )
 

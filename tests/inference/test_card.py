@@ -29,6 +29,15 @@ def test_a_configuration_that_was_given_is_not_said_to_be_found() -> None:
     assert not any("search" in line for line in older.splitlines() if "fresh seeds" in line)
 
 
+def test_the_card_says_how_a_picture_is_read_again_and_what_it_costs() -> None:
+    about = {"family": "cnn", "run": "cnn-t1-seed0", "once": 0.99, "shifts": 0.9915, "mended": 20, "spoiled": 5}
+    gains = [{**about, "images": 10_000, "passes": 1.164}]
+    card = model_card({**META, "reading": {"below": 0.95, "temperature": 0.6}, "gains": gains}, None)
+    assert "calibrated probability of that answer is under 0.95" in card
+    assert "On 10,000 validation images that took 1.16 passes per image, mended 20 answers and spoiled 5." in card
+    assert "## Reading" not in model_card({**META, "reading": None}, None)
+
+
 def test_the_front_matter_names_licence_task_and_dataset():
     text = front(model_card(META, None))
     assert "license: mit" in text

@@ -11,10 +11,12 @@ import numpy as np
 
 from study.records.examined import Latency
 from study.records.run import Run, RunMetrics
+from study.records.shifts import Gain
 from study.report.charts import Chart
 from study.report.pareto import SHORT, Cost, fronts
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
+from study.report.shipped import Shipped, shipped
 from study.report.wording import capital, count, interval, percent
 from study.statistics.estimators import Bootstrap, bootstrap_macro_f1
 from study.statistics.intervals import wilson
@@ -125,13 +127,16 @@ class CandidateRow(Result):
 @dataclass(frozen=True, slots=True)
 class Leaderboard(Result):
     """`winner` is the family that validation chose; `validation_half_width` the Wilson half-width of one network's
-    validation accuracy: what two trials must differ by at least; `missing` what was not measured."""
+    validation accuracy: what two trials must differ by at least; `missing` what was not measured. `shipped` is the
+    model's own reading, and `gains` what it would add to each family, of a study that ships one with shifts."""
 
     rows: tuple[Finalist | Other, ...]
     candidates: tuple[CandidateRow, ...]
     validation_half_width: float
     missing: tuple[str, ...]
     winner: str | None = field(default=None, metadata=PAGE_ONLY)
+    shipped: Shipped | None = field(default=None, metadata=OPTIONAL)
+    gains: tuple[Gain, ...] | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def finalists(self) -> list[Finalist]:
@@ -161,7 +166,15 @@ def of_study(study: StudyRecords) -> Leaderboard:
         validation_half_width=half_width(best, study.settings.dataset.n_validation),
         missing=tuple(name for name, value in measured.items() if value is None),
         winner=study.finalists.winner,
+        shipped=_shipped(study),
+        gains=study.gains or None,
     )
+
+
+def _shipped(study: StudyRecords) -> Shipped | None:
+    family = study.shipped[1]
+    latency = None if family is None else _latency(study, family)
+    return shipped(study, None if latency is None else latency.median)
 
 
 def half_width(accuracy: float, n: int) -> float:

@@ -1,0 +1,91 @@
+"""A study that ships a reading with shifts: its own row in the leaderboard, and what each family would gain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import Wanted, write_study
+
+from study.records.files import read_json, write_json
+from study.records.paths import StudyFiles
+from study.report.page import make
+from study.report.rendering import render
+from study.report.section import Report
+from study.report.sections import leaderboard
+
+MENDED, SPOILED, AGAIN = 5, 1, 200
+READING = {"below": 0.95, "temperature": 1.1}
+ABOUT = {"images": 1000, "mended": 8, "spoiled": 3, "passes": 1.25}
+GAINS = [
+    {"family": "cnn", "run": "cnn-t1-seed0", "once": 0.99, "shifts": 0.995, **ABOUT},
+    {"family": "mlp", "run": "mlp-t2-seed0", "once": 0.98, "shifts": 0.985, **ABOUT},
+]
+
+
+def with_shifts(files: StudyFiles) -> str:
+    """Let the study have shipped such a reading, which mends some of the shipped run's answers and spoils one."""
+    seal = read_json(files.seal)
+    write_json(files.seal, {"openings": [{**one, "reading": READING} for one in seal["openings"]]})
+    run: str = seal["openings"][0]["shipped_run"]
+    with np.load(files.predictions) as arrays:
+        labels, logits = arrays["labels"], arrays[run].copy()
+    right = logits.argmax(axis=1) == labels
+    for index in np.flatnonzero(~right)[:MENDED]:
+        logits[index, labels[index]] = 99
+    for index in np.flatnonzero(right)[:SPOILED]:
+        logits[index, (labels[index] + 1) % 10] = 99
+    passes = np.ones(len(labels), np.int64)
+    passes[:AGAIN] = 5
+    np.savez(files.shipped_predictions, labels=labels, logits=logits, passes=passes)
+    files.model.mkdir(exist_ok=True)
+    write_json(files.model / "model.json", {"weights_sha256": "0" * 64, "reading": READING, "gains": GAINS})
+    return run
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    files = write_study(tmp_path_factory.mktemp("results") / "shifts", Wanted(examined=True))
+    with_shifts(files)
+    return make(files)
+
+
+def test_the_shipped_reading_stands_beside_the_same_network_that_reads_once(report: Report) -> None:
+    own, n = report[leaderboard].shipped, 2000
+    assert own is not None
+    assert own.run == "cnn-final-seed0"
+    assert own.accuracy - own.once == pytest.approx(own.difference.mean)
+    assert own.difference.mean == pytest.approx((MENDED - SPOILED) / n)
+    assert own.difference.interval95[0] < own.difference.mean < own.difference.interval95[1]
+    assert own.passes == pytest.approx(1 + 4 * AGAIN / n)
+    assert own.latency_p50_ms == pytest.approx(own.passes * 0.31)
+    metrics = report.study.runs[own.run].metrics
+    assert metrics is not None
+    assert own.flops == pytest.approx(own.passes * metrics.flops)
+
+
+def test_the_finalists_are_those_of_images_read_once(report: Report, tmp_path: Path) -> None:
+    same = make(write_study(tmp_path / "shifts", Wanted(examined=True)))
+    assert report[leaderboard].rows == same[leaderboard].rows
+
+
+def test_the_page_says_what_shifts_add_and_cost(report: Report) -> None:
+    page = render(report)
+    assert "cnn-final-seed0, read with shifts" in page
+    assert "1.40 passes per image" in page
+    assert "What the same reading would give each family, one run on 1,000 validation images" in page
+
+
+def test_a_study_that_reads_once_has_neither(case_made: Callable[[str], Report]) -> None:
+    board = case_made("examined")[leaderboard]
+    assert (board.shipped, board.gains) == (None, None)
+    assert not {"shipped", "gains"} & set(board.to_dict())
+
+
+def test_networks_that_were_trained_again_have_no_reading_yet(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "shifts", Wanted())
+    run = with_shifts(files)
+    files.run(run).weights.write_bytes(b"other")
+    assert make(files)[leaderboard].shipped is None
