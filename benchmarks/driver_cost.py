@@ -39,8 +39,9 @@ from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
 from study.search import driver
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.storage import open_storage, open_study, storage_url
+from study.search.turns import Limits
 from study.space.bundled import bundled_spaces
 
 FAMILY = "cnn"

@@ -62,8 +62,9 @@ from study.execution.jobs import Finished, Job, Report
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, FamilySettings
 from study.records.trial import TrialRecord, Trials
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
+from study.search.turns import Limits
 from study.seeds import derive_seed
 from study.space.bundled import bundled_spaces
 from study.space.parameters import SearchSpace

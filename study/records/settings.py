@@ -128,6 +128,9 @@ class StudySettings(Frozen):
     sampler: SamplerName
     pruner: PrunerName
     warm_starts: int = Field(default=2, ge=0)
+    # Whether given configurations are trained apart from the search, which does not see them; those of older studies
+    # are trials of the search.
+    given: Literal["apart"] | None = None
     imported_from: str | None = None
     single_family: bool = False  # that nothing is compared was asked for
     reading: Reading = "once"  # of the shipped network; so it was in all older studies

@@ -40,6 +40,11 @@ _ATTRIBUTES = (
 _COMPARED = tuple(field.name for field in fields(TrialRecord) if field.name not in ("start", "end"))
 
 
+def is_given(trial: FrozenTrial) -> bool:
+    """Whether a stored trial's configuration was given to the study, and not drawn by its search."""
+    return bool(trial.user_attrs.get("role", "sampled") != "sampled")
+
+
 def record_of(trial: FrozenTrial, family: str) -> TrialRecord:
     """The trial as trials.jsonl has it. Made from the stored trial alone, so that either can rebuild the other."""
     return _record(trial, family, distribution_to_json)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -23,16 +24,17 @@ from study.interrupts import shielded
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trial, written
-from study.search.agreement import reconcile, record_of
-from study.search.family import MAX_FAILURES_IN_A_ROW, End, FamilySearch, Flight, Proposal, failures_at_the_end, repeat
+from study.search.agreement import is_given, reconcile, record_of
+from study.search.family import End, FamilySearch, Flight, Proposal, owed
 from study.search.identity import owner_of
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.pruners import make_pruner
-from study.search.samplers import fix_parameters, make_sampler
+from study.search.samplers import fix_parameters, make_given_sampler, make_sampler
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
 from study.search.tables import damage_explained, stored_trials
 from study.search.tried import Tried
+from study.search.turns import Limits, next_family, seconds_so_far
 from study.seeds import derive_seed
 from study.space.grammar import parse_space, warm_start_params
 from study.space.parameters import Config, SearchSpace
@@ -44,15 +46,6 @@ MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver f
 _POLL_SECONDS = 0.25
 _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends. `allowance` is in worker-seconds for each family, `deadline` on the monotonic clock."""
-
-    allowance: float | None = None
-    n_trials: int | None = None
-    deadline: float | None = None
 
 
 Observer = Callable[["Search", TrialRecord | None], None]
@@ -78,38 +71,50 @@ class Search:
         spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
         # The same number for every family: the one whose space offers fewest decides.
         self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
+        self.families: dict[str, FamilySearch] = {}
+        self.given: dict[str, FamilySearch] = {}  # beside each family's search, where what is given is kept apart
         with damage_explained():
-            self.families = {name: self._open(name, space, records) for name, space in spaces.items()}
+            for name, space in spaces.items():
+                self._open(name, space, records)
         self.limits = Limits()
 
-    def _open(self, name: str, space: SearchSpace, records: Trials) -> FamilySearch:
+    @property
+    def _apart(self) -> bool:
+        return self._settings.given == "apart"
+
+    def _open(self, name: str, space: SearchSpace, records: Trials) -> None:
         family = self._settings.families[name]
         owner = owner_of(self._settings)
         stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize", owner)
         sweep(self.storage, stored)
         trials = stored_trials(self.storage, stored._study_id)
         ours = reconcile(trials, name, records, self._files, self._settings.format_version)
-        study = self._mirror.open(stored, trials)
+        hidden = {trial.number for trial in trials if is_given(trial)} if self._apart else set()
+        study = self._mirror.open(stored, trials, hidden)
         study.pruner = make_pruner(self._settings.pruner, family.ladder)
-        tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours)
-        search = FamilySearch(name, space, family, study, stored, list(ours), tried)
-        search.failures_in_a_row = min(failures_at_the_end(ours), MAX_FAILURES_IN_A_ROW - 1)
-        search.next_draw = 1 + max((record.draw for record in ours if record.draw is not None), default=-1)
-        search.proposals.extend(self._open_proposals(search))
-        return search
+        tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours.found if self._apart else ours)
+        if not self._apart:
+            self.families[name] = FamilySearch(name, space, family, study, stored, list(ours), tried)
+            self.families[name].proposals.extend(owed(ours, self._warm_starts(space)))
+            return
+        self.families[name] = FamilySearch(name, space, family, study, stored, list(ours.found), tried)
+        self.families[name].proposals.extend(owed(ours.found))
+        beside, none = self._mirror.open_beside(study), Tried(space, 0, ours.given)
+        self.given[name] = FamilySearch(name, space, family, beside, stored, list(ours.given), none, is_given=True)
+        # What is given is trained once per study, not in each of its searches.
+        given = [] if self._settings.repeat_of else self._warm_starts(space)
+        self.given[name].proposals.extend(owed(ours.given, given))
 
-    def _open_proposals(self, search: FamilySearch) -> list[Proposal]:
-        """What is owed: interrupted trials first, then warm starts that never got a draw."""
-        finished = {record.draw for record in search.records if record.counted}
-        latest = {record.draw: record for record in search.records if record.draw is not None}
-        repeats = [repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
-        warm = [Proposal(warm_start_params(search.space, index), "warm_start") for index in range(self._n_warm)]
-        n_begun = sum(1 for record in latest.values() if record.role != "sampled")
-        return repeats + warm[n_begun:]
+    def _warm_starts(self, space: SearchSpace) -> list[Proposal]:
+        return [Proposal(warm_start_params(space, index), "warm_start") for index in range(self._n_warm)]
+
+    @property
+    def _all(self) -> list[FamilySearch]:
+        return [*self.families.values(), *self.given.values()]
 
     @property
     def records(self) -> Trials:
-        return Trials(record for family in self.families.values() for record in family.records)
+        return Trials(record for family in self._all for record in family.records)
 
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
         """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up, or has nothing
@@ -128,7 +133,7 @@ class Search:
     def _loop(self, executor: Executor, observe: Observer) -> None:
         while True:
             self._fill(executor)
-            if not any(family.flights for family in self.families.values()):
+            if not any(family.flights for family in self._all):
                 return
             event = executor.next_event(_POLL_SECONDS)
             record = None
@@ -138,54 +143,32 @@ class Search:
                 record = self._finish(event)
             elif isinstance(event, Died):
                 record = self._death(event)
-            if self._over():
+            if self.limits.are_over():
                 self._withdraw(executor)
             if time.monotonic() - self._written >= _WRITE_SECONDS:
                 self._write()
             observe(self, record)
 
     def _fill(self, executor: Executor) -> None:
-        """Keep every worker busy and one proposal ready, from the family with the most left."""
-        while sum(len(family.flights) for family in self.families.values()) <= executor.n_workers:
-            family = self._next_family(executor.running())
+        """Keep every worker busy and one proposal ready: what is given first, then from the family with the most
+        left."""
+        while sum(len(family.flights) for family in self._all) <= executor.n_workers:
+            family = next_family(self._all, self.limits, executor.running())
             if family is None:
                 return
             with shielded():
                 executor.submit(self._ask(family))
-
-    def _over(self) -> bool:
-        return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
-
-    def _next_family(self, running: dict[str, float]) -> FamilySearch | None:
-        open_families = [family for family in self.families.values() if self._may_ask(family, running)]
-        if self._over() or not open_families:
-            return None
-        if self.limits.allowance is None:
-            # Without a limit of time the turn must not depend on a clock: reruns are identical.
-            return min(open_families, key=lambda family: family.counted + len(family.flights))
-        # What a first trial costs is not known while it waits: then the family with fewer trials goes first.
-        return min(open_families, key=lambda family: (self._committed(family, running), len(family.flights)))
-
-    def _committed(self, family: FamilySearch, running: dict[str, float]) -> float:
-        """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far."""
-        typical = family.spent / len(family.records) if family.records else 0.0
-        return family.spent + sum(max(running.get(job_id, 0.0), typical) for job_id in family.flights)
-
-    def _may_ask(self, family: FamilySearch, running: dict[str, float]) -> bool:
-        if family.stopped or family.is_whole:
-            return False
-        if self.limits.n_trials is not None and family.counted + len(family.flights) >= self.limits.n_trials:
-            return False
-        return self.limits.allowance is None or self._committed(family, running) < self.limits.allowance
 
     def _ask(self, family: FamilySearch) -> Job:
         proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
         draw = proposal.draw if proposal.draw is not None else family.next_draw
         family.next_draw = max(family.next_draw, draw + 1)
         trial, config = self._draw(family, proposal.parameters, draw)
-        seed = derive_seed(self._settings.seed, family.name, draw, "trial") if proposal.seed is None else proposal.seed
+        purpose = "given" if family.is_given else "trial"
+        seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
         proposal = Proposal(dict(trial.params), proposal.role, draw, seed, proposal.attempt, proposal.deaths)
-        flight = Flight(trial, proposal, identity(config), family.first_seed(config))
+        number = self._mirror.number_of(trial)
+        flight = Flight(trial, number, proposal, identity(config), family.first_seed(config))
         for key, value in (
             ("role", proposal.role),
             ("draw", draw),
@@ -196,7 +179,7 @@ class Search:
         ):
             if value is not None:
                 trial.set_user_attr(key, value)
-        job_id = f"{family.name}/{trial.number}"
+        job_id = f"{family.name}/{number}"
         family.flights[job_id] = flight
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
         return Job(job_id, config, seed, schedule)
@@ -204,6 +187,8 @@ class Search:
     def _draw(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
         """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
         small space what was tried before, the nearest configuration that was not takes its place."""
+        if family.is_given:
+            return self._ask_with(make_given_sampler(self._settings.seed, family.name, draw), family, given)
         if self._settings.sampler == "grid" and not given:
             given = family.tried.next(family.in_flight)
         trial, config = self._ask_sampler(family, given, draw)
@@ -216,15 +201,22 @@ class Search:
     def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
         with quiet_experimental():
             sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
+        return self._ask_with(sampler, family, given)
+
+    def _ask_with(
+        self, sampler: BaseSampler, family: FamilySearch, given: Mapping[str, Any]
+    ) -> tuple[optuna.Trial, Config]:
+        with quiet_experimental():
             family.study.sampler = fix_parameters(sampler, dict(given)) if given else sampler
         trial = self._mirror.ask(family.study)
         return trial, sample(family.space, trial)
 
-    def _family_of(self, job: Job) -> FamilySearch:
-        return self.families[job.id.rpartition("/")[0]]
+    def _family_of(self, job_id: str) -> FamilySearch:
+        """The family, or what is given to it, that has a trial in flight."""
+        return next(family for family in self._all if job_id in family.flights)
 
     def _report(self, executor: Executor, event: Report) -> None:
-        family = self._family_of(event.job)
+        family = self._family_of(event.job.id)
         flight, ladder = family.flights[event.job.id], family.settings.ladder
         step = ladder.examples[len(flight.rungs)]
         seen = event.metrics.validation
@@ -238,19 +230,18 @@ class Search:
         executor.answer(event.job, flight.stop is None)
 
     def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> End | None:
-        # A warm start is what draws are measured against, and the one that pays in long runs starts slowly.
-        if flight.proposal.role != "warm_start" and flight.trial.should_prune():
+        # What is given is what draws are measured against, and a warm start that pays in long runs starts slowly.
+        if flight.proposal.role == "sampled" and flight.trial.should_prune():
             return End("pruned", f"pruned at {flight.rungs[-1].examples} examples")
-        in_flight = sum(running.get(job_id, 0.0) for job_id in family.flights)
         half = flight.seconds_to_next_rung(family.settings.ladder) / 2
-        allowance, deadline = self.limits.allowance, self.limits.deadline
-        late = deadline is not None and time.monotonic() + half >= deadline
-        if late or (allowance is not None and family.spent + in_flight + half >= allowance):
+        allowed = self.limits.seconds_of(family)
+        beyond = allowed is not None and seconds_so_far(family, running) + half >= allowed
+        if beyond or self.limits.are_over(ahead=half):
             return End("budget", _BEYOND_THE_BUDGET)
         return None
 
     def _finish(self, event: Finished) -> TrialRecord:
-        family = self._family_of(event.job)
+        family = self._family_of(event.job.id)
         flight = family.flights[event.job.id]
         if event.reason is not None:
             state, end = TrialState.FAIL, End("failed", event.reason)
@@ -261,7 +252,7 @@ class Search:
         return self._tell(family, event, state, end, outcome)
 
     def _death(self, event: Died) -> TrialRecord:
-        family = self._family_of(event.job)
+        family = self._family_of(event.job.id)
         proposal = family.flights[event.job.id].proposal
         deaths = proposal.deaths + 1
         again = deaths < MAX_ATTEMPTS
@@ -309,8 +300,9 @@ class Search:
         records = []
         with shielded():
             for study_name, trial in self._mirror.write():
-                family = self.families[study_name.rpartition("/")[2]]
-                record = record_of(trial, family.name)
+                name = study_name.rpartition("/")[2]
+                family = self._family_of(f"{name}/{trial.number}")
+                record = record_of(trial, name)
                 append_trial(self._files.trials_jsonl, record, self._settings.format_version)
                 family.add(record)
                 records.append(record)
@@ -320,7 +312,7 @@ class Search:
     def _withdraw(self, executor: Executor) -> None:
         with shielded():
             for job in executor.withdraw():
-                flight = self._family_of(job).flights[job.id]
+                flight = self._family_of(job.id).flights[job.id]
                 self._drop(flight, End("withdrawn", "withdrawn: the search ended before it began"))
             self._write()
 
@@ -332,7 +324,7 @@ class Search:
         """The command is ending: mark what is in flight. It is tried again by the next command, uncounted."""
         running = executor.running()
         with shielded():
-            for family in self.families.values():
+            for family in self._all:
                 for job_id, flight in family.flights.items():
                     if not flight.ended:  # else it was its recording that failed
                         self._note(flight, {"held_seconds": round(running.get(job_id, 0.0), 3)})

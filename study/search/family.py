@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ MAX_FAILURES_IN_A_ROW = 5
 
 @dataclass(frozen=True)
 class Proposal:
-    """Parameters that are given, not drawn: a warm start, an imported trial, or a repeated one."""
+    """Parameters that are given, not drawn: a warm start or a repeated trial."""
 
     parameters: dict[str, Any]
     role: Role
@@ -39,9 +40,10 @@ class End(NamedTuple):
 
 @dataclass
 class Flight:
-    """A trial that a worker has, or will have next."""
+    """A trial that a worker has, or will have next; `number` is the one that it is stored under."""
 
     trial: optuna.Trial
+    number: int
     proposal: Proposal
     identity: str
     further_seed_of: int | None = None
@@ -60,7 +62,7 @@ class Flight:
 @dataclass
 class FamilySearch:
     """One family's search: its Optuna study in memory and the stored one that is seen, what it has spent, and what is
-    in flight."""
+    in flight. What is given to a study apart from its search has one of its own, in which nothing is drawn."""
 
     name: str
     space: SearchSpace
@@ -69,21 +71,25 @@ class FamilySearch:
     stored: optuna.Study
     records: list[TrialRecord]
     tried: Tried
+    is_given: bool = False
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, Flight] = field(default_factory=dict)
-    failures_in_a_row: int = 0
-    next_draw: int = 0
+    failures_in_a_row: int = field(init=False)
+    next_draw: int = field(init=False)
     # Sums over the records: the driver asks for them many times a trial.
     spent: float = field(init=False, default=0.0)
     counted: int = field(init=False, default=0)
     best: TrialRecord | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self.failures_in_a_row = min(failures_at_the_end(Trials(self.records)), MAX_FAILURES_IN_A_ROW - 1)
+        self.next_draw = 1 + max((record.draw for record in self.records if record.draw is not None), default=-1)
         for record in self.records:
             self._sum_up(record)
 
     def _sum_up(self, record: TrialRecord) -> None:
-        self.spent += record.held_seconds
+        if not self.is_given or record.role != "imported":  # which took its seconds in another study
+            self.spent += record.held_seconds
         self.counted += record.counted
         self.best = Trials([record] if self.best is None else [self.best, record]).best
 
@@ -117,7 +123,7 @@ class FamilySearch:
     def first_seed(self, config: dict[str, Any]) -> int | None:
         """Number of the trial whose configuration this is, too; None for a new configuration."""
         key = identity(config)
-        flying = (f.trial.number for f in self.flights.values() if f.identity == key and f.further_seed_of is None)
+        flying = (f.number for f in self.flights.values() if f.identity == key and f.further_seed_of is None)
         first = self.tried.first(config)
         return first if first is not None else next(flying, None)
 
@@ -141,6 +147,16 @@ def failures_at_the_end(records: Trials) -> int:
     try once more with every command, since its user may have mended the cause."""
     states = [record.state for record in records.counted]
     return sum(1 for _ in itertools.takewhile(lambda state: state == "FAIL", reversed(states)))
+
+
+def owed(records: Iterable[TrialRecord], given: Sequence[Proposal] = ()) -> list[Proposal]:
+    """What is to be proposed: interrupted trials first, then of what is `given` that which never got a draw."""
+    known = list(records)
+    finished = {record.draw for record in known if record.counted}
+    latest = {record.draw: record for record in known if record.draw is not None}
+    repeats = [repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
+    n_begun = sum(record.origin == "given" for record in latest.values())
+    return [*repeats, *given[n_begun:]]
 
 
 def repeat(record: TrialRecord) -> Proposal:

@@ -7,7 +7,7 @@ and telling happen in memory, and what came of them is stored in one transaction
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,34 +24,40 @@ from study.search.tables import insert_trial, update_trial
 
 @dataclass
 class _Twins:
-    """A study in memory and its stored twin, with the system attributes that both have."""
+    """A study in memory and its stored twin, with the system attributes that both have. `n_trials` are asked for in
+    the stored one, those of a study beside it included."""
 
     memory: optuna.Study
     stored: optuna.Study
     attributes: dict[str, Any]
+    n_trials: int
 
 
 @dataclass(frozen=True)
 class _Unfinished:
-    """A trial that has not ended in the storage: its id there, and a copy of it as it was written."""
+    """A trial that has not ended in the storage: its number and its id there, and a copy of it as it was written."""
 
     twins: _Twins
+    number: int
     stored_id: int | None = None
     written: FrozenTrial | None = None
 
 
 class Mirror:
-    """Studies whose only writer this is: a trial has the same number in memory and in the storage."""
+    """Studies whose only writer this is. A trial has the same number in memory and in the storage, unless a study
+    beside has trials there, too."""
 
     def __init__(self, storage: RDBStorage, guard: Guard = at_once) -> None:
         self._storage = storage
         self._guard = guard
         self._memory = InMemoryStorage()
         self._studies: dict[str, _Twins] = {}
+        self._beside: dict[str, _Twins] = {}  # by the name of the study in memory
         self._unfinished: dict[int, _Unfinished] = {}
 
-    def open(self, stored: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
+    def open(self, stored: optuna.Study, trials: Sequence[FrozenTrial], hidden: Collection[int] = ()) -> optuna.Study:
         """The study in memory; `trials` are all that are stored, each of them finished. To be asked with `ask`.
+        It does not know of those whose numbers are `hidden`.
 
         It has the stored one's name, on which hyperband's brackets depend, and its system attributes, which hold the
         position of a quasi-random sequence.
@@ -63,19 +69,34 @@ class Mirror:
         for key, value in attributes.items():
             self._memory.set_study_system_attr(study._study_id, key, value)
         for trial in trials:
-            self._memory.create_new_trial(study._study_id, template_trial=trial)
-        self._studies[stored.study_name] = _Twins(study, stored, attributes)
+            if trial.number not in hidden:
+                self._memory.create_new_trial(study._study_id, template_trial=trial)
+        self._studies[stored.study_name] = _Twins(study, stored, attributes, len(trials))
         return study
+
+    def open_beside(self, study: optuna.Study) -> optuna.Study:
+        """A further study in memory, whose trials are stored in the same one: what `study` is asked for does not depend
+        on them."""
+        name = f"{study.study_name} beside"
+        beside = optuna.create_study(study_name=name, storage=self._memory, direction=study.direction)
+        self._beside[name] = self._studies[study.study_name]
+        return beside
 
     def ask(self, study: optuna.Study) -> optuna.Trial:
         """A new trial, stored at the next `write`."""
         trial = study.ask()
-        self._unfinished[trial._trial_id] = _Unfinished(self._studies[study.study_name])
+        twins = self._beside.get(study.study_name) or self._studies[study.study_name]
+        self._unfinished[trial._trial_id] = _Unfinished(twins, twins.n_trials)
+        twins.n_trials += 1
         return trial
+
+    def number_of(self, trial: optuna.Trial) -> int:
+        """The number of a trial that has not ended, in the storage."""
+        return self._unfinished[trial._trial_id].number
 
     def take_back(self, trial: optuna.Trial) -> None:
         """Undo the last `ask`, which nothing was written of: the next trial gets its number."""
-        del self._unfinished[trial._trial_id]
+        self._unfinished.pop(trial._trial_id).twins.n_trials -= 1
         with self._memory._lock:  # Optuna has no way to remove a trial
             study_id, _ = self._memory._trial_id_to_study_id_and_number.pop(trial._trial_id)
             self._memory._studies[study_id].trials.pop()
@@ -116,13 +137,13 @@ class Mirror:
         for twins in self._studies.values():
             twins.attributes = self._attributes(twins)
         for trial_id, trial in due.items():
-            twins = self._unfinished[trial_id].twins
+            twins, number = self._unfinished[trial_id].twins, self._unfinished[trial_id].number
             if trial.state.is_finished():
                 del self._unfinished[trial_id]
-                ended.append((twins.stored.study_name, trial))
+                ended.append((twins.stored.study_name, _numbered(trial, number)))
             else:
                 # A copy, because optuna.Trial alters what it shares with the memory.
-                self._unfinished[trial_id] = _Unfinished(twins, stored_ids[trial_id], copy.deepcopy(trial))
+                self._unfinished[trial_id] = _Unfinished(twins, number, stored_ids[trial_id], copy.deepcopy(trial))
         return ended
 
 
@@ -131,12 +152,18 @@ def _write_trial(connection: Connection, unfinished: _Unfinished, trial: FrozenT
     study = unfinished.twins.stored
     if unfinished.stored_id is not None and unfinished.written is not None:
         if not update_trial(connection, unfinished.stored_id, unfinished.written, trial):
-            raise _meddled(study, f"trial {trial.number} was ended in the storage")
+            raise _meddled(study, f"trial {unfinished.number} was ended in the storage")
         return unfinished.stored_id
     stored_id, number = insert_trial(connection, study._study_id, trial)
-    if number != trial.number:
-        raise _meddled(study, f"trial {trial.number} became number {number} in the storage")
+    if number != unfinished.number:
+        raise _meddled(study, f"trial {unfinished.number} became number {number} in the storage")
     return stored_id
+
+
+def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:
+    numbered = copy.copy(trial)
+    numbered.number = number
+    return numbered
 
 
 def _meddled(study: optuna.Study, seen: str) -> ResultsError:

@@ -25,6 +25,11 @@ def make_sampler(name: SamplerName, study_seed: int, family: str, draw: int) -> 
     )
 
 
+def make_given_sampler(study_seed: int, family: str, index: int) -> BaseSampler:
+    """Draws what a given configuration leaves open, whatever the search does."""
+    return RandomSampler(seed=derive_seed(study_seed, family, index, "given sampler"))
+
+
 def fix_parameters(sampler: BaseSampler, parameters: dict[str, object]) -> BaseSampler:
     """The same sampler with some parameters given: for warm starts, imported and repeated trials."""
     return optuna.samplers.PartialFixedSampler(parameters, sampler)

@@ -15,9 +15,10 @@ from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
 from study.records.trial import TrialRecord, Trials, read_trials
 from study.records.trials_csv import write_trials_csv
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
+from study.search.turns import Limits
 from study.space.parameters import SearchSpace
 from study.stages import plan as planner
 from study.stages.extension import unused_budget

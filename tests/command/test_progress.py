@@ -9,7 +9,7 @@ from bench import Bench, Settings
 
 from study.command.progress import Reporter, clock
 from study.records.paths import StudyFiles
-from study.search.driver import Limits
+from study.search.turns import Limits
 
 
 class Clock:

@@ -11,7 +11,7 @@ import pytest
 from bench import Bench, Stop, interrupting
 from optuna.storages import _in_memory
 
-from study.search.driver import Limits
+from study.search.turns import Limits
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from study.execution.executors import InProcessExecutor
 from study.records.paths import StudyFiles
 from study.records.settings import save_settings
 from study.records.trial import TrialRecord
-from study.search.driver import Limits, Search
+from study.search.driver import Search
+from study.search.turns import Limits
 
 SEED = 20260101
 NewBench = Callable[..., Bench]

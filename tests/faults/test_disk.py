@@ -15,7 +15,7 @@ from study.errors import ResultsError, StudyError
 from study.execution.executors import InProcessExecutor
 from study.records.paths import prepare_results_folder
 from study.records.trial import Form, TrialRecord
-from study.search.driver import Limits
+from study.search.turns import Limits
 
 _BLOCK = 4096
 

@@ -24,8 +24,9 @@ from study.execution.executors import ProcessExecutor
 from study.records.settings import load_settings
 from study.records.trial import TrialRecord, read_trials
 from study.search.agreement import compare_all
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
+from study.search.turns import Limits
 from study.training.loop import TrainingData
 
 SEED = 20260101

@@ -21,7 +21,8 @@ from study.records.settings import save_settings
 from study.records.trial import TrialRecord
 from study.records.trials_csv import write_trials_csv
 from study.report.page import write_report
-from study.search.driver import Limits, Search
+from study.search.driver import Search
+from study.search.turns import Limits
 
 MOST_TRIALS = 6
 

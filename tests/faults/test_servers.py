@@ -19,8 +19,9 @@ from study.records.paths import StudyFiles
 from study.records.settings import load_settings
 from study.records.trial import TrialRecord
 from study.search import lock as lock_module
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.lock import StorageLock
+from study.search.turns import Limits
 
 Observe = Callable[[Search, TrialRecord | None], None]
 

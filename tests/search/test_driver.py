@@ -33,8 +33,9 @@ from study.records.paths import StudyFiles
 from study.records.trial import Form, TrialRecord, append_trial
 from study.search import driver
 from study.search.agreement import compare_all
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
+from study.search.turns import Limits
 from study.seeds import derive_seed
 
 

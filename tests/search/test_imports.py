@@ -15,9 +15,10 @@ from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, save_settings
 from study.records.trial import Trials, read_trials
 from study.search.agreement import record_of
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.imports import check_source, fitting, import_trials, left_out, load_source, replay
 from study.search.storage import open_storage, storage_url
+from study.search.turns import Limits
 from study.space.grammar import parse_space
 from study.space.sampling import load_space
 

@@ -23,10 +23,11 @@ from study.records.paths import StudyFiles, prepare_results_folder
 from study.records.settings import StudySettings, change_settings, load_settings, read_settings, save_settings
 from study.records.trial import read_trials
 from study.search.agreement import compare_all
-from study.search.driver import Limits, Search
+from study.search.driver import Search
 from study.search.identity import KEY, Owner, claim, stored_studies
 from study.search.opening import open_for_work
 from study.search.storage import open_storage, open_study, storage_url
+from study.search.turns import Limits
 
 Open = Callable[[str], RDBStorage]
 

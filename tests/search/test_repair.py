@@ -16,7 +16,7 @@ from study.records.paths import StudyFiles
 from study.records.settings import save_settings
 from study.records.trial import TrialRecord
 from study.search.agreement import record_of
-from study.search.driver import Limits
+from study.search.turns import Limits
 
 
 @pytest.fixture

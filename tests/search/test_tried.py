@@ -16,8 +16,8 @@ from study.execution.worker import DriverLeftError
 from study.records.paths import StudyFiles
 from study.records.trial import read_trials
 from study.records.trials_csv import write_trials_csv
-from study.search.driver import Limits
 from study.search.imports import import_trials
+from study.search.turns import Limits
 from study.space.points import identity
 
 FIXED = """\
