@@ -27,8 +27,9 @@ RENAMED = {
 REMOVED = [r"robustness/validation"]  # it was always empty
 ADDED = [r"header/openings_of_user", r"(answer/pair|pairwise/pairs/\d+)/comparison/(unit|groups)"]
 ADDED += [
+    *(r"protocol/(test_groups|inverted|levels|transposed)", r"repeated/.*", r"health/failed_runs"),
+    r"answer/(opened|first.*)",
     r"leaderboard/(shipped|gains)/.*",  # of studies that ship a reading with shifts
-    *(r"protocol/(test_groups|inverted|levels|transposed)", r"repeated/.*", r"answer/opened", r"health/failed_runs"),
     *(
         r"families/families/\d+/(further_seeds|searched_whole)",
         r"(answer/pair|pairwise/pairs/\d+)/comparison/(wins|losses)",

@@ -29,9 +29,14 @@ class Enough(Result):
         if found is None:
             return "Was the budget enough? Unknown: no network was trained at two lengths that differ enough to tell."
         times = found.after / found.before
-        return (
+        lead = (
             f"Was the budget enough? Trained for {times:.1f} times as many examples, the configuration of {self.title} "
-            f"went from {percent(self.before)} to {percent(self.after)} on validation. If its error goes on to fall "
+            f"went from {percent(self.before)} to {percent(self.after)} on validation"
+        )
+        if found.gain <= 0:
+            return f"{lead}: twice the budget is not expected to add anything; what more trials would find is unknown."
+        return (
+            f"{lead}. If its error goes on to fall "
             f"at this rate, twice the budget adds {points(found.gain, signed=True)} (95 % interval "
             f"{point_interval(found.interval95)}), less if it flattens; what more trials would find is unknown."
         )

@@ -6,6 +6,7 @@ import base64
 import gzip
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 
 class Page(HTMLParser):
@@ -17,6 +18,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
+        self.seen: list[str] = []  # the words of a page as it comes up, folds shut
         self.open: list[str] = []
         self.feed(html)
         self.close()
@@ -25,14 +27,17 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in self.VOID:
-            self.open.append(tag)
+            self.open.append("fold" if tag == "details" and "open" not in dict(attrs) else tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        assert self.open.pop().replace("fold", "details") == tag
 
     def handle_data(self, data: str) -> None:
         if not self.open or self.open[-1] not in ("script", "style"):
             self.words.append(data)
+            inside = [child for fold, child in pairwise(self.open) if fold == "fold"]
+            if all(child == "summary" for child in inside) and not {"noscript", "title"} & set(self.open):
+                self.seen.append(data)
 
     @property
     def text(self) -> str:

@@ -59,7 +59,7 @@ def test_charts_follow_the_colour_scheme(browser: Driver, page: str) -> None:
 
 
 def test_the_leaderboard_sorts_by_a_click(browser: Driver, page: str) -> None:
-    browser.get(page)
+    browser.get(page + "#leaderboard")
     head = browser.find_elements("css selector", "table.sortable th button")[1]
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", head)
 

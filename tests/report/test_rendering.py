@@ -44,10 +44,10 @@ def test_a_gpu_is_named_with_the_machine(tmp_path: Path, gpu: str | None, cell: 
     assert f"a processor, {cell}" in page_of(files)
 
 
-def test_the_named_sections_stand_open(case_page: Pages) -> None:
+def test_the_answer_alone_stands_open(case_page: Pages) -> None:
     html = case_page("clear win")
     opened = re.findall(r'<section id="(\w+)"[^>]*>\s*<details open>', html)
-    assert opened == ["answer", "leaderboard", "pairwise", "classes", "robustness", "conclusion"]
+    assert opened == ["answer"]
 
 
 def test_the_page_asks_nobody_for_anything(case_page: Pages) -> None:

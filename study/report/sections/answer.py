@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from study.records.trial import Role
-from study.report import budget, repeated
+from study.report import budget, first_screen, repeated
 from study.report.best import TrialSummary, summary
 from study.report.charts import Chart
+from study.report.first_screen import FirstScreen
 from study.report.judged import Turned, of_sides, verdict
 from study.report.reading import Stage, StudyRecords
 from study.report.section import Report
@@ -53,6 +54,7 @@ class Answer(Result):
     trials: int
     best_trial_sentence: str | None
     caveats: tuple[str, ...]
+    first: FirstScreen
 
 
 def numbers(study: StudyRecords, before: Report) -> Answer:
@@ -76,6 +78,7 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         trials=len(study.records.counted),
         best_trial_sentence=fate(led) if led else None,
         caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
+        first=before[first_screen],
     )
 
 
@@ -191,4 +194,5 @@ def _alone(row: Finalist) -> str:
 
 
 def charts(found: Answer) -> list[Chart]:
-    return []
+    """Everybody on one scale."""
+    return first_screen.charts(found.first)

@@ -11,7 +11,6 @@ import numpy as np
 from study.records.finalists import Candidate
 from study.report import forest
 from study.report.charts import Chart
-from study.report.judged import verdict
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
 from study.report.wording import count, listing, p_value
@@ -174,15 +173,6 @@ def finding(found: Pairwise, before: Report) -> str:
         if not found.tested:
             return "The test split has not been read, so no pair is tested."
         return "There is one finalist with predictions, so there is no pair to test."
-    text = _verdict(found.pairs[0]) if len(found.pairs) == 1 else _verdicts(found)
-    return f"Exploratory: {text[:1].lower()}{text[1:]}" if found.exploratory else text
-
-
-def _verdict(pair: FinalistPair) -> str:
-    return verdict(pair, pair.a if pair.comparison.difference >= 0 else pair.b)
-
-
-def _verdicts(found: Pairwise) -> str:
     labels = [pair.verdict.label for pair in found.pairs]
     kinds = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
     return f"{count(len(labels), 'pair')} of finalists: {listing(kinds)}."
