@@ -24,16 +24,18 @@ class Agenda:
         further = self.goal.n_searches - number
         if self.evaluates is None:
             return further * planner.search_seconds(share)
-        # The first search's budget pays for all that follows the searches, too.
-        closing = (self._closing or 0.0) if number > 1 else 0.0
-        return max(0.0, share - plan.used.seconds - wall) + further * share + closing
+        # What follows all searches is kept by each of them in equal parts: those before this one have kept theirs.
+        kept = (self._closing or 0.0) * (number - 1) / self.goal.n_searches
+        return max(0.0, share - plan.used.seconds - wall) + further * share + kept
 
     def after_retraining(self, number: int) -> float | None:
         further = self.goal.n_searches - number
         if self.evaluates is None:
             return None if further else 0.0
         share, closing = self.goal.share, self._closing
-        return None if share is None or closing is None else further * share + closing
+        if share is None or closing is None:
+            return None
+        return further * share + closing * number / self.goal.n_searches
 
     def after_evaluation(self) -> float | None:
         if self.evaluates is None:

@@ -12,6 +12,7 @@ from study.stages import plan as planner
 from study.stages.goal import with_limits_of
 from study.stages.one_search import OneSearch
 from study.stages.run_plan import held_by, planned_runs, run_seconds
+from study.statistics.comparison import MIN_SEARCHES
 
 _ROOM = 1.05
 _STEP = 1.01  # from one budget tried to the next
@@ -61,7 +62,8 @@ def _needed_seconds(one: OneSearch) -> float:
 
 def _left_for_runs(one: OneSearch, budget: float) -> float:
     """Seconds that are left for retraining, once the search has had its own, if this were the search's budget."""
-    return replace(one.plan, goal=Goal(budget=budget)).after_whole_search().seconds_for_runs or 0.0
+    goal = Goal(budget=budget * one.n_searches, n_searches=one.n_searches)
+    return replace(one.plan, goal=goal).after_whole_search().seconds_for_runs or 0.0
 
 
 def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
@@ -83,9 +85,9 @@ def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
 
 
 def no_verdict(one: OneSearch) -> str | None:
-    """In words that the goal plans one seed per finalist, too few for a verdict; None if it plans more."""
+    """In words that the goal plans one seed per finalist and too few searches for a verdict; None if it plans more."""
     budget, planned = one.goal.share, planned_runs(one)
-    if budget is None or planned.final_seeds > 1:
+    if budget is None or planned.final_seeds > 1 or one.n_searches >= MIN_SEARCHES:
         return None
     one_seed = f"{count(planned.candidates, 'candidate')} and one seed per family"
     runs = one_seed if planned.final_seeds else "one run per family"

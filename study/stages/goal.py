@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from study.errors import UsageError
 from study.records.ledger import DEFAULT_BUDGET, Goal, Ledger
+from study.stages.plan import default_searches
 from study.stages.request import Request
 
 if TYPE_CHECKING:
@@ -17,15 +18,24 @@ if TYPE_CHECKING:
 def asked_goal(request: Request, families: Iterable[str], before: Ledger | None = None) -> Goal:
     """What a request asks for; without a budget or a number of trials as much for each search as before, or the
     default budget. `before` is the ledger of a study that exists."""
-    n_searches = max(request.repeats or 1, before.n_searches if before else 1)
-    asked = Goal(
-        budget=request.budget, n_trials=request.n_trials, families=tuple(sorted(families)), n_searches=n_searches
-    )
-    if asked.budget is not None or asked.n_trials is not None:
+    asked = Goal(budget=request.budget, n_trials=request.n_trials, families=tuple(sorted(families)))
+    is_new, unlimited = before is None or before.goal is None, asked.budget is None and asked.n_trials is None
+    if is_new and unlimited:
+        asked = asked.model_copy(update={"budget": DEFAULT_BUDGET})
+    planned = _planned_searches(request, asked) if is_new else 1
+    n_searches = max(request.repeats or planned, before.n_searches if before else 1)
+    asked = asked.model_copy(update={"n_searches": n_searches})
+    if before is None or before.goal is None or not unlimited:
         return asked
-    if before is None or before.goal is None:
-        return asked.model_copy(update={"budget": DEFAULT_BUDGET})
     return with_limits_of(before.goal, asked)
+
+
+def _planned_searches(request: Request, asked: Goal) -> int:
+    """Of a new study that asks for no number of them: several where the budget carries a verdict about families. Trials
+    that one search begins with would not be another one's."""
+    if asked.n_trials is not None or len(asked.families) < 2 or request.imported_from is not None:
+        return 1
+    return default_searches(asked.budget or 0.0)
 
 
 def set_goal(session: Session) -> Goal:

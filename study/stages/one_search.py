@@ -95,7 +95,8 @@ class OneSearch:
     @property
     def plan(self) -> SearchPlan:
         """What the rest of this search's share of the budget buys."""
-        return SearchPlan(self.goal, Used.of(self.session.ledger), core_share())
+        study = self if self.first is None else self.first
+        return SearchPlan(study.goal, Used.of(self.session.ledger), core_share())
 
     @property
     def engine(self) -> Engine:

@@ -17,6 +17,9 @@ SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
 # candidate's and a final run, an MLP 99.36 and 99.32; at 180 s a CNN 99.50, and 99.48 with two candidates and a final
 # run, an MLP 99.41 and 99.36.
 VERDICT_BUDGET = 240.0
+# Seconds, and from which on a new study divides its budget among so many searches. The runs of three searches of 100 s
+# are as long as twelve runs of one search of 300 s were twice over, and say what another search would have found.
+_SEARCHES = {VERDICT_BUDGET: 3, 1800.0: 5}
 # How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
 # pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)
 # and 0.8 (all 4; benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.
@@ -76,7 +79,7 @@ class SearchPlan:
         share = self.goal.share
         if share is None:
             return None
-        rest = share - self.used.seconds - report_seconds(share, self.core_share)
+        rest = share - self.used.seconds - self._report_seconds
         least = 0.0 if self.used.searched else _LEAST_SEARCH
         return max(least, min(search_seconds(share) - self.used.searching, _OF_THE_REST * rest))
 
@@ -98,10 +101,16 @@ class SearchPlan:
         return retrain_settings(self.goal.share, n_at_once, len(self.goal.families))
 
     @property
+    def _report_seconds(self) -> float:
+        """A search's part of them."""
+        return report_seconds(self.goal.budget or 0.0, self.core_share) / self.goal.n_searches
+
+    @property
     def closing_seconds(self) -> float | None:
-        """Kept for all that follows the retraining."""
-        share = self.goal.share
-        return None if share is None else report_seconds(share, self.core_share) + examine_seconds(share)
+        """Kept for all that follows the retraining, by each search the same."""
+        if self.goal.budget is None:
+            return None
+        return self._report_seconds + examine_seconds(self.goal.budget) / self.goal.n_searches
 
     @property
     def seconds_for_runs(self) -> float | None:
@@ -131,6 +140,11 @@ def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> R
     if budget is not None and budget < VERDICT_BUDGET:
         return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
     return full
+
+
+def default_searches(budget: float) -> int:
+    """Among how many searches a new study of several families divides its budget."""
+    return max([1, *(n for least, n in _SEARCHES.items() if budget >= least)])
 
 
 def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSettings:

@@ -30,7 +30,7 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
         started=time.monotonic(),
         budget=budget,
         n_trials=n_trials,
-        repeats=None,
+        repeats=1,
     )
     prepare_results_folder(files.root)
     with session.ledger.paused(), StudyLock(files):

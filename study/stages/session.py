@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -187,7 +187,7 @@ def _resolve(request: Request, files: StudyFiles, n_at_once: int) -> Resolved:
     families = request.chosen_families(stored)
     if stored is None:
         created, spaces = (
-            new_settings(request, files, described, n_at_once, len(families)),
+            new_settings(request, files, described, n_at_once, families),
             _new_spaces(families, {}, request.sampler),
         )
         if created.imported_from is not None:
@@ -236,11 +236,11 @@ def _write_samples(files: StudyFiles, data: TrainingData) -> None:
 
 
 def new_settings(
-    request: Request, files: StudyFiles, dataset: DatasetSettings, n_at_once: int, n_families: int
+    request: Request, files: StudyFiles, dataset: DatasetSettings, n_at_once: int, families: Iterable[str]
 ) -> StudySettings:
     """The settings of a new study, before its families are there."""
     source = request.imported_from
-    share = asked_goal(request, ()).share
+    goal = asked_goal(request, families)
     return StudySettings(
         name=files.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -251,7 +251,7 @@ def new_settings(
         imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,
-        retrain=retrain_settings(share, n_at_once, n_families),
+        retrain=retrain_settings(goal.share, n_at_once, len(goal.families)),
         families={},
         versions=versions(),
     )

@@ -32,8 +32,9 @@ def test_further_searches_are_counted_with_their_budgets() -> None:
     agenda = Agenda(Goal(budget=300.0, n_searches=3), evaluates=True)
     closing = planner.report_seconds(300.0) + planner.examine_seconds(300.0)
     assert agenda.after_search(1, SearchPlan(agenda.goal)) == pytest.approx(58 + 200)
-    assert agenda.after_search(3, SearchPlan(agenda.goal)) == pytest.approx(58 + closing)
-    assert agenda.after_retraining(2) == pytest.approx(100 + closing)
+    assert agenda.after_search(3, SearchPlan(agenda.goal)) == pytest.approx(58 + closing * 2 / 3)
+    assert agenda.after_retraining(2) == pytest.approx(100 + closing * 2 / 3)
+    assert agenda.after_retraining(3) == pytest.approx(closing)
 
 
 def test_a_sealed_test_split_takes_no_time() -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from trials import trial
 
-from study.records.ledger import Goal
+from study.records.ledger import Goal, Ledger
 from study.records.settings import RetrainSettings
 from study.records.trial import Rung, TrialRecord
+from study.stages.goal import asked_goal
 from study.stages.plan import (
     RunCost,
     SearchPlan,
@@ -22,6 +25,7 @@ from study.stages.plan import (
     run_lengths,
     search_seconds,
 )
+from study.stages.request import Request
 
 N_TRAIN = 50_000
 
@@ -57,6 +61,31 @@ def test_without_the_seconds_for_a_verdict_a_family_has_one_run(budget: float) -
     assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 0)
     assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
     assert timeless == full
+
+
+@pytest.mark.parametrize(("budget", "n_searches"), [(60.0, 1), (239.0, 1), (240.0, 3), (300.0, 3), (1800.0, 5)])
+def test_a_budget_for_a_verdict_is_divided_among_searches(budget: float, n_searches: int) -> None:
+    def goal(**asked: Any) -> Goal:
+        return asked_goal(Request("study run", 0.0, budget=budget, **asked), asked.get("families") or ("cnn", "mlp"))
+
+    assert goal() == Goal(budget=budget, families=("cnn", "mlp"), n_searches=n_searches)
+    assert goal(repeats=2).n_searches == 2
+    assert goal(n_trials=9).n_searches == 1
+    assert goal(imported_from="other").n_searches == 1
+    assert goal(families=("cnn",)).n_searches == 1
+
+
+def test_a_study_keeps_its_number_of_searches() -> None:
+    before = Ledger(goal=Goal(budget=300.0, families=("cnn", "mlp")), n_searches=1)
+    for budget in (None, 3600.0):
+        request = Request("study run", 0.0, budget=budget)
+        assert asked_goal(request, ("cnn", "mlp"), before).n_searches == 1
+        assert asked_goal(replace(request, repeats=3), ("cnn", "mlp"), before).n_searches == 3
+
+
+def test_searches_keep_what_follows_them_in_equal_parts() -> None:
+    one, three = (SearchPlan(Goal(budget=300.0, n_searches=n)).closing_seconds for n in (1, 3))
+    assert one == pytest.approx(3 * (three or 0.0))
 
 
 def test_one_run_a_family_gets_all_the_seconds_of_a_worker() -> None:
@@ -209,7 +238,7 @@ def test_a_search_ends_when_its_seconds_of_its_share_are_used_up() -> None:
 def test_a_first_trial_gets_its_chance_where_starting_up_has_used_it_all() -> None:
     assert SearchPlan(GOAL, Used(400.0)).search_wall == 2.0
     assert SearchPlan(GOAL, Used(400.0, searched=True)).search_wall == 0.0
-    assert SearchPlan(GOAL, Used(250.0)).search_wall == 0.75 * (300.0 - 250.0 - report_seconds(300.0))
+    assert SearchPlan(GOAL, Used(250.0)).search_wall == 0.75 * (300.0 - 250.0 - report_seconds(600.0) / 2)
 
 
 def test_what_a_search_leaves_is_for_the_runs() -> None:
@@ -222,7 +251,7 @@ def test_what_a_search_leaves_is_for_the_runs() -> None:
 
 def test_a_slow_core_leaves_less_for_the_runs() -> None:
     fast, slow = (SearchPlan(GOAL, core_share=share).seconds_for_runs or 0.0 for share in (1.0, 0.5))
-    assert fast - slow == report_seconds(300.0)
+    assert fast - slow == report_seconds(600.0) / 2
 
 
 def test_without_a_budget_no_time_is_planned() -> None:

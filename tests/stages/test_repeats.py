@@ -269,7 +269,7 @@ def test_a_copy_under_another_name_has_all_its_searches_and_goes_on_with_them(
     assert {len(read_trials(one.trials_jsonl)) for one in (twin, twin.repeat(2))} == {4}
     with contextlib.closing(sqlite3.connect(twin.repeat(2).database)) as connection:
         stored = {name for (name,) in connection.execute("SELECT study_name FROM studies")}
-    assert stored == {f"twin-repeat-2/{part}" for part in ("mlp", "cnn", "retrain")}
+    assert stored == {f"twin-repeat-2/{part}" for part in ("mlp", "cnn", "retrain", "final")}
     assert below(pair.root) == before
 
 
