@@ -22,7 +22,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
 from study.records.settings import Ladder
-from study.records.trial import Form, append_trial
+from study.records.trial import Form, append_trials
 from study.search.agreement import record_of
 from study.space.parameters import SearchSpace
 from study.space.sampling import sample
@@ -137,8 +137,7 @@ def _local(moment: datetime) -> datetime:
 def append_records(path: Path, trials: Iterable[FrozenTrial], family: str, form: Form) -> None:
     """The trials' lines at the end of trials.jsonl, without waiting for the disk at each."""
     with mock.patch("os.fsync", return_value=None):
-        for trial in trials:
-            append_trial(path, record_of(trial, family), form)
+        append_trials(path, [record_of(trial, family) for trial in trials], form)
 
 
 def store(url: str, study_name: str, trials: Sequence[FrozenTrial]) -> None:

@@ -53,7 +53,7 @@ PARTS = {
     "ask_ms": (Search, "_ask"),
     "report_ms": (Search, "_report"),
     "tell_ms": (Search, "_tell"),
-    "jsonl_ms": (driver, "append_trial"),
+    "jsonl_ms": (driver, "append_trials"),
 }
 
 
@@ -94,28 +94,6 @@ def fill(files: StudyFiles, settings: StudySettings, size: int) -> None:
     append_records(files.trials_jsonl, trials, FAMILY, settings.format_version)
 
 
-class StandIn:
-    """Reports at every rung at once, a little better each time; notes when it began and how long it waited."""
-
-    def __init__(self) -> None:
-        self.first: float | None = None
-        self.waits: list[float] = []
-        self._count = itertools.count(1)
-
-    def __call__(self, job: Job, on_rung: OnRung) -> Outcome:
-        if self.first is None:
-            self.first = time.perf_counter()
-        value = BEST_INVENTED + 1e-6 * next(self._count)
-        for examples in LADDER.examples:
-            metrics = RungMetrics(0.1, 0.01, examples / 20_000, Validation(value, 0.03, 0.02, 0.8))
-            asked = time.perf_counter()
-            going_on = on_rung(examples, metrics)
-            self.waits.append(time.perf_counter() - asked)
-            if not going_on:
-                raise AssertionError(f"the best trial so far was stopped at {examples} examples")
-        return Outcome(100_000, 5_000_000, LADDER.examples[-1] / 20_000)
-
-
 class Clock:
     """Wall time spent in each part, CPU time and reports so far."""
 
@@ -145,15 +123,38 @@ class Clock:
         return {"wall_ms": time.perf_counter(), "cpu_ms": cpu_seconds(), **self.parts}
 
 
+class StandIn:
+    """Reports at every rung at once, a little better each time; notes what the clock showed when each trial began, and
+    how long it waited."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.began: list[float] = []
+        self.shown: list[dict[str, float]] = []
+        self.waits: list[float] = []
+        self._clock = clock
+        self._count = itertools.count(1)
+
+    def __call__(self, job: Job, on_rung: OnRung) -> Outcome:
+        self.began.append(time.perf_counter())
+        self.shown.append(self._clock.read())
+        value = BEST_INVENTED + 1e-6 * next(self._count)
+        for examples in LADDER.examples:
+            metrics = RungMetrics(0.1, 0.01, examples / 20_000, Validation(value, 0.03, 0.02, 0.8))
+            asked = time.perf_counter()
+            going_on = on_rung(examples, metrics)
+            self.waits.append(time.perf_counter() - asked)
+            if not going_on:
+                raise AssertionError(f"the best trial so far was stopped at {examples} examples")
+        return Outcome(100_000, 5_000_000, LADDER.examples[-1] / 20_000)
+
+
 def measure(files: StudyFiles, settings: StudySettings, size: int, n_trials: int) -> dict[str, Any]:
     """Open a filled study as a search does, run some trials, and time the window of `n_trials` among them."""
-    work, clock, ended = StandIn(), Clock(), itertools.count(1)
-    at: dict[int, dict[str, float]] = {}
+    clock = Clock()
+    work = StandIn(clock)
 
     def observe(_: Search, record: TrialRecord | None) -> None:
-        if record is not None:
-            assert record.state == "COMPLETE", record
-            at[next(ended)] = {**clock.read(), "waits": len(work.waits)}
+        assert record is None or record.state == "COMPLETE", record
 
     with InProcessExecutor(1, work) as executor, clock.running():
         opened = time.perf_counter()
@@ -163,14 +164,13 @@ def measure(files: StudyFiles, settings: StudySettings, size: int, n_trials: int
     began = time.perf_counter()
     Publisher(files).publish(search, "searching")
     note = time.perf_counter() - began
-    first, last = at[BEFORE], at[BEFORE + n_trials]
-    waits = work.waits[int(first["waits"]) : int(last["waits"])]
-    spent = {name: 1000 * (last[name] - first[name]) / n_trials for name in first if name != "waits"}
-    assert work.first is not None
+    first, last = work.shown[BEFORE], work.shown[BEFORE + n_trials]
+    waits = work.waits[BEFORE * len(LADDER.examples) : (BEFORE + n_trials) * len(LADDER.examples)]
+    spent = {name: 1000 * (last[name] - first[name]) / n_trials for name in first}
     return {
         **{name: round(spent[name], 2) if name in spent else None for name in ("wall_ms", "cpu_ms", *PARTS)},
         "worker_waits_ms": round(1000 * statistics.median(waits), 2),
-        "first_trial_s": round(work.first - opened, 3),
+        "first_trial_s": round(work.began[0] - opened, 3),
         "note_ms": round(1000 * note, 1),
     }
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from study.records.trial import Form, Rung, TrialRecord, append_trial
+from study.records.trial import Form, Rung, TrialRecord, append_trials
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 _ENDINGS: dict[str, Any] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
@@ -49,6 +49,5 @@ def trial(
 def write_trials(path: Path, records: Iterable[TrialRecord], form: Form = 2) -> Sequence[TrialRecord]:
     """Append trials to a file, and return them."""
     appended = list(records)
-    for record in appended:
-        append_trial(path, record, form)
+    append_trials(path, appended, form)
     return appended

@@ -13,7 +13,7 @@ from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
 from study.records.seal import trained_again
 from study.records.settings import StudySettings, load_settings
-from study.records.trial import append_trial, read_trials
+from study.records.trial import append_trials, read_trials
 from study.records.trials_csv import write_trials_csv
 from study.report.wording import count
 from study.search.agreement import only_stored
@@ -101,9 +101,8 @@ def _add_stored(files: StudyFiles, settings: StudySettings, url: str) -> str | N
             storage.engine.dispose()
     except ResultsError:
         return None  # a damaged database is no source
-    for record in missing:
-        append_trial(files.trials_jsonl, record, settings.format_version)
     if not missing:
         return None
+    append_trials(files.trials_jsonl, missing, settings.format_version)
     write_trials_csv(files, read_trials(files.trials_jsonl), settings.format_version)
     return f"{count(len(missing), 'trial')} of the database added to {files.trials_jsonl}"

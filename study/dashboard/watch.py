@@ -20,7 +20,7 @@ from study.search.identity import FINAL, RETRAIN, Owner
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.storage import Direction, open_study, sweep, transaction
-from study.search.tables import insert_trial, stored_trials
+from study.search.tables import insert_trials, stored_trials
 
 _ACCURACY, _LOSS = "accuracy", "training loss"
 Keep = Callable[[str, str], Mapping[str, str]]
@@ -169,8 +169,7 @@ def _made_anew(storage: RDBStorage, stored: optuna.Study) -> optuna.Study:
         study = open_study(storage, name, _ACCURACY, "maximize")
         for key, value in attrs.items():
             study.set_user_attr(key, value)
-        for trial in trials:
-            insert_trial(connection, study._study_id, trial)
+        insert_trials(connection, study._study_id, trials)
     return study
 
 

@@ -76,15 +76,20 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
 _SEAL = b', "crc32": "%08x"}'  # the end of a line: the checksum of all before it, closed by a brace
 
 
-def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one record with its checksum and force it to the disk before returning."""
-    body = json.dumps(record, ensure_ascii=True, allow_nan=False).encode()
+def append_jsonl(path: Path, *records: Mapping[str, Any]) -> None:
+    """Append records, each with its checksum, and force them to the disk before returning."""
+    lines = b"".join(map(_sealed, records))
     with path.open("ab") as stream:
         # A crash can leave a torn last line, which never counted; the next record must not be glued to it.
         stream.truncate(_whole_lines(path))
-        stream.write(body.removesuffix(b"}") + _SEAL % zlib.crc32(body) + b"\n")
+        stream.write(lines)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _sealed(record: Mapping[str, Any]) -> bytes:
+    body = json.dumps(record, ensure_ascii=True, allow_nan=False).encode()
+    return body.removesuffix(b"}") + _SEAL % zlib.crc32(body) + b"\n"
 
 
 def _whole_lines(path: Path) -> int:

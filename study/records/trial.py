@@ -278,9 +278,9 @@ _RUNG_IN_FORM_1 = {"training_seconds": "seconds", "nll_scaled": "nll"}
 _ALSO_IN_FORM_1 = ("value", "nll_scaled", "examples")
 
 
-def append_trial(path: Path, record: TrialRecord, form: Form) -> None:
-    """Append its line in the form of the study, on the disk before this returns."""
-    append_jsonl(path, line_of(record, form))
+def append_trials(path: Path, records: Iterable[TrialRecord], form: Form) -> None:
+    """Append their lines in the form of the study, on the disk before this returns."""
+    append_jsonl(path, *(line_of(record, form) for record in records))
 
 
 def line_of(record: TrialRecord, form: Form) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.errors import ResultsError
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.records.trial import Form, TrialRecord, Trials, append_trial, parse_trial, written
+from study.records.trial import Form, TrialRecord, Trials, append_trials, parse_trial, written
 from study.search.identity import ours, stored_studies
 from study.search.tables import stored_trials
 
@@ -100,8 +100,8 @@ def reconcile(trials: Sequence[FrozenTrial], family: str, records: Trials, files
     that differs raises ResultsError with its number: the file has checksums, so that the database is damaged.
     """
     ours, missing = compare(trials, family, records, files)
-    for record in missing:
-        append_trial(files.trials_jsonl, record, form)
+    if missing:
+        append_trials(files.trials_jsonl, missing, form)
     return Trials(sorted([*ours, *missing], key=lambda record: record.number))
 
 

@@ -19,11 +19,11 @@ from optuna.trial import TrialState
 
 from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Died, Finished, Job, Report
+from study.execution.jobs import Died, Event, Finished, Job, Report
 from study.interrupts import shielded
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.records.trial import Rung, TrialRecord, Trials, append_trial, written
+from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import is_given, reconcile, record_of
 from study.search.family import End, FamilySearch, Flight, Proposal, owed
 from study.search.identity import owner_of
@@ -34,7 +34,7 @@ from study.search.samplers import fix_parameters, make_given_sampler, make_sampl
 from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
 from study.search.tables import damage_explained, stored_trials
 from study.search.tried import Tried
-from study.search.turns import Limits, next_family, seconds_so_far
+from study.search.turns import Limits, Running, next_family, seconds_so_far
 from study.seeds import derive_seed
 from study.space.grammar import parse_space, warm_start_params
 from study.space.parameters import Config, SearchSpace
@@ -46,6 +46,8 @@ MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver f
 _POLL_SECONDS = 0.25
 _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
+_TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
+_MANY_WORKERS = 16  # fewer leave the time to write each trial by itself
 
 
 Observer = Callable[["Search", TrialRecord | None], None]
@@ -68,6 +70,7 @@ class Search:
         self._settings = settings
         self._mirror = Mirror(storage, guard)
         self._written = time.monotonic()
+        self._n_unwritten = 0  # trials that ended and are still to be written
         spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
         # The same number for every family: the one whose space offers fewest decides.
         self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
@@ -131,33 +134,46 @@ class Search:
             raise FamilyStoppedError("; ".join(failures))
 
     def _loop(self, executor: Executor, observe: Observer) -> None:
+        waiting: Event | None = None
         while True:
             self._fill(executor)
             if not any(family.flights for family in self._all):
                 return
-            event = executor.next_event(_POLL_SECONDS)
-            record = None
-            if isinstance(event, Report):
-                self._report(executor, event)
-            elif isinstance(event, Finished):
-                record = self._finish(event)
-            elif isinstance(event, Died):
-                record = self._death(event)
+            self._handle(executor, waiting or executor.next_event(_POLL_SECONDS))
             if self.limits.are_over():
                 self._withdraw(executor)
-            if time.monotonic() - self._written >= _WRITE_SECONDS:
-                self._write()
-            observe(self, record)
+            waiting = executor.next_event(0.0) if self._n_unwritten and executor.n_workers > _MANY_WORKERS else None
+            for record in self._write_if_due(is_idle=waiting is None) or [None]:
+                observe(self, record)
+
+    def _handle(self, executor: Executor, event: Event | None) -> None:
+        if isinstance(event, Report):
+            self._report(executor, event)
+        elif isinstance(event, Finished):
+            self._finish(event)
+        elif isinstance(event, Died):
+            self._death(event)
+
+    def _write_if_due(self, *, is_idle: bool) -> list[TrialRecord | None]:
+        """Write what ended, at once or, where others of many workers wait for an answer, soon: a write for many trials
+        takes little longer than for one. Returns what is to be shown."""
+        age = time.monotonic() - self._written
+        if age < _WRITE_SECONDS and not (self._n_unwritten and (is_idle or age >= _TOGETHER_SECONDS)):
+            return []
+        return [record for record in self._write() if record.ending != "withdrawn"]
 
     def _fill(self, executor: Executor) -> None:
         """Keep every worker busy and one proposal ready: what is given first, then from the family with the most
         left."""
-        while sum(len(family.flights) for family in self._all) <= executor.n_workers:
-            family = next_family(self._all, self.limits, executor.running())
+        while sum(len(family.flights) for family in self._all) - self._n_unwritten <= executor.n_workers:
+            family = next_family(self._all, self.limits, self._running(executor))
             if family is None:
                 return
             with shielded():
                 executor.submit(self._ask(family))
+
+    def _running(self, executor: Executor) -> Running:
+        return {} if self.limits.allowance is None and self.limits.given is None else executor.running()
 
     def _ask(self, family: FamilySearch) -> Job:
         proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
@@ -226,10 +242,10 @@ class Search:
             flight.rungs.append(Rung(step, seen.accuracy, seen.nll_scaled, seen.temperature, seconds))
             flight.trial.report(seen.accuracy, step)
             if step != ladder.examples[-1]:
-                flight.stop = self._reason_to_stop(family, flight, executor.running())
+                flight.stop = self._reason_to_stop(family, flight, self._running(executor))
         executor.answer(event.job, flight.stop is None)
 
-    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: dict[str, float]) -> End | None:
+    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: Running) -> End | None:
         # What is given is what draws are measured against, and a warm start that pays in long runs starts slowly.
         if flight.proposal.role == "sampled" and flight.trial.should_prune():
             return End("pruned", f"pruned at {flight.rungs[-1].examples} examples")
@@ -240,7 +256,7 @@ class Search:
             return End("budget", _BEYOND_THE_BUDGET)
         return None
 
-    def _finish(self, event: Finished) -> TrialRecord:
+    def _finish(self, event: Finished) -> None:
         family = self._family_of(event.job.id)
         flight = family.flights[event.job.id]
         if event.reason is not None:
@@ -249,9 +265,9 @@ class Search:
             state = TrialState.PRUNED if flight.stop else TrialState.COMPLETE
             end = flight.stop or End("complete")
         outcome = {key: value for key, value in asdict(event.outcome).items() if value is not None}
-        return self._tell(family, event, state, end, outcome)
+        self._tell(family, event, state, end, outcome)
 
-    def _death(self, event: Died) -> TrialRecord:
+    def _death(self, event: Died) -> None:
         family = self._family_of(event.job.id)
         proposal = family.flights[event.job.id].proposal
         deaths = proposal.deaths + 1
@@ -261,7 +277,7 @@ class Search:
                 Proposal(proposal.parameters, proposal.role, proposal.draw, proposal.seed, proposal.attempt + 1, deaths)
             )
         end = End("interrupted" if again else "failed", f"its worker died (exit status {event.exit_code})")
-        return self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
+        self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
 
     def _tell(
         self,
@@ -271,8 +287,8 @@ class Search:
         end: End,
         outcome: dict[str, Any],
         counted: bool = True,
-    ) -> TrialRecord:
-        """End a trial and record it; only then is it shown."""
+    ) -> None:
+        """End a trial; it is recorded with the next write, and only then shown."""
         flight = family.flights[event.job.id]
         known = {"held_seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": tuple(flight.rungs)}
         known |= outcome | {"ending": end.ending}
@@ -284,11 +300,10 @@ class Search:
             self._note(flight, known)
             value = flight.rungs[-1].accuracy if state == TrialState.COMPLETE else None
             family.study.tell(flight.trial, value, state=state)
-            flight.ended = True
-            (record,) = self._write()
+            flight.held_seconds, flight.ended = event.held_seconds, state
+            self._n_unwritten += 1
         if counted:
             family.failures_in_a_row = family.failures_in_a_row + 1 if state == TrialState.FAIL else 0
-        return record
 
     def _note(self, flight: Flight, known: Mapping[str, Any]) -> None:
         """Keep what is known of a trial, by the names of its record, with the trial."""
@@ -297,15 +312,13 @@ class Search:
 
     def _write(self) -> list[TrialRecord]:
         """Store what is due, then add the trials that ended to trials.jsonl; returns their records."""
-        records = []
         with shielded():
-            for study_name, trial in self._mirror.write():
-                name = study_name.rpartition("/")[2]
-                family = self._family_of(f"{name}/{trial.number}")
-                record = record_of(trial, name)
-                append_trial(self._files.trials_jsonl, record, self._settings.format_version)
-                family.add(record)
-                records.append(record)
+            records = [record_of(trial, name.rpartition("/")[2]) for name, trial in self._mirror.write()]
+            if records:
+                append_trials(self._files.trials_jsonl, records, self._settings.format_version)
+            for record in records:
+                self._family_of(f"{record.family}/{record.number}").add(record)
+            self._n_unwritten = 0
         self._written = time.monotonic()
         return records
 
@@ -314,11 +327,11 @@ class Search:
             for job in executor.withdraw():
                 flight = self._family_of(job.id).flights[job.id]
                 self._drop(flight, End("withdrawn", "withdrawn: the search ended before it began"))
-            self._write()
 
     def _drop(self, flight: Flight, end: End) -> None:
         fail_uncounted(flight.trial.storage, flight.trial._trial_id, end.ending, end.reason or "")
-        flight.ended = True
+        flight.ended = TrialState.FAIL
+        self._n_unwritten += 1
 
     def _abandon(self, executor: Executor, reason: str) -> None:
         """The command is ending: mark what is in flight. It is tried again by the next command, uncounted."""
@@ -326,7 +339,7 @@ class Search:
         with shielded():
             for family in self._all:
                 for job_id, flight in family.flights.items():
-                    if not flight.ended:  # else it was its recording that failed
+                    if flight.ended is None:  # else it was its recording that failed
                         self._note(flight, {"held_seconds": round(running.get(job_id, 0.0), 3)})
                         self._drop(flight, End("interrupted", reason))
             self._write()

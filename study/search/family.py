@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.trial import TrialState
 
 from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
@@ -49,7 +50,8 @@ class Flight:
     further_seed_of: int | None = None
     rungs: list[Rung] = field(default_factory=list)
     stop: End | None = None
-    ended: bool = False
+    held_seconds: float = 0.0  # by its worker, and how it ended: both while it waits to be written
+    ended: TrialState | None = None
 
     def seconds_to_next_rung(self, ladder: Ladder) -> float:
         """At the speed so far. The last stretch is two thirds of a trial: one of a slow network, begun a moment before
@@ -123,7 +125,11 @@ class FamilySearch:
     def first_seed(self, config: dict[str, Any]) -> int | None:
         """Number of the trial whose configuration this is, too; None for a new configuration."""
         key = identity(config)
-        flying = (f.number for f in self.flights.values() if f.identity == key and f.further_seed_of is None)
+        flying = (
+            f.number
+            for f in self.flights.values()
+            if f.identity == key and f.further_seed_of is None and f.ended != TrialState.FAIL
+        )
         first = self.tried.first(config)
         return first if first is not None else next(flying, None)
 

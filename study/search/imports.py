@@ -21,11 +21,11 @@ from optuna.trial import FrozenTrial
 from study.errors import ResumeError
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, load_settings
-from study.records.trial import TrialRecord, Trials, append_trial, read_trials
+from study.records.trial import TrialRecord, Trials, append_trials, read_trials
 from study.search.agreement import trial_of
 from study.search.identity import owner_of
 from study.search.storage import open_study, transaction
-from study.search.tables import insert_trial, stored_trials
+from study.search.tables import insert_trials, stored_trials
 from study.space.grammar import parse_space
 from study.space.parameters import SearchSpace
 from study.space.points import identity
@@ -184,10 +184,8 @@ def import_trials(
         fits[family] = fitting(records, space, there)
         numbered = _numbered(known, fits[family].trials)
         with transaction(storage) as connection:
-            for record in numbered:
-                insert_trial(connection, study_id, trial_of(record, settings.format_version))
-        for record in numbered:
-            append_trial(files.trials_jsonl, record, settings.format_version)
+            insert_trials(connection, study_id, [trial_of(record, settings.format_version) for record in numbered])
+        append_trials(files.trials_jsonl, numbered, settings.format_version)
     return fits
 
 

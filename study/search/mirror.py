@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from study.errors import ResultsError
 from study.search.lock import Guard, at_once
 from study.search.storage import transaction
-from study.search.tables import insert_trial, update_trial
+from study.search.tables import Kept, insert_trials, update_trials
 
 
 @dataclass
@@ -35,12 +35,23 @@ class _Twins:
 
 @dataclass(frozen=True)
 class _Unfinished:
-    """A trial that has not ended in the storage: its number and its id there, and a copy of it as it was written."""
+    """A trial that has not ended in the storage: its number there, and what the storage holds of it."""
 
     twins: _Twins
     number: int
-    stored_id: int | None = None
-    written: FrozenTrial | None = None
+    kept: Kept | None = None
+
+
+class _Memory(InMemoryStorage):
+    """Knows which trials have changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: set[int] = set()
+
+    def _set_trial(self, trial_id: int, trial: FrozenTrial) -> None:
+        super()._set_trial(trial_id, trial)
+        self.changed.add(trial_id)
 
 
 class Mirror:
@@ -50,7 +61,7 @@ class Mirror:
     def __init__(self, storage: RDBStorage, guard: Guard = at_once) -> None:
         self._storage = storage
         self._guard = guard
-        self._memory = InMemoryStorage()
+        self._memory = _Memory()
         self._studies: dict[str, _Twins] = {}
         self._beside: dict[str, _Twins] = {}  # by the name of the study in memory
         self._unfinished: dict[int, _Unfinished] = {}
@@ -88,6 +99,7 @@ class Mirror:
         twins = self._beside.get(study.study_name) or self._studies[study.study_name]
         self._unfinished[trial._trial_id] = _Unfinished(twins, twins.n_trials)
         twins.n_trials += 1
+        self._memory.changed.add(trial._trial_id)
         return trial
 
     def number_of(self, trial: optuna.Trial) -> int:
@@ -97,6 +109,7 @@ class Mirror:
     def take_back(self, trial: optuna.Trial) -> None:
         """Undo the last `ask`, which nothing was written of: the next trial gets its number."""
         self._unfinished.pop(trial._trial_id).twins.n_trials -= 1
+        self._memory.changed.remove(trial._trial_id)
         with self._memory._lock:  # Optuna has no way to remove a trial
             study_id, _ = self._memory._trial_id_to_study_id_and_number.pop(trial._trial_id)
             self._memory._studies[study_id].trials.pop()
@@ -108,20 +121,40 @@ class Mirror:
         ResultsError if the storage cannot be written, or has given a trial another number; nothing is stored then,
         and the next call tries again.
         """
-        now = {trial_id: self._memory.get_trial(trial_id) for trial_id in self._unfinished}
-        due = {trial_id: trial for trial_id, trial in now.items() if trial != self._unfinished[trial_id].written}
-        if not due:
-            return []
-        return self._written(due, self._guard(lambda: self._store(due)))
+        due = {trial_id: self._memory.get_trial(trial_id) for trial_id in sorted(self._memory.changed)}
+        return self._written(due, self._guard(lambda: self._store(due))) if due else []
 
-    def _store(self, due: dict[int, FrozenTrial]) -> dict[int, int]:
-        """Write what is due at once; returns its ids in the storage."""
+    def _store(self, due: dict[int, FrozenTrial]) -> dict[int, Kept]:
+        """Write what is due at once; returns what is stored of it."""
         with transaction(self._storage) as connection:
             for twins in self._studies.values():
                 self._write_attributes(twins)
-            return {
-                trial_id: _write_trial(connection, self._unfinished[trial_id], trial) for trial_id, trial in due.items()
-            }
+            kept = self._update(connection, due)
+            for twins in self._studies.values():
+                kept |= self._insert(connection, twins, due)
+            return kept
+
+    def _update(self, connection: Connection, due: dict[int, FrozenTrial]) -> dict[int, Kept]:
+        known = {trial_id: kept for trial_id in due if (kept := self._unfinished[trial_id].kept) is not None}
+        written = update_trials(connection, [(kept, due[trial_id]) for trial_id, kept in known.items()])
+        now: dict[int, Kept] = {}
+        for trial_id, kept in zip(known, written, strict=True):
+            if kept is None:
+                unfinished = self._unfinished[trial_id]
+                raise _meddled(unfinished.twins.stored, f"trial {unfinished.number} was ended in the storage")
+            now[trial_id] = kept
+        return now
+
+    def _insert(self, connection: Connection, twins: _Twins, due: dict[int, FrozenTrial]) -> dict[int, Kept]:
+        unfinished = {trial_id: self._unfinished[trial_id] for trial_id in due}
+        new = [trial_id for trial_id, one in unfinished.items() if one.twins is twins and one.kept is None]
+        if not new:
+            return {}
+        number, kept = insert_trials(connection, twins.stored._study_id, [due[trial_id] for trial_id in new])
+        first = unfinished[new[0]].number
+        if number != first:
+            raise _meddled(twins.stored, f"trial {first} became number {number} in the storage")
+        return dict(zip(new, kept, strict=True))
 
     def _write_attributes(self, twins: _Twins) -> None:
         for key, value in self._attributes(twins).items():
@@ -131,8 +164,9 @@ class Mirror:
     def _attributes(self, twins: _Twins) -> dict[str, Any]:
         return self._memory.get_study_system_attrs(twins.memory._study_id)
 
-    def _written(self, due: dict[int, FrozenTrial], stored_ids: dict[int, int]) -> list[tuple[str, FrozenTrial]]:
+    def _written(self, due: dict[int, FrozenTrial], kept: dict[int, Kept]) -> list[tuple[str, FrozenTrial]]:
         """Keep what was committed; returns the trials that ended."""
+        self._memory.changed.clear()
         ended = []
         for twins in self._studies.values():
             twins.attributes = self._attributes(twins)
@@ -142,22 +176,8 @@ class Mirror:
                 del self._unfinished[trial_id]
                 ended.append((twins.stored.study_name, _numbered(trial, number)))
             else:
-                # A copy, because optuna.Trial alters what it shares with the memory.
-                self._unfinished[trial_id] = _Unfinished(twins, number, stored_ids[trial_id], copy.deepcopy(trial))
+                self._unfinished[trial_id] = _Unfinished(twins, number, kept[trial_id])
         return ended
-
-
-def _write_trial(connection: Connection, unfinished: _Unfinished, trial: FrozenTrial) -> int:
-    """Insert or update a trial; returns its id in the storage."""
-    study = unfinished.twins.stored
-    if unfinished.stored_id is not None and unfinished.written is not None:
-        if not update_trial(connection, unfinished.stored_id, unfinished.written, trial):
-            raise _meddled(study, f"trial {unfinished.number} was ended in the storage")
-        return unfinished.stored_id
-    stored_id, number = insert_trial(connection, study._study_id, trial)
-    if number != unfinished.number:
-        raise _meddled(study, f"trial {unfinished.number} became number {number} in the storage")
-    return stored_id
 
 
 def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:

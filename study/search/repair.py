@@ -20,7 +20,7 @@ from study.records.trial import Trials
 from study.search.agreement import compare_all, trial_of
 from study.search.identity import owner_of
 from study.search.storage import open_storage, open_study, own_database, sqlite_url, transaction
-from study.search.tables import insert_trial
+from study.search.tables import insert_trials
 
 _BESIDE = ("", "-journal", "-wal", "-shm")  # SQLite applies a journal that it finds beside a file, whosever it was
 _LOST = "lost with the database: it had not ended"
@@ -76,8 +76,8 @@ def add_family(
         study_id = open_study(storage, name, "accuracy", "maximize", owner_of(settings))._study_id
         for key, value in attributes.items():
             storage.set_study_system_attr(study_id, key, value)
-        for number in range(max(trials, default=-1) + 1):
-            insert_trial(connection, study_id, trials.get(number) or _place())
+        numbers = range(max(trials, default=-1) + 1)
+        insert_trials(connection, study_id, [trials.get(number) or _place() for number in numbers])
 
 
 def study_in_memory(settings: StudySettings, family: str, trials: Trials) -> optuna.Study:

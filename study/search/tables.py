@@ -11,7 +11,7 @@ import contextlib
 import copy
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +22,7 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -142,41 +142,83 @@ def _utc(moment: datetime | None) -> datetime | None:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def insert_trial(connection: Connection, study_id: int, trial: FrozenTrial) -> tuple[int, int]:
-    """Store a new trial, in whatever state it is; returns its id and its number, both of which the database decides."""
-    studies, trials = models.StudyModel.__table__, models.TrialModel.__table__
-    # As Optuna does it, so that no other program takes the same number meanwhile.
+@dataclass(frozen=True)
+class Kept:
+    """What the database holds of a trial that has not ended: its id there, and its rows in each of the tables."""
+
+    trial_id: int
+    rows: tuple[Rows, ...] = ()
+
+
+def insert_trials(connection: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> tuple[int, list[Kept]]:
+    """Store new trials of a study, in whatever state they are, under the next numbers; returns the first of these,
+    which the database decides, and what it holds of them."""
+    studies, table = models.StudyModel.__table__, models.TrialModel.__table__
+    # As Optuna does it, so that no other program takes the same numbers meanwhile.
     study = sqlalchemy.select(studies.c.study_id).where(studies.c.study_id == study_id)
     connection.execute(study.with_for_update()).one()
-    count = sqlalchemy.select(sqlalchemy.func.count()).where(trials.c.study_id == study_id).scalar_subquery()
-    row = sqlalchemy.insert(trials).values(study_id=study_id, number=count, **_head(trial))
-    trial_id, number = connection.execute(row.returning(trials.c.trial_id, trials.c.number)).one()
-    for part in _PARTS:
-        _write_rows(connection, trial_id, part, {}, part.rows(trial))
-    return trial_id, number
+    first = connection.scalar(sqlalchemy.select(sqlalchemy.func.count()).where(table.c.study_id == study_id)) or 0
+    heads = [{"study_id": study_id, "number": first + i, **_head(trial)} for i, trial in enumerate(trials)]
+    if not heads:
+        return first, []
+    row = sqlalchemy.insert(table).returning(table.c.trial_id, sort_by_parameter_order=True)
+    trial_ids = connection.execute(row, heads).scalars().all()
+    news = [(Kept(trial_id), trial) for trial_id, trial in zip(trial_ids, trials, strict=True)]
+    return first, _write_rows(connection, news)
 
 
-def update_trial(connection: Connection, trial_id: int, before: FrozenTrial, now: FrozenTrial) -> bool:
-    """Store what has become of a trial since it was stored as `before`; False if it is in another state by now."""
-    trials = models.TrialModel.__table__
-    as_before = sqlalchemy.and_(trials.c.trial_id == trial_id, trials.c.state == before.state)
-    if connection.execute(sqlalchemy.update(trials).where(as_before).values(_head(now))).rowcount != 1:
-        return False
-    for part in _PARTS:
-        _write_rows(connection, trial_id, part, part.rows(before), part.rows(now))
-    return True
+def update_trials(connection: Connection, changes: Sequence[tuple[Kept, FrozenTrial]]) -> list[Kept | None]:
+    """Store what has become of trials that ran when they were stored; None for one that somebody else has ended."""
+    ended = {kept.trial_id for kept, trial in changes if not _update_head(connection, kept, trial)}
+    written = _write_rows(connection, changes)
+    # Last of all, when nobody else can write any more.
+    ended |= _ended(connection, [kept.trial_id for kept, trial in changes if not trial.state.is_finished()])
+    return [None if kept.trial_id in ended else kept for kept in written]
 
 
-def _write_rows(connection: Connection, trial_id: int, part: _Part, before: Rows, now: Rows) -> None:
+def _update_head(connection: Connection, kept: Kept, trial: FrozenTrial) -> bool:
+    """Whether the trial could be ended, if it is to be."""
+    if not trial.state.is_finished():
+        return True
+    table = models.TrialModel.__table__
+    running = sqlalchemy.and_(table.c.trial_id == kept.trial_id, table.c.state == TrialState.RUNNING)
+    return connection.execute(sqlalchemy.update(table).where(running).values(_head(trial))).rowcount == 1
+
+
+def _ended(connection: Connection, trial_ids: Sequence[int]) -> set[int]:
+    if not trial_ids:
+        return set()
+    table = models.TrialModel.__table__
+    ended = sqlalchemy.and_(table.c.trial_id.in_(trial_ids), table.c.state != TrialState.RUNNING)
+    return set(connection.execute(sqlalchemy.select(table.c.trial_id).where(ended).with_for_update()).scalars())
+
+
+def _write_rows(connection: Connection, changes: Sequence[tuple[Kept, FrozenTrial]]) -> list[Kept]:
+    """Write what is new and what differs, a table at a time; returns what is stored then."""
+    all_rows = []
+    for index, part in enumerate(_PARTS):
+        before = [kept.rows[index] if kept.rows else {} for kept, _ in changes]
+        now = [part.rows_of(trial, old) for (_, trial), old in zip(changes, before, strict=True)]
+        news, stale = [], []
+        for (kept, _), old, new in zip(changes, before, now, strict=True):
+            differing = [key for key, row in new.items() if old.get(key) != row]
+            news += [{"trial_id": kept.trial_id, part.key: key, **new[key]} for key in differing]
+            stale += [{"its_trial": kept.trial_id, "its_key": key} for key in differing if key in old]
+        _replace(connection, part, stale, news)
+        all_rows.append(now)
+    return [Kept(kept.trial_id, rows) for (kept, _), rows in zip(changes, zip(*all_rows, strict=True), strict=True)]
+
+
+def _replace(connection: Connection, part: _Part, stale: list[dict[str, Any]], news: list[dict[str, Any]]) -> None:
     table = part.model.__table__
-    news = {key: row for key, row in now.items() if before.get(key) != row}
-    changed = news.keys() & before.keys()
-    if changed:
-        these = sqlalchemy.and_(table.c.trial_id == trial_id, table.c[part.key].in_(changed))
-        connection.execute(sqlalchemy.delete(table).where(these))
+    if stale:
+        its = (
+            table.c.trial_id == sqlalchemy.bindparam("its_trial"),
+            table.c[part.key] == sqlalchemy.bindparam("its_key"),
+        )
+        connection.execute(sqlalchemy.delete(table).where(*its), stale)
     if news:
-        rows = [{"trial_id": trial_id, part.key: key, **row} for key, row in news.items()]
-        connection.execute(sqlalchemy.insert(table), rows)
+        connection.execute(sqlalchemy.insert(table), news)
 
 
 def _head(trial: FrozenTrial) -> dict[str, Any]:
@@ -184,24 +226,25 @@ def _head(trial: FrozenTrial) -> dict[str, Any]:
     return {"state": trial.state, **times}
 
 
-def _param_rows(trial: FrozenTrial) -> Rows:
-    return {
-        name: {
-            "param_value": distribution.to_internal_repr(trial.params[name]),
-            "distribution_json": distribution_to_json(distribution),
-        }
-        for name, distribution in trial.distributions.items()
-    }
+def _param_row(name: str, trial: FrozenTrial) -> dict[str, Any]:
+    distribution = trial.distributions[name]
+    number = distribution.to_internal_repr(trial.params[name])
+    return {"param_value": number, "distribution_json": distribution_to_json(distribution)}
 
 
-def _value_rows(trial: FrozenTrial) -> Rows:
+def _param_rows(trial: FrozenTrial, before: Rows) -> Rows:
+    """What was drawn stays."""
+    return {name: before[name] if name in before else _param_row(name, trial) for name in trial.distributions}
+
+
+def _value_rows(trial: FrozenTrial, _: Rows) -> Rows:
     if trial.value is None:
         return {}
     number, kind = models.TrialValueModel.value_to_stored_repr(trial.value)
     return {0: {"value": number, "value_type": kind}}
 
 
-def _intermediate_rows(trial: FrozenTrial) -> Rows:
+def _intermediate_rows(trial: FrozenTrial, _: Rows) -> Rows:
     to_stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
     names = ("intermediate_value", "intermediate_value_type")
     return {step: dict(zip(names, to_stored(value), strict=True)) for step, value in trial.intermediate_values.items()}
@@ -213,19 +256,20 @@ def _attribute_rows(attributes: dict[str, Any]) -> Rows:
 
 @dataclass(frozen=True)
 class _Part:
-    """A table of what a trial consists of: the column that tells its rows apart, and the others by it."""
+    """A table of what a trial consists of: the column that tells its rows apart, and the others by it, for a trial and
+    the rows that are stored of it."""
 
     model: Any
     key: str
-    rows: Callable[[FrozenTrial], Rows]
+    rows_of: Callable[[FrozenTrial, Rows], Rows]
 
 
 _PARTS = (
     _Part(models.TrialParamModel, "param_name", _param_rows),
     _Part(models.TrialValueModel, "objective", _value_rows),
     _Part(models.TrialIntermediateValueModel, "step", _intermediate_rows),
-    _Part(models.TrialUserAttributeModel, "key", lambda trial: _attribute_rows(trial.user_attrs)),
-    _Part(models.TrialSystemAttributeModel, "key", lambda trial: _attribute_rows(trial.system_attrs)),
+    _Part(models.TrialUserAttributeModel, "key", lambda trial, _: _attribute_rows(trial.user_attrs)),
+    _Part(models.TrialSystemAttributeModel, "key", lambda trial, _: _attribute_rows(trial.system_attrs)),
 )
 
 

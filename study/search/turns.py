@@ -62,9 +62,10 @@ def _has_seconds(family: FamilySearch, limits: Limits, running: Running) -> bool
 def _committed(family: FamilySearch, running: Running) -> float:
     """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far."""
     typical = family.spent / len(family.records) if family.records else 0.0
-    return family.spent + sum(max(running.get(job_id, 0.0), typical) for job_id in family.flights)
+    held = (running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())
+    return family.spent + sum(max(seconds, typical) for seconds in held)
 
 
 def seconds_so_far(family: FamilySearch, running: Running) -> float:
     """Worker-seconds of its trials that ended and of those that workers have."""
-    return family.spent + sum(running.get(job_id, 0.0) for job_id in family.flights)
+    return family.spent + sum(running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())

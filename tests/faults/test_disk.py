@@ -60,14 +60,14 @@ def test_a_record_that_does_not_fit_is_written_again(
     """trials.jsonl alone is cut: the database knows the trial, and the next command adds its line."""
     from study.search import driver
 
-    append = driver.append_trial
+    append = driver.append_trials
 
-    def append_on_a_full_disk(path: Path, record: TrialRecord, form: Form) -> None:
+    def append_on_a_full_disk(path: Path, records: list[TrialRecord], form: Form) -> None:
         with files_no_larger_than(blocks * _BLOCK + 100):
-            append(path, record, form)
+            append(path, records, form)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "append_trial", append_on_a_full_disk)
+        patch.setattr(driver, "append_trials", append_on_a_full_disk)
         with pytest.raises(OSError, match="File too large"):
             bench.search(Limits(n_trials=6))
     bench.search(Limits(n_trials=6))

@@ -21,7 +21,7 @@ from study.records.paths import done_runs
 MOMENTS = [
     ("study.search.driver.sample", 2, signal.SIGINT),  # in the middle of an ask
     ("study.search.driver.Search._report", 2, signal.SIGTERM),  # a rung was validated
-    ("study.search.driver.append_trial", 1, signal.SIGXCPU),  # a tell, between the two writes
+    ("study.search.driver.append_trials", 1, signal.SIGXCPU),  # a tell, between the two writes
     ("study.records.trials_csv.write_csv", 1, signal.SIGINT),  # the end of the search
     ("study.dashboard.watch.RetrainWatch.begin", 1, signal.SIGUSR2),
     ("study.dashboard.watch.RetrainWatch.report", 2, signal.SIGHUP),

@@ -16,7 +16,7 @@ from trials import rungs
 from study.errors import ResultsError
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.records.trial import Form, TrialRecord, Trials, append_trial, line_of, parse_trial, read_trials
+from study.records.trial import Form, TrialRecord, Trials, append_trials, line_of, parse_trial, read_trials
 from study.search.agreement import compare_all, reconcile, record_of, trial_of
 from study.search.storage import open_study
 
@@ -36,7 +36,7 @@ def content(trial: FrozenTrial) -> dict[str, Any]:
 
 def test_a_record_survives_its_file(study: optuna.Study, told: Tell, files: StudyFiles) -> None:
     record = told()
-    append_trial(files.trials_jsonl, record, 2)
+    append_trials(files.trials_jsonl, [record], 2)
     assert read_trials(files.trials_jsonl) == Trials([record])
     assert reconcile(study.get_trials(), "mlp", Trials([record]), files, 2) == Trials([record])
 
@@ -121,7 +121,7 @@ def test_comparing_changes_nothing(
     study: optuna.Study, told: Tell, storage: RDBStorage, files: StudyFiles, make_settings: Callable[..., StudySettings]
 ) -> None:
     records = [told(), told()]
-    append_trial(files.trials_jsonl, records[0], 2)
+    append_trials(files.trials_jsonl, records[:1], 2)
     settings = make_settings({"mlp": "family = 'mlp'"})
     assert compare_all(storage, settings, Trials(records[:1]), files) == 1
     assert read_trials(files.trials_jsonl) == Trials([records[0]])

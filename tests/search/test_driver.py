@@ -30,7 +30,7 @@ from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.worker import DriverLeftError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
-from study.records.trial import Form, TrialRecord, append_trial
+from study.records.trial import Form, TrialRecord, append_trials
 from study.search import driver
 from study.search.agreement import compare_all
 from study.search.driver import Search
@@ -285,13 +285,13 @@ def test_a_crash_at_any_statement_loses_nothing_that_was_shown(
 def test_a_crash_between_the_database_and_the_record(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     count = itertools.count(1)
 
-    def fail(path: Path, record: TrialRecord, form: Form) -> None:
+    def fail(path: Path, records: list[TrialRecord], form: Form) -> None:
         if next(count) >= at:
             raise OSError("No space left on device")
-        append_trial(path, record, form)
+        append_trials(path, records, form)
 
     with monkeypatch.context() as patch:
-        patch.setattr(driver, "append_trial", fail)
+        patch.setattr(driver, "append_trials", fail)
         with pytest.raises(OSError, match="No space"):
             bench.search(Limits(n_trials=3))
     assert len(bench.records) == at - 1

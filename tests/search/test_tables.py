@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.errors import ResultsError
 from study.search.storage import open_storage, open_study, transaction
-from study.search.tables import insert_trial, stored_trials, update_trial
+from study.search.tables import insert_trials, stored_trials, update_trials
 
 DISTRIBUTIONS = {
     "kind": CategoricalDistribution(("a", 1, 2.5, True, None)),
@@ -89,12 +89,13 @@ def test_trials_are_written_as_optuna_writes_them(storage: RDBStorage, tmp_path:
     for kept in (storage, theirs):
         for name in ("tiny/mlp", "tiny/cnn"):
             study_id = open_study(kept, name, "accuracy", "maximize")._study_id
-            for number, trial in enumerate(trials):
-                if kept is theirs:
+            if kept is theirs:
+                for trial in trials:
                     kept.create_new_trial(study_id, template_trial=trial)
-                else:
+            else:
+                for first, some in ((0, trials[:1]), (1, trials[1:]), (len(trials), [])):
                     with transaction(kept) as connection:
-                        assert insert_trial(connection, study_id, trial)[1] == number
+                        assert insert_trials(connection, study_id, some)[0] == first
     assert rows(storage) == rows(theirs)
 
 
@@ -104,10 +105,24 @@ def test_an_update_writes_what_is_new_and_what_differs(storage: RDBStorage, stud
     now.user_attrs |= {"counted": True, "seconds": 1.5}
     now.system_attrs |= {"completed_rung_1": 0.25}
     with transaction(storage) as connection:
-        trial_id, _ = insert_trial(connection, study._study_id, before)
-        update_trial(connection, trial_id, before, now)
-        now.number, now._trial_id = 0, trial_id
-    assert same(study.get_trials(), [now])
+        _, (kept, other) = insert_trials(connection, study._study_id, [before, before])
+        (_, again) = update_trials(connection, [(kept, now), (other, before)])
+        now.number, now._trial_id = 0, kept.trial_id
+        before.number, before._trial_id = 1, other.trial_id
+    assert same(study.get_trials(), [now, before])
+    assert again == other
+
+
+def test_a_trial_that_somebody_else_has_ended_is_told(storage: RDBStorage, study: optuna.Study) -> None:
+    running = example(TrialState.RUNNING, 0.5)
+    with transaction(storage) as connection:
+        _, kept = insert_trials(connection, study._study_id, [running] * 4)
+    for number in (0, 1):
+        study.tell(number, state=TrialState.FAIL)
+    told = [running, example(TrialState.COMPLETE, 0.5), running, example(TrialState.COMPLETE, 0.5)]
+    with transaction(storage) as connection:
+        written = update_trials(connection, list(zip(kept, told, strict=True)))
+    assert [one is None for one in written] == [True, True, False, False]
 
 
 def test_a_trial_of_which_only_the_start_was_stored(storage: RDBStorage, study: optuna.Study) -> None:
