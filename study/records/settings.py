@@ -17,6 +17,9 @@ from study.records.trial import Form
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
+# Of the worse trials TPE looks at so many, the newest: with them a proposal costs the same however many there are, and
+# the draws of the first 1,000 trials are those that it would make of all of them (benchmarks/scale.py).
+SAMPLER_WINDOW = 975
 SamplerName = Literal["tpe", "random", "qmc", "grid"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
 # How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way.
@@ -126,6 +129,7 @@ class StudySettings(Frozen):
     created: str
     seed: int = Field(ge=0)
     sampler: SamplerName
+    sampler_window: int | None = Field(default=None, gt=0)  # None: TPE looks at all trials, as in older studies
     pruner: PrunerName
     warm_starts: int = Field(default=2, ge=0)
     # Whether given configurations are trained apart from the search, which does not see them; those of older studies

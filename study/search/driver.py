@@ -216,7 +216,14 @@ class Search:
 
     def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
         with quiet_experimental():
-            sampler = make_sampler(self._settings.sampler, self._settings.seed, family.name, draw)
+            sampler = make_sampler(
+                self._settings.sampler,
+                self._settings.seed,
+                family.name,
+                draw,
+                family.history,
+                self._settings.sampler_window,
+            )
         return self._ask_with(sampler, family, given)
 
     def _ask_with(

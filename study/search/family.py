@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
+from study.search.history import History
 from study.search.tried import Tried
 from study.space.parameters import SearchSpace
 from study.space.points import identity
@@ -76,6 +77,7 @@ class FamilySearch:
     is_given: bool = False
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, Flight] = field(default_factory=dict)
+    history: History = field(default_factory=History)
     failures_in_a_row: int = field(init=False)
     next_draw: int = field(init=False)
     # Sums over the records: the driver asks for them many times a trial.

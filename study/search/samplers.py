@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import optuna
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler
 
-from study.records.settings import N_STARTUP_TRIALS, SamplerName
+from study.records.settings import SamplerName
+from study.search.history import History
+from study.search.tpe import KeptTPE
 from study.seeds import derive_seed
 
 
-def make_sampler(name: SamplerName, study_seed: int, family: str, draw: int) -> BaseSampler:
+def make_sampler(
+    name: SamplerName, study_seed: int, family: str, draw: int, history: History, window: int | None
+) -> BaseSampler:
     """A sampler for one ask. It is made anew, seeded by the draw's number: a reopened study would otherwise repeat
-    the draws that it made before."""
+    the draws that it made before. TPE alone needs the `history` of the family's study, and its `window`."""
     seed = derive_seed(study_seed, family, draw, "sampler")
     if name == "tpe":
-        # group: spaces with branches are sampled jointly within each branch.
-        return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=N_STARTUP_TRIALS)
+        return KeptTPE(seed, history, window)
     if name in ("random", "grid"):  # a grid's points are given; what a warm start leaves open is drawn
         return RandomSampler(seed=seed)
     # The sequence keeps one scramble; its position is kept in the storage.

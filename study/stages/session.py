@@ -23,6 +23,7 @@ from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, check_study_name, prepare_results_folder
 from study.records.run import Precision
 from study.records.settings import (
+    SAMPLER_WINDOW,
     DatasetSettings,
     FamilySettings,
     RetrainSettings,
@@ -240,12 +241,13 @@ def new_settings(
 ) -> StudySettings:
     """The settings of a new study, before its families are there."""
     source = request.imported_from
-    goal = asked_goal(request, families)
+    goal, sampler = asked_goal(request, families), request.sampler or "tpe"
     return StudySettings(
         name=files.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=request.seed or 0,
-        sampler=request.sampler or "tpe",
+        sampler=sampler,
+        sampler_window=SAMPLER_WINDOW if sampler == "tpe" else None,
         pruner=request.pruner or "asha",
         warm_starts=2 if request.warm_start and source is None else 0,
         imported_from=None if source is None else lasting_word(source, request.results),

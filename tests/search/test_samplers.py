@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 from study.records.settings import N_STARTUP_TRIALS, SamplerName
+from study.search.history import History
 from study.search.samplers import fix_parameters, make_sampler
 
 NAMES = get_args(SamplerName)
@@ -13,7 +14,7 @@ NAMES = get_args(SamplerName)
 
 def draw(study: optuna.Study, name: SamplerName, number: int, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """One ask over a space with a branch, told at once."""
-    sampler = make_sampler(name, 7, "mlp", number)
+    sampler = make_sampler(name, 7, "mlp", number, History(), None)
     study.sampler = fix_parameters(sampler, given) if given else sampler
     trial = study.ask()
     kind = trial.suggest_categorical("kind", ["a", "b"])
@@ -57,7 +58,7 @@ def test_tpe_learns_after_its_start() -> None:
 
 
 def test_families_draw_apart() -> None:
-    samplers = [make_sampler("random", 7, family, 0) for family in ("mlp", "cnn")]
+    samplers = [make_sampler("random", 7, family, 0, History(), None) for family in ("mlp", "cnn")]
     found = []
     for sampler in samplers:
         trial = optuna.create_study(sampler=sampler).ask()

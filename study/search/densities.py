@@ -1,0 +1,82 @@
+"""TPE's densities: what optuna's mixture of products gives, by scipy's vectorised functions in place of a loop.
+
+With a thousand trials the loop over single numbers was two thirds of a proposal.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.samplers._tpe.probability_distributions import (
+    _BatchedCategoricalDistributions,
+    _BatchedDiscreteTruncLogNormDistributions,
+    _BatchedDiscreteTruncNormDistributions,
+    _BatchedDistributions,
+    _BatchedTruncLogNormDistributions,
+    _BatchedTruncNormDistributions,
+    _MixtureOfProductDistribution,
+)
+from scipy.special import ndtr
+
+Array: TypeAlias = NDArray[np.float64]
+_Continuous: TypeAlias = _BatchedTruncNormDistributions | _BatchedTruncLogNormDistributions
+_Discrete: TypeAlias = _BatchedDiscreteTruncNormDistributions | _BatchedDiscreteTruncLogNormDistributions
+_LOG_ROOT_OF_TWO_PI = 0.5 * np.log(2 * np.pi)
+
+
+def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
+    """The log of a mixture's density at points [N, parameters]: [N]."""
+    total = np.log(mixture.weights)[None, :]  # [N, kernels]
+    for column, kernels in zip(x.T, mixture.distributions, strict=True):
+        total = total + _log_kernels(kernels, column)
+    highest = total.max(axis=1)  # scipy's logsumexp takes longer to look at its arguments
+    density: Array = highest + np.log(np.exp(total - highest[:, None]).sum(axis=1))
+    return density
+
+
+def _log_kernels(kernels: _BatchedDistributions, x: Array) -> Array:
+    """[N], one parameter's values, to [N, kernels]."""
+    if isinstance(kernels, _BatchedCategoricalDistributions):
+        logs: Array = np.log(kernels.weights).T[x.astype(int)]
+        return logs
+    if isinstance(kernels, _BatchedTruncNormDistributions | _BatchedTruncLogNormDistributions):
+        return _continuous(kernels, x)
+    return _discrete(kernels, x)
+
+
+def _continuous(kernels: _Continuous, x: Array) -> Array:
+    if kernels.is_log:
+        x = np.log(x)
+    scaled = (x[:, None] - kernels.mu) / kernels.sigma
+    logs: Array = -0.5 * scaled**2 - (
+        _LOG_ROOT_OF_TWO_PI + np.log(kernels.sigma) + _log_inside(kernels, kernels.mu, kernels.sigma)
+    )
+    return logs
+
+
+def _discrete(kernels: _Discrete, x: Array) -> Array:
+    """A number's share of a kernel: from half a step below it to half a step above."""
+    values, of_value = np.unique(x, return_inverse=True)
+    # Whole numbers are few, and so are the kernels on them.
+    pairs, of_pair = np.unique(kernels.mu + 1j * kernels.sigma, return_inverse=True)
+    mu, sigma = pairs.real, pairs.imag
+    ends = values - kernels.step / 2, values + kernels.step / 2
+    low, high = np.log(ends) if kernels.is_log else ends
+    mass = _log_mass((low[:, None] - mu) / sigma, (high[:, None] - mu) / sigma) - _log_inside(kernels, mu, sigma)
+    logs: Array = mass[np.ix_(of_value, of_pair)]
+    return logs
+
+
+def _log_inside(kernels: _Continuous | _Discrete, mu: Array, sigma: Array) -> Array:
+    return _log_mass((kernels.adapted_low - mu) / sigma, (kernels.adapted_high - mu) / sigma)
+
+
+def _log_mass(low: Array, high: Array) -> Array:
+    """The log of what a standard normal variable has between two numbers; in the left tail, where it is exact."""
+    is_right = low > 0
+    below, above = np.where(is_right, -high, low), np.where(is_right, -low, high)
+    with np.errstate(divide="ignore"):  # a kernel that is 40 sigma away has none
+        logs: Array = np.log(ndtr(above) - ndtr(below))
+    return logs

@@ -1,0 +1,71 @@
+"""TPE over a history that is kept from one proposal to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import TPESampler
+from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
+from optuna.samplers._tpe.sampler import default_gamma
+from optuna.trial import FrozenTrial
+
+from study.records.settings import N_STARTUP_TRIALS
+from study.search.densities import log_density
+from study.search.history import History, Numbers
+
+
+class KeptTPE(TPESampler):
+    """Draws what `TPESampler(multivariate=True, group=True)` draws, for one ask of one study: the one that `history` is
+    of. Where `window` is given, no more than so many of the newest worse trials shape the density that it avoids.
+
+    It relies on how Optuna 5 samples; tests compare it with TPESampler itself.
+    """
+
+    def __init__(self, seed: int, history: History, window: int | None) -> None:
+        # group: spaces with branches are sampled jointly within each branch.
+        super().__init__(seed=seed, multivariate=True, group=True, n_startup_trials=N_STARTUP_TRIALS)
+        self._history = history
+        self._window = window
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        history = self._history
+        history.update(study, trial.number, lambda running: self._get_params(running, study))
+        self._better, self._worse = history.split(default_gamma(history.n_finished), self._window)
+        self._search_space_group = history.groups
+        return {
+            name: distribution
+            for space in history.groups.search_spaces
+            for name, distribution in sorted(space.items())
+            if not distribution.single()
+        }
+
+    def _sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space or self._history.n_finished < N_STARTUP_TRIALS:
+            return {}
+        return self._sample(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if self._history.n_finished < N_STARTUP_TRIALS:
+            return self._random_sampler.sample_independent(study, trial, param_name, param_distribution)
+        return self._sample(study, trial, {param_name: param_distribution})[param_name]
+
+    def _sample(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        better, worse = (self._estimator(numbers, search_space) for numbers in (self._better, self._worse))
+        samples = better.sample(self._rng.rng, self._n_ei_candidates)
+        x = np.column_stack([samples[name] for name in search_space])
+        gain = log_density(better._mixture_distribution, x) - log_density(worse._mixture_distribution, x)
+        drawn = TPESampler._compare(samples, gain)
+        return {name: distribution.to_external_repr(drawn[name]) for name, distribution in search_space.items()}
+
+    def _estimator(self, numbers: Numbers, search_space: dict[str, BaseDistribution]) -> _ParzenEstimator:
+        observations = self._history.observations(numbers, list(search_space))
+        return _ParzenEstimator(observations, search_space, self._parzen_estimator_parameters)
