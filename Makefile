@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test test-all lint clean
+.PHONY: study test test-all lint reference clean
 
 study: .venv/study
 	$(BIN)/study run
@@ -12,6 +12,9 @@ test: .venv/dev lint
 
 test-all: .venv/dev lint
 	$(BIN)/python -m pytest
+
+reference: .venv/study
+	$(BIN)/python benchmarks/reference.py
 
 lint: .venv/dev
 	$(BIN)/ruff check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,9 +35,18 @@ class Spread(Result):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """For accuracies, and for the differences of two families that were searched together; n >= 1."""
+    """For example for the differences of two families that were searched together; n >= 1."""
     x = np.asarray(values, dtype=np.float64)
     n, mean = len(x), float(x.mean())
     sd = float(x.std(ddof=1)) if n > 1 else None
     interval = None if not sd else t_interval(mean, sd / float(np.sqrt(n)), n - 1, 0.95)
     return Spread(n, mean, sd, float(x.min()), float(x.max()), interval)
+
+
+def accuracy_spread(values: Sequence[float]) -> Spread:
+    """The same for accuracies, whose interval ends at 0 and 1 at the latest."""
+    found = spread(values)
+    if found.interval95 is None:
+        return found
+    low, high = found.interval95
+    return replace(found, interval95=(max(0.0, low), min(1.0, high)))

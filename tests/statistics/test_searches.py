@@ -7,7 +7,7 @@ import pytest
 
 from study.statistics import comparison as stats
 from study.statistics import over_seeds
-from study.statistics.searches import spread
+from study.statistics.searches import accuracy_spread, spread
 
 
 def test_the_spread_of_five_searches_by_hand() -> None:
@@ -17,6 +17,14 @@ def test_the_spread_of_five_searches_by_hand() -> None:
     assert found.sd == pytest.approx(2.5**0.5 / 1000)
     half = 2.7764451 * 0.5**0.5 / 1000
     assert found.interval95 == pytest.approx((0.990 - half, 0.990 + half))
+
+
+def test_no_accuracy_lies_above_one() -> None:
+    wide, narrow = [0.953, 0.9638, 0.9811], [0.988, 0.989, 0.990]
+    low, high = spread(wide).interval95 or (0.0, 0.0)
+    assert high > 1
+    assert accuracy_spread(wide).interval95 == (low, 1.0)
+    assert accuracy_spread(narrow) == spread(narrow)
 
 
 def test_one_search_has_no_spread() -> None:

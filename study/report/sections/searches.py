@@ -20,7 +20,7 @@ from study.statistics.comparison import verdict as judge
 from study.statistics.groups import Groups
 from study.statistics.over_seeds import Comparison, compare_searches
 from study.statistics.result import Result
-from study.statistics.searches import Spread, holm, spread
+from study.statistics.searches import Spread, accuracy_spread, holm, spread
 
 Score = Literal["best", "validation_mean", "test_mean"]
 
@@ -193,7 +193,7 @@ def _by_family(rows: Iterable[SearchRow], score: Score) -> dict[str, dict[int, f
 def _spreads(rows: Sequence[SearchRow], family: str) -> FamilySpreads:
     def between(score: Score) -> Spread | None:
         values = _by_family(rows, score).get(family, {})
-        return spread(list(values.values())) if values else None
+        return accuracy_spread(list(values.values())) if values else None
 
     return FamilySpreads(between("best"), between("validation_mean"), between("test_mean"))
 
