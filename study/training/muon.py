@@ -13,8 +13,9 @@ from torch import Tensor
 _POLYNOMIALS = ((3.4445, -4.7750, 2.0315),) * 3
 # Moonlight's scale (arXiv:2502.16982): an update is then as large as one of AdamW's, and one learning rate serves both.
 _RMS_OF_ADAMW = 0.2
-# A GPU computes a batch of 64 x 64 in the time of its launch: smaller ones are padded to share one.
-_LEAST_SIDE_ON_GPU = 64
+# Smaller matrices are padded to share a batch: a GPU computes one of 64 x 64 in the time of its launch, and on a core
+# the calls of a batch cost more than what is computed in vain.
+_LEAST_SIDE = 64
 
 
 class Muon(torch.optim.AdamW):
@@ -49,8 +50,7 @@ class Muon(torch.optim.AdamW):
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         pairs = [(as_matrix(w, w), as_matrix(update, w)) for w, update in zip(weights, wanted, strict=True)]
         for batch in batches_of(pairs):
-            steps = orthogonalised([update for _, update in batch], group["lr"] * self._scale([w for w, _ in batch]))
-            torch._foreach_sub_([weight for weight, _ in batch], steps)
+            subtract_orthogonal(batch, group["lr"] * self._scale([weight for weight, _ in batch]))
         for weight in weights:
             weight.grad = None  # used up: AdamW passes over it
 
@@ -91,25 +91,25 @@ def batches_of(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor
 
 
 def _side(matrix: Tensor) -> int:
-    return max(min(matrix.shape), _LEAST_SIDE_ON_GPU) if matrix.is_cuda else min(matrix.shape)
+    return max(min(matrix.shape), _LEAST_SIDE)
 
 
-def orthogonalised(matrices: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
-    """For each matrix of a batch the nearest with singular values near one, times its `scale` [K, 1, 1].
+def subtract_orthogonal(batch: Sequence[tuple[Tensor, Tensor]], scale: Tensor) -> None:
+    """From each matrix of a batch take the one that is nearest to its update among those with singular values near
+    one, times its `scale` [K, 1, 1].
 
     Newton–Schulz runs on the small matrices X Xᵀ, where it takes half of the arithmetic that it takes on X, and in
-    fp32: in bf16 their small eigenvalues would drown. Zeros beyond a matrix's own shape change nothing within it.
+    fp32: in bf16 their small eigenvalues would drown. Zeros beyond a matrix's own side change nothing within it.
     """
-    wide = [matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
-    side, length = _side(matrices[0]), max(x.shape[1] for x in wide)
-    if all(x.shape == (side, length) for x in wide):
-        together = torch.stack(wide)
-    else:
-        together = wide[0].new_zeros(len(wide), side, length)
-        torch._foreach_copy_([together[k, : x.shape[0], : x.shape[1]] for k, x in enumerate(wide)], wide)
-    moved = torch.bmm(_factors(torch.bmm(together, together.mT), scale), together)  # [K, side, length]
-    cut = [one[: x.shape[0], : x.shape[1]] for one, x in zip(moved.unbind(), wide, strict=True)]
-    return [one if one.shape == matrix.shape else one.mT for one, matrix in zip(cut, matrices, strict=True)]
+    wide = [x.mT if x.shape[0] > x.shape[1] else x for _, x in batch]
+    side = _side(wide[0])
+    gram = wide[0].new_zeros(len(wide), side, side)
+    own = [gram[k, : len(x), : len(x)] for k, x in enumerate(wide)]
+    for place, x in zip(own, wide, strict=True):
+        torch.mm(x, x.mT, out=place)
+    for factor, x, (weight, update) in zip(_factors(gram, scale), wide, batch, strict=True):
+        cut = factor[: len(x), : len(x)]
+        weight.addmm_(*((cut, x) if x is update else (update, cut)), alpha=-1)
 
 
 def _factors(gram: Tensor, scale: Tensor) -> Tensor:
@@ -118,14 +118,16 @@ def _factors(gram: Tensor, scale: Tensor) -> Tensor:
     # A bound on the largest eigenvalue, closer than the trace, which is the squared norm of X.
     bound = torch.linalg.matrix_norm(gram, keepdim=True).clamp_(min=1e-19)
     gram = gram / bound
-    (last, b, c), *later = _POLYNOMIALS
-    rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-    factor = rest.clone()
-    factor.diagonal(dim1=1, dim2=2).add_(last)
-    for a, b, c in later:
-        half = torch.baddbmm(gram, rest, gram, beta=last)
-        gram = torch.baddbmm(half, half, rest, beta=last)  # of X after the last iteration
-        rest = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        factor = torch.baddbmm(factor, rest, factor, beta=a)
-        last = a
-    return factor.mul_(bound.rsqrt_().mul_(scale))
+    first, *later = _POLYNOMIALS
+    product = factor = _polynomial(gram, *first)
+    for about in later:
+        gram = factor @ gram @ factor  # of X after the iteration before
+        factor = _polynomial(gram, *about)
+        product = factor @ product
+    return product.mul_(bound.rsqrt_().mul_(scale))
+
+
+def _polynomial(gram: Tensor, a: float, b: float, c: float) -> Tensor:
+    found = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    found.diagonal(dim1=1, dim2=2).add_(a)
+    return found

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from study.training.config import TrainingConfig
-from study.training.muon import Muon, as_matrix, batches_of, is_matrix, orthogonalised
+from study.training.muon import Muon, as_matrix, batches_of, is_matrix, subtract_orthogonal
 from study.training.optim import build_optimizer, set_learning_rate
 
-SHAPES = [(32, 144), (32, 40), (144, 32), (32, 32), (32, 10_000)]  # of one short side
+SHAPES = [(32, 144), (32, 40), (144, 32), (32, 32), (32, 10_000), (64, 80), (9, 70)]  # padded to one short side
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -21,13 +23,19 @@ def nearest(matrix: Tensor) -> Tensor:
     return u @ v
 
 
+def orthogonalised(matrices: Sequence[Tensor], scale: Tensor) -> list[Tensor]:
+    moved = [torch.zeros_like(matrix) for matrix in matrices]
+    subtract_orthogonal(list(zip(moved, matrices, strict=True)), -scale)
+    return moved
+
+
 def alone(matrix: Tensor, scale: float = 1.0) -> Tensor:
     return orthogonalised([matrix], torch.full((1, 1, 1), scale))[0]
 
 
 def test_a_batch_of_several_shapes_is_brought_near_the_orthogonal_ones() -> None:
     matrices = [drawn(*shape, seed=seed) for seed, shape in enumerate(SHAPES)]
-    scales = torch.arange(1.0, 6.0).view(-1, 1, 1)
+    scales = torch.arange(1.0, 8.0).view(-1, 1, 1)
     for matrix, found, scale in zip(matrices, orthogonalised(matrices, scales), scales, strict=True):
         found = found / scale.item()
         values = torch.linalg.svdvals(found)
@@ -38,10 +46,11 @@ def test_a_batch_of_several_shapes_is_brought_near_the_orthogonal_ones() -> None
         torch.testing.assert_close(found, alone(matrix))
 
 
-def test_batches_are_of_one_short_side() -> None:
-    pairs = [(matrix, matrix) for matrix in (torch.zeros(8, 30), torch.zeros(4, 8), torch.zeros(30, 8), torch.eye(8))]
-    shapes = [[tuple(weight.shape) for weight, _ in batch] for batch in batches_of(pairs)]
-    assert shapes == [[(8, 30), (30, 8), (8, 8)], [(4, 8)]]
+def test_batches_are_of_one_short_side_thin_ones_together() -> None:
+    shapes = [(80, 99), (4, 8), (99, 80), (64, 99), (65, 99), (80, 80)]
+    batches = batches_of([(torch.zeros(shape), torch.zeros(shape)) for shape in shapes])
+    found = [[tuple(weight.shape) for weight, _ in batch] for batch in batches]
+    assert found == [[(80, 99), (99, 80), (80, 80)], [(4, 8), (64, 99)], [(65, 99)]]
 
 
 @pytest.mark.parametrize("factor", [1e-8, 1e-3, 1e6])
