@@ -1,4 +1,5 @@
-"""The ablation: each family's finalist with one choice swapped at a time, on validation, under the same fresh seeds.
+"""The ablation: each family's finalist under the other finalists' recipes, which parts what an architecture does from
+how it was trained, then with one choice swapped at a time; on validation, under the same fresh seeds.
 
 Every variant is trained on the training part for as long as the finalist's candidate runs were. The runs lie in
 `ablation/`, so that an interrupted ablation keeps what is finished and a later one adds to it; their weights are not
@@ -35,15 +36,17 @@ from study.space.parameters import SearchSpace
 from study.space.sampling import swapped
 from study.statistics.over_seeds import compare_finalists
 from study.statistics.result import strict
+from study.training.config import TRAINING_KEYS
 
 SEEDS = 3
+RECIPE = "recipe"  # the name of a swap of all that says how a network is trained
 Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Swap:
-    """The finalist's configuration with `value` for `parameter`; `also` holds what had to change beside it, None where
-    a key fell away. `parameter` is empty for the finalist itself."""
+    """The finalist's configuration with `value` for `parameter`, or under the recipe of another finalist; `also` holds
+    what had to change beside it, None where a key fell away. `parameter` is empty for the finalist itself."""
 
     family: str
     parameter: str
@@ -72,6 +75,20 @@ def swaps_of(space: SearchSpace, config: Config, trials: Sequence[TrialRecord]) 
         ]
         by_parameter.append(sorted(found, key=lambda swap: -_best_with(ranked, swap)))
     return [swap for turn in zip_longest(*by_parameter) for swap in turn if swap is not None]
+
+
+def recipe_of(space: SearchSpace, config: Config, title: str, other: Config, place: int) -> Swap | None:
+    """`config` trained as `other` is, whose finalist has the `title`; None where that is how it is trained already, or
+    where the space has a choice of its own for which the other recipe's is none of the choices. Numbers are taken as
+    they are: a range says where a search looks."""
+    recipe = {key: value for key, value in other.items() if key in TRAINING_KEYS}
+    changed = {key: value for key, value in config.items() if key not in TRAINING_KEYS} | recipe
+    differing = [key for key in TRAINING_KEYS & (config.keys() | recipe.keys()) if config.get(key) != recipe.get(key)]
+    if not differing or not all(
+        p.contains(changed[p.key]) for p in space.parameters if p.kind == "categorical" and p.key in recipe
+    ):
+        return None
+    return Swap(space.family, RECIPE, title, place, changed, {key: recipe.get(key) for key in sorted(differing)})
 
 
 def _score(trial: TrialRecord) -> float:
@@ -115,22 +132,31 @@ class Ablation:
         self._engine = engine
         self._failed: dict[str, str] = {}
         finalists, trials = read_finalists(files.finalists), read_trials(files.trials_jsonl).counted
+        chosen = {name: row.chosen for name, row in finalists.families.items() if row.chosen is not None}
+        self._configs = {
+            name: dict(next(trial.config for trial in trials.of(name) if trial.number == one.trial))
+            for name, one in chosen.items()
+        }
         self._families = [
-            self._family(name, row.chosen, trials.of(name))
-            for name, row in finalists.families.items()
-            if row.chosen is not None
+            self._family(name, one, trials.of(name), {other: it.trial for other, it in chosen.items() if other != name})
+            for name, one in chosen.items()
         ]
         if not self._families:
             raise ResultsError(f"{files.finalists} names no finalist; expected one at least: rerun `study retrain`")
         self.n_trained = 0  # runs of this call
         self.n_to_train = sum(1 for _ in self._jobs(math.inf, 1))
 
-    def _family(self, name: str, finalist: Candidate, trials: Trials) -> _Family:
-        config = dict(next(trial.config for trial in trials if trial.number == finalist.trial))
+    def _family(self, name: str, finalist: Candidate, trials: Trials, others: Mapping[str, int]) -> _Family:
+        config = self._configs[name]
         own = Swap(name, "", None, 0, config, {})
         seconds = statistics.fmean(read_metrics(self._files.run(run)).seconds for run in finalist.runs)
         space = parse_space(self._settings.families[name].space, self._settings.families[name].space_file)
-        return _Family(name, finalist.trial, finalist.examples, seconds, own, swaps_of(space, config, trials))
+        recipes = (
+            recipe_of(space, config, f"of {other} #{trial}", self._configs[other], place)
+            for place, (other, trial) in enumerate(others.items())
+        )
+        swaps = [*(recipe for recipe in recipes if recipe is not None), *swaps_of(space, config, trials)]
+        return _Family(name, finalist.trial, finalist.examples, seconds, own, swaps)
 
     def run(self, executor: Executor, seconds: float | None, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Train what is not there yet, and write `ablation.json`. With `seconds`, a variant is begun only if it should
@@ -205,7 +231,7 @@ class Ablation:
         about = {
             "parameter": swap.parameter,
             "place": swap.place,
-            "from": family.own.config[swap.parameter],
+            "from": family.own.config.get(swap.parameter, "its own"),
             "value": swap.value,
             "also": dict(swap.also),
         }

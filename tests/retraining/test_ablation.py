@@ -21,10 +21,11 @@ from study.records.finalists import Finalists, write_finalists
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import TrialRecord
-from study.retraining.ablation import SEEDS, Ablation, swaps_of
+from study.retraining.ablation import SEEDS, Ablation, recipe_of, swaps_of
 from study.retraining.runs import Engine
 from study.space.grammar import parse_space
 from study.statistics.over_seeds import compare_finalists
+from study.training.config import TRAINING_KEYS
 
 SPACE = """
 family = "mlp"
@@ -87,6 +88,18 @@ def test_a_branch_that_no_trial_had_begins_in_the_middle_of_its_range() -> None:
     sgd = swaps_of(parse_space(SPACE, "mlp.toml"), CONFIG, TRIALS[:3])[1]
     assert sgd.config["learning_rate"] == pytest.approx(0.1)
     assert sgd.config["momentum"] == pytest.approx(0.89)
+
+
+def test_another_finalists_recipe_takes_all_that_says_how_it_is_trained_and_nothing_else() -> None:
+    space = parse_space(SPACE, "mlp.toml")
+    other = {"family": "cnn", "stages": 2, "activation": "silu", "optimizer": "sgd", "learning_rate": 9.0}
+    swap = recipe_of(space, CONFIG, "of cnn #3", other | {"batch_size": 64}, 0)
+    assert swap is not None
+    kept = {key: value for key, value in CONFIG.items() if key not in TRAINING_KEYS}
+    assert swap.config == kept | {"optimizer": "sgd", "learning_rate": 9.0, "batch_size": 64}
+    assert (swap.parameter, swap.value, swap.also["batch_size"]) == ("recipe", "of cnn #3", 64)
+    assert recipe_of(space, CONFIG, "of cnn #3", other | {"optimizer": "muon"}, 0) is None  # no choice of this space
+    assert recipe_of(space, CONFIG, "of mlp #0", CONFIG, 0) is None  # its own
 
 
 def test_back_from_the_other_branch_its_keys_fall_away() -> None:
