@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
+from study.command.annotated import with_notes
 from study.command.draw.server import READ, Drawing, beside
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
 from study.command.pages import with_pages
 from study.dashboard.artifacts import Artifacts
+from study.dashboard.notes import Notes
 from study.errors import ResultsError
 from study.records.locking import lock_holder
 from study.records.paths import StudyFiles
@@ -21,6 +25,7 @@ from study.search.lock import storage_holder
 from study.search.opening import refuse_foreign
 from study.search.storage import open_storage, own_database, storage_url
 
+_WITH_PARAMETERS = (TrialState.COMPLETE, TrialState.PRUNED)  # those in which the dashboard looks for them
 _IMPORTANCES = re.compile(r"/api/studies/(\d+)/param_importances")
 
 
@@ -39,9 +44,11 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
         return write and lock_holder(files) is None and storage_holder(storage, files.name) is None
 
     # Optuna's cache: a page must not read every trial anew.
-    app: Application = wsgi(optuna.storages.get_storage(storage), artifact_store=Artifacts(files.artifacts))
+    cached = optuna.storages.get_storage(storage)
+    app: Application = wsgi(cached, artifact_store=Artifacts(files.artifacts))
+    app = with_notes(without_parameters(app, storage), cached, Notes(files), may_write)
     whole = files.whole
-    shown = beside(with_pages(without_parameters(app, storage), files), Drawing(whole.name, whole.model, whole))
+    shown = beside(with_pages(app, files), Drawing(whole.name, whole.model, whole))
     return guard(shown, hosts, may_write, harmless={READ})
 
 
@@ -61,11 +68,14 @@ def without_parameters(app: Application, storage: optuna.storages.BaseStorage) -
 
 def _has_no_parameter(storage: optuna.storages.BaseStorage, study_id: int) -> bool:
     try:
-        return not any(trial.params for trial in storage.get_all_trials(study_id, deepcopy=False))
+        trials = storage.get_all_trials(study_id, deepcopy=False, states=_WITH_PARAMETERS)
+        return not any(trial.params for trial in trials)
     except KeyError:  # no such study
         return False
 
 
 def serve(files: StudyFiles, url: str | None, host: str, port: int, *, write: bool) -> None:
     """Serve until interrupted. UsageError if the address cannot be used."""
+    # Whenever a page asks for importances, Optuna says for each parameter that few trials tell little of it.
+    warnings.filterwarnings("ignore", module=r"optuna\.importance")
     serve_application(application(files, url, hosts_of(host), write), host, port)
