@@ -83,7 +83,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.report: Record = json.loads((root / "report.json").read_text())
         page = (root / "report.html").read_text()
-        self.text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+        self.text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split()).replace("\u2212", "-")
         self.trials = read_table(root / "trials.csv")
         self.root = root
         finalists = root / "finalists.json"

@@ -16,7 +16,9 @@ Figure = dict[str, Any]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+OWN = ("mlp", "cnn", "mixer")  # whose colours are the same in every study
 GREY = "rgba(128,128,128,0.8)"
+GREYS = ("#4d5761", "#8b96a1", "#c3cad1")  # for what is no family
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,9 @@ class Style(NamedTuple):
 
 
 def family_style(families: Sequence[str], family: str) -> Style:
-    """Colour, symbol and dash of a family by its place in the study."""
-    place = list(families).index(family) if family in families else 0
+    """Colour, symbol and dash of a family: the same in every figure, whoever else is in it."""
+    others = [name for name in families if name not in OWN]
+    place = OWN.index(family) if family in OWN else len(OWN) + (others.index(family) if family in others else 0)
     return Style(COLOURS[place % len(COLOURS)], SYMBOLS[place % len(SYMBOLS)], DASHES[place % len(DASHES)])
 
 

@@ -62,9 +62,10 @@ def numbers(study: StudyRecords, before: Report) -> FirstScreen:
     tested, several = before[leaderboard].tested, before[searches]
     winner = several.winner if several and several.winner else study.finalists.winner
     mine = next((row for row in tested if row.family == winner), None)
+    compared = _families(study, before)
     return FirstScreen(
         plain=_plain(before, winner),
-        rows=(*_families(study, before), *_others(before[leaderboard])),
+        rows=(*compared, *_others(before[leaderboard])) if compared else (),
         architecture=_architecture(study, mine) if mine else None,
         misread=tuple(_misread(study, before, mine.family)) if mine and several is None else (),
         families=tuple(study.families),

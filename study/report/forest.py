@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from study.report.charts import COLOURS, Figure, error_bars, layout, percents
+from study.report.charts import GREY, Figure, error_bars, layout, percents
 from study.report.wording import point_interval, points
 from study.statistics.intervals import Interval
 
@@ -23,7 +23,7 @@ def differences(rows: Sequence[Difference], names: Sequence[str], x: str) -> Fig
     """The figure; the first row stands at the top."""
     middles = [row.difference for row in rows]
     error = error_bars(middles, [row.interval95 for row in rows], thickness=2)
-    marker = {"size": 11, "color": COLOURS[0], "symbol": "diamond"}
+    marker = {"size": 11, "color": GREY, "symbol": "diamond"}
     trace = {"type": "scatter", "mode": "markers", "x": percents(middles), "y": list(names)}
     axis = layout(x, "", 170 + (44 if len(rows) < 10 else 26) * len(rows), shapes=[_band()])
     axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}

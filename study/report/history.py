@@ -30,8 +30,7 @@ from study.statistics.importance import Column, Importance, cells_of, importance
 IMPORTANCE_FROM = 50  # completed trials; with fewer PED-ANOVA's top tenth is under five trials
 SLICES = 6
 TARGET = "validation accuracy"
-GREY, BLUE = (144, 144, 144), (0, 130, 200)
-SCALE = [[0, f"rgb{GREY}"], [1, f"rgb{BLUE}"]]
+PALE = (144, 144, 144)  # of the worst value; the best has the family's colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,7 @@ def figures(
     reached: Sequence[Point],
     distributions: Mapping[str, Distribution],
     important: Sequence[str],
+    colour: str,
 ) -> dict[str, Figure]:
     """Optuna's figures as plotly's: the history of the trials, parallel coordinates and slices of those in `reached`,
     whose values are of one rung. Those without a completed trial are left out."""
@@ -118,7 +118,8 @@ def figures(
         with quiet():
             drawn["history"] = optuna.visualization.plot_optimization_history(study, target_name=TARGET)
     drawn |= _against_parameters(rebuild(reached, distributions), distributions, important)
-    return {name: themed(json.loads(figure.to_json())) for name, figure in drawn.items()}
+    themes = {name: themed(json.loads(figure.to_json()), colour) for name, figure in drawn.items()}
+    return {name: figure if name == "parallel" else fitted(figure) for name, figure in themes.items()}
 
 
 def _against_parameters(
@@ -139,7 +140,7 @@ def _against_parameters(
     return drawn
 
 
-def themed(figure: Figure) -> Figure:
+def themed(figure: Figure, colour: str) -> Figure:
     """The same figure without Optuna's fixed ground, width and pale ends of scale, legible on white and on black."""
     layout = figure["layout"]
     for key in ("template", "title", "width", "plot_bgcolor"):
@@ -151,16 +152,32 @@ def themed(figure: Figure) -> Figure:
             axis["dtick"] = 1  # decades only: slices are narrow
     for trace in figure["data"]:
         if "colorscale" in trace.get("marker", {}):
-            trace["marker"] |= {"colorscale": SCALE, "line": {"width": 0}}
+            trace["marker"] |= {"colorscale": [[0, f"rgb{PALE}"], [1, colour]], "line": {"width": 0}}
         line = trace.get("line", {})
         if trace.get("mode") == "lines" and str(line.get("color", "")).startswith("rgb("):
-            _recolour(trace)
+            _recolour(trace, colour)
+        elif trace["type"] == "scatter" and "colorscale" not in trace.get("marker", {}):
+            trace["marker"], trace["line"] = {**trace.get("marker", {}), "color": colour}, {**line, "color": colour}
     return figure
 
 
-def _recolour(trace: Figure) -> None:
-    """A parallel-coordinate line: from grey and faint for the worst value to blue and full for the best."""
+def fitted(figure: Figure) -> Figure:
+    """The same figure with its vertical axis about the better nine tenths of the values: a few networks that learned
+    nothing would else press all others into one line."""
+    values = [y for trace in figure["data"] for y in trace.get("y", []) if isinstance(y, int | float)]
+    if not values:
+        return figure
+    low, high = float(np.quantile(values, 0.1)), max(values)
+    room = max(0.08 * (high - low), 0.001)
+    for axis in [name for name in figure["layout"] if name.startswith("yaxis")] or ["yaxis"]:
+        figure["layout"].setdefault(axis, {})["range"] = [low - room, high + room]
+    return figure
+
+
+def _recolour(trace: Figure, colour: str) -> None:
+    """A parallel-coordinate line: from grey and faint for the worst value to the family's colour for the best."""
     share = min(max(float(trace["y"][0]), 0.0), 1.0)
-    mixed = [round(low + share * (high - low)) for low, high in zip(GREY, BLUE, strict=True)]
+    full = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    mixed = [round(low + share * (high - low)) for low, high in zip(PALE, full, strict=True)]
     trace["line"]["color"] = f"rgb({mixed[0]},{mixed[1]},{mixed[2]})"
     trace["opacity"] = 0.25 + 0.6 * share

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from markupsafe import Markup
 from study.report import wording
 from study.report.charts import Chart
 
+_VERBATIM = re.compile(r"(<(?:pre|code)\b.*?</(?:pre|code)>)", re.DOTALL)
+_TEXT = re.compile(r"(?<=>)[^<]+")
 # Tags that plotly needs; everything else between angle brackets came from outside and is shown as text.
 KEPT_TAGS = ("<br>", "<extra></extra>")
 
@@ -42,18 +45,29 @@ def body(template: str, **values: Any) -> Markup:
 def fill(title: str, masthead: Markup, parts: Sequence[Shown], numbers_file: str) -> str:
     """A page of numbered sections below a masthead, with the figures of their charts packed inside."""
     packed = {chart.id: escaped(chart.figure) for part in parts for chart in part.charts}
+    parts = [replace(part, finding=wording.typeset(part.finding), body=_typeset(part.body)) for part in parts]
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=title,
-            masthead=masthead,
+            masthead=_typeset(masthead),
             parts=parts,
             numbers_file=numbers_file,
             plotly=packed_plotly() if packed else "",
             figures=pack(json.dumps(packed, allow_nan=False)),
         )
     )
+
+
+def _typeset(body: Markup) -> Markup:
+    """Its text, without what is to be copied as it stands."""
+    parts = _VERBATIM.split(body)
+    return Markup("".join(part if place % 2 else _TEXT.sub(_text, part) for place, part in enumerate(parts)))
+
+
+def _text(found: re.Match[str]) -> str:
+    return wording.typeset(found[0])
 
 
 @cache
@@ -67,7 +81,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         name: getattr(wording, name)
-        for name in ("percent", "points", "interval", "point_interval", "p_value", "integer", "compact", "duration")
+        for name in ("percent", "points", "interval", "point_interval", "p_cell", "integer", "compact", "duration")
     }
     environment.filters["shown"] = wording.plain
     environment.globals |= {"count": wording.count, "listing": wording.listing, "NONE": wording.NONE}
@@ -80,7 +94,7 @@ def escaped(value: Any) -> Any:
         return {escaped(key): escaped(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [escaped(item) for item in value]
-    return _escaped_text(value) if isinstance(value, str) else value
+    return wording.typeset(_escaped_text(value)) if isinstance(value, str) else value
 
 
 def _escaped_text(text: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from study.statistics.result import shown_p
 
 NONE = "–"
+_MINUS = re.compile(r"(?<![\w.,/=\"-])-(?=\d)")
+_PERCENT = re.compile(r"(?<=\d) %(?!\{)")
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -35,6 +38,16 @@ def point_interval(pair: Sequence[float] | None) -> str:
 def p_value(value: float | None) -> str:
     """A p-value as the verdicts write it, '= 0.052'; see `shown_p`."""
     return NONE if value is None else shown_p(value)
+
+
+def p_cell(value: float | None) -> str:
+    """The same in a column of its own: '0.052', '< 0.0001'."""
+    return p_value(value).removeprefix("= ")
+
+
+def typeset(text: str) -> str:
+    """A text for the page: a true minus before numbers, and no line broken between a number and its '%'."""
+    return _PERCENT.sub("\u00a0%", _MINUS.sub("\u2212", text))
 
 
 def count(number: float, noun: str, plural: str | None = None) -> str:

@@ -41,7 +41,8 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        """With a hyphen for the minus that pages are set with."""
+        return " ".join(" ".join(self.words).split()).replace("\u2212", "-")
 
 
 def packed(html: str, name: str) -> str:

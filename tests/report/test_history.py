@@ -47,14 +47,14 @@ def test_importance_finds_the_parameter_that_the_value_follows() -> None:
 
 
 def test_without_a_completed_trial_there_is_no_figure() -> None:
-    assert history.figures([replace(rows(1)[0], state="FAIL")], [], KNOWN, []) == {}
+    assert history.figures([replace(rows(1)[0], state="FAIL")], [], KNOWN, [], "#0072B2") == {}
 
 
 def test_optunas_figures_keep_no_ground_of_their_own() -> None:
-    for figure in history.figures(rows(20), rows(20), KNOWN, ["rate", "act"]).values():
+    for figure in history.figures(rows(20), rows(20), KNOWN, ["rate", "act"], "#0072B2").values():
         assert not {"template", "width", "plot_bgcolor", "title"} & set(figure["layout"])
 
 
 def test_building_a_study_says_nothing_on_stderr(capfd: Any) -> None:
-    history.figures(rows(20), rows(20), KNOWN, [])
+    history.figures(rows(20), rows(20), KNOWN, [], "#0072B2")
     assert capfd.readouterr().err == ""

@@ -1,5 +1,6 @@
 import pytest
 
+from study.report import wording
 from study.report.wording import p_value
 
 
@@ -16,3 +17,14 @@ from study.report.wording import p_value
 )
 def test_a_p_value_near_the_threshold_shows_its_side(value: float | None, shown: str) -> None:
     assert p_value(value) == shown
+
+
+def test_numbers_are_set_for_the_page() -> None:
+    said = "-0.12 to +0.52 points, 95 % of 2026-11-26, study run --budget 5m, x-1"
+    shown = "\u22120.12 to +0.52 points, 95\u00a0% of 2026-11-26, study run --budget 5m, x-1"
+    assert wording.typeset(said) == shown
+    assert wording.typeset("(95 % interval -0.3)") == "(95\u00a0% interval \u22120.3)"
+
+
+def test_a_p_in_a_column_has_no_equals_sign() -> None:
+    assert [wording.p_cell(p) for p in (0.0008, 0.00001, None)] == ["0.0008", "< 0.0001", "–"]

@@ -85,7 +85,7 @@ def _confusion(entry: FamilyClasses, names: tuple[str, ...], place: int) -> Char
         for j, n in enumerate(row)
         if n and len(names) <= LABELLED
     ]
-    scale = [[0, "rgba(213,94,0,0)"], [1, "rgba(213,94,0,0.85)"]]
+    scale = [[0, "rgba(128,96,168,0)"], [1, "rgba(128,96,168,0.9)"]]
     trace = heatmap(off, names, names, hover, colorscale=scale, hoverinfo="x+y+text")
     rows = [
         (name, *(f"{n:,}" for n in row), percent(entry.row_shares[i][i]))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from study.report.charts import Chart, Figure, family_style, percents
-from study.report.pareto import COLUMNS, Cost, cells, front_line, fronts, panels
+from study.report.pareto import COLUMNS, Cost, cells, front_line, panels
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import leaderboard
@@ -19,8 +19,8 @@ from study.statistics.scores import accuracy
 
 @dataclass(frozen=True, slots=True)
 class CostPoint(Result):
-    """A finalist, mean over its seeds, or a candidate, one seed that saw the training part alone; `front` names the
-    costs on whose Pareto front it is among all points."""
+    """A finalist, mean over its seeds, or a candidate, one seed that saw the training part alone, which is on no
+    front; `front` names the costs on whose Pareto front a finalist is among the finalists."""
 
     family: str
     label: str
@@ -43,16 +43,14 @@ class Costs(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Costs:
-    points = [*(_of_finalist(row) for row in before[leaderboard].tested), *_candidates(study)]
-    found = fronts([(point.accuracy, point.costs) for point in points])
-    drawn = tuple(replace(point, front=front) for point, front in zip(points, found, strict=True))
-    return Costs(drawn, tuple(study.families))
+    points = (*(_of_finalist(row) for row in before[leaderboard].tested), *_candidates(study))
+    return Costs(points, tuple(study.families))
 
 
 def _of_finalist(row: Finalist) -> CostPoint:
     assert row.test_mean is not None  # only of those that were tested
     costs = (row.n_parameters, row.flops, row.latency_p50_ms)
-    return CostPoint(row.family, row.title, "finalist", row.test_mean, *costs)
+    return CostPoint(row.family, row.title, "finalist", row.test_mean, *costs, front=row.front or ())
 
 
 def _candidates(study: StudyRecords) -> list[CostPoint]:
@@ -94,7 +92,8 @@ def _traces(found: Costs, cost: Cost, axis: str, *, legend: bool) -> list[Figure
         for kind in ("finalist", "candidate"):
             inside = [p for p in found.points if (p.family, p.kind) == (family, kind) and p.costs[cost] is not None]
             if inside:
-                traces.append({**_trace(inside, cost, found.families), "xaxis": axis, "showlegend": legend})
+                here = {"xaxis": axis, "showlegend": legend and kind == "finalist"}
+                traces.append({**_trace(inside, cost, found.families), **here})
     return traces
 
 
@@ -105,8 +104,8 @@ def _trace(inside: Sequence[CostPoint], cost: Cost, families: Sequence[str]) -> 
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": f"{first.family}, {first.kind}",
-        "legendgroup": f"{first.family}, {first.kind}",
+        "name": first.family,
+        "legendgroup": first.family,
         "x": [point.costs[cost] for point in inside],
         "y": percents([point.accuracy for point in inside]),
         "text": [point.label for point in inside],

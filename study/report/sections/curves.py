@@ -68,14 +68,16 @@ def _curve(run: Run, role: str) -> LearningCurve:
 def finding(found: Curves, before: Report) -> str:
     if not found.families:
         return "No run has been trained to its end yet."
-    losses = {name: _final_losses(curves) for name, curves in found.families.items()}
-    told = [f"{name} {sum(last) / len(last):.3g}" for name, last in losses.items() if last]
-    return f"Final training loss: {listing(told)}." if told else "Only candidate runs have been trained yet."
+    known = {name: _validation_losses(curves) for name, curves in found.families.items()}
+    told = [f"{name} {sum(losses) / len(losses):.3g}" for name, losses in known.items() if losses]
+    if not told:
+        return "No run has been read on validation images while it trained."
+    return f"Loss on validation at the end of training: {listing(told)}; less is better."
 
 
-def _final_losses(curves: tuple[LearningCurve, ...]) -> list[float]:
-    """The last training loss of each final run."""
-    known = [[loss for loss in curve.train_loss if loss is not None] for curve in curves if curve.role == "final"]
+def _validation_losses(curves: tuple[LearningCurve, ...]) -> list[float]:
+    """The last one of each run that was read on validation."""
+    known = [[loss for loss in curve.validation_loss if loss is not None] for curve in curves]
     return [losses[-1] for losses in known if losses]
 
 
@@ -101,11 +103,18 @@ def charts(found: Curves) -> list[Chart]:
 def _lines(found: Curves, family: str, curve: LearningCurve) -> list[Figure]:
     style = family_style(list(found.families), family)
     trained = style._replace(dash="solid" if curve.role == "final" else "dash")
+    drawn = (
+        ("training", curve.train_loss, trained),
+        ("validation", curve.validation_loss, style._replace(dash="dot")),
+    )
+    first = curve is found.families[family][0]
     return [
-        line(f"{curve.run}, {name}", curve.examples, losses, drawn, size=5, width=1.5)
-        for name, losses, drawn in (
-            ("training", curve.train_loss, trained),
-            ("validation", curve.validation_loss, style._replace(dash="dot")),
-        )
+        {
+            **line(family, curve.examples, losses, shape, size=5, width=1.5),
+            "legendgroup": family,
+            "showlegend": first and name == "training",
+            "hovertemplate": f"{curve.run}, {name}: %{{y:.3g}}<extra></extra>",
+        }
+        for name, losses, shape in drawn
         if any(loss is not None for loss in losses)
     ]

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from study.records.examined import Audit
 from study.records.trial import State, TrialRecord, Trials
-from study.report.charts import Chart, Figure, layout
+from study.report.charts import GREYS, Chart, Figure, layout
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import count, percent
 from study.statistics.result import PAGE_ONLY, Result
 
 DRAWN = 1000  # bars
-STATE_COLOURS: Mapping[State, str] = {"COMPLETE": "#009E73", "PRUNED": "#56B4E9", "FAIL": "#D55E00"}
+STATE_COLOURS: Mapping[State, str] = {"COMPLETE": GREYS[0], "PRUNED": GREYS[2], "FAIL": "#c62828"}
 STATE_PATTERNS: Mapping[State, str] = {"COMPLETE": "", "PRUNED": "/", "FAIL": "x"}
 
 

@@ -13,7 +13,7 @@ from study.records.trial import Scalar, State, TrialRecord, Trials
 from study.report import ablation, bounds, history
 from study.report.ablation import FamilyAblation
 from study.report.best import TrialSummary, summary
-from study.report.charts import COLOURS, GREY, Chart, layout, percents
+from study.report.charts import GREY, Chart, family_style, layout, percents
 from study.report.distributions import Distribution, Edge, distributions, edges
 from study.report.reading import StudyRecords
 from study.report.section import Report
@@ -25,9 +25,9 @@ from study.statistics.result import Result
 DRAWN = 1000  # trials drawn per figure and family
 BARS = 15
 OPTUNA_TITLES = {
-    "history": "Optimization history of {}: each completed trial and the best so far",
+    "history": "Optimization history of {}: each completed trial and the best so far; the worst tenth may lie below",
     "parallel": "Parallel coordinates of {}: one line per {}",
-    "slice": "Slices of {}: validation accuracy against each parameter, one point per {}",
+    "slice": "Slices of {}: validation accuracy against each parameter, one point per {}; a tenth may lie below",
 }
 HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
 
@@ -212,19 +212,19 @@ def charts(found: Mattered) -> list[Chart]:
         chart
         for place, (family, entry) in enumerate(found.families.items())
         for chart in (
-            *_importance(entry, family, place),
-            *_optuna(entry, family, place),
+            *_importance(entry, family, place, family_style(list(found.families), family).colour),
+            *_optuna(entry, family, place, family_style(list(found.families), family).colour),
             *ablation.charts(entry.ablation, place, f"ablation of {family}"),
         )
     ]
 
 
-def _importance(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
+def _importance(entry: FamilyMattered, family: str, place: int, colour: str) -> list[Chart]:
     if not entry.importances or not entry.clear:
         return []
     names = list(entry.importances)[:BARS]
     values = percents([entry.importances[name] for name in names])
-    colours = [COLOURS[place % 6] if name in entry.clear else GREY for name in names]
+    colours = [colour if name in entry.clear else GREY for name in names]
     trace = {"type": "bar", "orientation": "h", "x": values, "y": names, "marker": {"color": colours}}
     axis = layout("share of importance, %", "", 130 + 26 * len(names))
     axis["yaxis"] |= {"type": "category", "autorange": "reversed", "automargin": True}
@@ -242,14 +242,14 @@ def _importance(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
     ]
 
 
-def _optuna(entry: FamilyMattered, family: str, place: int) -> list[Chart]:
+def _optuna(entry: FamilyMattered, family: str, place: int, colour: str) -> list[Chart]:
     rung, points = entry.importance_examples, [trial.point for trial in entry.trials]
     at_rung = [
         history.Point("COMPLETE", t.rung_accuracy, t.parameters) for t in entry.trials if t.rung_accuracy is not None
     ]
     each = "completed trial" if rung is None else f"trial, its value after {integer(rung)} examples"
     reached = points if rung is None else at_rung
-    drawn = history.figures(points, reached, entry.distributions, list(entry.importances or []))
+    drawn = history.figures(points, reached, entry.distributions, list(entry.importances or []), colour)
     columns, rows = _trial_table(entry)
     charts = []
     for kind, figure in drawn.items():

@@ -13,7 +13,7 @@ from study.report import forest
 from study.report.charts import Chart
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.wording import count, listing, p_value
+from study.report.wording import count, listing, p_cell
 from study.statistics.comparison import Verdict, compare_pairs
 from study.statistics.estimators import Optimism, ProbabilityBetter, Read, optimism, p_a_better
 from study.statistics.groups import Groups
@@ -118,8 +118,10 @@ def _pairs(study: StudyRecords) -> tuple[FinalistPair, ...]:
     if len(study.correct) < 2:
         return ()
     planned = study.openings[0].hypotheses if study.openings else None
+    # The one with the higher mean first: differences then have the sign of the answer's.
+    ranked = sorted(study.correct.items(), key=lambda one: -float(one[1].mean()))
     found = []
-    for pair in compare_pairs(study.correct, planned, study.groups):
+    for pair in compare_pairs(dict(ranked), planned, study.groups):
         a, b = study.correct[pair.a], study.correct[pair.b]
         single = compare_networks(a[0], b[0], study.groups)
         ahead = p_a_better(a.mean(axis=1).tolist(), b.mean(axis=1).tolist())
@@ -190,5 +192,5 @@ def charts(found: Pairwise) -> list[Chart]:
 
 
 def _cells(pair: FinalistPair) -> tuple[str, ...]:
-    tested = (p_value(pair.comparison.p_value), p_value(pair.holm_p))
+    tested = (p_cell(pair.comparison.p_value), p_cell(pair.holm_p))
     return (*forest.cells(pair.comparison), *tested, pair.verdict.label)

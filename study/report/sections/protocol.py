@@ -12,7 +12,7 @@ import numpy as np
 from study.records.settings import RetrainSettings
 from study.report import budget
 from study.report.budget import Budget
-from study.report.charts import COLOURS, Chart, layout
+from study.report.charts import GREYS, Chart, layout
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.statistics.result import Result
@@ -115,7 +115,7 @@ def charts(found: Protocol) -> list[Chart]:
             "y": counts,
             "marker": {"color": colour, "pattern": {"shape": shape}},
         }
-        for (part, counts), colour, shape in zip(found.counts.items(), COLOURS, ("", "/", "."), strict=False)
+        for (part, counts), colour, shape in zip(found.counts.items(), GREYS, ("", "/", "."), strict=False)
     ]
     counted = zip(*found.counts.values(), strict=True)
     rows = [(name, *(f"{n:,}" for n in counts)) for name, counts in zip(found.classes, counted, strict=False)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from study.records.examined import Answers, Corrupted, Level, Robustness
@@ -25,8 +25,9 @@ from study.statistics.result import Result
 
 BLURRED = ("clean", "gaussian blur")
 FALLEN = 3  # classes named that fall first
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#F0E442", "#B15928", "#6A3D9A")
-PATTERNS = ("", "/", "\\", "x", "-", "|", "", "+", ".", "/")
+ANSWERS_NAMED = 4  # of the answers to a blurred 6: a legend of five is read
+SHADES = ("#2f6f8f", "#a3bf60", "#b08bbf", "#d9a441", "#9aa0a6")  # of answers, no family's colours
+PATTERNS = ("", "/", "x", "-", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _sixes(measured: Robustness) -> list[Chart]:
     if not measured.sixes or not measured.sixes.families:
         return []
     families, data = list(measured.half_accuracy_sigma), []
+    groups = _named_answers(measured.classes, [one for found in measured.sixes.families.values() for one in found])
     axis: Figure = {"height": 360, "barmode": "stack", "yaxis": {"title": {"text": "answers to a 6, %"}}}
     width, rows = 1 / len(families), []
     for place, family in enumerate(families):
@@ -150,28 +152,32 @@ def _sixes(measured: Robustness) -> list[Chart]:
         domain = [place * width + 0.02 * (place > 0), (place + 1) * width - 0.02]
         axis[f"xaxis{tail}"] = {"title": {"text": f"{family}: blur, px"}, "type": "category", "domain": domain}
         found = measured.sixes.families.get(family, ())
-        data += _stacks(measured.classes, found, f"x{tail}", first=place == 0)
+        data += _stacks(groups, found, f"x{tail}", first=place == 0)
         rows += [(family, plain(one.sigma), *(str(count) for count in one.counts)) for one in found]
     label = "What each finalist answers to the test split's sixes as they blur"
     return [Chart("sixes", label, {"data": data, "layout": axis}, ("family", "sigma", *measured.classes), rows)]
 
 
-def _stacks(classes: Sequence[str], found: Sequence[Answers], axis: str, *, first: bool) -> list[Figure]:
-    """One bar trace for each class that was ever the answer."""
-    shares = {
-        answer: [100 * one.counts[answer] / max(sum(one.counts), 1) for one in found] for answer in range(len(classes))
-    }
+def _named_answers(classes: Sequence[str], found: Sequence[Answers]) -> dict[str, list[int]]:
+    """The most frequent answers by name, in the order of the classes, and all others together."""
+    totals = [sum(one.counts[answer] for one in found) for answer in range(len(classes))]
+    named = sorted(sorted(range(len(classes)), key=lambda answer: -totals[answer])[:ANSWERS_NAMED])
+    others = [answer for answer in range(len(classes)) if answer not in named]
+    return {**{classes[answer]: [answer] for answer in named}, "any other": others}
+
+
+def _stacks(groups: Mapping[str, Sequence[int]], found: Sequence[Answers], axis: str, *, first: bool) -> list[Figure]:
+    """A bar trace for each group of answers."""
     return [
         {
             "type": "bar",
-            "name": classes[answer],
+            "name": name,
             "x": [plain(one.sigma) for one in found],
-            "y": values,
+            "y": [100 * sum(one.counts[answer] for answer in answers) / max(sum(one.counts), 1) for one in found],
             "xaxis": axis,
-            "marker": {"color": PALETTE[answer % 10], "pattern": {"shape": PATTERNS[answer % 10]}},
-            "legendgroup": classes[answer],
+            "marker": {"color": SHADES[place], "pattern": {"shape": PATTERNS[place]}},
+            "legendgroup": name,
             "showlegend": first,
         }
-        for answer, values in shares.items()
-        if any(values)
+        for place, (name, answers) in enumerate(groups.items())
     ]

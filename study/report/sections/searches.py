@@ -206,8 +206,10 @@ def _shares(everyone: Mapping[int, StudyRecords], family: str) -> dict[int, Arra
 def _pairs(tested: Mapping[str, Mapping[int, Array]], groups: Groups | None) -> list[FamilyPair]:
     """Every pair of families that two searches or more have, all read on the same images: images and searches are both
     drawn, Holm over the pairs."""
-    known = [(a, b) for a, b in combinations(tested, 2) if min(len(tested[a]), len(tested[b])) > 1]
     shares = {family: np.stack(list(rows.values())) for family, rows in tested.items() if rows}
+    # The one with the higher mean first: differences then have the sign of the answer's.
+    ranked = sorted(shares, key=lambda family: -float(shares[family].mean()))
+    known = [(a, b) for a, b in combinations(ranked, 2) if min(len(tested[a]), len(tested[b])) > 1]
     compared = [compare_searches(shares[a], shares[b], groups) for a, b in known]
     adjusted = holm([comparison.p_value for comparison in compared])
     return [

@@ -44,7 +44,14 @@ def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
     seal = json.loads(files.seal.read_text())
     seal["openings"][0]["hypotheses"] = [["cnn", "mlp"]]
     files.seal.write_text(json.dumps(seal))
-    assert [pair.planned for pair in make(files)[pairwise].pairs] == [True, False, False]
+    planned = {frozenset((pair.a, pair.b)): pair.planned for pair in make(files)[pairwise].pairs}
+    assert [pair for pair, holds in planned.items() if holds] == [frozenset(("cnn", "mlp"))]
+    assert len(planned) == 3
+
+
+def test_differences_have_the_sign_of_the_answers(case_made: Made) -> None:
+    for name in ("clear win", "three families", "contradicted"):
+        assert all(pair.comparison.difference >= 0 for pair in case_made(name)[pairwise].pairs)
 
 
 def test_a_verdict_needs_three_seeds(case_made: Made) -> None:

@@ -19,6 +19,7 @@ from study.records.paths import StudyFiles
 from study.report.section import Report
 from study.report.sections import searches
 from study.report.template import body
+from study.report.wording import typeset
 
 Reports = Callable[[str], dict[str, Any]]
 Pages = Callable[[str], str]
@@ -98,7 +99,7 @@ def test_the_page_shows_each_search_and_names_what_its_other_sections_show(
 ) -> None:
     report = case_report("five searches")
     section = case_page("five searches").partition('id="searches"')[2]
-    assert html.escape(report["findings"]["searches"]) in section
+    assert typeset(html.escape(report["findings"]["searches"])) in section
     assert section.count(">shipped</td>") == 1
     assert "sections 2 to 18 show the first" in report["findings"]["header"]
 
