@@ -15,8 +15,10 @@ from study.errors import ResultsError
 from study.records.paths import EXPORT
 
 if TYPE_CHECKING:
+    from study.inference.bundle import Description
     from study.inference.explain import ExplainPage
     from study.inference.predictor import Predictor
+    from study.records.settings import DataPlace
 
 _PARITY_IMAGES = 1000
 
@@ -102,20 +104,25 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
 
     folder = _model_folder(args)
     bundle = load_bundle(folder)
-    trained_on = bundle.description.trained_on()
+    trained_on = _trained_on(args, bundle.description)
     train = load_train(Source.recorded(trained_on, args.data_dir))
-    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256 or _split_of_study(args))
+    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256)
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
     return 0
 
 
-def _split_of_study(args: argparse.Namespace) -> str | None:
-    """The digest that models of earlier versions do not name, as their study recorded it; None of a model alone."""
+def _trained_on(args: argparse.Namespace, description: Description) -> DataPlace:
+    """The model's data: as its study recorded them where that knows more, as of its own copy of pictures, which moves
+    with it, and of models of earlier versions, which do not name the split's digest."""
     from study.records.settings import load_settings
 
-    return None if args.model is not None else load_settings(existing_files(args).settings).dataset.split_sha256
+    named = description.trained_on()
+    if args.model is not None:
+        return named
+    recorded = load_settings(existing_files(args).settings).dataset
+    return named if named.split_sha256 is not None and recorded.decoded is None else recorded
 
 
 # --- data and spaces -----------------------------------------------------------------------------------------------

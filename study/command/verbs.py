@@ -57,6 +57,7 @@ def _request(args: argparse.Namespace, command: str, started: float) -> Request:
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
         opens_test=opens_test,
+        goes_without_test=args.verb == "run",
         counted=not getattr(args, "uncounted", False),
     )
     request.check(args.verb)
@@ -115,14 +116,15 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
                 along.enter_context(_dashboard_along(args, files))
             if (settled := stages.settle_for_what_helps()) is not None:
                 say(f"note: {settled}")
-            if stages.is_complete(evaluate=not args.no_evaluate):
+            evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
+            if stages.is_complete(evaluate=evaluate):
                 stages.session.ledger.charge_nothing()
                 say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
             else:
-                warnings = [] if args.no_evaluate else [stages.no_verdict(), stages.may_open_again()]
+                warnings = [stages.no_verdict(), stages.may_open_again()] if evaluate else []
                 for warning in filter(None, warnings):
                     say(f"note: {warning}")
-                stages.run_all(evaluate=not args.no_evaluate)
+                stages.run_all(evaluate=evaluate)
         _print_summary(files)
         print(f"dashboard: {_dashboard_command(args, files)}", flush=True)
     return 0
@@ -137,7 +139,8 @@ def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
     from study.stages.session import preview_session
 
     with open_stages(preview_session(request), Reporter(args.quiet)) as stages:
-        plan = dry_run(stages, evaluate=not args.no_evaluate)
+        evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
+        plan = dry_run(stages, evaluate=evaluate)
     print_plan(plan, args.format)
     return 0
 

@@ -44,7 +44,8 @@ class LabelledImages:
 class Dataset:
     """One split: `images` uint8 [N, 28, 28], ink bright, `labels` int64 [N], names of the classes, sha256 of the raw
     bytes by role ('train-images', 'train-labels', 'test-images', 'test-labels'), what was done to their tone, and the
-    images' groups int64 [N], such as their writers, None where they are not known."""
+    images' groups int64 [N], such as their writers, None where they are not known; what was done to the pictures on
+    decoding, in sentences."""
 
     name: str
     images: Tensor
@@ -53,6 +54,7 @@ class Dataset:
     sha256: dict[str, str]
     tone: Tone = AS_IT_IS
     groups: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,7 +118,8 @@ def _load(source: Source, split: Split) -> Dataset:
     if tone is None:  # training images decide for both splits
         tone = tone_of((raw if split == "train" else _read(source, "train")).images)
     images = tone.applied(_resize(raw.images))
-    return Dataset(source.name, images, raw.labels, source.classes or raw.classes, raw.sha256, tone, raw.groups)
+    classes = source.classes or raw.classes
+    return Dataset(source.name, images, raw.labels, classes, raw.sha256, tone, raw.groups, raw.notes)
 
 
 def _read(source: Source, split: Split) -> RawSplit:

@@ -1,28 +1,63 @@
-"""A folder's files as a split: IDX under the names in use, or a known data set's own names and forms."""
+"""What --data-dir names as a split: IDX files under the names in use, or a known data set's own names and forms; a
+folder of pictures; one .npz."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.data import drop_ins, idx
+from study.data import arrays, drop_ins, idx, pictures
 from study.data.classes import read_class_names
 from study.data.groups import checked_groups, read_groups
-from study.data.raw import RawSplit, content_sha256
+from study.data.raw import RawSplit, class_range, content_sha256, listed
 from study.data.source import DATASETS, KNOWN, Source, Split
 from study.errors import DataError
 
+Form = Literal["idx", "pictures", "npz"]
 Labels = NDArray[np.uint8]
+_ROLES = ("train-images", "train-labels", "test-images", "test-labels")
+_FORMS = (
+    "the three forms are IDX files, pictures as train/<digit>/*.png and test/<digit>/*.png, and one .npz with x_train, "
+    "y_train, x_test, y_test"
+)
 _STEMS = {"train": ("train",), "test": ("t10k", "test")}
 _USPS = {"train": "usps.bz2", "test": "usps.t.bz2"}
+
+
+def form_of(source: Source) -> Form:
+    """What the folder, or the file, holds: IDX files before the other forms, and where there is nothing known."""
+    assert source.folder is not None
+    if source.folder.is_file():
+        return "npz"
+    if any(_candidates(source, role) for role in _ROLES) or _usps_file(source, "train") is not None:
+        return "idx"
+    if any((source.folder / split).is_dir() for split in _STEMS):
+        return "pictures"
+    return "idx" if arrays.file_in(source.folder) is None else "npz"
 
 
 def read_folder(source: Source, split: Split) -> RawSplit:
     """DataError names the file that is missing, or is not what it should be."""
     assert source.folder is not None
+    form = form_of(source)
+    if form == "idx":
+        return _read_idx(source, split)
+    path = arrays.file_in(source.folder)
+    raw = (
+        pictures.read_pictures(source.folder, split)
+        if path is None or form == "pictures"
+        else arrays.read_arrays(path, split)
+    )
+    for role, digest in raw.sha256.items():
+        _check(source, role, source.folder, (digest,))
+    return raw
+
+
+def _read_idx(source: Source, split: Split) -> RawSplit:
     if (usps := _usps_file(source, split)) is not None:
         return _read_usps(source, split, usps)
     labels, classes, label_digest = _read_labels(source, split)
@@ -44,8 +79,13 @@ def read_folder(source: Source, split: Split) -> RawSplit:
 
 
 def has_split(source: Source, split: Split) -> bool:
-    """Whether both files of the split are there; what is in them is not looked at."""
+    """Whether both files of the split are there, or what stands for them; what is in them is not looked at."""
     assert source.folder is not None
+    form, path = form_of(source), arrays.file_in(source.folder)
+    if form == "pictures":
+        return pictures.has_pictures(source.folder, split)
+    if form == "npz" and path is not None:
+        return arrays.has_arrays(path, split)
     if _usps_file(source, split) is not None:
         return True
     return all(_candidates(source, f"{split}-{what}") for what in ("images", "labels"))
@@ -97,7 +137,15 @@ def _advice(source: Source) -> str:
             return f"{there.name} is there: if this is that data set, say so with --dataset {name}"
     if source.known != DATASETS["usps"] and any((source.folder / name).is_file() for name in _USPS.values()):
         return "USPS's files are there: if this is that data set, say so with --dataset usps"
-    return "check --data-dir"
+    if not source.folder.is_dir() or any(_candidates(source, role) for role in _ROLES):
+        return "check --data-dir"
+    return f"check --data-dir: found {_found(source.folder)}; {_FORMS}"
+
+
+def _found(folder: Path) -> str:
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
+    digits = sum(name[:-1] in drop_ins.DIGITS for name in names)
+    return listed(names) + (": the digits' folders belong into a folder train/" if digits > 1 else "")
 
 
 def _groups(source: Source, split: Split, images: int) -> NDArray[np.int64] | None:
@@ -129,13 +177,7 @@ def _read_usps(source: Source, split: Split, path: Path) -> RawSplit:
 def _read_labels(source: Source, split: Split) -> tuple[NDArray[np.int64], tuple[str, ...], str]:
     """Labels from 0 on [N], class names, sha256; the training labels say which classes there are."""
     train, digest, path = _label_file(source, "train")
-    first, last = int(train.min()), int(train.max())
-    missing = sorted(set(range(first, last + 1)) - set(np.unique(train).tolist()))
-    if first > 1 or last == first or missing:
-        raise DataError(
-            f"{path}: labels run from {first} to {last}, without {missing[:3]}; expected at least two classes, "
-            f"numbered from 0 or 1 without a gap; sha256 {digest}; check the file"
-        )
+    first, last = class_range(train, f"{path}", f"; sha256 {digest}; check the file")
     labels = tuple(str(label) for label in range(first, last + 1))
     classes = source.classes or _names_of_classes(source, path.parent, labels)
     if split == "train":

@@ -93,6 +93,24 @@ def _is_table(raw: bytes) -> bool:
     return raw[:4] == bytes((0, 0, INT32, 2))
 
 
+def array_sha256(array: NDArray[np.uint8]) -> str:
+    """Of the plain IDX file that holds the array, without a copy of it."""
+    digest = hashlib.sha256(_header(array))
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def save(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write an array as a plain IDX file."""
+    with path.open("wb") as stream:
+        stream.write(_header(array))
+        stream.write(np.ascontiguousarray(array).data)
+
+
+def _header(array: NDArray[np.uint8]) -> bytes:
+    return bytes((0, 0, UINT8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
+
+
 def _parse(raw: bytes, ndim: int, path: Path, kind: int) -> NDArray[Any]:
     magic, dtype = bytes((0, 0, kind, ndim)), _DTYPES[kind]
     if raw[:4] != magic:

@@ -46,7 +46,7 @@ def survey(source: Source) -> Survey:
 
 def remarks(dataset: Dataset, repeats: Repeats) -> list[str]:
     """Of a training set and what `repeats` counts; none for a data set without oddities."""
-    return [*_on_ink(dataset), *_on_classes(dataset), *_on_repeats(repeats)]
+    return [*dataset.notes, *_on_ink(dataset), *_on_classes(dataset), *_on_repeats(repeats)]
 
 
 def _on_ink(dataset: Dataset) -> list[str]:

@@ -70,8 +70,8 @@ class Source:
         name = dataset or "mnist"
         if folder is None and name not in DATASETS:
             raise UsageError(
-                f"data set {name!r:.80} is unknown: expected one of {', '.join(DATASETS)}, or a folder of IDX files "
-                "with --data-dir"
+                f"data set {name!r:.80} is unknown: expected one of {', '.join(DATASETS)}, or a folder of IDX files, "
+                "of pictures, or a .npz with --data-dir"
             )
         known = KNOWN.get(name)
         return cls(name, folder, known, transposed=known is not None and known.transposed)
@@ -83,7 +83,7 @@ class Source:
         DataError if the folder is gone.
         """
         place = folder or (None if dataset.data_dir is None else Path(dataset.data_dir))
-        if folder is None and place is not None and not place.is_dir():
+        if folder is None and place is not None and not place.exists():
             raise DataError(
                 f"{place}, the folder with data set {dataset.name}, does not exist: give its new place with --data-dir"
             )

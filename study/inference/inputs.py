@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from study.data.opening import STDIN
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+from study.data.pictures import SUFFIXES
 
 
 def collect_inputs(arguments: Iterable[str], recursive: bool = False) -> Iterator[Path]:

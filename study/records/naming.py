@@ -14,9 +14,12 @@ _OF_NO_FLAGS = StudyFiles(Path("results/mnist"))
 
 
 def default_name(dataset: str | None, data_dir: Path | None) -> str:
-    """What a data set is called, and a study of it without --name; where --data-dir alone is given, as the folder."""
+    """What a data set is called, and a study of it without --name; where --data-dir alone is given, as the folder or
+    the file."""
     if dataset is not None or data_dir is None:
         return dataset or "mnist"
+    if data_dir.suffix == ".npz":
+        return data_dir.stem
     # A link keeps its name: where it points may change.
     return data_dir.name if data_dir.name not in ("", "..") else data_dir.resolve().name
 

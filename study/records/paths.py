@@ -87,6 +87,11 @@ class StudyFiles:
         return self.root / "finalists.json"
 
     @property
+    def pictures(self) -> Path:
+        """The study's own copy of a folder of pictures, as IDX files."""
+        return self.root / "pictures"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

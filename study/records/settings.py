@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,10 +59,20 @@ class DataPlace(Frozen):
         return self.data_dir is None and self.name == "emnist-digits" if self.transposed is None else self.transposed
 
 
-class DatasetSettings(DataPlace):
-    """What was compared on; `mean` and `std` are of the training part's pixels scaled to [0, 1]. `validation_in_train`
-    counts the validation images that are in the training part, too; older studies did not count."""
+class Decoded(Frozen):
+    """The folder of pictures of which a study has a copy of its own, and what it held then: a digest of names and sizes
+    by split."""
 
+    folder: str
+    listing: dict[str, str]
+
+
+class DatasetSettings(DataPlace):
+    """What was compared on; `decoded` says that it is the study's own copy of a folder of pictures; `mean` and `std`
+    are of the training part's pixels scaled to [0, 1]. `validation_in_train` counts the validation images that are in
+    the training part, too; older studies did not count."""
+
+    decoded: Decoded | None = None
     classes: tuple[str, ...]
     n_train: int = Field(gt=0)
     n_validation: int = Field(gt=0)
@@ -74,6 +85,12 @@ class DatasetSettings(DataPlace):
     def is_bundled_mnist(self) -> bool:
         """Whether these are MNIST's own images: a folder of somebody's own may be called mnist, too."""
         return self.name == "mnist" and self.data_dir is None
+
+    @property
+    def lacks_test(self) -> bool:
+        """Whether these are somebody's own pictures without a test part."""
+        is_npz = self.data_dir is not None and self.data_dir.endswith(".npz")
+        return (self.decoded is not None or is_npz) and "test-images" not in self.sha256
 
     def for_model(self) -> dict[str, Any]:
         """What a model says of the data it was trained on: enough to find its validation images again."""
@@ -173,7 +190,11 @@ def load_settings(path: Path) -> StudySettings:
     ResultsError names the file and the first key that is wrong.
     """
     settings, files = read_settings(path), StudyFiles(path.parent)
-    return settings.model_copy(update={"name": files.name, "repeat_of": files.repeat_of or settings.repeat_of})
+    changes: dict[str, Any] = {"name": files.name, "repeat_of": files.repeat_of or settings.repeat_of}
+    if settings.dataset.decoded is not None:  # the copy moves with the study
+        place = os.path.abspath(files.whole.pictures)  # noqa: PTH100 (resolve() would follow links)
+        changes["dataset"] = settings.dataset.model_copy(update={"data_dir": place})
+    return settings.model_copy(update=changes)
 
 
 def read_settings(path: Path) -> StudySettings:

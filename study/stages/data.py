@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,32 +28,60 @@ from study.errors import DataError, ResumeError
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, StudySettings, change_settings, load_settings
+from study.stages.own_pictures import (
+    complete_copy,
+    drop_copy,
+    has_own_form,
+    is_folder_of_pictures,
+    make_copy,
+    origin_of,
+)
 from study.stages.request import Request
 from study.training.loop import TrainingData
 
 Indices = NDArray[np.int64]
+_ADD_TEST = "add test/<digit>/*.png to the pictures, or x_test and y_test to the .npz, to have one"
 _OLD_TONE = (
     "this study reads its files' dark ink or grey ground as it is, as versions did that made it; `study predict` makes "
     "ink bright on black and will leave answers open: a new study with another --name reads both alike"
 )
 
 
-def load_data(request: Request, stored: StudySettings | None) -> tuple[TrainingData, DatasetSettings, list[str]]:
+def load_data(
+    request: Request, stored: StudySettings | None, *, keeps: bool = True
+) -> tuple[TrainingData, DatasetSettings, list[str]]:
     """The training data, its description, and what the user should know before anything is trained.
 
     Of a `stored` study the description keeps name, classes and form, and learns where the files are now; seed and hash
-    of the split are those of this request, to be compared. DataError for files that are missing, too small or not those
-    that were recorded, ResumeError for another data set.
+    of the split are those of this request, to be compared. A folder of pictures is decoded into the study's folder,
+    unless nothing is to be kept. DataError for files that are missing, too small or not those that were recorded,
+    ResumeError for another data set.
     """
-    return _first(request) if stored is None else _again(request, stored.dataset)
-
-
-def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    if stored is not None:
+        return _again(request, stored.dataset, keeps=keeps)
     source = Source.asked(request.dataset, request.data_dir)
+    if source.folder is None or not is_folder_of_pictures(source):
+        return _first(request, source, goes_without_test=has_own_form(source))
+    if not keeps:
+        training, described, notes = _first(request, source, goes_without_test=True)
+        return training, described.model_copy(update={"decoded": origin_of(source.folder)}), notes
+    decoded, done = origin_of(source.folder), make_copy(source.folder, request.files)
+    try:
+        copy = replace(source, folder=request.files.pictures)
+        training, described, notes = _first(request, copy, goes_without_test=True)
+    except BaseException:
+        drop_copy(request.files)
+        raise
+    return training, described.model_copy(update={"decoded": decoded}), [*done, *notes]
+
+
+def _first(
+    request: Request, source: Source, *, goes_without_test: bool
+) -> tuple[TrainingData, DatasetSettings, list[str]]:
     dataset = load_train(source)
     check_sizes(source.name, n_train=len(dataset))
     source = replace(source, tone=dataset.tone, sha256=dataset.sha256)
-    test = _test_sha256(request, source)
+    test = _test_sha256(request, source, goes_without_test=goes_without_test)
     train, validation = split_of(dataset, request.split_seed or 0)
     prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
     repeats = count_repeats(*prints, (train, validation))
@@ -73,24 +102,45 @@ def _first(request: Request) -> tuple[TrainingData, DatasetSettings, list[str]]:
         mean=training.mean,
         std=training.std,
     )
-    return training, described, remarks(dataset, repeats)
+    return training, described, [*remarks(dataset, repeats), *_on_test(request, test)]
 
 
-def _again(request: Request, recorded: DatasetSettings) -> tuple[TrainingData, DatasetSettings, list[str]]:
+def _on_test(request: Request, test: Mapping[str, str]) -> list[str]:
+    if test or not request.opens_test:
+        return []
+    return [f"there is no test part, so this is a validation-only study, as with --no-evaluate: {_ADD_TEST}"]
+
+
+def _again(
+    request: Request, recorded: DatasetSettings, *, keeps: bool
+) -> tuple[TrainingData, DatasetSettings, list[str]]:
+    done: list[str] = []
+    own = recorded.decoded is not None and _means_own_copy(request)
+    if own and keeps:
+        recorded, done = complete_copy(request.data_dir, recorded, request.files)
+    if own:
+        request = replace(request, data_dir=None)
     source = _source_of(request, recorded)
     dataset = load_train(source)
-    test = _test_sha256(request, source)
+    test = _test_sha256(request, source, goes_without_test=own or has_own_form(source))
     seed = recorded.split_seed if request.split_seed is None else request.split_seed
     train, validation = split_as_before(dataset, seed, recorded.split_sha256)
     changes = {
         "data_dir": _place(source),
+        "decoded": recorded.decoded if own else None,
         "transposed": source.transposed,
         "sha256": recorded.sha256 | test,
         "split_seed": seed,
         "split_sha256": split_sha256(validation),
     }
-    notes = [] if tone_of(dataset.images) == AS_IT_IS else [_OLD_TONE]
+    notes = [*done, *_on_test(request, recorded.sha256 | test)]
+    notes += [] if tone_of(dataset.images) == AS_IT_IS else [_OLD_TONE]
     return _training(dataset, train, validation), recorded.model_copy(update=changes), notes
+
+
+def _means_own_copy(request: Request) -> bool:
+    """Whether the study's copy of its pictures is to be read, and not a folder of IDX files that is named."""
+    return request.data_dir is None or is_folder_of_pictures(Source.asked(None, request.data_dir))
 
 
 def _training(dataset: Dataset, train: Indices, validation: Indices) -> TrainingData:
@@ -118,13 +168,15 @@ def _source_of(request: Request, recorded: DatasetSettings) -> Source:
     return replace(source, known=asked.known)
 
 
-def _test_sha256(request: Request, source: Source) -> dict[str, str]:
+def _test_sha256(request: Request, source: Source, *, goes_without_test: bool) -> dict[str, str]:
     """Digests of the test files, looked at when first seen and in a new place. They may be absent as long as this
-    command does not open the test split."""
+    command does not open the test split, or leaves that out where pictures `goes_without_test`."""
     seen = {"test-images", "test-labels"} <= source.sha256.keys()
     if source.folder is not None and not has_split(source, "test"):
-        if request.opens_test:
+        if request.opens_test and not goes_without_test:
             raise _without_test(source)
+        if request.opens_test and not request.goes_without_test:
+            raise DataError(f"data set {source.name} has no test part: {_ADD_TEST}")
         return {}
     if seen and request.data_dir is None:
         return {}

@@ -210,7 +210,8 @@ def _stage(name: str, search: int | None, is_done: bool, seconds: float | None, 
 def _of_search(stages: Stages, files: StudyFiles, number: int) -> list[Path]:
     own = [files.database] if _storage(stages) is None else []
     samples = [files.samples] if number == 1 else []
-    return [files.settings, files.ledger, *samples, *own, files.trials_jsonl, files.trials_csv]
+    copied = [files.pictures] if number == 1 and stages.session.settings.dataset.decoded is not None else []
+    return [files.settings, *copied, files.ledger, *samples, *own, files.trials_jsonl, files.trials_csv]
 
 
 def _of_retraining(files: StudyFiles, number: int) -> list[Path]:

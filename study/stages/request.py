@@ -63,6 +63,7 @@ class Request:
     storage: str | None = None
     repeats: int | None = None
     opens_test: bool = False  # whether this command is to read the test split
+    goes_without_test: bool = False  # whether it leaves that out where pictures have none
     counted: bool = True  # whether an opening is added to the user's count
 
     @property

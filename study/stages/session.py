@@ -132,7 +132,7 @@ def preview_session(request: Request) -> Session:
     ledger is saved. The same errors."""
     limit_threads()
     hardware = Hardware.of(request)
-    return _session(request, hardware, _resolve(request, request.files, hardware.n_at_once))
+    return _session(request, hardware, _resolve(request, request.files, hardware.n_at_once, keeps=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +179,13 @@ def _session(request: Request, hardware: Hardware, resolved: Resolved) -> Sessio
 Resolved = tuple[StudySettings, TrainingData, list[SearchSpace], list[str]]
 
 
-def _resolve(request: Request, files: StudyFiles, n_at_once: int) -> Resolved:
-    """Settings, data, spaces to add and warnings of a study to create or to continue."""
+def _resolve(request: Request, files: StudyFiles, n_at_once: int, *, keeps: bool = True) -> Resolved:
+    """Settings, data, spaces to add and warnings of a study to create or to continue. Pictures are decoded for good if
+    it `keeps` them."""
     check_records(files)
     stored = load_settings(files.settings) if files.exists() else None
     _check_repeats(request, files, stored)
-    training, described, notes = load_data(request, stored)
+    training, described, notes = load_data(request, stored, keeps=keeps)
     families = request.chosen_families(stored)
     if stored is None:
         created, spaces = (

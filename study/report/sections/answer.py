@@ -147,7 +147,7 @@ def _caveats(report: Report, contradicted: tuple[Finalist, Finalist] | None) -> 
 def finding(found: Answer, before: Report) -> str:
     """The headline, called exploratory from the second opening of the test split on. Of several searches it is what
     they say of the families, with the first one's finalists where they are too few for that."""
-    text, several = _of_one_search(found), before[searches]
+    text, several = _of_one_search(found, before.study.settings.dataset.lacks_test), before[searches]
     if several is not None:
         alone = f" In search 1, {text[:1].lower()}{text[1:]}" if several.tested < several.needed else ""
         text = searches.finding(several, before) + alone
@@ -155,8 +155,13 @@ def finding(found: Answer, before: Report) -> str:
     return f"Exploratory: {text[:1].lower()}{text[1:]}" if exploratory else text
 
 
-def _of_one_search(found: Answer) -> str:
+def _of_one_search(found: Answer, lacks_test: bool) -> str:
     """What was found, or how far the study is."""
+    if found.stage == "retrained" and lacks_test:
+        return (
+            "The finalists are trained, and the data set has no test part, so there is no verdict; add one, and "
+            "`study run` opens it."
+        )
     if found.stage != "evaluated":
         return _not_evaluated(found)
     if found.winner_row is None:
