@@ -66,8 +66,9 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         metavar="DIR",
-        help="a folder of IDX files, or of --dataset's own files; for a study also the new place of its data; "
-        "train-groups.txt and t10k-groups.txt there, one integer a line, say who wrote an image: a writer stays on one "
+        help="a folder of IDX files, or of --dataset's own files; a folder of pictures, train/<digit>/*.png and "
+        "test/<digit>/*.png; or a .npz with x_train, y_train, x_test, y_test; for a study also the new place of its "
+        "data; beside IDX files train-groups.txt and t10k-groups.txt, one integer a line, say who wrote an image: a writer stays on one "
         "side of the split, and intervals are clustered by writers",
     )
 
