@@ -68,8 +68,8 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of IDX files, or of --dataset's own files; a folder of pictures, train/<digit>/*.png and "
         "test/<digit>/*.png; or a .npz with x_train, y_train, x_test, y_test; for a study also the new place of its "
-        "data; beside IDX files train-groups.txt and t10k-groups.txt, one integer a line, say who wrote an image: a writer stays on one "
-        "side of the split, and intervals are clustered by writers",
+        "data; beside IDX files train-groups.txt and t10k-groups.txt, one integer a line, say who wrote an image: a "
+        "writer stays on one side of the split, and intervals are clustered by writers",
     )
 
 
