@@ -36,7 +36,14 @@ from study.dashboard.publisher import Publisher
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Job, OnRung, Outcome, RungMetrics, Validation
 from study.records.paths import StudyFiles
-from study.records.settings import DatasetSettings, FamilySettings, Ladder, RetrainSettings, StudySettings
+from study.records.settings import (
+    SAMPLER_WINDOW,
+    DatasetSettings,
+    FamilySettings,
+    Ladder,
+    RetrainSettings,
+    StudySettings,
+)
 from study.records.trial import TrialRecord, read_trials
 from study.search import driver
 from study.search.driver import Search
@@ -75,6 +82,7 @@ def make_settings() -> StudySettings:
         created="2026-01-01T00:00:00+00:00",
         seed=0,
         sampler="tpe",
+        sampler_window=SAMPLER_WINDOW,
         pruner="asha",
         warm_starts=0,
         dataset=dataset,
