@@ -39,7 +39,7 @@ from _speed import fit_steps, program_data, timed
 from scipy import special
 
 from study.data.augment import to_float
-from study.execution.sharing import shared_gpu
+from study.execution.sharing import shared_gpus
 from study.records.files import append_jsonl, read_jsonl
 from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confidence_and_correct, ece
@@ -216,7 +216,7 @@ def measure(arguments: argparse.Namespace) -> None:
     if not runs:
         return
     started = time.perf_counter()
-    with shared_gpu(torch.device(arguments.device)) as environment:
+    with shared_gpus(torch.device(arguments.device)) as (environment, *_):
         os.environ.update(environment)
         for done, row in enumerate(parallel(runs, partial(trained, data=program_data()), arguments.workers), 1):
             append_jsonl(arguments.out, row)

@@ -32,7 +32,7 @@ from _speed import fit_steps, program_data
 
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job
-from study.execution.sharing import shared_gpu
+from study.execution.sharing import shared_gpus
 from study.records.run import Precision
 from study.training import loop
 from study.training.loop import Schedule, TrainingData, choose_precision
@@ -135,12 +135,12 @@ def measure_workers(
 ) -> None:
     with contextlib.ExitStack() as stack:
         started = time.perf_counter()
-        environment = stack.enter_context(shared_gpu(DEVICE)) if name == "shared" else {}
-        if name == "shared" and not environment:
+        environments = stack.enter_context(shared_gpus(DEVICE)) if name == "shared" else [{}]
+        if name == "shared" and not all(environments):
             print("no Multi-Process Service here")
             return
         executor = stack.enter_context(
-            ProcessExecutor(workers, data, device=str(DEVICE), precision=precision, environment=environment)
+            ProcessExecutor(workers, data, device=str(DEVICE), precision=precision, environments=environments)
         )
         together(executor, wanted[0][0], _WARM_UP_STEPS)
         print(f"{workers} workers {name}: ready after {time.perf_counter() - started:.1f} s", flush=True)

@@ -29,7 +29,7 @@ from _speed import program_data
 from fewer_steps import interval
 
 from study.data.datasets import stratified_split
-from study.execution.sharing import shared_gpu
+from study.execution.sharing import shared_gpus
 from study.records.files import append_jsonl, read_jsonl
 from study.records.trial import TrialRecord, read_trials
 from study.retraining.candidates import choose_candidates
@@ -122,7 +122,7 @@ def measure(arguments: argparse.Namespace) -> None:
     if not items:
         return
     started = time.perf_counter()
-    with shared_gpu(torch.device(arguments.device)) as environment:
+    with shared_gpus(torch.device(arguments.device)) as (environment, *_):
         os.environ.update(environment)
         function = partial(trained, data=program_data(), device=arguments.device)
         for done, row in enumerate(parallel(items, function, arguments.workers), 1):

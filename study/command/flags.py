@@ -126,7 +126,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=_count, metavar="N", help="default: one for each core, on a GPU no more than fit its memory"
     )
-    parser.add_argument("--device", default="auto", help="auto or any torch device (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto (every GPU), cuda:1 for one, cpu (default: auto)")
     parser.add_argument(
         "--storage", metavar="URL", help="default: SQLite in the study's folder; postgresql+psycopg://..."
     )

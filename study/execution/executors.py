@@ -11,7 +11,7 @@ import multiprocessing.connection
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -139,8 +139,8 @@ class _PipeExecutor:
 
 
 class ProcessExecutor(_PipeExecutor):
-    """Workers are processes, kept alive between jobs, with `threads` torch threads each, and `environment` in addition
-    to this process's own."""
+    """Workers are processes, kept alive between jobs, with `threads` torch threads each. They take turns in
+    `environments`, of which each has one in addition to this process's own: a GPU of several, for example."""
 
     def __init__(
         self,
@@ -150,14 +150,16 @@ class ProcessExecutor(_PipeExecutor):
         device: str = "cpu",
         precision: Precision = "fp32",
         threads: int = 1,
-        environment: Mapping[str, str] | None = None,
+        environments: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
-        self._arguments = (SharedData(data), device, precision, threads, dict(environment or {}))
+        self._arguments = (SharedData(data), device, precision, threads)
+        self._environments = [dict(environment) for environment in environments]
         super().__init__(n_workers, self._start_process)
 
     def _start_process(self, number: int) -> _Worker:
         ours, theirs = multiprocessing.Pipe()
-        process = start_process(worker_process, (theirs, *self._arguments), f"worker-{number}")
+        environment = self._environments[number % len(self._environments)]
+        process = start_process(worker_process, (theirs, *self._arguments, environment), f"worker-{number}")
         theirs.close()
 
         def end() -> int | None:

@@ -1,4 +1,4 @@
-"""A GPU shared by several worker processes: NVIDIA's Multi-Process Service (MPS), private to one command.
+"""GPUs shared by several worker processes each: NVIDIA's Multi-Process Service (MPS), private to one command.
 
 Without it processes have a GPU in turn, each alone; with it their kernels run side by side.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from study.execution.gpus import views_of
 from study.execution.processes import short_folder
 
 _CONTROL = "nvidia-cuda-mps-control"
@@ -33,19 +34,27 @@ rm -rf "${_FOLDER}"
 
 
 @contextlib.contextmanager
-def shared_gpu(device: torch.device) -> Iterator[dict[str, str]]:
-    """Environment variables with which processes share the GPU `device` until the end of the block.
+def shared_gpus(device: torch.device) -> Iterator[list[dict[str, str]]]:
+    """For each of the GPUs that `device` means, environment variables with which processes see it alone and share it
+    until the end of the block; for another kind of device none.
 
-    There are none where there is nothing to share by: no GPU, no MPS installed, none that starts. A service that the
-    user runs already is left alone, and used by itself.
+    Each GPU has a service of its own. There is none where there is nothing to share by: no GPU, no MPS installed, none
+    that starts. A service that the user runs already is left alone, and used by itself.
     """
-    environment = _private() if device.type == "cuda" and not _is_running() and shutil.which(_CONTROL) else None
-    if environment is None:
-        yield {}
-        return
+    with contextlib.ExitStack() as services:
+        if device.type != "cuda" or _is_running() or not shutil.which(_CONTROL):
+            yield views_of(device)
+        else:
+            yield [view | services.enter_context(_service(view)) for view in views_of(device)]
+
+
+@contextlib.contextmanager
+def _service(view: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Environment variables of a service's clients, which serves what is in `view`; none if it does not start."""
+    environment = _private()
     guard = subprocess.Popen(
         ["sh", "-c", _SERVE],
-        env=os.environ | environment,
+        env=os.environ | view | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the command, whose workers still need the service

@@ -6,12 +6,14 @@ import contextlib
 import math
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 import torch
 
 from study.errors import UsageError
+from study.execution.gpus import gpus_of
 from study.records.ledger import Machine
 
 # Bytes that a worker on a GPU takes. Of 16 on an H200 each had 1.1 GiB of the GPU at first and 1.9 at the end of a
@@ -73,9 +75,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def describe_machine(device: torch.device) -> Machine:
-    """Processor and cores, and the GPU where `device` is one."""
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return Machine(cpu=cpu_name(), cores=available_cores(), gpu=gpu)
+    """Processor and cores, and the GPUs that `device` means."""
+    counted = Counter(torch.cuda.get_device_name(gpu) for gpu in gpus_of(device))
+    gpus = [name if n == 1 else f"{n} × {name}" for name, n in counted.items()]
+    return Machine(cpu=cpu_name(), cores=available_cores(), gpu=", ".join(gpus) or None)
 
 
 def cpu_name() -> str:
@@ -85,29 +88,37 @@ def cpu_name() -> str:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one. UsageError for a device that torch does not know, that this machine lacks, or
-    that does not serve this process."""
+    """`auto` is all GPUs if there are any, as `cuda` is. UsageError for a device that torch does not know, that this
+    machine lacks, or that does not serve this process."""
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
+    one: torch.device | None = None
     try:
         device = torch.device("cuda" if name == "auto" else name)
-        torch.zeros(1, device=device)
+        for one in gpus_of(device) or [device]:
+            torch.zeros(1, device=one)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        if name == "auto":
-            cause = str(error).strip().partition("\n")[0]
-            raise UsageError(f"the GPU does not serve this command ({cause}): free it, or use --device cpu") from None
+        if name == "auto" or (name == "cuda" and torch.cuda.is_available()):
+            raise UsageError(_does_not_serve(one, str(error).strip().partition("\n")[0])) from None
         there = ["cpu"] + [f"cuda:{index}" for index in range(torch.cuda.device_count())]
         raise UsageError(f"--device {name!r} is not there: expected auto or one of {', '.join(there)}") from None
     return device
 
 
+def _does_not_serve(gpu: torch.device | None, cause: str) -> str:
+    others = [f"cuda:{index}" for index in range(torch.cuda.device_count()) if torch.device("cuda", index) != gpu]
+    which = str(gpu) if others else "the GPU"
+    return f"{which} does not serve this command ({cause}): free it, or use --device {' or '.join([*others, 'cpu'])}"
+
+
 def fitting_workers(device: torch.device) -> int:
-    """One worker a core; on a GPU no more than fit into its free memory and the machine's. More workers than cores
-    trained less there, too: 32 on 16 cores 0.8 to 0.9 times as much as 16."""
+    """One worker a core; on GPUs, over which they are spread, no more than fit into their free memory and the
+    machine's. More workers than cores trained less there, too: 32 on 16 cores 0.8 to 0.9 times as much as 16."""
     if device.type != "cuda":
         return available_cores()
-    free, _ = torch.cuda.mem_get_info(device)
-    limits = [available_cores(), free // _GPU_MEMORY]
+    gpus = gpus_of(device) or [device]
+    free = min(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
+    limits = [available_cores(), len(gpus) * (free // _GPU_MEMORY)]
     if (host := _available_memory()) is not None:
         limits.append(host // _HOST_MEMORY)
     return max(1, min(limits))

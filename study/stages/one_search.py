@@ -8,7 +8,8 @@ from typing import Protocol
 from optuna.storages import RDBStorage
 
 from study.execution.executors import Executor, ProcessExecutor
-from study.execution.sharing import shared_gpu
+from study.execution.gpus import in_view
+from study.execution.sharing import shared_gpus
 from study.records.ledger import Goal, Reached
 from study.records.trial import TrialRecord
 from study.retraining.finalists import Retraining
@@ -53,10 +54,10 @@ class Workers:
                 ProcessExecutor(
                     session.n_workers,
                     session.data,
-                    device=str(session.device),
+                    device=in_view(session.device),
                     precision=session.precision,
                     threads=1,
-                    environment=self._running.enter_context(shared_gpu(session.device)),
+                    environments=self._running.enter_context(shared_gpus(session.device)),
                 )
             )
         return self._executor

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -22,6 +23,7 @@ import pytest
 import torch
 from runs import run_record
 
+import study.execution.executors as executors_module
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job, Report, RungMetrics, RunTarget
 from study.execution.worker import serve, train
@@ -298,3 +300,25 @@ def test_a_worker_ends_when_its_device_no_longer_serves_it(
     with pytest.raises(torch.AcceleratorError):
         serve(theirs, work)
     assert not ours.poll()
+
+
+def test_workers_are_spread_over_the_gpus_and_replaced_in_place(
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's environment is its last argument; the processes are pretended."""
+    started: list[tuple[str, dict[str, str]]] = []
+
+    def start(_: object, arguments: tuple[Any, ...], name: str) -> Any:
+        started.append((name, arguments[-1]))
+        return SimpleNamespace(
+            sentinel=None, exitcode=1, join=lambda _: None, is_alive=lambda: False, close=lambda: None
+        )
+
+    monkeypatch.setattr(executors_module, "start_process", start)
+    views = [{"CUDA_VISIBLE_DEVICES": name} for name in ("GPU-a", "GPU-b")]
+    with ProcessExecutor(3, training_data, environments=views) as executor:
+        assert started == [("worker-0", views[0]), ("worker-1", views[1]), ("worker-2", views[0])]
+        for name in "ab":
+            executor.submit(job(name))
+        assert [event_of(executor).job.id for _ in "ab"] == ["a", "b"]  # nobody is at the other end of their pipes
+        assert started[3:] == [("worker-0", views[0]), ("worker-1", views[1])]

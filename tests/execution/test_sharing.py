@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from study.execution import sharing
-from study.execution.sharing import shared_gpu
+from study.execution.sharing import shared_gpus
 
 GPU = torch.device("cuda")  # naming one needs none
 PATIENCE = 30.0
@@ -23,7 +24,7 @@ SERVICE = """#!/bin/sh
 if [ "$1" = -d ]; then
     {fails}
     touch "$CUDA_MPS_PIPE_DIRECTORY/control"
-    echo "$CUDA_MPS_PIPE_DIRECTORY" >> "{log}"
+    echo "$CUDA_MPS_PIPE_DIRECTORY${{CUDA_VISIBLE_DEVICES:+($CUDA_VISIBLE_DEVICES)}}" >> "{log}"
 else
     read -r told
     echo "$told" >> "{log}"
@@ -62,7 +63,7 @@ def wait_until(found: Callable[[], bool]) -> None:
 
 def test_the_service_runs_for_the_block_and_leaves_nothing(install: Install) -> None:
     log = install()
-    with shared_gpu(GPU) as environment:
+    with shared_gpus(GPU) as (environment,):
         folder = Path(environment["CUDA_MPS_PIPE_DIRECTORY"])
         assert (folder / "control").exists()
         assert log.read_text().split() == [str(folder)]
@@ -70,23 +71,50 @@ def test_the_service_runs_for_the_block_and_leaves_nothing(install: Install) -> 
     assert not folder.exists()
 
 
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: SimpleNamespace(uuid=f"0000-{gpu.index}"))
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_each_gpu_has_a_service_of_its_own(install: Install) -> None:
+    log = install()
+    with shared_gpus(GPU) as environments:
+        assert [one["CUDA_VISIBLE_DEVICES"] for one in environments] == ["GPU-0000-0", "GPU-0000-1"]
+        folders = [one["CUDA_MPS_PIPE_DIRECTORY"] for one in environments]
+        assert log.read_text().split() == [
+            f"{folder}({gpu})" for folder, gpu in zip(folders, ("GPU-0000-0", "GPU-0000-1"), strict=True)
+        ]
+        assert len(set(folders)) == 2
+    assert log.read_text().split()[2:] == ["quit", "quit"]
+    assert not any(Path(folder).exists() for folder in folders)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_one_gpu_of_two_is_the_only_one_that_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with shared_gpus(torch.device("cuda:1")) as environments:
+        assert environments == [{"CUDA_VISIBLE_DEVICES": "GPU-0000-1"}]
+
+
 def test_a_cpu_is_shared_without_it(install: Install) -> None:
     log = install()
-    with shared_gpu(torch.device("cpu")) as environment:
-        assert environment == {}
+    with shared_gpus(torch.device("cpu")) as environments:
+        assert environments == [{}]
     assert log.read_text() == ""
 
 
 def test_without_the_service_workers_take_turns(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with shared_gpu(GPU) as environment:
-        assert environment == {}
+    with shared_gpus(GPU) as environments:
+        assert environments == [{}]
 
 
 def test_a_service_that_does_not_start_is_done_without(install: Install) -> None:
     log = install(fails=True)
-    with shared_gpu(GPU) as environment:
-        assert environment == {}
+    with shared_gpus(GPU) as environments:
+        assert environments == [{}]
     assert log.read_text() == ""
 
 
@@ -100,15 +128,15 @@ def test_the_users_own_service_is_left_alone(
     else:
         (tmp_path / "none").mkdir()
         (tmp_path / "none" / "control").touch()
-    with shared_gpu(GPU) as environment:
-        assert environment == {}
+    with shared_gpus(GPU) as environments:
+        assert environments == [{}]
     assert log.read_text() == ""
 
 
 KILLED = """
 import signal, torch
-from study.execution.sharing import shared_gpu
-with shared_gpu(torch.device("cuda")) as environment:
+from study.execution.sharing import shared_gpus
+with shared_gpus(torch.device("cuda")) as (environment,):
     print(environment["CUDA_MPS_PIPE_DIRECTORY"], flush=True)
     signal.pause()
 """

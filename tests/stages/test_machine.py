@@ -144,5 +144,37 @@ def test_a_gpu_that_does_not_serve_is_no_reason_to_use_the_cpu_unsaid(monkeypatc
         choose_device("auto")
 
 
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which the second has less memory left and serves nobody."""
+
+    def zeros(*_: object, device: torch.device) -> None:
+        if device.index == 1:
+            raise torch.AcceleratorError("CUDA error: all devices are busy\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: "NVIDIA A")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda gpu: ((16 - 8 * gpu.index) * GIB, 16 * GIB))
+    monkeypatch.setattr(torch, "zeros", zeros)
+    monkeypatch.setattr(machine, "_available_memory", lambda: None)
+    monkeypatch.setattr(machine, "available_cores", lambda: 32)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_every_gpu_is_used_unless_one_is_named() -> None:
+    assert choose_device("cuda:0") == torch.device("cuda:0")
+    assert [fitting_workers(torch.device(name)) for name in ("cuda", "cuda:0", "cuda:1")] == [8, 8, 4]
+    assert describe_machine(torch.device("cuda")).gpu == "2 × NVIDIA A"
+    assert describe_machine(torch.device("cuda:1")).gpu == "NVIDIA A"
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_the_gpu_that_does_not_serve_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=r"^cuda:1 does not serve .*busy\): free it, or use --device cuda:0 or cpu$"):
+        choose_device(name)
+
+
 def test_a_machine_without_a_gpu_has_none_in_its_description() -> None:
     assert describe_machine(CPU).known().keys() == {"cpu", "cores"}
