@@ -24,7 +24,7 @@ from study.records.run import RunRole, read_metrics, write_run
 from study.records.trial import TrialRecord
 from study.search.agreement import trial_of
 from study.search.storage import open_study, transaction
-from study.search.tables import insert_trial
+from study.search.tables import insert_trials
 from study.training.loop import Schedule
 
 CLASSES = [str(n) for n in range(10)]
@@ -66,8 +66,8 @@ def write_shown(files: StudyFiles, storage: RDBStorage, families: Sequence[str],
 def _write_search(storage: RDBStorage, name: str, family: str, *, live: bool) -> None:
     stored = open_study(storage, name, "accuracy", "maximize")
     with transaction(storage) as connection:
-        for number in range(len(ENDINGS)):
-            insert_trial(connection, stored._study_id, trial_of(searched(family, number), 2))
+        trials = [trial_of(searched(family, number), 2) for number in range(len(ENDINGS))]
+        insert_trials(connection, stored._study_id, trials)
     if live:
         running = stored.ask(dict(RANGES))
         running.set_user_attr("config", {"family": family, "rate": 0.5})

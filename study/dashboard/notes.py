@@ -111,9 +111,11 @@ def _outcome(trial: FrozenTrial) -> str:
         return "It is training."
     if "reason" in attrs:
         return f"It failed: {attrs['reason']}."
-    if trial.value is not None and "validation" not in str(attrs.get("learns_from", attrs.get("data_part"))):
-        return f"It ended well: {percent(trial.value)} on validation."
-    return f"It ended well, with a training loss of {attrs['training_loss']:.4g}; it had seen the validation images."
+    # The oldest studies have the training loss as the value of every run.
+    if "validation" not in str(attrs.get("learns_from", attrs.get("data_part"))):
+        return f"It ended well: {percent(attrs.get('validation_accuracy', trial.value))} on validation."
+    loss = attrs.get("training_loss", trial.value)
+    return f"It ended well, with a training loss of {loss:.4g}; it had seen the validation images."
 
 
 def _of_folder(run: Run) -> Iterator[str]:
@@ -147,7 +149,7 @@ def _record(family: str, trial: FrozenTrial) -> TrialRecord:
 
 
 def _ending(record: TrialRecord) -> str:
-    reason = "" if record.ending in ("complete", "pruned", "budget") or not record.reason else f": {record.reason}"
+    reason = f": {record.reason}" if record.ending in ("failed", "interrupted") and record.reason else ""
     return f"{_ENDINGS[record.ending]}{reason}"
 
 

@@ -118,6 +118,14 @@ def test_runs_of_older_studies_are_read(notes: Notes, files: StudyFiles) -> None
     assert "It ended well: 90.00 % on validation." in notes.on_trial("retrain", candidate)
 
 
+def test_where_the_value_was_the_training_loss_the_accuracy_is_said(notes: Notes) -> None:
+    attrs = {"run": "mlp-t3-seed0", "origin": "mlp #3", "seed": 5}
+    candidate = attrs | {"data_part": "train", "validation_accuracy": 0.9}
+    assert "ended well: 90.00 %" in notes.on_trial("retrain", create_trial(value=0.25, user_attrs=candidate))
+    final = attrs | {"data_part": "train+validation"}
+    assert "training loss of 0.25" in notes.on_trial("retrain", create_trial(value=0.25, user_attrs=final))
+
+
 def test_a_run_whose_folder_is_gone_still_says_how_it_ended(notes: Notes) -> None:
     assert "98.70 % on valid" in notes.on_trial("retrain", of_run("mlp-t3-seed0", role="candidate", value=0.987))
 
