@@ -62,6 +62,8 @@ def test_it_is_continued_in_its_own_form_and_compared(
     assert continued.trials["nll_scaled"].notna().all()
     assert set(continued.leaderboard["kind"]) >= {"finalist", "baseline"}
     assert (more.model / "model.safetensors").is_file()
+    assert read_json(more.model / "model.json")["reading"] is None
+    assert not more.shipped_predictions.exists()
     study("compare", str(results / "before"), str(more.root), results=results)
     page = json.loads(next(results.glob("compare-*.json")).read_text())
     assert [one["label"] for one in page["studies"]] == ["before", "more"]

@@ -254,6 +254,7 @@ def new_settings(
         imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,
+        reading="shifts",
         retrain=retrain_settings(goal.share, n_at_once, len(goal.families)),
         families={},
         versions=versions(),

@@ -26,7 +26,9 @@ from study.command.cli import main
 from study.data.datasets import load_train
 from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
+from study.records.seal import read_openings
 from study.records.settings import load_settings
+from study.records.shifts import read_shipped
 from study.records.trial import read_trials
 from study.stages import ship as shipping
 
@@ -94,6 +96,11 @@ def test_a_finished_study_has_every_file(work: dict[str, Path]) -> None:
     with np.load(files.predictions) as predictions:
         assert set(predictions.files) == {"labels"} | {f"{f}-final-seed{s}" for f in ("mlp", "cnn") for s in range(3)}
     assert "<html" in files.report_html.read_text()
+    assert read_openings(files.seal)[0].reading == read_json(files.model / "model.json")["reading"]
+    read = read_shipped(files.shipped_predictions)
+    assert read is not None
+    assert set(read.passes) <= {1, 5}
+    assert "## Reading" in (files.model / "MODEL_CARD.md").read_text()
     shipped = {"model.safetensors", "second_reader.safetensors", "model.json", "MODEL_CARD.md"}
     assert {path.name for path in files.model.iterdir()} == shipped
 
