@@ -266,6 +266,12 @@ def build_parser() -> argparse.ArgumentParser:
     draw.add_argument("--port", type=_port, default=8081, help="default: 8081")
     _add_output(draw)
 
+    show = verb("show", "the winner, or a family's finalist, as a configuration and as lines of torch that load it")
+    show.add_argument("which", metavar="best|FAMILY", help="the shipped network, or the finalist of a family")
+    show.add_argument("--as", dest="form", choices=("toml", "torch"), help="one of the two alone (default: both)")
+    _add_study(show)
+    _add_output(show)
+
     export = verb("export", "the winner as ONNX, checked against torch")
     _add_study(export)
     export.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: the study's winner)")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.command.console import existing_files, files_of, print_json, print_rows
 from study.errors import ResultsError
-from study.records.paths import EXPORT
+from study.records.paths import EXPORT, StudyFiles
 
 if TYPE_CHECKING:
     from study.inference.bundle import Description
@@ -26,7 +26,10 @@ _PARITY_IMAGES = 1000
 def _model_folder(args: argparse.Namespace) -> Path:
     if args.model is not None:
         return Path(args.model)
-    files = existing_files(args)
+    return _shipped_model(existing_files(args))
+
+
+def _shipped_model(files: StudyFiles) -> Path:
     if not files.model.is_dir():
         raise ResultsError(f"{files.model} is missing: this study has no winner yet; continue it with `study run`")
     return files.model
@@ -93,6 +96,17 @@ def draw(args: argparse.Namespace, command: str, started: float) -> int:
             print(f"http://{args.host}:{args.port}/draw  (Ctrl-C ends it)", file=sys.stderr, flush=True)
 
     serve(drawing, args.host, args.port, ready)
+    return 0
+
+
+def show(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.command.show import BEST, find, pieces
+
+    files = existing_files(args)
+    if args.which == BEST:
+        _shipped_model(files)
+    for piece in pieces(find(files, args.which), files.name, args.form):
+        sys.stdout.write(piece)
     return 0
 
 

@@ -24,9 +24,9 @@ ROUND: Points = [(200 + 90 * math.sin(t / 4), 200 - 130 * math.cos(t / 4)) for t
 
 
 @pytest.fixture
-def page(drawn_study: StudyFiles, browser: Driver) -> Iterator[str]:
+def page(shipped_study: StudyFiles, browser: Driver) -> Iterator[str]:
     """The page's address, opened in the browser."""
-    app = application(Drawing("small", drawn_study.model, drawn_study), hosts_of("127.0.0.1"))
+    app = application(Drawing("small", shipped_study.model, shipped_study), hosts_of("127.0.0.1"))
     with make_server_at(app, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/draw"
@@ -93,11 +93,11 @@ def drawing(driver: Driver) -> io.BytesIO:
 
 
 def test_what_is_drawn_is_read_as_predict_reads_the_same_picture(
-    page: str, browser: Driver, drawn_study: StudyFiles
+    page: str, browser: Driver, shipped_study: StudyFiles
 ) -> None:
     draw(browser, SEVEN)
     found = shown(browser)
-    (said,) = Predictor.load(drawn_study.model).predict([drawing(browser)], top_k=10)
+    (said,) = Predictor.load(shipped_study.model).predict([drawing(browser)], top_k=10)
     assert said.label == "7"
     assert found["digit"] == said.label
     assert ("left open" in found["said"]) == (said.status != "ok")

@@ -65,14 +65,14 @@ def paper(*digits: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def app(drawn_study: StudyFiles) -> Any:
-    return application(Drawing("small", drawn_study.model, drawn_study), HOSTS)
+def app(shipped_study: StudyFiles) -> Any:
+    return application(Drawing("small", shipped_study.model, shipped_study), HOSTS)
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_drawing_is_read_as_predict_reads_the_same_picture(
     app: Any,
-    drawn_study: StudyFiles,
+    shipped_study: StudyFiles,
     digits: Any,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -81,7 +81,7 @@ def test_a_drawing_is_read_as_predict_reads_the_same_picture(
     for picture in [paper(*digits[0][i : i + 2]) if several else paper(digits[0][i]) for i in range(4)]:
         path = tmp_path / "drawn.png"
         path.write_bytes(encoded(picture))
-        words = ["predict", str(path), "--model", str(drawn_study.model), "--top-k", "10", "--format", "json"]
+        words = ["predict", str(path), "--model", str(shipped_study.model), "--top-k", "10", "--format", "json"]
         assert main([*words, *(["--segment"] if several else [])]) == 0
         said = json.loads(capsys.readouterr().out)
         read = json.loads(call(app, "POST", f"/draw/read{'?segment=yes' * several}", path.read_bytes()).body)
@@ -100,16 +100,16 @@ def test_every_family_s_finalist_says_what_it_reads(app: Any, digits: Any) -> No
     assert all(opinion["label"] in "0123456789" and 0.1 <= opinion["probability"] <= 1 for opinion in one["finalists"])
 
 
-def test_a_finalist_whose_weights_are_gone_is_named_and_the_others_read(drawn_study: StudyFiles, digits: Any) -> None:
-    drawn_study.run("cnn-final-seed0").weights.unlink()
-    app = application(Drawing("small", drawn_study.model, drawn_study), HOSTS)
+def test_a_finalist_whose_weights_are_gone_is_named_and_the_others_read(shipped_study: StudyFiles, digits: Any) -> None:
+    shipped_study.run("cnn-final-seed0").weights.unlink()
+    app = application(Drawing("small", shipped_study.model, shipped_study), HOSTS)
     assert "not there any more: cnn #3." in call(app, "GET", "/draw").body.decode()
     (one,) = json.loads(call(app, "POST", "/draw/read", encoded(paper(digits[0][0]))).body)
     assert [opinion["title"] for opinion in one["finalists"]] == ["mlp #3"]
 
 
-def test_a_model_folder_alone_has_no_finalists(drawn_study: StudyFiles, digits: Any) -> None:
-    app = application(Drawing("model", drawn_study.model, None), HOSTS)
+def test_a_model_folder_alone_has_no_finalists(shipped_study: StudyFiles, digits: Any) -> None:
+    app = application(Drawing("model", shipped_study.model, None), HOSTS)
     assert "finalist" not in call(app, "GET", "/draw").body.decode()
     (one,) = json.loads(call(app, "POST", "/draw/read", encoded(paper(digits[0][0]))).body)
     assert one["finalists"] == []
@@ -127,19 +127,19 @@ def test_what_is_no_picture_is_said_so(app: Any) -> None:
     assert one["seen"] is None
 
 
-def test_a_study_that_ships_another_network_is_read_with_that(drawn_study: StudyFiles) -> None:
-    drawing = Drawing("small", drawn_study.model, drawn_study)
+def test_a_study_that_ships_another_network_is_read_with_that(shipped_study: StudyFiles) -> None:
+    drawing = Drawing("small", shipped_study.model, shipped_study)
     assert drawing.reader() is drawing.reader()
     first = drawing.reader()
-    described = drawn_study.model / "model.json"
+    described = shipped_study.model / "model.json"
     described.write_text(described.read_text().replace('"trial": 3', '"trial": 4'))
     assert drawing.reader() is not first
     assert "mlp #4" in call(application(drawing, HOSTS), "GET", "/draw").body.decode()
 
 
-def test_a_study_without_a_winner_has_no_page_yet(drawn_study: StudyFiles) -> None:
-    shutil.rmtree(drawn_study.model)
-    app = application(Drawing("small", drawn_study.model, drawn_study), HOSTS)
+def test_a_study_without_a_winner_has_no_page_yet(shipped_study: StudyFiles) -> None:
+    shutil.rmtree(shipped_study.model)
+    app = application(Drawing("small", shipped_study.model, shipped_study), HOSTS)
     for answered in (call(app, "GET", "/draw"), call(app, "POST", "/draw/read", b"x")):
         assert answered.status == 503
         assert b"no winner yet; continue it with `study run`" in answered.body
@@ -186,10 +186,10 @@ def test_a_foreign_page_is_refused(app: Any, method: str, path: str, headers: di
     assert b"this page" in answered.body
 
 
-def test_the_dashboard_has_the_page_too_and_stays_read_only(drawn_study: StudyFiles, digits: Any) -> None:
-    storage = open_storage(storage_url(drawn_study, None))
+def test_the_dashboard_has_the_page_too_and_stays_read_only(shipped_study: StudyFiles, digits: Any) -> None:
+    storage = open_storage(storage_url(shipped_study, None))
     optuna.create_study(study_name="small/mlp", storage=storage)
-    app = dashboard.application(drawn_study, None, HOSTS, write=False)
+    app = dashboard.application(shipped_study, None, HOSTS, write=False)
     assert b"Draw a digit" in call(app, "GET", "/draw").body
     assert len(json.loads(call(app, "POST", "/draw/read", encoded(paper(digits[0][0]))).body)) == 1
     assert call(app, "POST", "/draw/read", HTTP_ORIGIN="http://evil.example").status == 403
