@@ -61,13 +61,15 @@ def distance(one: nn.Module, other: nn.Module) -> float:
 def test_recorded_steps_train_as_launched_ones_do(
     resident: TrainingData,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
     network: str,
     optimizer: str,
 ) -> None:
-    """Dropout, augmentation and each step's rate included: a draw or a rate that stayed as recorded would show."""
-    if (network, optimizer) == ("cnn", "muon"):
-        request.applymarker(pytest.mark.xfail(reason="0.19 of it on an H200, of unknown cause", strict=False))
+    """Dropout, augmentation and each step's rate included: a draw or a rate that stayed as recorded would show.
+
+    A convolution's gradient that is added up in any order differs from run to run by 3e-7. Where a maximum then changes
+    its place, 30 steps make of it a fifth of what the other rate does, launched or recorded: here the order is kept.
+    """
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     about = config(network, optimizer)
     recorded = train(resident, about)
     other_rate = train(resident, about | {"learning_rate": 0.011})
