@@ -33,6 +33,7 @@ class Chart:
     rows: Sequence[tuple[str, ...]]
     tells_finding: bool = False
     group: str = ""
+    caption: str = ""  # what stands below it, where its label says more
 
 
 class Style(NamedTuple):

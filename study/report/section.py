@@ -95,4 +95,4 @@ class Report(Parts[StudyRecords]):
 
 
 def _labelled(chart: Chart, finding: str) -> Chart:
-    return replace(chart, label=f"{chart.label} {finding}") if chart.tells_finding else chart
+    return replace(chart, label=f"{chart.label} {finding}", caption=chart.label) if chart.tells_finding else chart

@@ -13,6 +13,7 @@ from synthetic import Wanted, write_study
 from study.records.files import write_json
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings, save_settings
+from study.report.wording import typeset
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_each_finalist_s_accuracy_on_the_other_images_stands_beside_the_count(fi
     )
     assert f"finalist cnn #{report['leaderboard']['rows'][0]['trial']} has " in text
     assert text in report["answer"]["caveats"]
-    assert text in page_of(files)
+    assert typeset(text) in page_of(files)
 
 
 def test_a_handful_of_copies_is_a_limit_and_no_caveat(files: StudyFiles) -> None:

@@ -107,15 +107,18 @@ def _best_trial(study: StudyRecords) -> BestTrial | None:
 
 def fate(led: BestTrial) -> str:
     """What became of the trial that led the search."""
-    lead = f"#{led.number} of {led.family} led the search ({percent(led.accuracy)} on validation, one seed"
-    lead += {"warm_start": ", a warm start)", "imported": ", imported from another study)"}.get(led.role, ")")
+    lead = (
+        f"Trial #{led.number} of {led.family} had the best score of the search, {percent(led.accuracy)} on validation"
+    )
+    lead += {"warm_start": "; it is a warm start", "imported": "; it comes from another study"}.get(led.role, "")
     if led.fresh_accuracy is None:
-        return f"{lead}; it has not been trained again yet.{_best_sampled(led)}"
-    fresh = f"{lead}, fresh {'seed' if led.fresh_seeds == 1 else 'seeds'} {percent(led.fresh_accuracy)}"
+        return f"{lead}. It has not been trained again yet.{_best_sampled(led)}"
+    seeds = f"a fresh seed{'' if led.fresh_seeds == 1 else ' each time'}"
+    fresh = f"{lead}. Trained again with {seeds} it reached {percent(led.fresh_accuracy)}"
     if led.finalist == led.number:
-        return f"{fresh}; it is its family's finalist.{_best_sampled(led)}"
-    better = f"finalist #{led.finalist} ({percent(led.finalist_accuracy)} on fresh seeds)"
-    return f"{fresh}, {better}.{_best_sampled(led)}"
+        return f"{fresh} and became its family's finalist.{_best_sampled(led)}"
+    better = f"#{led.finalist} did better ({percent(led.finalist_accuracy)}) and became the finalist"
+    return f"{fresh}; {better}.{_best_sampled(led)}"
 
 
 def _best_sampled(led: BestTrial) -> str:

@@ -131,8 +131,8 @@ def _unopened(report: Report) -> list[Advice]:
         return []
     alone = " --single-family" if _is_alone(report) else ""
     text = (
-        f"The test split is sealed ({report.section('header')}, opened 0 times): buy more budget first if the advice "
-        f"below asks for it, and open it once with study evaluate{alone} when nothing is left to tune."
+        f"The test split is sealed ({report.section('header')}, opened 0 times): give the search more time first if "
+        f"the advice below says so, and open it once with study evaluate{alone} when nothing is left to tune."
     )
     return [Advice(text, report.number("header"))]
 
@@ -150,9 +150,9 @@ def _starved(report: Report) -> list[Advice]:
         unfinished = total and row.states["FAIL"] < total and report.study.stage != "searching"
         if unfinished and _is_starved(report, row.family):
             text = (
-                f"{count(done, 'sampled trial')} of {row.family} reached the top rung "
-                f"({report.section('families')}, of {count(total, 'trial')}), too few to "
-                f"choose from: buy more budget with {_more(report)}"
+                f"Only {done} of {count(total, 'trial')} of {row.family} {'was' if done == 1 else 'were'} drawn by the "
+                f"search and trained to the end ({report.section('families')}), too few to choose from: give it more "
+                f"time with {_more(report)}"
             )
             items.append(Advice(text, report.number("families")))
     return items
@@ -195,7 +195,7 @@ def _rising(report: Report) -> list[Advice]:
     return [
         Advice(
             f"The curve of {name} is still rising ({report.section('fair')}, {points(gain, signed=True)} in the last "
-            f"third of its search): buy more budget with {_more(report)}",
+            f"third of its search): give it more time with {_more(report)}",
             report.number("fair"),
         )
         for name, gain in rising.items()
@@ -211,8 +211,8 @@ def _settled(report: Report) -> list[Advice]:
     if not gains or unknown or max(gains) >= RISING or report.study.stage == "searching":
         return []
     text = (
-        f"The searches have settled ({report.section('fair')}, at most {points(max(gains))} in their last third): more "
-        "trials of the same spaces buy little; another space or architecture buys more: "
+        f"The searches have stopped improving ({report.section('fair')}, at most {points(max(gains))} in their last "
+        "third): more trials of the same spaces bring little, another space or architecture may bring more: "
         f"{_continued(report)} --space FILE{_unopened_still(report)}"
     )
     return [Advice(text, report.number("fair"))]
@@ -251,7 +251,7 @@ def _seeds(report: Report) -> list[Advice]:
     if few < 3:
         text = (
             f"With {count(few, 'final seed')} per finalist no verdict is possible ({report.section('seeds')}): a "
-            f"default budget buys three{_again(report)}: {_for_three_seeds(report)}"
+            f"default budget has three{_again(report)}: {_for_three_seeds(report)}"
         )
         return [Advice(text, report.number("seeds"))]
     gap, chance = abs(rows[0].validation_mean - rows[1].validation_mean), report[leaderboard].validation_half_width
@@ -273,7 +273,7 @@ def _luck(report: Report) -> list[Advice]:
     return [
         Advice(
             f"The search score of the finalist of {family} fell by {points(luck)} under fresh seeds "
-            f"({report.section('pairwise')}): hand over more candidates, with more seeds each, before trusting a rank.",
+            f"({report.section('pairwise')}): train more candidates again, each with more seeds, before trusting it.",
             report.number("pairwise"),
         )
         for family, luck in found.items()

@@ -12,7 +12,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import leaderboard
 from study.report.sections.leaderboard import Finalist
-from study.report.wording import listing
+from study.report.wording import capital, compact, listing
 from study.statistics.result import PAGE_ONLY, Result
 from study.statistics.scores import accuracy
 
@@ -69,7 +69,13 @@ def finding(found: Costs, before: Report) -> str:
     if not finalists:
         return "No accuracy on the test split yet, so there is no front."
     front = [row.title for row in finalists if "n_parameters" in (row.front or ())]
-    return f"Among the finalists, on the front of accuracy against parameters: {listing(front) if front else 'none'}."
+    if not front:
+        return "The sizes of the finalists are not known."
+    if len(finalists) == 1:
+        return f"One finalist was read: {compact(finalists[0].n_parameters)} parameters."
+    if len(front) == 1:
+        return f"{capital(front[0])} is more accurate than the other finalists with no more parameters."
+    return f"No finalist is both smaller and more accurate than one of these: {listing(front)}."
 
 
 def charts(found: Costs) -> list[Chart]:

@@ -151,7 +151,9 @@ def finding(found: Health, before: Report) -> str:
         return "No trial has run yet."
     failed = sum(states["FAIL"] for states in found.states.values())
     share, saved = percent(found.training_share, 0), f"pruning saved {found.epochs_saved:.1f} epochs"
-    return f"{failed} of {count(found.total, 'trial')} failed; {share} of the held time was training; {saved}."
+    return (
+        f"{failed} of {count(found.total, 'trial')} failed; workers spent {share} of a trial's time training; {saved}."
+    )
 
 
 def charts(found: Health) -> list[Chart]:

@@ -88,7 +88,7 @@ class Finalist(Result):
 
 @dataclass(frozen=True, slots=True)
 class Other(Result):
-    """One named predictor, shown beside the finalists and tested against nothing."""
+    """One named predictor, shown beside the finalists; no test is made with it."""
 
     kind: Literal["baseline", "ensemble"]
     name: str
@@ -118,7 +118,7 @@ class CandidateRow(Result):
     def notes(self) -> str:
         told = {
             "finalist": self.finalist,
-            "led the search over all families": self.best_overall,
+            "best score in the search": self.best_overall,
             "warm start": self.role == "warm_start",
         }
         return ", ".join(note for note, holds in told.items() if holds)

@@ -44,7 +44,8 @@ def _few_seeds(report: Report) -> list[Item]:
 
 def _reused(report: Report) -> list[Item]:
     why = report[header].why_exploratory
-    return [Item("test reused", f"{why} Its p-values no longer mean what they say.")] if why else []
+    text = "The test split had been opened before, so that p-values no longer mean what they say."
+    return [Item("test reused", text)] if why else []
 
 
 def _copies(report: Report) -> list[Item]:
@@ -54,7 +55,8 @@ def _copies(report: Report) -> list[Item]:
 
 def _unequal(report: Report) -> list[Item]:
     given = report[budget]
-    return [Item("unequal budget", f"The search was not equal: {given.imbalance}")] if given.unequal else []
+    text = f"The families were not searched for equally long ({report.section('protocol')})."
+    return [Item("unequal budget", text)] if given.unequal else []
 
 
 def _one_search(report: Report) -> list[Item]:
@@ -102,7 +104,7 @@ def _broken(report: Report) -> list[Item]:
 def _labels(report: Report) -> list[Item]:
     if report[hardest].known_errors is None:
         return []
-    text = "15 labels of MNIST's test set are disputed, so about 99.85 % is the honest ceiling."
+    text = "15 labels of MNIST's test set are disputed, so no network can be expected to exceed about 99.85 %."
     return [Item("label noise", text)]
 
 
@@ -138,7 +140,9 @@ def _validation(report: Report) -> list[Item]:
     if not any(report[budget].trials.values()):
         return []
     n = report[protocol].n_validation
-    text = f"The {n:,} validation images pruned, ranked and chose; their scores rank configurations and flatter them."
+    text = (
+        f"The {n:,} validation images stopped trials, ranked them and chose the finalists: scores on them are too good."
+    )
     return [Item("validation reused", text)]
 
 

@@ -13,7 +13,7 @@ from study.report import forest
 from study.report.charts import Chart
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.wording import count, listing, p_cell
+from study.report.wording import listing, p_cell
 from study.statistics.comparison import Verdict, compare_pairs
 from study.statistics.estimators import Optimism, ProbabilityBetter, Read, optimism, p_a_better
 from study.statistics.groups import Groups
@@ -176,8 +176,10 @@ def finding(found: Pairwise, before: Report) -> str:
             return "The test split has not been read, so no pair is tested."
         return "There is one finalist with predictions, so there is no pair to test."
     labels = [pair.verdict.label for pair in found.pairs]
+    if len(labels) == 1:
+        return f"One pair of finalists is compared: {labels[0]}."
     kinds = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
-    return f"{count(len(labels), 'pair')} of finalists: {listing(kinds)}."
+    return f"{len(labels)} pairs of finalists are compared: {listing(kinds)}."
 
 
 def charts(found: Pairwise) -> list[Chart]:

@@ -25,5 +25,6 @@ def test_before_the_test_split_is_read_nobody_wins_there(case_made: Made) -> Non
 
 def test_a_trial_that_was_trained_again_is_told_with_what_became_of_it() -> None:
     led = BestTrial(3, "cnn", 0.991, "warm_start", 0.99, 2, 5, 0.9925, None)
-    lead = "#3 of cnn led the search (99.10 % on validation, one seed, a warm start)"
-    assert fate(led) == f"{lead}, fresh seeds 99.00 %, finalist #5 (99.25 % on fresh seeds)."
+    lead = "Trial #3 of cnn had the best score of the search, 99.10 % on validation; it is a warm start"
+    again = "Trained again with a fresh seed each time it reached 99.00 %"
+    assert fate(led) == f"{lead}. {again}; #5 did better (99.25 %) and became the finalist."

@@ -52,7 +52,7 @@ def test_baselines_and_ensembles_stand_behind_the_finalists(case_made: Made) -> 
 def test_one_candidate_of_each_family_is_its_finalist(case_made: Made) -> None:
     rows = case_made("clear win")[leaderboard].candidates
     assert [row.family for row in rows if row.finalist] == ["cnn", "mlp"]
-    assert sum("led the search over all families" in row.notes for row in rows) == 1
+    assert sum("best score in the search" in row.notes for row in rows) == 1
 
 
 def test_more_images_tell_smaller_differences_apart() -> None:

@@ -52,8 +52,8 @@ def test_the_spread_between_searches(name: str, n: int, case_report: Reports, ca
         test = found["families"][family]["test"]
         assert len(set(values)) == n
         assert (test["mean"], test["sd"]) == pytest.approx((statistics.fmean(values), statistics.stdev(values)))
-        interval = scipy.stats.t.interval(0.95, n - 1, statistics.fmean(values), scipy.stats.sem(values))
-        assert test["interval95"] == pytest.approx(interval)
+        low, high = scipy.stats.t.interval(0.95, n - 1, statistics.fmean(values), scipy.stats.sem(values))
+        assert test["interval95"] == pytest.approx((max(0.0, low), min(1.0, high)))
 
 
 def test_the_families_are_compared_over_searches_and_search_by_search(case_report: Reports, case_files: Files) -> None:
