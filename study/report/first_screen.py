@@ -59,15 +59,14 @@ class FirstScreen(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> FirstScreen:
-    tested, several = before[leaderboard].tested, before[searches]
-    winner = several.winner if several and several.winner else study.finalists.winner
-    mine = next((row for row in tested if row.family == winner), None)
+    source, winner, _ = study.shipped
+    mine = next((row for row in before[leaderboard].tested if row.family == winner), None)
     compared = _families(study, before)
     return FirstScreen(
         plain=_plain(before, winner),
         rows=(*compared, *_others(before[leaderboard])) if compared else (),
-        architecture=_architecture(study, mine) if mine else None,
-        misread=tuple(_misread(study, before, mine.family)) if mine and several is None else (),
+        architecture=_architecture(source, winner) if winner and mine else None,
+        misread=tuple(_misread(before, mine.family)) if mine else (),
         families=tuple(study.families),
     )
 
@@ -100,7 +99,8 @@ def in_everyday_words(pair: Judged) -> str:
             "too few repetitions to say whether that is luck."
         )
     little = ", but too little better to matter" if label != "better" else ""
-    return f"{ahead} reads digits better than {behind}{little}: {shares} of the test images right, beyond chance."
+    lead = f"{ahead} reads digits better than {behind}{little}"
+    return f"{lead}: {shares} of the test images right, more than chance explains."
 
 
 def _short(title: str) -> str:
@@ -195,11 +195,13 @@ def _log_axis(low: float, high: float) -> Figure:
 # -- the winner -------------------------------------------------------------------------------------------------------
 
 
-def _architecture(study: StudyRecords, row: Finalist) -> str:
-    trial = next((one for one in study.records.of(row.family) if one.number == row.trial), None)
-    told = layers(trial.config) if trial else None
-    size = f"{compact(row.n_parameters)} parameters"
-    return f"{_short(row.title)}: {f'{told}, ' if told else ''}{size}."
+def _architecture(study: StudyRecords, family: str) -> str:
+    """Of the family's finalist."""
+    finalist = study.finalists.of(family).finalist
+    trial = next((one for one in study.records.of(family) if one.number == finalist), None)
+    told = [layers(trial.config), f"{compact(trial.n_parameters)} parameters"] if trial else []
+    origin = {"given": ", given to the search", "found": ", found by the search"}[trial.origin] if trial else ""
+    return f"{_short(study.title(family))}{origin}: {', '.join(one for one in told if one)}."
 
 
 def layers(config: Mapping[str, Any]) -> str | None:
@@ -208,7 +210,8 @@ def layers(config: Mapping[str, Any]) -> str | None:
     after = f"{config.get('activation')}{f', {norm} normalisation' if norm not in (None, 'none') else ''}"
     match config:
         case {"stages": stages, "convs_per_stage": convs, "width": width, "growth": growth, "kernel_size": kernel}:
-            grows = "" if growth == 1 else f", {growth:g} times as many from stage to stage"
+            more = "twice" if growth == 2 else f"{growth:g} times"
+            grows = "" if growth == 1 else f", {more} as many from stage to stage"
             few = {1: "one", 2: "two", 3: "three", 4: "four"}.get(convs, str(convs))  # "2 3 × 3" would not be read
             each = f"{few} {kernel} × {kernel} convolution{'' if convs == 1 else 's'}"
             return f"{count(stages, 'stage')} of {each}, {width} channels at first{grows}, {after}"
@@ -218,8 +221,8 @@ def layers(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _misread(study: StudyRecords, report: Report, family: str) -> list[Misread]:
-    """Of the hardest images those that the winner's first seed reads wrong."""
+def _misread(report: Report, family: str) -> list[Misread]:
+    """Of the hardest images those that the first network of the winner reads wrong, in the first search."""
     found = report[hardest]
 
     def wrong(image: HardImage) -> bool:

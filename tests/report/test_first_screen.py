@@ -61,7 +61,7 @@ def test_architectures_are_told_in_words() -> None:
     cnn = {"stages": 3, "convs_per_stage": 2, "width": 16, "growth": 2.0, "kernel_size": 3}
     about = {"activation": "relu", "normalisation": "batch"}
     assert layers(cnn | about) == (
-        "3 stages of two 3 × 3 convolutions, 16 channels at first, 2 times as many from stage to stage, relu, batch "
+        "3 stages of two 3 × 3 convolutions, 16 channels at first, twice as many from stage to stage, relu, batch "
         "normalisation"
     )
     mlp = {"depth": 2, "width": [512, 256], "activation": "gelu", "normalisation": "none"}

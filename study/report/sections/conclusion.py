@@ -17,7 +17,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import curves, fair, families, health, leaderboard, mattered, pairwise, protocol, searches
 from study.report.wording import count, flag_value, integer, percent, plain, point_interval, points
-from study.statistics.comparison import MIN_SEARCHES
+from study.statistics.comparison import MIN_SEARCHES, MIN_SEEDS
 from study.statistics.result import Result
 
 RISING = 0.0005  # of validation accuracy gained in the last third of the search: 5 images of 10,000
@@ -149,10 +149,11 @@ def _starved(report: Report) -> list[Advice]:
         done, total = report[mattered].families[row.family].completed_sampled, row.trials
         unfinished = total and row.states["FAIL"] < total and report.study.stage != "searching"
         if unfinished and _is_starved(report, row.family):
+            trained = f"Only {count(done, 'trial')}" if done else "No trial"
             text = (
-                f"Only {done} of {count(total, 'trial')} of {row.family} {'was' if done == 1 else 'were'} drawn by the "
-                f"search and trained to the end ({report.section('families')}), too few to choose from: give it more "
-                f"time with {_more(report)}"
+                f"{trained} that the search drew for {row.family} {'were' if done > 1 else 'was'} trained to the end "
+                f"({report.section('families')}, {done} of {total}), too few to choose from: give it more time with "
+                f"{_more(report)}"
             )
             items.append(Advice(text, report.number("families")))
     return items
@@ -247,11 +248,12 @@ def _seeds(report: Report) -> list[Advice]:
     rows = sorted(report[leaderboard].finalists, key=lambda row: -row.validation_mean)
     if len(rows) < 2:
         return []
-    few = min(row.final_seeds for row in rows)
-    if few < 3:
+    few = min(row.seeds or row.final_seeds for row in rows)
+    if few < MIN_SEEDS and report[searches] is None:
         text = (
-            f"With {count(few, 'final seed')} per finalist no verdict is possible ({report.section('seeds')}): a "
-            f"default budget has three{_again(report)}: {_for_three_seeds(report)}"
+            f"With {count(few, 'final run')} per finalist no verdict is possible ({report.section('seeds')}): "
+            f"{MIN_SEARCHES} searches of each family allow one on the families{_again(report)}: {_continued(report)} "
+            f"--repeats {MIN_SEARCHES}"
         )
         return [Advice(text, report.number("seeds"))]
     gap, chance = abs(rows[0].validation_mean - rows[1].validation_mean), report[leaderboard].validation_half_width
@@ -338,14 +340,6 @@ def _more(report: Report) -> str:
         return f"{_continued(report)} --n-trials {2 * asked.n_trials}{_unopened_still(report)}"
     twice = flag_value(2 * (asked.budget_s or DEFAULT_BUDGET))
     return f"{_continued(report)} --budget {twice}{_unopened_still(report)}"
-
-
-def _for_three_seeds(report: Report) -> str:
-    asked = report[protocol]
-    if asked.budget_s is None and asked.n_trials:
-        return _more(report).removesuffix(" --no-evaluate")
-    seconds = max(DEFAULT_BUDGET, 2 * (asked.budget_s or 0)) * max(1, report.study.n_searches)
-    return f"{_continued(report)} --budget {flag_value(seconds)}"
 
 
 def _continued(report: Report) -> str:

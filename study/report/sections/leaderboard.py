@@ -261,7 +261,7 @@ def _others(study: StudyRecords) -> list[Other]:
     for one in baselines:
         note = f"{one.n_train:,} training images, {one.note}"
         rows.append(Other("baseline", one.name, one.accuracy, one.interval95, note, one.parameters, one.seconds))
-    for both in ensembles:
+    for both in (one for one in ensembles if len(one.runs) > 1):
         note = f"mean probability of {len(both.runs)} networks"
         rows.append(Other("ensemble", both.name, both.accuracy, both.interval95, note))
     return rows

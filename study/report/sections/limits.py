@@ -39,6 +39,9 @@ def _absent(report: Report) -> list[Item]:
 
 
 def _few_seeds(report: Report) -> list[Item]:
+    several = report[searches]
+    if several is not None and several.tested >= several.needed:
+        return []  # the verdict rests on the spread between searches
     return few_seeds([(row.title, row.seeds) for row in report[leaderboard].tested])
 
 

@@ -13,7 +13,8 @@ from study.report import forest
 from study.report.charts import Chart
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.wording import listing, p_cell
+from study.report.sections import searches
+from study.report.wording import capital, listing, p_cell
 from study.statistics.comparison import Verdict, compare_pairs
 from study.statistics.estimators import Optimism, ProbabilityBetter, Read, optimism, p_a_better
 from study.statistics.groups import Groups
@@ -177,7 +178,8 @@ def finding(found: Pairwise, before: Report) -> str:
         return "There is one finalist with predictions, so there is no pair to test."
     labels = [pair.verdict.label for pair in found.pairs]
     if len(labels) == 1:
-        return f"One pair of finalists is compared: {labels[0]}."
+        pair = f"{found.pairs[0].title_a} against {found.pairs[0].title_b}: {labels[0]}."
+        return f"In search 1 alone, {pair}" if before[searches] else capital(pair)
     kinds = [f"{labels.count(label)} {label}" for label in dict.fromkeys(labels)]
     return f"{len(labels)} pairs of finalists are compared: {listing(kinds)}."
 
