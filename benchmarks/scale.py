@@ -45,29 +45,18 @@ from study.search.storage import open_storage, storage_url
 
 FSYNC = 0.0025  # seconds
 EXAMPLES = driver_cost.LADDER.examples
+_REAL_TIME = time.process_time
 
 
 class Clock:
-    """Virtual seconds: the processor's, and those that are waited. What looking at the processor's clock takes, half a
-    millisecond in some containers, is left out."""
+    """Virtual seconds: the processor's, and those that are waited."""
 
     def __init__(self) -> None:
-        began = time.process_time()
-        for _ in range(1000):
-            time.process_time()
-        self._look = (time.process_time() - began) / 1001
-        self._looked = 0
-        self._waited = -self.cpu
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of the processor since some moment."""
-        self._looked += 1
-        return time.process_time() - self._looked * self._look
+        self._waited = -_REAL_TIME()
 
     @property
     def now(self) -> float:
-        return self._waited + self.cpu
+        return self._waited + _REAL_TIME()
 
     def wait(self, seconds: float) -> None:
         self._waited += max(0.0, seconds)
@@ -126,12 +115,11 @@ class Workers:
         heapq.heappush(self._events, (running.until, next(self._count), running.job.id))
 
     def next_event(self, timeout: float | None = None) -> Event | None:
-        now = self._clock.now
-        if not self._events or (timeout is not None and self._events[0][0] > now + timeout):
+        if not self._events or (timeout is not None and self._events[0][0] > self._clock.now + timeout):
             self._clock.wait(timeout or 0.0)
             return None
         at, _, job_id = heapq.heappop(self._events)
-        self._clock.wait(at - now)
+        self._clock.wait(at - self._clock.now)
         running = self._jobs[job_id]
         if running.reached < len(EXAMPLES):
             return Report(running.job, running.worker, EXAMPLES[running.reached], self._metrics(running))
@@ -180,7 +168,7 @@ def measure(files: StudyFiles, n_workers: int, seconds: float, window: int) -> d
 
     def observe(_: Search, __: TrialRecord | None) -> None:
         if workers.n_ended >= (first, first + window)[len(marks)]:
-            marks.append((workers.n_ended, clock.now, clock.cpu, workers.trained))
+            marks.append((workers.n_ended, clock.now, _REAL_TIME(), workers.trained))
             if len(marks) == 2:
                 raise Enough
 

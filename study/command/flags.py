@@ -115,13 +115,15 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pruner", choices=("asha", "hyperband", "median", "none"), help="default: asha")
     parser.add_argument(
-        "--no-warm-start", action="store_true", help="begin without the spaces' known-good configurations"
+        "--no-warm-start",
+        action="store_true",
+        help="do not train the spaces' known-good configurations beside the search",
     )
     parser.add_argument(
         "--from",
         dest="imported_from",
         metavar="OLD",
-        help="begin a new study with another's trials: its name under --results, or its folder",
+        help="give a new study another's trials to compare with: its name under --results, or its folder",
     )
     parser.add_argument(
         "--workers", type=_count, metavar="N", help="default: one for each core, on a GPU no more than fit its memory"

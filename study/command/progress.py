@@ -146,7 +146,8 @@ def _standing(family: FamilySearch) -> str:
 def _trial_line(record: TrialRecord) -> str:
     reason = f"  {record.reason}" if record.state == "FAIL" else ""
     value, seconds = percent(record.value), record.held_seconds
-    return f"{record.title:<9} {record.state.lower():<8} {value:>8}  {seconds:5.1f} s{reason}"
+    given = f"  {record.origin_in_words}" if record.origin == "given" else ""
+    return f"{record.title:<9} {record.state.lower():<8} {value:>8}  {seconds:5.1f} s{given}{reason}"
 
 
 def _share_of_trials(family: FamilySearch, wanted: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from study.records.ledger import Ledger, read_ledger
 from study.records.locking import is_driven_by
 from study.records.paths import StudyFiles, done_runs
-from study.records.settings import load_settings
+from study.records.settings import StudySettings, load_settings
 from study.records.trial import Trials, read_trials
 
 
@@ -17,7 +17,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     settings = load_settings(files.settings)
     trials = read_trials(files.trials_jsonl)
     ledger = read_ledger(files.ledger)
-    families = {name: _family(name, trials.of(name), ledger) for name in settings.families}
+    families = {name: _family(name, trials.of(name), settings, ledger) for name in settings.families}
     budget = ledger.budget
     folders = dict(enumerate(ledger.further_searches(files), 2))
     repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
@@ -41,8 +41,8 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     return found | {"lines": _lines(found)}
 
 
-def _family(name: str, trials: Trials, ledger: Ledger) -> dict[str, Any]:
-    counted = trials.counted
+def _family(name: str, trials: Trials, settings: StudySettings, ledger: Ledger) -> dict[str, Any]:
+    counted, given = settings.of_search(trials).counted, trials.given.counted
     states, best = counted.states, counted.best
     failed = [trial for trial in counted if trial.state == "FAIL"]
     allowance = ledger.allowance
@@ -50,11 +50,14 @@ def _family(name: str, trials: Trials, ledger: Ledger) -> dict[str, Any]:
         "complete": states["COMPLETE"],
         "pruned": states["PRUNED"],
         "failed": states["FAIL"],
-        "interrupted": len(trials) - len(counted),
+        "interrupted": len(trials) - len(trials.counted),
         "best": best.value if best else None,
         "best_percent": f"{100 * best.last.accuracy:.2f} %" if best else "–",
         "best_trial": f"#{best.number}" if best else "–",
-        "spent_s": round(trials.held_seconds, 1),
+        "best_origin": best.origin_in_words if best else None,
+        "given": len(given),
+        "best_given": given.best.value if given.best else None,
+        "spent_s": round(settings.of_search(trials).held_seconds, 1),
         "allowance": f"{allowance:.0f} s" if allowance else "none",
         "last_failure": failed[-1].reason if failed else None,
         "further_seeds": sum(trial.further_seed_of is not None for trial in counted),
@@ -94,7 +97,9 @@ def _remarks(row: dict[str, Any]) -> list[str]:
         if row["searched_whole"] == 1
         else f"all {row['searched_whole']} configurations were"
     )
+    best = "–" if row["best_given"] is None else f"{100 * row['best_given']:.2f} %"
     said = {
+        "given": f"{'1 trial was' if row['given'] == 1 else str(row['given']) + ' trials were'} given, best {best}",
         "last_failure": f"last failure: {row['last_failure']}",
         "searched_whole": f"searched whole: {whole} tried",
         "further_seeds": f"{row['further_seeds']} of its trials are further seeds of a configuration tried before",

@@ -296,7 +296,7 @@ def _status_row(family: str, row: Mapping[str, Any]) -> dict[str, object]:
         "pruned": row["pruned"],
         "failed": row["failed"],
         "best": row["best_percent"],
-        "trial": row["best_trial"],
+        "trial": row["best_trial"] if row["best_origin"] is None else f"{row['best_trial']}, {row['best_origin']}",
         "spent": f"{row['spent_s']:.0f} s",
         "allowance": row["allowance"],
     }

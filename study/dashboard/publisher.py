@@ -16,6 +16,7 @@ from study.errors import StorageAwayError
 from study.interrupts import shielded
 from study.records.finalists import Finalists, choose
 from study.records.paths import StudyFiles
+from study.records.trial import TrialRecord
 from study.report.wording import percent
 from study.search.driver import Search
 from study.search.family import FamilySearch
@@ -64,8 +65,8 @@ class Publisher:
         ladder = ", ".join(f"{examples:,}" for examples in family.settings.ladder.examples)
         lines = [
             f"# Family {family.name} of study {self._files.name}: {state}",
-            f"- trials: {family.counted} counted"
-            + (f", best #{best.number} with {100 * best.last.accuracy:.2f} % on validation" if best else ""),
+            f"- trials: {family.counted} counted" + (f", best {_told(best)}" if best else ""),
+            *_given(search.given.get(family.name)),
             f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
             f"- rungs, in examples seen: {ladder}; a trial that did not reach the last one was pruned",
             "- value: accuracy on the validation split; never a performance of the finalist",
@@ -73,6 +74,19 @@ class Publisher:
             f"- numbers: `{self._files.trials_csv}`; report, when done: `{self._files.report_html}`",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _told(trial: TrialRecord) -> str:
+    return f"#{trial.number}, {trial.origin_in_words}, with {100 * trial.last.accuracy:.2f} % on validation"
+
+
+def _given(given: FamilySearch | None) -> list[str]:
+    """Of a study that keeps apart what is given."""
+    if given is None or not given.records:
+        return []
+    best = f", best {_told(given.best)}" if given.best else ""
+    seconds = f"{given.spent:.0f} worker-seconds of their own"
+    return [f"- given, and not seen by the search: {given.counted} trials{best}, {seconds}"]
 
 
 def best_so_far(families: list[FamilySearch]) -> go.Figure:

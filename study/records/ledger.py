@@ -74,11 +74,12 @@ class Machine(Part):
 
 class FamilySpent(Part):
     """What a family's trials took, in seconds; `searched_whole` is how many configurations a space has of which none is
-    left."""
+    left. Where given trials are kept apart, they are charged here as `given_seconds` alone, without imported ones."""
 
     held_seconds: float
     training_seconds: float | None = None
     searched_whole: int | None = None
+    given_seconds: float | None = None
 
 
 class PlannedRuns(Frozen):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from study.errors import ResultsError
 from study.records.files import read_text, write_text
 from study.records.paths import StudyFiles
-from study.records.trial import Form
+from study.records.trial import Form, Trials
 
 # Random draws before TPE models anything; fewer than Optuna's 10, because a short search has few trials to spend.
 N_STARTUP_TRIALS = 8
@@ -161,6 +161,10 @@ class StudySettings(Frozen):
     retrain: RetrainSettings
     families: dict[str, FamilySettings]
     versions: dict[str, str]
+
+    def of_search(self, trials: Trials) -> Trials:
+        """Those that are the search's own: what it found and, in an older study, what was given to it."""
+        return trials.found if self.given == "apart" else trials
 
 
 def explain(error: ValidationError) -> str:

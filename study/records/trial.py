@@ -97,8 +97,7 @@ class TrialRecord:
 
     @property
     def origin_in_words(self) -> str:
-        """`found`, or with where it comes from: `given (warm start)`."""
-        return "found" if self.role == "sampled" else f"given ({SOURCES[self.role]})"
+        return origin_in_words(self.role)
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -109,6 +108,11 @@ class TrialRecord:
     def title(self) -> str:
         """`mlp #3`."""
         return f"{self.family} #{self.number}"
+
+
+def origin_in_words(role: Role) -> str:
+    """`found`, or with where it comes from: `given (warm start)`."""
+    return "found" if role == "sampled" else f"given ({SOURCES[role]})"
 
 
 class Trials(Sequence[TrialRecord]):

@@ -17,11 +17,13 @@ TOLERATED = 0.02  # share of what the family that got most has
 @dataclass(frozen=True, slots=True)
 class Budget(Result):
     """What was made equal, worker-seconds or trials, what each family got of both, and whether the `gap` is more than
-    the one trial that the protocol allows."""
+    the one trial that the protocol allows. `given_seconds` are what its given trials took beside the search, by family;
+    empty for an older study, which counts them as the search's."""
 
     equalised: Literal["seconds", "trials"]
     allowance: float | None
     spent_seconds: Mapping[str, float]
+    given_seconds: Mapping[str, float]
     trials: Mapping[str, int]
     gap: float
     tolerated_gap: float
@@ -41,6 +43,14 @@ class Budget(Result):
         return duration(self.gap) if self.equalised == "seconds" else count(self.gap, "trial")
 
 
+def _given_seconds(study: StudyRecords) -> Mapping[str, float]:
+    """Imported trials took theirs in another study."""
+    if study.settings.given != "apart":
+        return {}
+    given = {name: study.records.of(name).given for name in study.families}
+    return {name: sum(one.held_seconds for one in trials if one.role != "imported") for name, trials in given.items()}
+
+
 def numbers(study: StudyRecords, before: Report) -> Budget:
     families, ledger = {name: study.family_trials(name) for name in study.families}, study.ledger
     by_seconds = ledger.budget is not None or ledger.n_trials is None
@@ -56,6 +66,7 @@ def numbers(study: StudyRecords, before: Report) -> Budget:
         equalised="seconds" if by_seconds else "trials",
         allowance=ledger.allowance if by_seconds else ledger.n_trials,
         spent_seconds=spent,
+        given_seconds=_given_seconds(study),
         trials=counts,
         gap=gap,
         tolerated_gap=tolerated,

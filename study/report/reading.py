@@ -148,12 +148,16 @@ class StudyRecords:
         return self.openings[-1].of_user if self.openings else None
 
     def family_trials(self, family: str) -> Trials:
-        """Those that count."""
-        return self.records.of(family).counted
+        """Those of its search that count."""
+        return self.settings.of_search(self.records.of(family)).counted
+
+    def given_trials(self, family: str) -> Trials:
+        """Those that count of what was given to it, in or beside its search."""
+        return self.records.of(family).given.counted
 
     @property
     def counted(self) -> Trials:
-        """The trials that count, families after each other."""
+        """The trials of the searches that count, families after each other."""
         return Trials(trial for family in self.families for trial in self.family_trials(family))
 
     def final_runs(self, family: str) -> list[Run]:

@@ -1,6 +1,6 @@
-"""TPE's densities: what optuna's mixture of products draws and gives, by scipy's vectorised functions.
+"""TPE's densities: what optuna's mixture of products gives, by scipy's vectorised functions in place of a loop.
 
-Optuna calls Python for each number, which was two thirds of a proposal. What is drawn agrees within rounding (1e-9).
+With a thousand trials the loop over single numbers was two thirds of a proposal.
 """
 
 from __future__ import annotations
@@ -18,48 +18,12 @@ from optuna.samplers._tpe.probability_distributions import (
     _BatchedTruncNormDistributions,
     _MixtureOfProductDistribution,
 )
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 Array: TypeAlias = NDArray[np.float64]
-_Numerical: TypeAlias = (
-    _BatchedTruncNormDistributions
-    | _BatchedTruncLogNormDistributions
-    | _BatchedDiscreteTruncNormDistributions
-    | _BatchedDiscreteTruncLogNormDistributions
-)
 _Continuous: TypeAlias = _BatchedTruncNormDistributions | _BatchedTruncLogNormDistributions
 _Discrete: TypeAlias = _BatchedDiscreteTruncNormDistributions | _BatchedDiscreteTruncLogNormDistributions
 _LOG_ROOT_OF_TWO_PI = 0.5 * np.log(2 * np.pi)
-
-
-def draw(mixture: _MixtureOfProductDistribution, rng: np.random.RandomState, n: int) -> Array:
-    """Points of a mixture, [n, parameters], from the random numbers that optuna takes, in its order."""
-    active = rng.choice(len(mixture.weights), p=mixture.weights, size=n)
-    points = np.empty((n, len(mixture.distributions)))
-    numerical: dict[int, _Numerical] = {}
-    for index, kernels in enumerate(mixture.distributions):
-        if isinstance(kernels, _BatchedCategoricalDistributions):
-            shares = np.cumsum(kernels.weights[active], axis=1)
-            shares[:, -1] = 1.0  # whatever rounding made of it
-            points[:, index] = (shares < rng.rand(n)[:, None]).sum(axis=1)
-        else:
-            numerical[index] = kernels
-    quantiles = rng.uniform(size=(len(numerical), n))
-    for (index, kernels), quantile in zip(numerical.items(), quantiles, strict=True):
-        points[:, index] = _quantile(kernels, active, quantile)
-    return points
-
-
-def _quantile(kernels: _Numerical, active: NDArray[np.int_], quantile: Array) -> Array:
-    """One parameter's values: a quantile of a kernel each."""
-    mu, sigma = kernels.mu[active], kernels.sigma[active]
-    low, high = ndtr((kernels.adapted_low - mu) / sigma), ndtr((kernels.adapted_high - mu) / sigma)
-    x: Array = ndtri(low + quantile * (high - low)) * sigma + mu
-    if kernels.is_log:
-        x = np.exp(x)
-    if kernels.step != 0.0:
-        x = np.clip(kernels.low + np.round((x - kernels.low) / kernels.step) * kernels.step, kernels.low, kernels.high)
-    return x
 
 
 def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:

@@ -20,8 +20,6 @@ Values: TypeAlias = NDArray[np.float64]
 ParamsOf = Callable[[FrozenTrial], Mapping[str, Any]]
 _Rank: TypeAlias = tuple[int, float, float, int]  # smaller is better; the last is the trial's number
 
-_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
-
 
 class History:
     """Parameters of the trials as columns, a row each in the order of their numbers, and the finished ones best first.
@@ -48,12 +46,11 @@ class History:
         """Take note of what has become of the study's first `n` trials."""
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
-        ended = [number for number in self._unfinished if trials[number].state not in _UNFINISHED]
-        for number in sorted([*ended, *range(self.n_rows, n)]):
-            if trials[number].state in _UNFINISHED:
-                self._begin(trials[number], params_of)
-            else:
+        for number in sorted([*self._unfinished, *range(self.n_rows, n)]):
+            if trials[number].state.is_finished():
                 self._finish(trials[number], sign)
+            elif number >= self.n_rows:
+                self._begin(trials[number], params_of)
         self.n_rows = max(self.n_rows, n)
 
     def split(self, n_better: int, window: int | None) -> tuple[Numbers, Numbers]:

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from study.records.settings import Ladder, PrunerName
-
-_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
 class AshaPruner(BasePruner):
@@ -38,8 +36,11 @@ class AshaPruner(BasePruner):
         trials = study.get_trials(deepcopy=False)
         self._look_at(trials)
         finished = self._rungs[step]
-        reports = [trials[number].intermediate_values for number in self._unfinished if number != trial.number]
-        running = [values[step] for values in reports if step in values]
+        running = [
+            other.intermediate_values[step]
+            for number in self._unfinished
+            if number != trial.number and step in (other := trials[number]).intermediate_values and _counts(other)
+        ]
         better = len(finished) - bisect.bisect_right(finished, value) + sum(1 for other in running if other > value)
         n_others = len(finished) + len(running)
         return better >= max(1, (n_others + 1) // self._reduction_factor)
@@ -48,7 +49,7 @@ class AshaPruner(BasePruner):
         """Keep the reports of the trials that have finished since the last look."""
         self._unfinished.update(range(self._n_seen, len(trials)))
         self._n_seen = len(trials)
-        for number in [number for number in self._unfinished if trials[number].state not in _UNFINISHED]:
+        for number in [number for number in self._unfinished if trials[number].state.is_finished()]:
             self._unfinished.remove(number)
             if _counts(trials[number]):
                 for step, value in trials[number].intermediate_values.items():

@@ -9,19 +9,17 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
-from optuna.samplers._tpe.probability_distributions import _MixtureOfProductDistribution
 from optuna.samplers._tpe.sampler import default_gamma
 from optuna.trial import FrozenTrial
 
 from study.records.settings import N_STARTUP_TRIALS
-from study.search.densities import draw, log_density
+from study.search.densities import log_density
 from study.search.history import History, Numbers
 
 
 class KeptTPE(TPESampler):
-    """Draws what `TPESampler(multivariate=True, group=True)` draws, but for rounding, for one ask of one study: the one
-    that `history` is of. Where `window` is given, no more than so many of the newest worse trials shape the density
-    that it avoids.
+    """Draws what `TPESampler(multivariate=True, group=True)` draws, for one ask of one study: the one that `history` is
+    of. Where `window` is given, no more than so many of the newest worse trials shape the density that it avoids.
 
     It relies on how Optuna 5 samples; tests compare it with TPESampler itself.
     """
@@ -61,12 +59,13 @@ class KeptTPE(TPESampler):
     def _sample(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        better, worse = (self._density(numbers, search_space) for numbers in (self._better, self._worse))
-        points = draw(better, self._rng.rng, self._n_ei_candidates)
-        best = points[np.argmax(log_density(better, points) - log_density(worse, points))]
-        drawn = zip(search_space.items(), best.tolist(), strict=True)
-        return {name: distribution.to_external_repr(number) for (name, distribution), number in drawn}
+        better, worse = (self._estimator(numbers, search_space) for numbers in (self._better, self._worse))
+        samples = better.sample(self._rng.rng, self._n_ei_candidates)
+        x = np.column_stack([samples[name] for name in search_space])
+        gain = log_density(better._mixture_distribution, x) - log_density(worse._mixture_distribution, x)
+        drawn = TPESampler._compare(samples, gain)
+        return {name: distribution.to_external_repr(drawn[name]) for name, distribution in search_space.items()}
 
-    def _density(self, numbers: Numbers, search_space: dict[str, BaseDistribution]) -> _MixtureOfProductDistribution:
+    def _estimator(self, numbers: Numbers, search_space: dict[str, BaseDistribution]) -> _ParzenEstimator:
         observations = self._history.observations(numbers, list(search_space))
-        return _ParzenEstimator(observations, search_space, self._parzen_estimator_parameters)._mixture_distribution
+        return _ParzenEstimator(observations, search_space, self._parzen_estimator_parameters)

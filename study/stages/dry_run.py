@@ -21,9 +21,10 @@ from study.report.page import report_stands
 from study.search.storage import is_own, storage_url, without_password
 from study.stages import plan as planner
 from study.stages.all import Stages
+from study.stages.allowance import allowances, speeds_of
 from study.stages.repeats import seed_of_repeat
 from study.stages.run_plan import TIMELESS_RUN, planned_runs
-from study.stages.search import allowance_of, new_families, speeds_of
+from study.stages.search import new_families
 
 TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays as it was read"]
 
@@ -124,7 +125,7 @@ def _families(stages: Stages) -> tuple[FamilyAhead, ...]:
         FamilyAhead(
             name=name,
             is_new=name in added,
-            trials=len(trials.of(name).counted),
+            trials=len(stages.session.settings.of_search(trials.of(name)).counted),
             rungs=family.ladder.examples,
             reduction_factor=family.ladder.reduction_factor,
             examples_per_second=None if name not in speeds else round(speeds[name]),
@@ -169,7 +170,7 @@ def _searches(stages: Stages) -> Iterator[SearchAhead]:
     for number, files in enumerate(stages.folders, 1):
         trials = read_trials(files.trials_jsonl)
         if number == 1:
-            allowance = first = allowance_of(one, trials)
+            allowance = first = allowances(one, trials).found
         else:
             spent = {family: trials.of(family).held_seconds for family in one.goal.families}
             allowance = _plan(stages, number).allowance(spent, stages.session.n_workers, first)

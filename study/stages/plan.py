@@ -194,6 +194,11 @@ def equal_allowance(spent: Mapping[str, float], worker_seconds: float) -> float:
     raise ValueError("no family to plan for")
 
 
+def full_trial_seconds(allowance: float) -> float:
+    """What a trial to the top rung is planned to take of a family's allowance."""
+    return allowance / _FULL_TRIALS
+
+
 def choose_ladder(
     n_train: int, examples_per_second: float | None, allowance: float | None, wall: float | None = None
 ) -> Ladder:

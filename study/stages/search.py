@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from statistics import median
 
 from study.dashboard.publisher import Publisher
 from study.errors import ResultsError
@@ -13,14 +12,14 @@ from study.records.ledger import FamilySpent
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
-from study.records.trial import TrialRecord, Trials, read_trials
+from study.records.trial import TrialRecord, read_trials
 from study.records.trials_csv import write_trials_csv
 from study.search.driver import Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
 from study.search.turns import Limits
 from study.space.parameters import SearchSpace
-from study.stages import plan as planner
+from study.stages.allowance import allowances, speeds_of
 from study.stages.extension import unused_budget
 from study.stages.one_search import OneSearch
 from study.stages.session import Session
@@ -43,9 +42,10 @@ def search_families(one: OneSearch) -> None:
         search = Search(
             session.files, session.settings, one.storage, read_trials(session.files.trials_jsonl), one.lock.guarded
         )
-        allowance = allowance_of(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
+        allowed = allowances(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
         publisher = Publisher(session.files)
-        limits = Limits(allowance, one.goal.n_trials, one.plan.search_deadline(time.monotonic()))
+        deadline = one.plan.search_deadline(time.monotonic())
+        limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given)
         _say_small_spaces(one, search)
 
         def observe(search: Search, record: TrialRecord | None) -> None:
@@ -56,7 +56,7 @@ def search_families(one: OneSearch) -> None:
         try:
             search.run(one.workers.executor, limits, observe)
         finally:
-            _settle(session, search, allowance)
+            _settle(session, search, allowed.found)
         publisher.publish(search, "searched")
         for family in search.families.values():
             if family.is_whole:
@@ -112,17 +112,10 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
             held_seconds=round(family.spent, 2),
             training_seconds=round(sum(record.training_seconds for record in family.records), 2),
             searched_whole=family.tried.n_points if family.is_whole else None,
+            given_seconds=round(search.given[name].spent, 2) if name in search.given else None,
         )
         for name, family in search.families.items()
     }
-
-
-def allowance_of(one: OneSearch, trials: Trials) -> float | None:
-    """Seconds that a worker may hold trials of each family, those before this command included."""
-    spent = {family: trials.of(family).held_seconds for family in one.goal.families}
-    # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
-    first = None if one.first is None else one.first.session.ledger.allowance
-    return one.plan.allowance(spent, one.session.n_workers, first)
 
 
 # --- families ------------------------------------------------------------------------------------------------------
@@ -132,14 +125,6 @@ def _say_what_is_not_used(one: OneSearch) -> None:
     """Of a long budget, once, before it is spent; a repeat has the plan of the first search."""
     if one.first is None and (said := unused_budget(one, speeds_of(one))) is not None:
         one.progress.say(f"note: {said}")
-
-
-def speeds_of(one: OneSearch) -> dict[str, float]:
-    """Examples a second of each family: as measured for its ladder, or the median of its trials."""
-    found: dict[str, list[float]] = {}
-    for trial in read_trials(one.session.files.trials_jsonl).completed:
-        found.setdefault(trial.family, []).append(planner.steady_speed(trial))
-    return one.session.ledger.speeds | {family: median(speeds) for family, speeds in found.items()}
 
 
 def _add_families(one: OneSearch) -> None:
@@ -153,7 +138,7 @@ def _add_families(one: OneSearch) -> None:
 def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, float]]:
     """The families that this command adds, with their ladders, and examples a second of those that were measured."""
     session = one.session
-    allowance = allowance_of(one, read_trials(session.files.trials_jsonl))
+    allowance = allowances(one, read_trials(session.files.trials_jsonl)).found
     source = _import_source(session)
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
@@ -193,7 +178,8 @@ def _import_trials(one: OneSearch) -> None:
         load_source(source, session.settings)
         fits = import_trials(session.files, session.settings, one.storage, source, families)
         n, others = sum(len(fit.trials) for fit in fits.values()), left_out(fits)
-        said = f"{n} trials of study '{source.name}' imported and charged{f'; left out: {others}' if others else ''}"
+        what = "imported and charged" if session.settings.given is None else "given to this one beside its search"
+        said = f"{n} trials of study '{source.name}' {what}{f'; left out: {others}' if others else ''}"
     session.ledger.imported = tuple(sorted(families | done))
     session.ledger.save()
     one.progress.say(said)

@@ -251,6 +251,7 @@ def new_settings(
         sampler_window=SAMPLER_WINDOW if sampler == "tpe" else None,
         pruner=request.pruner or "asha",
         warm_starts=2 if request.warm_start and source is None else 0,
+        given="apart",
         imported_from=None if source is None else lasting_word(source, request.results),
         dataset=dataset,
         single_family=request.single_family,

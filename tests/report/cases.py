@@ -30,6 +30,7 @@ CASES = {
     "two searches": Wanted(trials=12, repeats=2),
     "five searches": Wanted(trials=12, repeats=5),
     "five sealed": Wanted(trials=12, repeats=5, stage="retrained"),
+    "given apart": Wanted(apart=True, warm_starts=2),
     "five alike": Wanted(accuracy={"cnn": 0.9905, "mlp": 0.99}, trials=12, repeats=5),
 }
 HOSTILE_STUDY = Wanted(

@@ -58,6 +58,7 @@ class Wanted:
     sampler: str = "tpe"
     pruner: str = "asha"
     warm_starts: int = 1
+    apart: bool = False  # whether warm starts are trained beside the search
     classes: tuple[str, ...] = tuple("0123456789")
     family_title: dict[str, str] = field(default_factory=dict)
     reason: str = "the loss became nan at step 12"
@@ -160,6 +161,7 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
         sampler=wanted.sampler,  # type: ignore[arg-type]  # pydantic checks the text
         pruner=wanted.pruner,  # type: ignore[arg-type]
         warm_starts=wanted.warm_starts,
+        given="apart" if wanted.apart else None,
         imported_from=wanted.imported_from,
         dataset=DatasetSettings(
             name=wanted.dataset,

@@ -16,8 +16,9 @@ from study.records.ledger import Goal
 from study.records.settings import RetrainSettings
 from study.records.trial import Trials
 from study.stages import all as stages
-from study.stages import extension, plan, run_plan, search
+from study.stages import extension, plan, run_plan
 from study.stages.agenda import Agenda
+from study.stages.allowance import allowances
 
 TABLE = json.loads((Path(__file__).parent / "plan_table.json").read_text(encoding="utf-8"))
 BUDGETS = (5.0, 20.0, 45.0, 60.0, 100.0, 180.0, 240.0, 300.0, 600.0, 1500.0, 3600.0, 36_000.0, None)
@@ -42,7 +43,7 @@ class Ledger:
 
 def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Ledger, first: Any = None) -> Any:
     settings = SimpleNamespace(
-        retrain=RetrainSettings(candidates=1, final_seeds=0), dataset=SimpleNamespace(n_train=N_TRAIN)
+        retrain=RetrainSettings(candidates=1, final_seeds=0), dataset=SimpleNamespace(n_train=N_TRAIN), given=None
     )
     session = SimpleNamespace(
         ledger=ledger, settings=settings, n_workers=n_workers, n_at_once=n_workers, families=list(SPEEDS)
@@ -66,7 +67,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
         "retrain": [retrain.candidates, retrain.candidate_seeds, retrain.final_seeds],
         "no verdict": extension.no_verdict(fresh),
         "unused": extension.unused_budget(fresh, SPEEDS),
-        "allowance": search.allowance_of(fresh, Trials()),
+        "allowance": allowances(fresh, Trials()).found,
         "examination": plan.examine_seconds(share),
         "left to examine": left_to_examine(fresh),
         "after": after(budget, n_searches),
@@ -86,8 +87,8 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     }
     return found | {
         "wall": [one.plan.search_wall for one in (fresh, begun, done)],
-        "allowance of one begun": search.allowance_of(begun, records(0.1 * share)),
-        "allowance of a repeat": search.allowance_of(bound, Trials()),
+        "allowance of one begun": allowances(begun, records(0.1 * share)).found,
+        "allowance of a repeat": allowances(bound, Trials()).found,
         "retraining": seconds,
         "retraining of a repeat": run_plan._retrain_seconds(bound),
         "runs": plan.run_lengths(costs, seconds or 0.0, n_workers, N_TRAIN),

@@ -3,6 +3,7 @@ finalist."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from study.records.trial import Role
@@ -74,8 +75,8 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         contradicted=contradicted,
         best_trial=led,
         seconds=study.active_seconds,
-        search_seconds=study.records.held_seconds,
-        trials=len(study.records.counted),
+        search_seconds=study.settings.of_search(study.records).held_seconds,
+        trials=len(study.counted),
         best_trial_sentence=fate(led) if led else None,
         caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
         first=before[first_screen],
@@ -105,12 +106,19 @@ def _best_trial(study: StudyRecords) -> BestTrial | None:
     )
 
 
+_GIVEN: Mapping[Role, str] = {
+    "warm_start": "; it is a warm start",
+    "given_file": "; it was given by a file",
+    "imported": "; it comes from another study",
+}
+
+
 def fate(led: BestTrial) -> str:
     """What became of the trial that led the search."""
     lead = (
         f"Trial #{led.number} of {led.family} had the best score of the search, {percent(led.accuracy)} on validation"
     )
-    lead += {"warm_start": "; it is a warm start", "imported": "; it comes from another study"}.get(led.role, "")
+    lead += _GIVEN.get(led.role, "")
     if led.fresh_accuracy is None:
         return f"{lead}. It has not been trained again yet.{_best_sampled(led)}"
     seeds = f"a fresh seed{'' if led.fresh_seeds == 1 else ' each time'}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from study.records.trial import State
+from study.records.trial import SOURCES, State, TrialRecord, Trials
 from study.report.best import TrialSummary, summary
 from study.report.charts import Chart
 from study.report.reading import StudyRecords
@@ -14,11 +14,25 @@ from study.report.wording import NONE, compact, count
 from study.space.rows import Rule, readable, rules
 from study.statistics.result import Result
 
+SHOWN = 10  # given trials of a family
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRow(Result):
+    """A configuration that was given, where it comes from, and how its trial ended."""
+
+    number: int
+    source: str
+    state: State
+    value: float | None
+    held_seconds: float = field(metadata={"key": "seconds"})
+
 
 @dataclass(frozen=True, slots=True)
 class FamilyRow(Result):
     """`further_seeds` counts trials of a configuration that was tried before; `searched_whole` is how many
-    configurations a space has of which none is left; `n_parameters` are the smallest and the largest network."""
+    configurations a space has of which none is left; `n_parameters` are the smallest and the largest network. `given`
+    are the best of what was given, best first."""
 
     family: str
     space_file: str
@@ -28,6 +42,7 @@ class FamilyRow(Result):
     states: Mapping[State, int]
     warm_starts: tuple[int, ...]
     imported: int
+    given: tuple[GivenRow, ...]
     further_seeds: int
     searched_whole: int | None
     n_parameters: tuple[int, int] | None
@@ -54,6 +69,7 @@ def numbers(study: StudyRecords, before: Report) -> Families:
 
 def _row(study: StudyRecords, family: str) -> FamilyRow:
     settings, trials = study.settings.families[family], study.family_trials(family)
+    given = study.given_trials(family)
     space = readable(settings.space, settings.space_file)
     sizes = [trial.n_parameters for trial in trials if trial.n_parameters is not None]
     return FamilyRow(
@@ -63,14 +79,24 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         rungs=tuple(settings.ladder.examples),
         reduction_factor=settings.ladder.reduction_factor,
         states=trials.states,
-        warm_starts=tuple(trial.number for trial in trials if trial.role == "warm_start"),
-        imported=sum(trial.role == "imported" for trial in trials),
+        warm_starts=tuple(trial.number for trial in given if trial.role == "warm_start"),
+        imported=sum(trial.role == "imported" for trial in given),
+        given=tuple(_given(trial) for trial in _best_first(given)[:SHOWN]),
         further_seeds=sum(trial.further_seed_of is not None for trial in trials),
         searched_whole=study.ledger.searched_whole(family),
         n_parameters=(min(sizes), max(sizes)) if sizes else None,
         best=summary(trials.best),
         best_sampled=summary(trials.found.best),
     )
+
+
+def _best_first(given: Trials) -> Sequence[TrialRecord]:
+    ranked = given.ranked
+    return [*ranked, *(trial for trial in given if trial not in ranked)]
+
+
+def _given(trial: TrialRecord) -> GivenRow:
+    return GivenRow(trial.number, SOURCES[trial.role], trial.state, trial.value, trial.held_seconds)
 
 
 def finding(found: Families, before: Report) -> str:

@@ -75,7 +75,7 @@ class Health(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Health:
-    trials = Trials(trial for family in study.families for trial in study.family_trials(family))
+    trials = Trials(trial for family in study.families for trial in study.records.of(family).counted)
     tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
     used, saved = epochs(trials, tops, study.settings.dataset.n_train)
     held, training = trials.held_seconds, math.fsum(trial.training_seconds for trial in trials)
@@ -84,7 +84,7 @@ def numbers(study: StudyRecords, before: Report) -> Health:
         states={name: study.family_trials(name).states for name in study.families},
         uncounted=len(study.records) - len(trials),
         timeline=timeline(trials),
-        timeline_total=len(trials),
+        timeline_total=len(study.counted),
         audit=study.examined.audit,
         audit_sentence=audit_sentence(study.examined.audit, pruned),
         failures=_failures(trials),
@@ -96,7 +96,7 @@ def numbers(study: StudyRecords, before: Report) -> Health:
         utilisation=study.ledger.utilisation,
         epochs_used=used,
         epochs_saved=saved,
-        total=len(trials),
+        total=len(study.counted),
     )
 
 

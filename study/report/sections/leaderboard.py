@@ -12,6 +12,7 @@ import numpy as np
 from study.records.examined import Latency
 from study.records.run import Run, RunMetrics
 from study.records.shifts import Gain
+from study.records.trial import Role, origin_in_words
 from study.report.charts import Chart
 from study.report.pareto import SHORT, Cost, fronts
 from study.report.reading import Array, StudyRecords
@@ -110,7 +111,7 @@ class CandidateRow(Result):
     mean_accuracy: float
     mean_nll: float
     seeds: int
-    role: str | None
+    role: Role | None
     finalist: bool
     best_overall: bool
 
@@ -119,9 +120,9 @@ class CandidateRow(Result):
         told = {
             "finalist": self.finalist,
             "best score in the search": self.best_overall,
-            "warm start": self.role == "warm_start",
         }
-        return ", ".join(note for note, holds in told.items() if holds)
+        origin = [] if self.role is None else [origin_in_words(self.role)]
+        return ", ".join([*origin, *(note for note, holds in told.items() if holds)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from study.records.trial import SOURCES
 from study.report import budget, repeated
 from study.report.charts import Chart
 from study.report.limit_items import Item, Limits, few_seeds
@@ -73,22 +74,32 @@ def _one_search(report: Report) -> list[Item]:
         number = count(several.tested, "search", "searches")
         text = f"{number} per family, of the {several.needed} from which on families are judged."
         return [Item("few searches", text)]
+    warm = "" if report.study.settings.given == "apart" else " and the warm starts"
     text = (
-        "The searches share the validation split and the warm starts: the verdict counts images and searches as drawn, "
+        f"The searches share the validation split{warm}: the verdict counts images and searches as drawn, "
         "but another split may order the families differently."
     )
     return [Item("shared images", text)]
+
+
+_SOURCES_SAID = {
+    "warm_start": "A warm start",
+    "given_file": "What a file held",
+    "imported": "A trial of another study",
+}
 
 
 def _given(report: Report) -> list[Item]:
     """Finalists that the search was given, not found by it."""
     roles = {(row.family, row.trial): row.role for row in report[leaderboard].candidates}
     rows = report[leaderboard].finalists
-    given = [row.title for row in rows if roles.get((row.family, row.trial)) == "warm_start"]
-    if not given:
-        return []
-    text = f"A warm start, a configuration given and not found by the search, became {listing(given)}."
-    return [Item("warm start", text)]
+    items = []
+    for role, source in SOURCES.items():
+        given = [row.title for row in rows if roles.get((row.family, row.trial)) == role]
+        if given:
+            text = f"{_SOURCES_SAID[role]}, a configuration given and not found by the search, became {listing(given)}."
+            items.append(Item(source, text))
+    return items
 
 
 def _small_gap(report: Report) -> list[Item]:

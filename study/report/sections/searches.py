@@ -19,7 +19,7 @@ from study.statistics.comparison import MIN_SEARCHES, Verdict
 from study.statistics.comparison import verdict as judge
 from study.statistics.groups import Groups
 from study.statistics.over_seeds import Comparison, compare_searches
-from study.statistics.result import Result
+from study.statistics.result import PAGE_ONLY, Result
 from study.statistics.searches import Spread, accuracy_spread, holm, spread
 
 Score = Literal["best", "validation_mean", "test_mean"]
@@ -116,6 +116,7 @@ class Searches(Result):
     shipped: SearchRow | None = None
     runner_up: str | None = None
     contradicted: bool | None = field(default=None, metadata={"optional": True})
+    apart: bool = field(default=False, metadata=PAGE_ONLY)  # whether what was given is no search's own
 
     @property
     def spreads(self) -> list[tuple[str, str, Spread]]:
@@ -147,10 +148,11 @@ def numbers(study: StudyRecords, before: Report) -> Searches | None:
         allowances=tuple(one.ledger.allowance for one in everyone.values()),
         rows=tuple(rows),
         families={family: _spreads(rows, family) for family in study.families},
+        apart=study.settings.given == "apart",
         warm_finalists={f: sum(row.warm_start for row in rows if row.family == f) for f in study.families},
         pairs=tuple(_pairs({family: _shares(everyone, family) for family in tested}, study.groups)),
         seconds=sum(one.active_seconds or 0.0 for one in everyone.values()),
-        search_seconds=sum(one.records.held_seconds for one in everyone.values()),
+        search_seconds=sum(one.settings.of_search(one.records).held_seconds for one in everyone.values()),
         trials=sum(row.trials for row in rows),
         **(_decided(study, rows, tested) if ready else {}),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from study.records.trial import Role
+from study.records.trial import Role, origin_in_words
 from study.report.charts import Chart
 from study.report.comparison import groups
 from study.report.comparison.compared import Compared
@@ -35,6 +35,11 @@ class ComparedFinalist(Result):
     @property
     def short(self) -> str:
         return f"{self.finalist.family} #{self.finalist.trial}"
+
+    @property
+    def origin(self) -> str | None:
+        """Of a configuration that was given, where it comes from."""
+        return None if self.role in (None, "sampled") else origin_in_words(self.role)
 
     @property
     def name(self) -> str:
@@ -97,7 +102,7 @@ def _rows(entry: Entry) -> list[ComparedFinalist]:
             id=f"{entry.label}/{row.family}",
             study=entry.label,
             winner=row.family == study.finalists.winner,
-            role=next((trial.role for trial in study.family_trials(row.family) if trial.number == row.trial), None),
+            role=next((trial.role for trial in study.records.of(row.family) if trial.number == row.trial), None),
             title=f"{row.title} of study {entry.label}",
         )
         for row in finalists(study)
