@@ -32,6 +32,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a number above 0")
+    return value
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not usable: expected a port from 1 to 65535")
@@ -267,6 +277,19 @@ def build_parser() -> argparse.ArgumentParser:
     draw.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     draw.add_argument("--port", type=_port, default=8081, help="default: 8081")
     _add_output(draw)
+
+    train = verb("train", "train one configuration without a search, and validate it")
+    train.add_argument("file", type=Path, metavar="FILE", help="a configuration in TOML, as `study show best` prints")
+    _add_study(train)
+    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="of the training (default: 0)")
+    train.add_argument(
+        "--epochs",
+        type=_positive,
+        metavar="E",
+        help="passes over the training part (default: as long as the study's finalist of that family, else 5)",
+    )
+    train.add_argument("--device", default="auto", help="auto or any torch device (default: auto)")
+    _add_output(train)
 
     show = verb("show", "the winner, or a family's finalist, as a configuration and as lines of torch that load it")
     show.add_argument("which", metavar="best|FAMILY", help="the shipped network, or the finalist of a family")

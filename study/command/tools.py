@@ -110,6 +110,28 @@ def show(args: argparse.Namespace, command: str, started: float) -> int:
     return 0
 
 
+def train(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.command.progress import Reporter
+    from study.stages.one_run import train_one
+    from study.stages.request import Request
+
+    request = Request(command, started, args.name, args.results, args.dataset, args.data_dir, device=args.device)
+    trained = train_one(request, args.file, args.seed, args.epochs, Reporter(args.quiet).say)
+    metrics = trained.metrics
+    print(
+        f"{args.file.stem}, seed {args.seed}: {100 * (metrics.accuracy or 0):.2f} % on validation after "
+        f"{trained.examples:,} examples, {metrics.n_parameters:,} parameters, {metrics.training_seconds:.0f} s"
+        + (" (trained before)" if trained.was_there else "")
+    )
+    if (finalist := trained.finalist) is not None:
+        print(
+            f"finalist {trained.family} #{finalist.trial} of the search: {100 * finalist.mean_accuracy:.2f} % after "
+            f"{finalist.examples:,} examples, mean of {len(finalist.runs)} fresh seed{'s' * (len(finalist.runs) > 1)}"
+        )
+    print(f"run: {trained.run.root}")
+    return 0
+
+
 def export(args: argparse.Namespace, command: str, started: float) -> int:
     from study.data.datasets import load_train, split_as_before
     from study.data.source import Source

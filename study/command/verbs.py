@@ -343,6 +343,7 @@ VERBS: dict[str, Verb] = {
     "dashboard": dashboard,
     "predict": tools.predict,
     "draw": tools.draw,
+    "train": tools.train,
     "show": tools.show,
     "export": tools.export,
     "data": tools.data,

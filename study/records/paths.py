@@ -184,6 +184,10 @@ class StudyFiles:
     def run(self, name: str) -> RunFiles:
         return RunFiles(self.runs / name)
 
+    def trained(self, name: str) -> RunFiles:
+        """The folder of a training without a search."""
+        return RunFiles(self.root / "trained" / name)
+
     def exists(self) -> bool:
         return self.settings.is_file()
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 Precision = Literal["bf16", "fp32"]
 DataPart = Literal["train", "train+validation"]
-RunRole = Literal["candidate", "final", "ablation"]
+RunRole = Literal["candidate", "final", "ablation", "trained"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a run is: whose configuration, in which role, under which seed, on which part of the training file, for how
-    long, on what. `mean` and `std` are of pixels in [0, 1]."""
+    """What a run is: whose configuration, trial -1 for one that no search tried, in which role, under which seed, on
+    which part of the training file, for how long, on what. `mean` and `std` are of pixels in [0, 1]."""
 
     family: str
     trial: int
