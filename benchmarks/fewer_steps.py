@@ -5,8 +5,8 @@
 
 A recipe is what differs from the family's warm start under AdamW on all images, `default` for nothing. Beside keys of
 a configuration it may name parts of Muon: `polynomials=NAME` the iterations, `first=muon` and `head=adamw` for who has
-the first layer and the last but one, `widest=N` for AdamW where both sides of a matrix are above N; or `last=SHARE`,
-the part of a cycle after hard images that sees all of them.
+the first layer and the last but one, `convs=adamw` for AdamW on convolutions, `widest=N` for AdamW where both sides of
+a matrix are above N; or `last=SHARE`, the part of a cycle after hard images that sees all of them.
 `--noise 0.02` makes 2 % of the training part's labels wrong, others under each seed; validation keeps its own.
 Runs of one seed share initial weights and labels, and the first pass over the images. Coverage is the share of
 validation images, surest first, among which one in a thousand is wrong. `with shifts` is what the mean of five
@@ -49,7 +49,7 @@ from study.training.loop import Schedule, TrainingData, choose_precision, fit
 from study.training.optim import build_optimizer
 
 DEFAULTS = ("default", "optimizer=muon", "images=hard", "optimizer=muon images=hard")
-PARTS = ("polynomials", "first", "head", "widest", "last")
+PARTS = ("polynomials", "first", "head", "convs", "widest", "last")
 _JORDAN = (3.4445, -4.7750, 2.0315)
 # Optimal for singular values from 0.001 on (Amsel et al. 2025, arXiv:2505.16932).
 _EXPRESS = (
@@ -119,6 +119,7 @@ def parts(recipe: str) -> Iterator[None]:
             if muon.is_matrix(weight)
             and all(weight is not other for other in skipped)
             and min(len(weight), weight[0].numel()) <= widest
+            and not (weight.ndim == 4 and about.get("convs") == "adamw")
         ]
 
     with contextlib.ExitStack() as stack:
@@ -126,7 +127,7 @@ def parts(recipe: str) -> Iterator[None]:
             stack.enter_context(mock.patch.object(muon, "_POLYNOMIALS", POLYNOMIALS[about["polynomials"]]))
         if "last" in about:
             stack.enter_context(mock.patch.object(images, "_UNBIASED_SHARE", about["last"]))
-        if about.keys() & {"first", "head", "widest"}:
+        if about.keys() & {"first", "head", "convs", "widest"}:
             stack.enter_context(mock.patch.object(optim, "_hidden", hidden))
         yield
 
