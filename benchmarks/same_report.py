@@ -39,7 +39,7 @@ ADDED += [
         r"(calibration/families/[^/]+/(errors/\d+|beyond)|mattered/families/[^/]+/clear.*)",
     ),
 ]
-ADDED += [r"families/families/\d+/given(/.*)?", r"(protocol|fair)/budget/given_seconds(/.*)?"]
+ADDED += [r"answer/added(/.*)?", r"families/families/\d+/given(/.*)?", r"(protocol|fair)/budget/given_seconds(/.*)?"]
 OF_THE_CLOCK = (
     *(r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*", r".*latency.*"),
     *(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from study.records.trial import Role
-from study.report import budget, first_screen, repeated
+from study.report import added, budget, first_screen, repeated
+from study.report.added import Added
 from study.report.best import TrialSummary, summary
 from study.report.charts import Chart
 from study.report.first_screen import FirstScreen
@@ -56,6 +57,7 @@ class Answer(Result):
     best_trial_sentence: str | None
     caveats: tuple[str, ...]
     first: FirstScreen
+    added: tuple[Added, ...]
 
 
 def numbers(study: StudyRecords, before: Report) -> Answer:
@@ -80,6 +82,7 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         best_trial_sentence=fate(led) if led else None,
         caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
         first=before[first_screen],
+        added=before[added],
     )
 
 
