@@ -51,7 +51,7 @@ OF_THE_CLOCK = (
 )
 # Sentences, which say more than before or say it in plainer words; and what was called luck where it was not.
 # Pairs have the higher mean first, and only finalists are on a front.
-REWRITTEN = [r"(pairwise|searches)/pairs/.*", r"answer/pair/.*", r"cost/points/\d+/front.*"]
+REWRITTEN = [r"(pairwise|searches)/pairs/.*", r"answer/(pair/.*|best_trial_sentence)", r"cost/points/\d+/front.*"]
 REWRITTEN += [r"findings/.*", r"(limits/items|conclusion/(items|future))/\d+/.*", r"pairwise/optimism/[^/]+/seed_luck"]
 DIGITS = 11
 
