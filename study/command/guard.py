@@ -75,9 +75,12 @@ def _host(header: str) -> str:
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    request_queue_size = 64  # a browser opens several connections at once
 
 
 class _Quiet(WSGIRequestHandler):
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for the first one's receipt
+
     def log_message(self, *_: Any) -> None:
         """A line for each request would bury the address."""
 

@@ -33,7 +33,7 @@ function changed() {
   at("hint").hidden = strokes.length > 0;
   at("undo").disabled = at("clear").disabled = strokes.length === 0;
   if (strokes.length) ask();
-  else show([]);
+  else show([], version);
 }
 
 function begin(point) { strokes.push(current = [point, point]); changed(); }
@@ -124,8 +124,8 @@ async function ask() {
     const picture = await new Promise((done) => paper.toBlob(done, "image/png"));
     const found = await answer(picture);
     if (strokes.length === 0) break;
-    if (Array.isArray(found)) show(found);
-    else fail(found);
+    if (Array.isArray(found)) show(found, asked);
+    else fail(found, asked);
   } while (asked !== version);
   asking = false;
   if (strokes.length && asked !== version) ask();
@@ -151,18 +151,19 @@ function text(id, words) {
   if (at(id).textContent !== words) at(id).textContent = words;  // a status is read aloud when it changes
 }
 
-function fail(words) {
-  show([]);
+function fail(words, about) {
+  show([], about);
   text("said", "Not read.");
   text("why", words);
 }
 
-function show(found) {
+// `about` is the version of the drawing that was read.
+function show(found, about) {
   readings = found;
   chosen = Math.min(chosen, Math.max(0, found.length - 1));
   showParts();
   showOne(found[chosen] ?? null);
-  document.body.dataset.shown = String(version);
+  document.body.dataset.shown = String(about);
 }
 
 function showParts() {
@@ -178,7 +179,7 @@ function part(reading, number) {
   picture.src = reading.seen;
   picture.alt = "";
   button.append(picture, reading.status === "ok" ? reading.label : `${reading.label}?`);
-  button.addEventListener("click", () => { chosen = number; show(readings); at("parts").children[number].focus(); });
+  button.addEventListener("click", () => { chosen = number; show(readings, document.body.dataset.shown); at("parts").children[number].focus(); });
   return button;
 }
 
@@ -195,7 +196,7 @@ function showOne(reading) {
   text("why", reading?.reason ?? "");
   text("set", reading?.set.length ? `set: ${reading.set.join(", ")}` : "");
   if (reading?.seen) at("seen").src = reading.seen;
-  at("seen").hidden = !reading?.seen;
+  at("seen").classList.toggle("none", !reading?.seen);
   showBars(reading);
   showFinalists(reading);
 }
@@ -233,4 +234,4 @@ function emptyBar() {
 
 at("bars").append(...classes.slice(0, SHOWN).map(emptyBar));
 paint();
-show([]);
+show([], version);
