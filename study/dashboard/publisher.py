@@ -123,7 +123,8 @@ def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
     yield f"# Candidates of study {files.name}, trained again"
     yield (
         "Value: accuracy on the validation images, under a fresh seed. The best candidate of a family by the mean of "
-        f"its seeds is its finalist, which is trained once more on all labelled images: study `{files.name}/{FINAL}`."
+        f"its seeds is its finalist. Where the budget is long enough for that, it is trained once more on all labelled "
+        f"images: study `{files.name}/{FINAL}`."
     )
     for family, row in found.families.items():
         for candidate in row.candidates:

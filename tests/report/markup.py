@@ -12,7 +12,7 @@ from itertools import pairwise
 class Page(HTMLParser):
     """Text, tags with attributes, and ids of a page; complains about tags that close out of order."""
 
-    VOID = frozenset({"meta", "link", "img", "br"})
+    VOID = frozenset({"meta", "link", "img", "br", "input"})
 
     def __init__(self, html: str) -> None:
         super().__init__()

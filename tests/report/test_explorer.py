@@ -1,0 +1,153 @@
+"""What the explorer of trials is given, and how it behaves in a real headless Chromium."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import MARKS, Driver, requests, wait
+from synthetic import Wanted, write_study
+from trials import trial
+
+from study.records.paths import StudyFiles
+from study.records.trial import Trials, read_trials
+from study.report import explorer
+from study.report.page import write_report
+
+SCRIPT = Path(explorer.__file__).with_name("explorer.js.j2")
+READY = "document.getElementById('explorer').dataset.ready === 'yes'"
+
+
+def test_a_table_has_a_column_for_each_key_of_any_trial() -> None:
+    table = explorer.table(
+        Trials([trial(0, 0.91, config={"width": 8, "rate": 1.0}), trial(1, None, state="FAIL", config={"kind": "a"})]),
+        ["rate[sgd]", "width.0", "width.1"],
+    )
+    assert table["config"] == {"width": [8, None], "rate": [1.0, None], "kind": [None, "a"]}
+    assert table["came"]["accuracy"] == [91.0, None]
+    assert table["floats"] == ["rate"]
+    assert table["first"] == ["rate", "width"]
+
+
+def test_a_search_without_trials_is_an_empty_table() -> None:
+    assert explorer.table(Trials())["came"]["trial"] == []
+
+
+def test_the_script_is_small() -> None:
+    assert SCRIPT.stat().st_size < 40_000
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFiles:
+    files = write_study(tmp_path_factory.mktemp("explored") / "study", Wanted(trials=24))
+    write_report(files)
+    return files
+
+
+@pytest.fixture
+def page(study: StudyFiles, browser: Driver) -> Iterator[str]:
+    """The address of the page, opened at the explorer."""
+    address = f"{study.report_html.as_uri()}#mattered?family=cnn"
+    browser.get("about:blank")
+    requests(browser)
+    browser.get(address)
+    wait(browser, READY)
+    yield address
+    assert browser.get_log("browser") == []
+
+
+def said(browser: Driver, part: str) -> str:
+    return str(browser.execute_script(f"return document.querySelector('#explorer [data-part={part}]').textContent"))
+
+
+def press(browser: Driver, axis: str, key: str, *, times: int = 1, shift: bool = False) -> None:
+    browser.execute_script(
+        "for (let i = 0; i < arguments[2]; i++) document.querySelector(`#explorer [data-key='${arguments[0]}']`)"
+        ".dispatchEvent(new KeyboardEvent('keydown', {key: arguments[1], shiftKey: arguments[3], bubbles: true}))",
+        *(axis, key, times, shift),
+    )
+
+
+def rows(browser: Driver) -> list[list[str]]:
+    found: list[list[str]] = browser.execute_script(
+        "return [...document.querySelectorAll('#explorer tr[data-row]')].map(r => [...r.cells].map(c => c.textContent))"
+    )
+    return found
+
+
+@pytest.mark.usefixtures("page")
+class TestInABrowser:
+    pytestmark = MARKS
+
+    def test_brushes_on_several_axes_keep_the_trials_within_all_of_them(self, browser: Driver) -> None:
+        everything = said(browser, "count")
+        press(browser, "accuracy", "ArrowDown")
+        one = said(browser, "count")
+        assert int(one.split()[0]) < int(everything.split()[0])
+        second = browser.execute_script(
+            "return document.querySelectorAll('#explorer [data-part=labels] button')[1].dataset.key"
+        )
+        press(browser, second, "ArrowDown", times=3)
+        assert int(said(browser, "count").split()[0]) <= int(one.split()[0])
+        press(browser, second, "Escape")
+        assert said(browser, "count") == one
+        press(browser, "accuracy", "Escape")
+        assert said(browser, "count") == everything
+
+    def test_the_address_keeps_what_is_seen(self, browser: Driver) -> None:
+        press(browser, "accuracy", "ArrowDown")
+        browser.execute_script("document.querySelector('#explorer tr[data-row]').click()")
+        wait(browser, "location.hash.includes('brush=') && location.hash.includes('trial=')")
+        before = said(browser, "count"), said(browser, "name"), browser.current_url
+        browser.get("about:blank")
+        browser.get(before[2])
+        wait(browser, READY)
+        assert (said(browser, "count"), said(browser, "name")) == before[:2]
+
+    def test_a_chosen_trial_s_configuration_is_the_one_that_was_trained(
+        self, browser: Driver, study: StudyFiles
+    ) -> None:
+        browser.execute_script("document.querySelector('#explorer tr[data-row]').click()")
+        family, _, number = said(browser, "name").partition(" #")
+        config = next(t.config for t in read_trials(study.trials_jsonl).of(family) if t.number == int(number))
+        assert tomllib.loads(said(browser, "toml")) == config
+        assert said(browser, "differs") == "It is the best trial of its family."
+        browser.execute_script("document.querySelectorAll('#explorer tr[data-row]')[3].click()")
+        assert said(browser, "differs").startswith("Against the best trial, #")
+
+    def test_rows_sort_by_a_click_and_are_filtered_by_words(self, browser: Driver) -> None:
+        accuracies = [float(cells[1]) for cells in rows(browser) if cells[1] != "–"]
+        assert accuracies == sorted(accuracies, reverse=True)
+        browser.execute_script("document.querySelector('#explorer th[data-key=trial] button').click()")
+        numbers = [int(cells[0]) for cells in rows(browser)]
+        assert numbers == sorted(numbers, reverse=True)
+        box = browser.find_element("css selector", "#explorer [data-part=filter]")
+        box.send_keys("failed")
+        assert rows(browser)
+        assert {cells[2] for cells in rows(browser)} == {"failed"}
+        browser.execute_script("document.querySelector('#explorer [data-part=clear]').click()")
+        assert len(rows(browser)) == len(numbers)
+
+    def test_a_drag_along_an_axis_brushes_it_and_a_click_lets_go(self, browser: Driver) -> None:
+        drag = (
+            "const over = document.querySelector('#explorer [data-part=over]'), box = over.getBoundingClientRect();"
+            "over.setPointerCapture = () => {};"
+            "arguments[0].forEach(([kind, y]) => over.dispatchEvent(new PointerEvent("
+            "kind, {clientX: box.left + 40, clientY: box.top + y, bubbles: true})))"
+        )
+        everything = said(browser, "count")
+        browser.execute_script(drag, [["pointerdown", 14], ["pointermove", 90], ["pointerup", 90]])
+        assert said(browser, "count") != everything
+        browser.execute_script(drag, [["pointerdown", 50], ["pointerup", 50]])
+        assert said(browser, "count") == everything
+
+    def test_another_family_is_shown_without_the_brushes_of_the_first(self, browser: Driver) -> None:
+        press(browser, "accuracy", "ArrowDown")
+        browser.execute_script(
+            "const family = document.querySelector('#explorer [data-part=family]'); family.value = 'mlp';"
+            "family.dispatchEvent(new Event('change'))"
+        )
+        shown, _, of = said(browser, "count").partition(" of ")
+        assert of == f"{shown} trials"
