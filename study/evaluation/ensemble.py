@@ -24,7 +24,7 @@ ALL = "all finalists"
 
 
 def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
-    """Write and return test/ensemble.json: one entry per family over its seeds, then one over all finalists.
+    """Write and return test/ensemble.json: one entry per family that has several seeds, then one over all finalists.
 
     Every run weighs the same. An ensemble is one named predictor, so its
     interval is Wilson's; it costs as many forward passes as it has members."""
@@ -34,7 +34,9 @@ def run(files: StudyFiles, settings: StudySettings) -> dict[str, Any]:
     for name in logits:
         families[read_record(files.run(name)).family].append(name)
     ordered = {family: families[family] for family in settings.families if family in families}
-    entries = [_entry(family, members, logits, labels, groups) for family, members in ordered.items()]
+    entries = [
+        _entry(family, members, logits, labels, groups) for family, members in ordered.items() if len(members) > 1
+    ]
     if len(ordered) > 1:
         everyone = [name for members in ordered.values() for name in members]
         entries.append(_entry(ALL, everyone, logits, labels, groups))

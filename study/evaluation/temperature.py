@@ -10,10 +10,11 @@ from study.records.paths import StudyFiles
 from study.statistics.logits import fit_temperature
 
 
-def carried_temperature(files: StudyFiles, family: str) -> float:
-    """Fitted on the validation logits of the finalist configuration's candidate runs, pooled; ResultsError if the
-    family has no finalist or its candidate runs left no logits."""
-    chosen = read_finalists(files.finalists).of(family).chosen
+def carried_temperature(files: StudyFiles, family: str, trial: int | None = None) -> float:
+    """Fitted on the validation logits of the finalist configuration's candidate runs, pooled, or on those of another
+    `trial` among the candidates; ResultsError if the family has no finalist or its candidate runs left no logits."""
+    result = read_finalists(files.finalists).of(family)
+    chosen = result.chosen if trial is None else result.candidate(trial)
     if chosen is None:
         raise ResultsError(f"{files.finalists} names no finalist of family '{family}'; rerun `study retrain`")
     logits, labels = [], []

@@ -26,7 +26,7 @@ from study.records.files import write_npz
 from study.records.finalists import Finalists
 from study.records.openings import count_openings
 from study.records.paths import RunFiles, StudyFiles
-from study.records.predictions import read_logits
+from study.records.predictions import read_logits, read_run_logits
 from study.records.run import Run, RunRecord, read_record, read_run
 from study.records.seal import Opening, file_sha256, now, read_openings, run_hashes, write_openings
 from study.records.settings import StudySettings
@@ -117,10 +117,10 @@ class RunsToTest:
         shipped = self.shifted is None or self.files.shipped_predictions.is_file()
         return self.are_sealed and shipped and all(search.is_complete() for search in self.searches)
 
-    def final(self, sealed: str) -> tuple[StudyFiles, str] | None:
-        """The files and the name in them of a final run, by its name in the seal; None if there is none."""
-        found = ((one.files, run) for one in self.searches for run in one.finals if one.prefix + run == sealed)
-        return next(found, None)
+    def named(self, sealed: str) -> tuple[StudyFiles, str] | None:
+        """The files and the name in them of a run, by its name in the seal; None if there is none."""
+        runs = ((one, run) for one in self.searches for run in (*one.finals, *one.candidates))
+        return next(((one.files, run) for one, run in runs if one.prefix + run == sealed), None)
 
 
 def open_test(
@@ -145,10 +145,10 @@ def open_test(
     are not (it ended before they were written, or they are lost) the same networks are read once more: what comes of it
     is decided already, so it is taken up again and not counted twice.
     """
-    shipped = wanted.final(shipped_run)
+    shipped = wanted.named(shipped_run)
     if shipped is None:
-        finals = [run for search in wanted.searches for run in search.sealed(search.finals)]
-        raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the final runs {finals}")
+        known = [run for search in wanted.searches for run in search.sealed([*search.finals, *search.candidates])]
+        raise ResultsError(f"{files.finalists}: shipped run '{shipped_run}' is not among the runs {known}")
     if wanted.are_evaluated:
         return False
     openings = wanted.openings
@@ -241,10 +241,11 @@ def _read_with_shifts(
     path: Path, files: StudyFiles, run: str, shifted: ShiftedReading, test: Dataset, device: str
 ) -> None:
     """The shipped run's reading, from what it has read once: only images that this leaves unsure are read again."""
-    first = read_logits(files.predictions)[1][run]
+    known = read_run_logits(files, run)
+    assert known is not None  # all runs were read before
     model, read = load_run(files.run(run), device)
     reader = Reader(model, read.record.mean, read.record.std, shifted)
-    again = read_again(reader, test.images, first)
+    again = read_again(reader, test.images, known[1])
     write_npz(path, {**_of_images(test), "logits": again.logits, "passes": again.passes})
 
 

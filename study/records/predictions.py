@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.errors import ResultsError
-from study.records.paths import RunFiles
+from study.records.paths import RunFiles, StudyFiles
 from study.statistics.groups import Groups
 
 OF_IMAGES = ("labels", "groups")  # what a file of predictions holds of the images; all else is a run's
@@ -42,3 +42,13 @@ def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.flo
         raise ResultsError(f"{path} is missing; run `study evaluate` first") from None
     except (ValueError, KeyError, OSError) as error:
         raise ResultsError(f"{path} is damaged ({error}); restore it from a copy of the study") from None
+
+
+def read_run_logits(files: StudyFiles, run: str) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """Labels [N] and logits [N, C] of one run, final or candidate; None if the test split was not opened for it."""
+    for path in (files.predictions, files.candidate_predictions):
+        if path.exists():
+            labels, logits = read_logits(path)
+            if run in logits:
+                return labels, logits[run]
+    return None

@@ -59,7 +59,8 @@ class FirstScreen(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> FirstScreen:
-    source, winner, _ = study.shipped
+    source, chosen = study.shipped
+    winner = None if chosen is None else chosen.winner
     mine = next((row for row in before[leaderboard].tested if row.family == winner), None)
     compared = _families(study, before)
     return FirstScreen(

@@ -29,7 +29,7 @@ from study.records.examined import (
     read_examined,
 )
 from study.records.files import read_json
-from study.records.finalists import Finalists, choose, read_finalists
+from study.records.finalists import Choice, Finalists, choose, read_finalists
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.predictions import OF_IMAGES
@@ -83,13 +83,13 @@ class StudyRecords:
         return {1: self, **self.repeats}
 
     @property
-    def shipped(self) -> tuple[StudyRecords, str | None, str | None]:
-        """The search whose finalist validation chose, with the winning family and the run."""
+    def shipped(self) -> tuple[StudyRecords, Choice | None]:
+        """What validation chose, with the search that it is of."""
         ready = [one for one in self.searches.values() if one.finalists.standing]
         if not ready:
-            return self, None, None
+            return self, None
         chosen = choose([one.finalists for one in ready])
-        return ready[chosen.search], chosen.winner, chosen.run
+        return ready[chosen.search], chosen
 
     @property
     def families(self) -> list[str]:

@@ -30,10 +30,12 @@ def shipped(study: StudyRecords, latency_ms: float | None) -> Shipped | None:
     """`latency_ms` is of one image and one pass. None where the study ships a network that reads once, and before the
     test split was opened."""
     read, reading = study.shipped_reading, study.openings[-1].reading if study.openings else None
-    source, _, run = study.shipped
-    if read is None or reading is None or run is None or run not in source.test_logits:
+    source, chosen = study.shipped
+    known = source.candidate_logits | source.test_logits
+    if read is None or reading is None or chosen is None or chosen.run not in known:
         return None
-    once, right = (logits.argmax(axis=1) == read.labels for logits in (source.test_logits[run], read.logits))
+    run = chosen.run
+    once, right = (logits.argmax(axis=1) == read.labels for logits in (known[run], read.logits))
     passes, metrics = float(read.passes.mean()), source.runs[run].metrics
     return Shipped(
         run=run if source is study else f"{source.files.root.name}/{run}",

@@ -138,9 +138,10 @@ class Retraining:
         ranked = self.ranked(family)
         if not ranked:
             return
-        family.finalist = ranked[0].trial
+        best = next((one for one in ranked if not one.given), ranked[0])
+        family.finalist = best.trial
         if not self._settings.retrain.final_seeds:
-            family.final_runs = list(ranked[0].runs)
+            family.final_runs = list(best.runs)
             return
         trial = next(trial for trial in family.candidates if trial.number == family.finalist)
         for index, name in enumerate(self._final_runs(family)):
@@ -211,7 +212,8 @@ class Retraining:
         return {run: reason for family in self.families.values() for run, reason in family.failed.items()}
 
     def _best_trial(self) -> TrialRecord | None:
-        return best_trial(Trials(trial for family in self.families.values() for trial in family.candidates))
+        trials = Trials(trial for family in self.families.values() for trial in family.candidates)
+        return best_trial(self._settings.of_search(trials)) or best_trial(trials)
 
     def ranked(self, family: _Family) -> list[Candidate]:
         """A family's candidates, best first by the mean of their fresh seeds on validation, ties by NLL."""
@@ -234,6 +236,7 @@ class Retraining:
             mean_accuracy=float(np.mean([accuracy for accuracy, _ in scores])),
             mean_nll=float(np.mean([nll for _, nll in scores])),
             best_overall=trial == self._best_trial(),
+            given=self._settings.given == "apart" and trial.origin == "given",
         )
 
     def result(self) -> Finalists:

@@ -133,7 +133,7 @@ class Stages:
         finalists, (files, *repeats) = self.finalists(), self.folders
         found, *others = finalists
         chosen = choose(finalists)
-        shifted = shipped_reading(self.session.settings, self.folders[chosen.search], chosen.winner)
+        shifted = shipped_reading(self.session.settings, self.folders[chosen.search], chosen)
         return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shifted)
 
     def evaluate(self) -> bool:

@@ -279,6 +279,23 @@ def run_lengths(
     return lengths(low)
 
 
+@dataclass(frozen=True, slots=True)
+class PartsOfRuns:
+    """Of the seconds that each search keeps for its runs, what the first search takes and what each further one does:
+    all runs of all searches are as long."""
+
+    first: float
+    further: float
+
+
+def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, has_given: bool) -> PartsOfRuns:
+    """The first search trains a given candidate of each family beside what was found."""
+    found = retrain.candidates * retrain.candidate_seeds + retrain.final_seeds
+    given = retrain.candidate_seeds if has_given else 0
+    unit = n_searches / (n_searches * found + given)
+    return PartsOfRuns((found + given) * unit, found * unit)
+
+
 def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_workers: int, n_train: int) -> float:
     """Wall-clock of a retraining whose runs are as long as any plan makes them, at these examples a second."""
     runs = {family: MOST_EPOCHS * n_train / speed for family, speed in speeds.items()}

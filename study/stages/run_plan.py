@@ -19,6 +19,7 @@ from study.space.points import identity
 from study.stages import plan as planner
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
+from study.statistics.comparison import MIN_SEARCHES
 
 TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 # Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
@@ -135,7 +136,7 @@ class _Planner:
         }
 
     def plan(self) -> RunPlan:
-        seconds = _retrain_seconds(self._one)
+        seconds = retrain_seconds(self._one)
         if seconds is None:
             return self._timeless(planned_runs(self._one))
         costs: dict[str, planner.RunCost] = {}
@@ -148,12 +149,16 @@ class _Planner:
         return self._as_before(costs, seconds)
 
     def _choose(self, retrain: RetrainSettings, *, speed_share: float) -> Candidates:
-        families = self._one.session.settings.families
-        found = choose_candidates(self._counted, retrain.candidates, speed_share=speed_share)
+        settings, given = self._one.session.settings, {}
+        trials = self._counted
+        if trains_given_beside(self._one, retrain):
+            trials = settings.of_search(trials)
+            given = choose_candidates(self._counted.given, 1, speed_share=speed_share)
+        found = choose_candidates(trials, retrain.candidates, speed_share=speed_share)
         chosen = {
-            family: Trials(self._as_held(family, trial) for trial in found[family])
-            for family in families
-            if family in found
+            family: Trials(self._as_held(family, trial) for trial in (*found.get(family, ()), *given.get(family, ())))
+            for family in settings.families
+            if family in found or family in given
         }
         if not chosen:
             raise StudyError(
@@ -276,10 +281,29 @@ class _Planner:
         return RunPlan({family: candidates[family] for family in ordered}, lengths, retrain, seconds, note)
 
 
-def _retrain_seconds(one: OneSearch) -> float | None:
-    """Wall-clock of the runs; for a repeat as much as the first search had, at most."""
-    first = None if one.first is None else one.first.session.ledger.plan
-    return one.plan.retrain_seconds(None if first is None else first.seconds)
+def retrain_seconds(one: OneSearch) -> float | None:
+    """Wall-clock of the runs. The first search trains what was given to the study, too, to which each search gives its
+    part; a repeat has as much as the first one for what was found, at most."""
+    seconds = one.plan.retrain_seconds()
+    if seconds is None:
+        return None
+    study = one if one.first is None else one.first
+    retrain = planned_runs(one)
+    has_given = trains_given_beside(one, retrain) and bool(read_trials(study.session.files.trials_jsonl).counted.given)
+    parts = planner.parts_of_runs(retrain, study.n_searches, has_given=has_given)
+    if one.first is None:
+        return seconds * parts.first
+    first = one.first.session.ledger.plan
+    most = seconds if first is None or first.seconds is None else first.seconds / parts.first
+    return min(seconds, most) * parts.further
+
+
+def trains_given_beside(one: OneSearch, retrain: RetrainSettings) -> bool:
+    """Whether what was given is trained again beside what was found. Where the budget is too short for a verdict, a
+    family's one long run is that of the better one, whoever chose it."""
+    study = one if one.first is None else one.first
+    many = retrain.final_seeds > 0 or study.n_searches >= MIN_SEARCHES
+    return many and one.session.settings.given == "apart"
 
 
 def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:

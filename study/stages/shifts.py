@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread
 from study.models.reading import Reader, ShiftedReading, read_again
-from study.records.finalists import Finalists
+from study.records.finalists import Choice, Finalists
 from study.records.paths import RunFiles, StudyFiles
 from study.records.settings import StudySettings
 from study.records.shifts import Gain
@@ -49,11 +48,11 @@ class Readings:
         )
 
 
-def shipped_reading(settings: StudySettings, files: StudyFiles, winner: str) -> ShiftedReading | None:
-    """How the network that `files` ships reads; None: each picture once."""
+def shipped_reading(settings: StudySettings, files: StudyFiles, chosen: Choice) -> ShiftedReading | None:
+    """How the network that is shipped from `files` reads; None: each picture once."""
     if settings.reading == "once":
         return None
-    return ShiftedReading(temperature=carried_temperature(files, winner))
+    return ShiftedReading(temperature=carried_temperature(files, chosen.family, chosen.trial))
 
 
 def read_validation(run: RunFiles) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -62,21 +61,20 @@ def read_validation(run: RunFiles) -> tuple[NDArray[Any], NDArray[np.int64]]:
         return arrays["logits"], arrays["labels"]
 
 
-def with_shifts(files: StudyFiles, finalists: Finalists, shipped: str, images: Tensor) -> list[Readings]:
-    """All candidate runs of the finalist that is `shipped`, then one of each other family's, on validation images uint8
-    [N, 28, 28]; side by side, each on one thread. A family that left no logits is left out, save the shipped one."""
-    others = [family for family in finalists.standing if family != shipped]
-    jobs = [(shipped, run) for run in _runs(finalists, shipped)]
-    jobs += [(family, _runs(finalists, family)[0]) for family in others if _left_logits(files, family)]
+def with_shifts(files: StudyFiles, finalists: Finalists, family: str, trial: int, images: Tensor) -> list[Readings]:
+    """All candidate runs of the `trial` of the `family` that is shipped, then one of each other family's finalist, on
+    validation images uint8 [N, 28, 28]; side by side, each on one thread. A family that left no logits is left out,
+    save the shipped one."""
+    shipped = finalists.of(family).candidate(trial)
+    assert shipped is not None  # validation chose it
+    jobs = [(family, trial, run) for run in shipped.runs]
+    for other in finalists.standing:
+        chosen = finalists.of(other).chosen
+        if other != family and chosen is not None and _left_logits(files, other):
+            jobs.append((other, chosen.trial, chosen.runs[0]))
     n_threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(lambda job: _readings(files, job[0], job[1], images), jobs))
-
-
-def _runs(finalists: Finalists, family: str) -> Sequence[str]:
-    chosen = finalists.of(family).chosen
-    assert chosen is not None  # it has final runs
-    return chosen.runs
+        return list(pool.map(lambda job: _readings(files, job[0], job[1], job[2], images), jobs))
 
 
 def _left_logits(files: StudyFiles, family: str) -> bool:
@@ -87,9 +85,9 @@ def _left_logits(files: StudyFiles, family: str) -> bool:
     return True
 
 
-def _readings(files: StudyFiles, family: str, run: str, images: Tensor) -> Readings:
+def _readings(files: StudyFiles, family: str, trial: int, run: str, images: Tensor) -> Readings:
     logits, labels = read_validation(files.run(run))
     model, read = load_run(files.run(run))
-    how = ShiftedReading(temperature=carried_temperature(files, family))
+    how = ShiftedReading(temperature=carried_temperature(files, family, trial))
     again = read_again(Reader(model, read.record.mean, read.record.std, how), images, logits)
     return Readings(family, run, labels, logits, again.logits, again.passes)

@@ -23,7 +23,7 @@ from study.inference.second_reader import SecondReader, fit_second_reader
 from study.models import plugin_behind
 from study.records.finalists import Finalists, choose, read_finalists
 from study.records.paths import RunFiles, StudyFiles
-from study.records.predictions import read_logits
+from study.records.predictions import read_run_logits
 from study.records.run import read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
@@ -49,27 +49,27 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     searches = (files, *repeats)
     finalists = [read_finalists(search.finalists) for search in searches]
     chosen = choose(finalists)
-    source, winner, run = searches[chosen.search], chosen.winner, chosen.run
+    source, family, run = searches[chosen.search], chosen.family, chosen.run
     shipped = read_run(source.run(run))
     record = shipped.record
-    reading = shipped_reading(settings, source, winner)
-    finalist = finalists[chosen.search].of(winner).chosen
-    assert finalist is not None  # it was chosen
-    basis = finalist.runs[0]
+    reading = shipped_reading(settings, source, chosen)
+    candidate = finalists[chosen.search].of(family).candidate(chosen.trial)
+    assert candidate is not None  # it was chosen
+    basis = candidate.runs[0]
     content: dict[str, Any] = {
-        "family": winner,
+        "family": family,
         "config": dict(shipped.config),
         "n_classes": record.n_classes,
         "classes": list(settings.dataset.classes),
         "mean": record.mean,
         "std": record.std,
-        "temperature": carried_temperature(source, winner),
+        "temperature": carried_temperature(source, family, chosen.trial),
         "reading": None if reading is None else reading.model_dump(),
         "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": record.trial,
         "origin": next(
-            (t.origin for t in read_trials(source.trials_jsonl).of(winner) if t.number == record.trial), None
+            (t.origin for t in read_trials(source.trials_jsonl).of(family) if t.number == record.trial), None
         ),
         "run": run,
         "fitted_on": {"run": basis, "sha256": file_sha256(source.run(basis).weights)},
@@ -77,7 +77,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
     }
-    if (plugin := plugin_behind(winner)) is not None:
+    if (plugin := plugin_behind(family)) is not None:
         content |= {"package": plugin.package, "package_version": plugin.version}
         content["versions"] = versions() | {plugin.package: plugin.version}
     fitted, second_reader = _fitted_before(files, content) or _fit(source, finalists[chosen.search], content, data)
@@ -107,7 +107,7 @@ def _fit(
     logits, labels = read_validation(basis)
     fitted: dict[str, Any] = {}
     if content["reading"] is not None:
-        read = with_shifts(source, finalists, content["family"], unseen)
+        read = with_shifts(source, finalists, content["family"], content["trial"], unseen)
         logits, fitted = read[0].shifts, _of_shifts(read, content["family"])
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
@@ -154,10 +154,8 @@ Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # logits [N, C] and labels [N
 
 def _test_logits(files: StudyFiles, run: str) -> Labelled | None:
     """Of the shipped run, once the test split was opened for it."""
-    if not files.predictions.exists():
-        return None
-    labels, logits = read_logits(files.predictions)
-    return (logits[run], labels) if run in logits else None
+    known = read_run_logits(files, run)
+    return None if known is None else (known[1], known[0])
 
 
 def _test_logits_with_shifts(files: StudyFiles, source: StudyFiles, run: str) -> Labelled | None:

@@ -16,7 +16,7 @@ from study.models.reading import Reader, ShiftedReading
 from study.records import seal
 from study.records.openings import openings_file
 from study.records.paths import StudyFiles
-from study.records.predictions import read_groups
+from study.records.predictions import read_groups, read_run_logits
 from study.records.run import read_run
 from study.records.shifts import read_shipped
 from study.statistics.intervals import wilson
@@ -286,9 +286,22 @@ def test_an_unfinished_run_is_refused_before_anything_is_sealed(small_study: Any
     assert not small_study.files.seal.exists()
 
 
-def test_a_shipped_run_that_is_no_final_run_is_refused(small_study: Any) -> None:
-    with pytest.raises(ResultsError, match="cnn-t3-seed0"):
-        _open(small_study, shipped_run="cnn-t3-seed0")
+def test_a_shipped_run_that_is_none_of_the_study_is_refused(small_study: Any) -> None:
+    with pytest.raises(ResultsError, match="'cnn-t9-seed0' is not among the runs"):
+        _open(small_study, shipped_run="cnn-t9-seed0")
+
+
+def test_a_candidate_may_be_shipped_and_is_read_with_shifts(small_study: Any) -> None:
+    shifted = ShiftedReading(below=0.5, temperature=1.0)
+    assert _open(small_study, shipped_run="cnn-t3-seed0", shifted=shifted)
+    files = small_study.files
+    assert seal.read_openings(files.seal)[0].shipped_run == "cnn-t3-seed0"
+    once, read = read_run_logits(files, "cnn-t3-seed0"), read_shipped(files.shipped_predictions)
+    assert once is not None
+    assert read is not None
+    assert (once[0] == read.labels).all()
+    assert (once[1] == read.logits)[read.passes == 1].all()
+    assert read_run_logits(files, "cnn-t9-seed0") is None
 
 
 def test_damaged_weights_are_named(small_study: Any) -> None:

@@ -11,7 +11,16 @@ from runs import candidate, family_result
 
 from study.errors import ResultsError
 from study.records.files import read_json, write_json
-from study.records.finalists import BestTrial, FamilyResult, Finalists, choose, read_finalists, write_finalists
+from study.records.finalists import (
+    READING_NOISE,
+    BestTrial,
+    Choice,
+    FamilyResult,
+    Finalists,
+    choose,
+    read_finalists,
+    write_finalists,
+)
 
 
 def searched(**accuracies: float | None) -> Finalists:
@@ -55,6 +64,29 @@ def test_no_finalist_at_all_is_an_error() -> None:
         choose([searched(cnn=None)])
     assert searched(cnn=None).winner is None
     assert searched(cnn=0.9).winner == "cnn"
+
+
+def test_a_given_candidate_is_shipped_only_if_it_is_better_than_what_was_found_by_more_than_noise() -> None:
+    given = replace(candidate(0, family="cnn", mean_accuracy=0.9905), given=True)
+
+    def chosen(found: float, searches: int = 1) -> Choice:
+        one = Finalists(
+            {
+                "mlp": family_result(candidate(3, mean_accuracy=found), final_runs=("m0",)),
+                "cnn": family_result(candidate(4, family="cnn", mean_accuracy=0.97), given, final_runs=("c0",)),
+            }
+        )
+        return choose([one, *[replace(one, families={"mlp": one.of("mlp")})] * (searches - 1)])
+
+    assert chosen(0.98) == Choice("mlp", 0, "cnn", 0, "cnn-t0-seed0", given=True)
+    assert chosen(0.98, searches=2).family == "cnn"
+    assert chosen(0.9905 - READING_NOISE / 2) == Choice("mlp", 0, "mlp", 3, "m0")
+
+
+def test_a_given_finalist_is_no_other_candidate() -> None:
+    alone = family_result(replace(candidate(0), given=True), final_runs=("m0",))
+    assert alone.given is None
+    assert choose([Finalists({"mlp": alone})]) == Choice("mlp", 0, "mlp", 0, "m0")
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

@@ -127,6 +127,27 @@ def test_without_final_seeds_the_finalists_candidate_runs_are_final(
     assert again.final_runs == found.final_runs
 
 
+def test_what_was_given_is_trained_beside_what_was_found_and_is_no_finalist(
+    files: StudyFiles, make_settings: Callable[..., StudySettings], training_data: TrainingData
+) -> None:
+    retrain = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
+    given = trial(9, 0.99, config=MLP, role="warm_start")
+    candidates = {
+        "mlp": Trials([CANDIDATES["mlp"][1], given]),
+        "cnn": Trials([trial(1, 0.9, family="cnn", config=MLP)]),
+    }
+    for kept, finalist in (("apart", 2), (None, 9)):
+        settings = make_settings(retrain=retrain.model_dump(), given=kept)
+        found = Bench(files, settings, training_data).retrain(candidates, {"mlp": (50, 3000), "cnn": (50,)}).save()
+        mlp = found.of("mlp")
+        assert mlp.candidates[0].trial == 9  # it is better
+        assert mlp.finalist == finalist
+        assert mlp.final_runs == (f"mlp-t{finalist}-seed0",)
+        assert (mlp.given is None) == (kept is None)
+        assert found.best_trial is not None
+        assert found.best_trial.number == (9 if kept is None else 1)
+
+
 def test_candidates_then_finalists_are_trained_and_the_best_mean_wins(bench: Bench) -> None:
     retraining = bench.retrain()
     assert set(done_runs(bench.files)) == set(bench.seen) == RUNS

@@ -12,6 +12,7 @@ from study.records.settings import RetrainSettings
 from study.records.trial import Rung, TrialRecord
 from study.stages.goal import asked_goal
 from study.stages.plan import (
+    PartsOfRuns,
     RunCost,
     SearchPlan,
     Used,
@@ -19,6 +20,7 @@ from study.stages.plan import (
     choose_ladder,
     equal_allowance,
     examine_seconds,
+    parts_of_runs,
     report_seconds,
     retrain_settings,
     run_cost,
@@ -86,6 +88,17 @@ def test_a_study_keeps_its_number_of_searches() -> None:
 def test_searches_keep_what_follows_them_in_equal_parts() -> None:
     one, three = (SearchPlan(Goal(budget=300.0, n_searches=n)).closing_seconds for n in (1, 3))
     assert one == pytest.approx(3 * (three or 0.0))
+
+
+def test_the_first_search_trains_what_was_given_and_every_search_gives_its_part() -> None:
+    one_run = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
+    for n_searches in (1, 3):
+        parts = parts_of_runs(one_run, n_searches, has_given=True)
+        assert parts.first + (n_searches - 1) * parts.further == pytest.approx(n_searches)
+        assert parts.first == pytest.approx(2 * parts.further)  # a given run beside each found one
+    assert parts_of_runs(one_run, 3, has_given=False) == PartsOfRuns(1.0, 1.0)
+    full = parts_of_runs(RetrainSettings(), 3, has_given=True)
+    assert full.first / full.further == pytest.approx(7 / 6)
 
 
 def test_one_run_a_family_gets_all_the_seconds_of_a_worker() -> None:

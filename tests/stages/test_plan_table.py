@@ -80,7 +80,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
     begun = one_search(budget, n_searches, n_workers, Ledger(0.5 * share, 0.3 * share))
     done = one_search(budget, n_searches, n_workers, Ledger(0.8 * share, 0.5 * share, reached={"search": fresh.goal}))
     bound = one_search(budget, n_searches, n_workers, Ledger(2.0, 0.0), first=allowed(fresh))
-    seconds = run_plan._retrain_seconds(one_search(budget, n_searches, n_workers, Ledger(0.45 * share, 0.0)))
+    seconds = run_plan.retrain_seconds(one_search(budget, n_searches, n_workers, Ledger(0.45 * share, 0.0)))
     costs = {
         family: plan.RunCost([speed] * retrain.candidates, retrain.candidate_seeds, retrain.final_seeds)
         for family, speed in SPEEDS.items()
@@ -90,7 +90,7 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
         "allowance of one begun": allowances(begun, records(0.1 * share)).found,
         "allowance of a repeat": allowances(bound, Trials()).found,
         "retraining": seconds,
-        "retraining of a repeat": run_plan._retrain_seconds(bound),
+        "retraining of a repeat": run_plan.retrain_seconds(bound),
         "runs": plan.run_lengths(costs, seconds or 0.0, n_workers, N_TRAIN),
     }
 

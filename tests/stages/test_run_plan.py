@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -166,6 +167,32 @@ def test_a_short_budget_that_grows_a_little_trains_the_new_candidate_as_long_as_
     plan = planned(make(BETTER, HAD, budget=100.0, used=73.0, stored=ONE_RUN))
     assert lengths(plan) == {"mlp": {1: 200_000, 0: 200_000}, "cnn": {1: 50_000, 0: 50_000}}
     assert plan.retrain == ONE_RUN
+
+
+GIVEN = [
+    replace(trial("mlp", 7, 0.97), role="warm_start"),
+    replace(trial("mlp", 8, 0.91), role="warm_start"),
+    replace(trial("cnn", 7, 0.90), role="warm_start"),
+]
+
+
+def given_apart(one: Any) -> Any:
+    one.session.settings = one.session.settings.model_copy(update={"given": "apart"})
+    return one
+
+
+def test_the_best_given_configuration_is_trained_beside_what_was_found(make: Make) -> None:
+    plan = planned(given_apart(make([*FIRST, *GIVEN], budget=600.0, used=260.0, stored=ONE_RUN, reached=None)))
+    chosen = {family: [one.number for one in trials] for family, trials in plan.candidates.items()}
+    assert chosen == {"mlp": [0, 7], "cnn": [0, 7]}  # the found one first, though a given one is better
+
+
+def test_a_budget_without_a_verdict_has_one_run_for_the_better_of_both(make: Make) -> None:
+    plan = planned(given_apart(make([*FIRST, *GIVEN], budget=60.0, used=30.0, stored=ONE_RUN, reached=None)))
+    assert {family: [one.number for one in trials] for family, trials in plan.candidates.items()} == {
+        "mlp": [7],
+        "cnn": [0],
+    }
 
 
 @pytest.mark.parametrize("budget", [61.0, 70.0, 85.0, 100.0, 130.0, 200.0, 250.0, 400.0, 1200.0])

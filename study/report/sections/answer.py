@@ -19,6 +19,7 @@ from study.report.sections import header, leaderboard, pairwise, searches
 from study.report.sections.leaderboard import Finalist
 from study.report.sections.pairwise import FinalistPair
 from study.report.wording import count, interval, listing, percent
+from study.statistics.logits import accuracy
 from study.statistics.result import Result
 
 
@@ -55,6 +56,7 @@ class Answer(Result):
     search_seconds: float
     trials: int
     best_trial_sentence: str | None
+    shipped_sentence: str | None
     caveats: tuple[str, ...]
     first: FirstScreen
     added: tuple[Added, ...]
@@ -80,10 +82,35 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         search_seconds=study.settings.of_search(study.records).held_seconds,
         trials=len(study.counted),
         best_trial_sentence=fate(led) if led else None,
+        shipped_sentence=_shipped(study),
         caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
         first=before[first_screen],
         added=before[added],
     )
+
+
+def _shipped(study: StudyRecords) -> str | None:
+    """Which network `study predict` uses, where that is none of those that are compared."""
+    source, chosen = study.shipped
+    if chosen is None or not chosen.given:
+        return None
+    result = source.finalists.of(chosen.family)
+    candidate = result.candidate(chosen.trial)
+    assert candidate is not None  # validation chose it
+    of = f" of search {chosen.search + 1}" if study.n_searches > 1 else ""
+    text = f"{chosen.family} #{chosen.trial}{of}, which was given to the study: {percent(candidate.mean_accuracy)}"
+    text += " on validation"
+    logits = (source.candidate_logits | source.test_logits).get(chosen.run)
+    if logits is not None and study.test_labels is not None:
+        text += f", {percent(accuracy(logits, study.test_labels))} on the test split"
+    best = _best_found(study)
+    return f"{text}; the best that a search found has {percent(best)} on validation." if best else f"{text}."
+
+
+def _best_found(study: StudyRecords) -> float | None:
+    """The highest validation mean of a finalist."""
+    finalists = (result.chosen for one in study.searches.values() for result in one.finalists.families.values())
+    return max((one.mean_accuracy for one in finalists if one is not None and not one.given), default=None)
 
 
 def _mean(row: Finalist) -> float:

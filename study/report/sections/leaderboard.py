@@ -173,8 +173,8 @@ def of_study(study: StudyRecords) -> Leaderboard:
 
 
 def _shipped(study: StudyRecords) -> Shipped | None:
-    family = study.shipped[1]
-    latency = None if family is None else _latency(study, family)
+    chosen = study.shipped[1]
+    latency = None if chosen is None or chosen.given else _latency(study, chosen.family)
     return shipped(study, None if latency is None else latency.median)
 
 

@@ -45,14 +45,15 @@ class Reproduce(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Reproduce:
-    source, winner, name = study.shipped
+    source, chosen = study.shipped
+    name = None if chosen is None else chosen.run
     run = source.runs.get(name) if name is not None else None
     shipped = name if source is study else f"{source.files.root.name}/{name}"
     data = study.settings.dataset
     return Reproduce(
         commands=tuple(CommandRow(c.command, c.start, c.seconds) for c in study.ledger.commands),
         versions=study.settings.versions,
-        winner=winner,
+        winner=None if chosen is None else chosen.winner,
         shipped_run=shipped,
         config=run.config if run else None,
         weights_sha256=_weights(study, shipped),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from study.records.finalists import Choice
 from study.records.trial import Scalar
 from study.report.charts import Chart, boxes
 from study.report.judged import of_sides, verdict
@@ -243,17 +244,25 @@ def _decided(
     study: StudyRecords, rows: Sequence[SearchRow], tested: Mapping[str, Mapping[int, float]]
 ) -> dict[str, Any]:
     """The winner on validation and what is shipped of it; beside it the best other family on the test split."""
-    source, winner, _ = study.shipped
+    source, chosen = study.shipped
+    winner = None if chosen is None else chosen.winner
     number = next(number for number, one in study.searches.items() if one is source)
     means = {family: spread(list(values.values())).mean for family, values in tested.items()}
     others = sorted((family for family in means if family != winner), key=lambda family: -means[family])
     second = others[0] if others else None
     return {
         "winner": winner,
-        "shipped": next(row for row in rows if (row.search, row.family) == (number, winner)),
+        "shipped": _shipped(rows, number, chosen),
         "runner_up": second,
         "contradicted": bool(second and winner in means and means[second] > means[winner]),
     }
+
+
+def _shipped(rows: Sequence[SearchRow], search: int, chosen: Choice | None) -> SearchRow | None:
+    """The finalist that is shipped; None where that is no finalist."""
+    if chosen is None or chosen.given:
+        return None
+    return next(row for row in rows if (row.search, row.family) == (search, chosen.family))
 
 
 def finding(found: Searches | None, before: Report) -> str:
