@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from study.errors import ResultsError
+from study.records.collecting import uncollected
 from study.records.files import append_jsonl, read_jsonl
 
 Form = Literal[1, 2]
@@ -197,6 +198,7 @@ def _is_complete(trial: TrialRecord) -> bool:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
+@uncollected()
 def read_trials(path: Path) -> Trials:
     """None if there is no file. ResultsError with the number of a line that is damaged, or is no trial."""
     return Trials(_of_line(path, number, line) for number, line in enumerate(read_jsonl(path), 1))

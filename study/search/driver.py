@@ -21,6 +21,7 @@ from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyErr
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Event, Finished, Job, Report
 from study.interrupts import shielded
+from study.records.collecting import uncollected
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
@@ -57,6 +58,7 @@ class Search:
     """All families' searches over one executor. `observe(search, record)` is called after each recorded trial, and
     with None about four times a second while nothing ends."""
 
+    @uncollected()
     def __init__(
         self,
         files: StudyFiles,
