@@ -112,7 +112,10 @@ def _outcome(trial: FrozenTrial) -> str:
     if "reason" in attrs:
         return f"It failed: {attrs['reason']}."
     # The oldest studies have the training loss as the value of every run.
-    if "validation" not in str(attrs.get("learns_from", attrs.get("data_part"))):
+    parts = [
+        str(attrs[key]) for key in ("learns_from", "data_part") if key in attrs
+    ]  # of today's studies, of older ones
+    if not parts or "validation" not in parts[0]:
         return f"It ended well: {percent(attrs.get('validation_accuracy', trial.value))} on validation."
     loss = attrs.get("training_loss", trial.value)
     return f"It ended well, with a training loss of {loss:.4g}; it had seen the validation images."
