@@ -130,6 +130,13 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         help="do not train the spaces' known-good configurations beside the search",
     )
     parser.add_argument(
+        "--given",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a configuration of your own (TOML), to compare with what a new study finds; may be given again",
+    )
+    parser.add_argument(
         "--from",
         dest="imported_from",
         metavar="OLD",

@@ -136,6 +136,14 @@ class RetrainSettings(Frozen):
     final_seeds: int = Field(default=3, ge=0)
 
 
+class GivenConfiguration(Frozen):
+    """A configuration that the user gave the study in a file of this name."""
+
+    file: str
+    family: str
+    config: dict[str, Any]
+
+
 class StudySettings(Frozen):
     """All that is fixed when a study is created; budget, trials and workers are free and live in the ledger."""
 
@@ -152,6 +160,7 @@ class StudySettings(Frozen):
     # Whether given configurations are trained apart from the search, which does not see them; those of older studies
     # are trials of the search.
     given: Literal["apart"] | None = None
+    given_files: tuple[GivenConfiguration, ...] = ()
     imported_from: str | None = None
     single_family: bool = False  # that nothing is compared was asked for
     reading: Reading = "once"  # of the shipped network; so it was in all older studies

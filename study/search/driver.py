@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import optuna
@@ -27,6 +27,7 @@ from study.records.settings import StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import is_given, reconcile, record_of
 from study.search.family import End, FamilySearch, Flight, Proposal, owed
+from study.search.given import given_to
 from study.search.identity import owner_of
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
@@ -37,7 +38,7 @@ from study.search.tables import damage_explained, stored_trials
 from study.search.tried import Tried
 from study.search.turns import Limits, Running, next_family, seconds_so_far
 from study.seeds import derive_seed
-from study.space.grammar import parse_space, warm_start_params
+from study.space.grammar import parse_space
 from study.space.parameters import Config, SearchSpace
 from study.space.points import identity
 from study.space.sampling import sample
@@ -49,7 +50,6 @@ _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay bey
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 _TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
 _MANY_WORKERS = 16  # fewer leave the time to write each trial by itself
-
 
 Observer = Callable[["Search", TrialRecord | None], None]
 
@@ -100,18 +100,15 @@ class Search:
         tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours.found if self._apart else ours)
         if not self._apart:
             self.families[name] = FamilySearch(name, space, family, study, stored, list(ours), tried)
-            self.families[name].proposals.extend(owed(ours, self._warm_starts(space)))
+            self.families[name].proposals.extend(owed(ours, given_to(self._settings, space, self._n_warm)))
             return
         self.families[name] = FamilySearch(name, space, family, study, stored, list(ours.found), tried)
         self.families[name].proposals.extend(owed(ours.found))
         beside, none = self._mirror.open_beside(study), Tried(space, 0, ours.given)
         self.given[name] = FamilySearch(name, space, family, beside, stored, list(ours.given), none, is_given=True)
         # What is given is trained once per study, not in each of its searches.
-        given = [] if self._settings.repeat_of else self._warm_starts(space)
+        given = [] if self._settings.repeat_of else given_to(self._settings, space, self._n_warm)
         self.given[name].proposals.extend(owed(ours.given, given))
-
-    def _warm_starts(self, space: SearchSpace) -> list[Proposal]:
-        return [Proposal(warm_start_params(space, index), "warm_start") for index in range(self._n_warm)]
 
     @property
     def _all(self) -> list[FamilySearch]:
@@ -181,10 +178,10 @@ class Search:
         proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
         draw = proposal.draw if proposal.draw is not None else family.next_draw
         family.next_draw = max(family.next_draw, draw + 1)
-        trial, config = self._draw(family, proposal.parameters, draw)
+        trial, config = self._draw(family, proposal, draw)
         purpose = "given" if family.is_given else "trial"
         seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
-        proposal = Proposal(dict(trial.params), proposal.role, draw, seed, proposal.attempt, proposal.deaths)
+        proposal = replace(proposal, parameters=dict(trial.params), draw=draw, seed=seed)
         number = self._mirror.number_of(trial)
         flight = Flight(trial, number, proposal, identity(config), family.first_seed(config))
         for key, value in (
@@ -202,9 +199,12 @@ class Search:
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
         return Job(job_id, config, seed, schedule)
 
-    def _draw(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
+    def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> tuple[optuna.Trial, Config]:
         """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
         small space what was tried before, the nearest configuration that was not takes its place."""
+        if proposal.config is not None:
+            return self._mirror.ask(family.study), proposal.config
+        given: Mapping[str, Any] = proposal.parameters
         if family.is_given:
             return self._ask_with(make_given_sampler(self._settings.seed, family.name, draw), family, given)
         if self._settings.sampler == "grid" and not given:
@@ -282,9 +282,7 @@ class Search:
         deaths = proposal.deaths + 1
         again = deaths < MAX_ATTEMPTS
         if again:
-            family.proposals.appendleft(
-                Proposal(proposal.parameters, proposal.role, proposal.draw, proposal.seed, proposal.attempt + 1, deaths)
-            )
+            family.proposals.appendleft(replace(proposal, attempt=proposal.attempt + 1, deaths=deaths))
         end = End("interrupted" if again else "failed", f"its worker died (exit status {event.exit_code})")
         self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
 

@@ -15,7 +15,7 @@ from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
 from study.search.history import History
 from study.search.tried import Tried
-from study.space.parameters import SearchSpace
+from study.space.parameters import Config, SearchSpace
 from study.space.points import identity
 
 MAX_FAILURES_IN_A_ROW = 5
@@ -23,7 +23,8 @@ MAX_FAILURES_IN_A_ROW = 5
 
 @dataclass(frozen=True)
 class Proposal:
-    """Parameters that are given, not drawn: a warm start or a repeated trial."""
+    """Parameters that are given, not drawn: a warm start or a repeated trial. A `config` that is given as a whole may
+    lie outside the space, and then has no parameters."""
 
     parameters: dict[str, Any]
     role: Role
@@ -31,6 +32,7 @@ class Proposal:
     seed: int | None = None
     attempt: int = 1
     deaths: int = 0
+    config: Config | None = None
 
 
 class End(NamedTuple):
@@ -168,4 +170,5 @@ def owed(records: Iterable[TrialRecord], given: Sequence[Proposal] = ()) -> list
 
 
 def repeat(record: TrialRecord) -> Proposal:
-    return Proposal(dict(record.parameters), record.role, record.draw, record.seed, record.attempt + 1)
+    config = dict(record.config) if record.role == "given_file" and not record.parameters else None
+    return Proposal(dict(record.parameters), record.role, record.draw, record.seed, record.attempt + 1, config=config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -52,7 +53,8 @@ def _n_owed(one: OneSearch, trials: Trials) -> Mapping[str, int]:
     stored = [parse_space(family.space, family.space_file) for family in settings.families.values()]
     spaces = {space.family: space for space in [*stored, *one.session.new_spaces]}
     n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
-    return {family: max(0, n_warm - len(trials.of(family).given.counted)) for family in spaces}
+    files = Counter(one.family for one in settings.given_files)
+    return {family: max(0, n_warm + files[family] - len(trials.of(family).given.counted)) for family in spaces}
 
 
 def _full_trial_seconds(one: OneSearch, level: float) -> float:

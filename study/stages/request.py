@@ -57,6 +57,7 @@ class Request:
     sampler: SamplerName | None = None
     pruner: PrunerName | None = None
     warm_start: bool = True
+    given: tuple[Path, ...] = ()
     imported_from: str | None = None
     workers: int | None = None
     device: str = "auto"
@@ -83,7 +84,7 @@ class Request:
 
         A study of one family whose test split would be opened must have been asked for.
         """
-        for path in (self.results, self.data_dir or Path(), *self.spaces):
+        for path in (self.results, self.data_dir or Path(), *self.spaces, *self.given):
             _check_text(path)
         files = self.files
         stored = load_settings(files.settings) if files.exists() else None

@@ -33,6 +33,7 @@ from study.records.settings import (
     load_settings,
     save_settings,
 )
+from study.search.given import read_given
 from study.search.imports import check_source
 from study.search.spaces import check_space
 from study.search.storage import is_own, without_password
@@ -188,10 +189,9 @@ def _resolve(request: Request, files: StudyFiles, n_at_once: int, *, keeps: bool
     training, described, notes = load_data(request, stored, keeps=keeps)
     families = request.chosen_families(stored)
     if stored is None:
-        created, spaces = (
-            new_settings(request, files, described, n_at_once, families),
-            _new_spaces(families, {}, request.sampler),
-        )
+        spaces = _new_spaces(families, {}, request.sampler)
+        given = tuple(read_given(path, families) for path in request.given)
+        created = new_settings(request, files, described, n_at_once, families).model_copy(update={"given_files": given})
         if created.imported_from is not None:
             check_source(find_study(created.imported_from, request.results), created, spaces)
         return created, training, spaces, notes
@@ -297,7 +297,19 @@ def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSetti
                 f"study '{stored.name}' was created with {what} {before}, seen {now}: "
                 "continue it with the same, or start another with --name"
             )
+    _check_given(request, stored)
     return _check_versions(stored)
+
+
+def _check_given(request: Request, stored: StudySettings) -> None:
+    """ResumeError for a configuration that the study was not created with: it would be compared by another protocol."""
+    seen = tuple(read_given(path, request.chosen_families(stored)) for path in request.given)
+    if seen and seen != stored.given_files:
+        before, now = (", ".join(one.file for one in files) or "none" for files in (stored.given_files, seen))
+        raise ResumeError(
+            f"study '{stored.name}' was created with --given {before}, seen {now}"
+            f"{' of another content' if before == now else ''}: continue it with the same, or start another with --name"
+        )
 
 
 def _check_versions(stored: StudySettings) -> list[str]:

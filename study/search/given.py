@@ -1,0 +1,79 @@
+"""`--given FILE`: a configuration of the user's own, a search space in which every value is fixed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from study.errors import SpaceError
+from study.records.settings import GivenConfiguration, StudySettings
+from study.search.family import Proposal
+from study.search.spaces import check_space
+from study.space.grammar import parse_space, warm_start_params
+from study.space.parameters import Config, SearchSpace, fail
+from study.space.sampling import branches
+from study.training.config import known_keys
+
+
+def read_given(path: Path, spaces: Mapping[str, SearchSpace]) -> GivenConfiguration:
+    """The configuration in a file; what it leaves out is as the family's space fixes it. It may lie outside the ranges
+    of the space. SpaceError names file, key, the value seen and the one expected."""
+    table = _table(path)
+    family = table.pop("family", None)
+    if family is None:
+        family = _family_of(path, table, spaces)
+    if family not in spaces:
+        fail(str(path), "family", f"seen {family!r:.60}, expected one of this study: {', '.join(sorted(spaces))}")
+    text = tomli_w.dumps({"family": family, **spaces[family].fixed, **table})
+    space = parse_space(text, str(path))
+    if space.parameters:
+        fail(str(path), space.parameters[0].name, "has a range or choices: expected one value")
+    if space.warm_starts:
+        fail(str(path), "warm_start", "expected the values themselves, without tables")
+    check_space(space)
+    return GivenConfiguration(file=path.name, family=family, config=next(iter(branches(space))))
+
+
+def _table(path: Path) -> Config:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpaceError(f"--given {path}: cannot be read ({error.strerror}); expected a TOML file") from None
+    except (ValueError, RecursionError) as error:
+        raise SpaceError(f"--given {path}: not TOML: {error}") from None
+
+
+def _family_of(path: Path, table: Mapping[str, Any], spaces: Mapping[str, SearchSpace]) -> str:
+    """The one family of the study that knows every key of the file."""
+    able = [family for family in spaces if table.keys() <= known_keys(family)]
+    if len(able) != 1:
+        found = f"its keys fit {' and '.join(able)}" if able else "its keys fit no family of this study"
+        fail(str(path), "family", f"missing, and {found}: expected one of {', '.join(sorted(spaces))}")
+    return able[0]
+
+
+def given_to(settings: StudySettings, space: SearchSpace, n_warm: int) -> list[Proposal]:
+    """What a study gives to a family: warm starts of its space, then configurations from files."""
+    warm = [Proposal(warm_start_params(space, index), "warm_start") for index in range(n_warm)]
+    return [*warm, *(_proposal(one, space) for one in settings.given_files if one.family == space.family)]
+
+
+def _proposal(one: GivenConfiguration, space: SearchSpace) -> Proposal:
+    parameters = parameters_in(space, one.config)
+    return Proposal(parameters, "given_file", config=None if parameters else one.config)
+
+
+def parameters_in(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Optuna's names and values of a configuration that the space could have drawn; empty for any other."""
+    varied = {key: value for key, value in config.items() if key != "family" and key not in space.fixed}
+    if any(config.get(key) != value for key, value in space.fixed.items()):
+        return {}
+    try:
+        return warm_start_params(replace(space, warm_starts=(varied,)), 0)
+    except SpaceError:
+        return {}
