@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from study.records.finalists import Candidate
 from study.records.paths import StudyFiles
 from study.records.predictions import read_validation
-from study.records.trial import Origin, TrialRecord
+from study.records.trial import SOURCES, Origin, TrialRecord
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import percent, point_interval, points
@@ -44,7 +44,8 @@ class _Again:
 
     @property
     def title(self) -> str:
-        return f"#{self.trial.number}, {self.trial.origin_in_words}"
+        source = SOURCES.get(self.trial.role)
+        return f"#{self.trial.number}" if source is None else f"#{self.trial.number}, {source}"
 
     def correct(self) -> NDArray[np.bool_] | None:
         """[S, N] on validation; None where a run's logits are not there."""
@@ -77,7 +78,7 @@ def _of_family(study: StudyRecords, family: str) -> Added:
 
 def _told(family: str, found: _Again, given: _Again) -> str:
     return (
-        f"{family}: the best configuration that was found (#{found.trial.number}) reads "
+        f"{family}: the best configuration that was found ({found.title}) reads "
         f"{percent(found.candidate.mean_accuracy)} of the validation images, the best one given ({given.title}) "
         f"{percent(given.candidate.mean_accuracy)}"
     )
@@ -91,7 +92,7 @@ def _missing(study: StudyRecords, family: str, found: _Again | None, given: _Aga
     assert known is not None
     what = "no configuration that was given" if given is None else "no configuration that the search found"
     return (
-        f"{family}: {what} was trained again, so what the search added is unknown; {known.title}, reads "
+        f"{family}: {what} was trained again, so what the search added is unknown; the other ({known.title}) reads "
         f"{percent(known.candidate.mean_accuracy)} of the validation images."
     )
 

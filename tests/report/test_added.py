@@ -38,7 +38,7 @@ def test_the_best_found_is_compared_with_the_best_given_on_the_same_images(files
         low, high = row["interval95"]
         assert low < row["difference"] < high
         assert "95 % interval" in row["sentence"]
-        assert "given (warm start)" in row["sentence"]
+        assert ", warm start)" in row["sentence"]
     assert "What the search added:" in page_of(files)
 
 
