@@ -23,7 +23,8 @@ N_STARTUP_TRIALS = 8
 SAMPLER_WINDOW = 975
 SamplerName = Literal["tpe", "random", "qmc", "grid"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
-# How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way.
+# How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way, where
+# that answers more validation images rightly.
 Reading = Literal["once", "shifts"]
 
 
@@ -163,7 +164,7 @@ class StudySettings(Frozen):
     given_files: tuple[GivenConfiguration, ...] = ()
     imported_from: str | None = None
     single_family: bool = False  # that nothing is compared was asked for
-    reading: Reading = "once"  # of the shipped network; so it was in all older studies
+    reading: Reading = "once"  # of the shipped network; so it is in all older studies
     repeat_of: str | None = None  # the study of which this is a further search
     storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
     dataset: DatasetSettings

@@ -32,9 +32,9 @@ class Gain(Result):
     passes: float
 
     @property
-    def points(self) -> float:
-        """What shifts add, in percentage points."""
-        return 100 * (self.shifts - self.once)
+    def helps(self) -> bool:
+        """Whether the shifts are worth their passes: a network that has learned little may lose by them."""
+        return self.mended > self.spoiled
 
 
 def read_gains(model: Mapping[str, Any]) -> tuple[Gain, ...]:

@@ -130,17 +130,17 @@ class Stages:
     # --- the test split and after ------------------------------------------------------------------------------------
 
     def _runs_to_test(self) -> RunsToTest:
-        finalists, (files, *repeats) = self.finalists(), self.folders
-        found, *others = finalists
-        chosen = choose(finalists)
-        shifted = shipped_reading(self.session.settings, self.folders[chosen.search], chosen)
-        return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shifted)
+        found, *others = self.finalists()
+        files, *repeats = self.folders
+        return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shipped_reading(files))
 
     def evaluate(self) -> bool:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""
         from study.evaluation.test_set import open_test
 
         self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
+        with self.session.ledger.stage("evaluate"):
+            self._write_model()  # which says how the shipped network reads
         wanted = self._runs_to_test()
         if not all(map(standing.finalists_stand, self.folders)):
             self.progress.say(

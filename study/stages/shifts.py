@@ -14,10 +14,11 @@ from torch import Tensor
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread
+from study.inference.bundle import DESCRIPTION
 from study.models.reading import Reader, ShiftedReading, read_again
-from study.records.finalists import Choice, Finalists
+from study.records.files import read_json
+from study.records.finalists import Finalists
 from study.records.paths import RunFiles, StudyFiles
-from study.records.settings import StudySettings
 from study.records.shifts import Gain
 
 
@@ -48,11 +49,11 @@ class Readings:
         )
 
 
-def shipped_reading(settings: StudySettings, files: StudyFiles, chosen: Choice) -> ShiftedReading | None:
-    """How the network that is shipped from `files` reads; None: each picture once."""
-    if settings.reading == "once":
-        return None
-    return ShiftedReading(temperature=carried_temperature(files, chosen.family, chosen.trial))
+def shipped_reading(files: StudyFiles) -> ShiftedReading | None:
+    """How the study's model reads, as its file says; None: each picture once."""
+    path = files.model / DESCRIPTION
+    reading = read_json(path).get("reading") if path.is_file() else None
+    return None if reading is None else ShiftedReading.model_validate(reading)
 
 
 def read_validation(run: RunFiles) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -21,6 +21,7 @@ from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
 from study.models import plugin_behind
+from study.models.reading import ShiftedReading
 from study.records.finalists import Finalists, choose, read_finalists
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_run_logits
@@ -30,12 +31,12 @@ from study.records.settings import StudySettings
 from study.records.shifts import read_shipped
 from study.records.trial import read_trials
 from study.stages.session import versions
-from study.stages.shifts import Readings, read_validation, shipped_reading, with_shifts
+from study.stages.shifts import Readings, read_validation, with_shifts
 from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confusion_matrix, per_class
 from study.training.loop import TrainingData
 
-_OF_SHIFTS = ("temperature", "gains")  # what is fitted to the reading where it is one with shifts
+_OF_SHIFTS = ("temperature", "reading", "gains")  # what is decided and fitted where a study may ship shifts
 
 
 def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats: Sequence[StudyFiles] = ()) -> None:
@@ -43,8 +44,8 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     evaluation, then with test results.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
-    which were trained without those images, and carried over. So is the table of what is refused. Where the study ships
-    a reading with shifts, these logits are of that reading.
+    which were trained without those images, and carried over. So is the table of what is refused. Where the study may
+    ship a reading with shifts and these mend more than they spoil, the logits are of that reading.
     """
     searches = (files, *repeats)
     finalists = [read_finalists(search.finalists) for search in searches]
@@ -52,7 +53,6 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     source, family, run = searches[chosen.search], chosen.family, chosen.run
     shipped = read_run(source.run(run))
     record = shipped.record
-    reading = shipped_reading(settings, source, chosen)
     candidate = finalists[chosen.search].of(family).candidate(chosen.trial)
     assert candidate is not None  # it was chosen
     basis = candidate.runs[0]
@@ -64,7 +64,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "mean": record.mean,
         "std": record.std,
         "temperature": carried_temperature(source, family, chosen.trial),
-        "reading": None if reading is None else reading.model_dump(),
+        "reading": None,
         "dataset": settings.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": record.trial,
@@ -80,48 +80,58 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     if (plugin := plugin_behind(family)) is not None:
         content |= {"package": plugin.package, "package_version": plugin.version}
         content["versions"] = versions() | {plugin.package: plugin.version}
-    fitted, second_reader = _fitted_before(files, content) or _fit(source, finalists[chosen.search], content, data)
+    shifts = settings.reading == "shifts"
+    before = _fitted_before(files, content, shifts=shifts)
+    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, data, shifts=shifts)
     content |= fitted
-    read = _test_logits(source, run) if reading is None else _test_logits_with_shifts(files, source, run)
+    once = content["reading"] is None
+    read = _test_logits(source, run) if once else _test_logits_with_shifts(files, source, run)
     card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))
     write_bundle(files.model, load_file(source.run(run).weights), content, card, second_reader)
 
 
-def _fitted_before(files: StudyFiles, content: Mapping[str, Any]) -> tuple[dict[str, Any], SecondReader] | None:
-    """What an earlier call fitted on the same candidate, for the same reading, with the same versions."""
+def _fitted_before(
+    files: StudyFiles, content: Mapping[str, Any], *, shifts: bool
+) -> tuple[dict[str, Any], SecondReader] | None:
+    """What an earlier call fitted on the same candidate, with or without a look at shifts, with the same versions."""
     try:
         bundle = load_bundle(files.model)
     except ModelFileError:
         return None
     known = bundle.description.model_dump()
-    same = all(known.get(key) == content[key] for key in ("fitted_on", "reading", "versions"))
-    fitted = ("threshold", "abstention") if content["reading"] is None else ("threshold", "abstention", *_OF_SHIFTS)
+    same = all(known.get(key) == content[key] for key in ("fitted_on", "versions")) and ("gains" in known) == shifts
+    fitted = ("threshold", "abstention", *_OF_SHIFTS) if shifts else ("threshold", "abstention")
     return ({key: known[key] for key in fitted}, bundle.second_reader) if same and bundle.second_reader else None
 
 
 def _fit(
-    source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], data: TrainingData
+    source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], data: TrainingData, *, shifts: bool
 ) -> tuple[dict[str, Any], SecondReader]:
-    """What the model's file says beyond `content`, fitted on validation images that are read as it will read."""
+    """What the model's file says beyond `content`, fitted on validation images that are read as it will read: with
+    `shifts` where they mend more answers than they spoil."""
     unseen, basis = data.images[data.validation].cpu(), source.run(content["fitted_on"]["run"])
     logits, labels = read_validation(basis)
     fitted: dict[str, Any] = {}
-    if content["reading"] is not None:
+    if shifts:
         read = with_shifts(source, finalists, content["family"], content["trial"], unseen)
-        logits, fitted = read[0].shifts, _of_shifts(read, content["family"])
+        fitted = _of_shifts(read, content)
+        logits = logits if fitted["reading"] is None else read[0].shifts
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
         abstention, second = _abstention(basis, {**content, **fitted}, data, unseen, logits, labels)
     return {**fitted, "threshold": abstention["threshold"], "abstention": abstention}, second
 
 
-def _of_shifts(read: Sequence[Readings], family: str) -> dict[str, Any]:
-    """The temperature of what the shipped `family` reads with shifts, and what each family gains by them."""
-    own = [one for one in read if one.family == family]
-    logits, labels = (np.concatenate(parts) for parts in ([one.shifts for one in own], [one.labels for one in own]))
+def _of_shifts(read: Sequence[Readings], content: Mapping[str, Any]) -> dict[str, Any]:
+    """What each family gains by shifts, the shipped one first; whether it reads so, and the temperature of that."""
     first_of_each = {one.family: one for one in reversed(read)}
     gains = [first_of_each[name].gain.to_dict() for name in dict.fromkeys(one.family for one in read)]
-    return {"temperature": fit_temperature(logits, labels), "gains": gains}
+    if not read[0].gain.helps:
+        return {"temperature": content["temperature"], "reading": None, "gains": gains}
+    own = [one for one in read if one.family == content["family"]]
+    logits, labels = (np.concatenate(parts) for parts in ([one.shifts for one in own], [one.labels for one in own]))
+    reading = ShiftedReading(temperature=content["temperature"]).model_dump()
+    return {"temperature": fit_temperature(logits, labels), "reading": reading, "gains": gains}
 
 
 def _abstention(

@@ -35,6 +35,9 @@ def test_the_card_says_how_a_picture_is_read_again_and_what_it_costs() -> None:
     card = model_card({**META, "reading": {"below": 0.95, "temperature": 0.6}, "gains": gains}, None)
     assert "calibrated probability of that answer is under 0.95" in card
     assert "On 10,000 validation images that took 1.16 passes per image, mended 20 answers and spoiled 5." in card
+    assert "again, moved by one pixel up" in card
+    harmed = model_card({**META, "reading": None, "gains": [{**gains[0], "mended": 2, "spoiled": 6}]}, None)
+    assert "Each picture is read once. Reading it again, moved by a pixel, was tried" in harmed
     assert "## Reading" not in model_card({**META, "reading": None}, None)
 
 

@@ -75,13 +75,23 @@ def test_the_page_says_what_shifts_add_and_cost(report: Report) -> None:
     page = render(report)
     assert "cnn-final-seed0, read with shifts" in page
     assert "1.40 passes per image" in page
-    assert "What the same reading would give each family, one run on 1,000 validation images" in page
+    assert "What reading with shifts would give each family, one run on 1,000 validation images" in page
 
 
 def test_a_study_that_reads_once_has_neither(case_made: Callable[[str], Report]) -> None:
     board = case_made("examined")[leaderboard]
     assert (board.shipped, board.gains) == (None, None)
     assert not {"shipped", "gains"} & set(board.to_dict())
+
+
+def test_a_model_that_shifts_would_harm_reads_once_and_the_page_says_so(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "harmed", Wanted())
+    files.model.mkdir(exist_ok=True)
+    harmed = [{**GAINS[0], "mended": 2, "spoiled": 6}]
+    write_json(files.model / "model.json", {"weights_sha256": "0" * 64, "reading": None, "gains": harmed})
+    report = make(files)
+    assert report[leaderboard].shipped is None
+    assert "The shipped model reads each image once: shifts mended no more" in render(report)
 
 
 def test_networks_that_were_trained_again_have_no_reading_yet(tmp_path: Path) -> None:
