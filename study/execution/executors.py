@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import multiprocessing.connection
+import selectors
 import threading
 import time
 from collections import deque
@@ -56,6 +56,11 @@ class _Worker:
     job: Job | None = None
     since: float = 0.0
 
+    @property
+    def sources(self) -> list[Any]:
+        """What becomes readable when it says something, or ends."""
+        return [self.connection] if self.sentinel is None else [self.connection, self.sentinel]
+
 
 class _PipeExecutor:
     """The common part: hand jobs to idle workers, and turn messages and deaths into events."""
@@ -64,6 +69,8 @@ class _PipeExecutor:
         self.n_workers = n_workers
         self._start = start
         self._waiting: deque[Job] = deque()
+        # Kept from event to event: to watch hundreds of pipes anew for each took longer than the driver's own work.
+        self._watched = selectors.DefaultSelector()
         self._workers = [start(number) for number in range(n_workers)]
 
     def submit(self, job: Job) -> None:
@@ -74,15 +81,14 @@ class _PipeExecutor:
         for worker in self._workers:
             if worker.job is None and self._waiting:
                 worker.job, worker.since = self._waiting.popleft(), time.monotonic()
+                for source in worker.sources:
+                    self._watched.register(source, selectors.EVENT_READ, worker)
                 with contextlib.suppress(OSError):  # its death is reported by next_event
                     worker.connection.send(worker.job)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
-        busy = [worker for worker in self._workers if worker.job is not None]
-        sources = {worker.connection: worker for worker in busy}
-        sources |= {worker.sentinel: worker for worker in busy if worker.sentinel is not None}
-        for source in multiprocessing.connection.wait(list(sources), timeout):
-            return self._event_of(sources[source])  # type: ignore[index]  # the stubs widen what wait() returns
+        for key, _ in self._watched.select(timeout):
+            return self._event_of(key.data)
         return None
 
     def _event_of(self, worker: _Worker) -> Event:
@@ -98,10 +104,16 @@ class _PipeExecutor:
         if isinstance(message, Reached):
             return Report(job, worker.number, message.examples, message.metrics)
         worker.job = None
+        self._unwatch(worker)
         self._hand_out()
         return Finished(job, worker.number, held, message.reason, message.outcome)
 
+    def _unwatch(self, worker: _Worker) -> None:
+        for source in worker.sources:
+            self._watched.unregister(source)
+
     def _replace(self, worker: _Worker, job: Job, held: float) -> Died:
+        self._unwatch(worker)
         exit_code = worker.end()
         self._workers[self._workers.index(worker)] = self._start(worker.number)
         self._hand_out()
@@ -130,6 +142,7 @@ class _PipeExecutor:
                     worker.connection.send(None)
         for worker in self._workers:
             worker.end()
+        self._watched.close()
 
     def __enter__(self) -> _PipeExecutor:
         return self
