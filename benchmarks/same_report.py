@@ -28,7 +28,7 @@ REMOVED = [r"robustness/validation"]  # it was always empty
 ADDED = [r"header/openings_of_user", r"(answer/pair|pairwise/pairs/\d+)/comparison/(unit|groups)"]
 ADDED += [
     *(r"protocol/(test_groups|inverted|levels|transposed)", r"repeated/.*", r"health/failed_runs"),
-    r"answer/(opened|first.*)",
+    r"answer/(opened|first.*|shipped_sentence)",
     r"leaderboard/(shipped|gains)/.*",  # of studies that ship a reading with shifts
     *(
         r"families/families/\d+/(further_seeds|searched_whole)",
