@@ -36,16 +36,17 @@ class Added(Result):
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A trial that was trained again, in the search of these files."""
+    """A trial that was trained again, in the search of these files: `of_search` names it where there are several."""
 
     trial: TrialRecord
     candidate: Candidate
     files: StudyFiles
+    of_search: str
 
     @property
     def title(self) -> str:
         source = SOURCES.get(self.trial.role)
-        return f"#{self.trial.number}" if source is None else f"#{self.trial.number}, {source}"
+        return f"#{self.trial.number}{self.of_search}" + ("" if source is None else f", {source}")
 
     def correct(self) -> NDArray[np.bool_] | None:
         """[S, N] on validation; None where a run's logits are not there."""
@@ -107,4 +108,4 @@ def _trained_again(study: StudyRecords, family: str, origin: Origin) -> Iterator
         trials = {trial.number: trial for trial in one.records.of(family) if trial.origin == origin}
         for candidate in one.finalists.of(family).candidates:
             if candidate.trial in trials:
-                yield _Again(trials[candidate.trial], candidate, one.files)
+                yield _Again(trials[candidate.trial], candidate, one.files, study.of_search(one))

@@ -16,7 +16,8 @@ from study.statistics.result import Result
 @dataclass(frozen=True, slots=True)
 class Enough(Result):
     """Of the winner's configuration, from its accuracy in the search to that after the longer training that followed;
-    `doubling` is None where the two lengths do not tell."""
+    `doubling` is None where the two lengths do not tell. Of several searches, of the first one's finalist of the family
+    that won over all."""
 
     title: str
     before: float
@@ -44,7 +45,8 @@ class Enough(Result):
 
 def numbers(study: StudyRecords, before: Report) -> Enough | None:
     """None before a network is trained again."""
-    winner = study.finalists.winner
+    _, chosen = study.shipped
+    winner = None if chosen is None else chosen.winner
     found = before[pairwise].optimism.get(winner) if winner else None
     if winner is None or found is None:
         return None
@@ -56,4 +58,5 @@ def numbers(study: StudyRecords, before: Report) -> Enough | None:
             (found.fresh_validation, found.fresh_examples),
         )
     )
-    return Enough(study.title(winner), search.accuracy, fresh.accuracy, doubling(search, fresh))
+    title = study.title(winner) + study.of_search(study)
+    return Enough(title, search.accuracy, fresh.accuracy, doubling(search, fresh))

@@ -59,14 +59,14 @@ class FirstScreen(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> FirstScreen:
-    source, chosen = study.shipped
+    _, chosen = study.shipped
     winner = None if chosen is None else chosen.winner
     mine = next((row for row in before[leaderboard].tested if row.family == winner), None)
     compared = _families(study, before)
     return FirstScreen(
         plain=_plain(before, winner),
         rows=(*compared, *_others(before[leaderboard])) if compared else (),
-        architecture=_architecture(source, winner) if winner and mine else None,
+        architecture=_architecture(study, winner) if winner and mine else None,
         misread=tuple(_misread(before, mine.family)) if mine else (),
         families=tuple(study.families),
     )
@@ -198,12 +198,15 @@ def _log_axis(low: float, high: float) -> Figure:
 
 
 def _architecture(study: StudyRecords, family: str) -> str:
-    """Of the family's finalist."""
-    finalist = study.finalists.of(family).finalist
-    trial = next((one for one in study.records.of(family) if one.number == finalist), None)
+    """Of the family's finalist, of several searches the one that did best on validation."""
+    known = [(result.chosen, one) for one in study.searches.values() if (result := one.finalists.of(family)).chosen]
+    _, source = min(known, key=lambda pair: pair[0].rank)
+    finalist = source.finalists.of(family).finalist
+    trial = next((one for one in source.records.of(family) if one.number == finalist), None)
     told = [layers(trial.config), f"{compact(trial.n_parameters)} parameters"] if trial else []
-    origin = {"given": ", given to the search", "found": ", found by the search"}[trial.origin] if trial else ""
-    return f"{_short(study.title(family))}{origin}: {', '.join(one for one in told if one)}."
+    origin = {"given": ", given to the study", "found": ", found by the search"}[trial.origin] if trial else ""
+    title = _short(source.title(family)) + study.of_search(source)
+    return f"{title}{origin}: {', '.join(one for one in told if one)}."
 
 
 def layers(config: Mapping[str, Any]) -> str | None:

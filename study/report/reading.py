@@ -91,6 +91,11 @@ class StudyRecords:
         chosen = choose([one.finalists for one in ready])
         return ready[chosen.search], chosen
 
+    def of_search(self, one: StudyRecords) -> str:
+        """What stands behind a trial's number, ' of search 2', as each search counts from 0; '' in a study of one."""
+        number = next(number for number, search in self.searches.items() if search is one)
+        return f" of search {number}" if self.n_searches > 1 else ""
+
     @property
     def families(self) -> list[str]:
         return list(self.settings.families)

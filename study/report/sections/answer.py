@@ -42,7 +42,8 @@ class BestTrial(Result):
 @dataclass(frozen=True, slots=True)
 class Answer(Result):
     """`winner` is what validation chose, with its row if it was read on the test split; `runner_up` the best other one
-    there; `contradicted` where that one has the higher mean. `seconds` are the study's wall-clock."""
+    there, and `pair` the two: of several searches these are the first one's. `contradicted` where another one than
+    validation chose, of several searches another family, has the highest mean there. `seconds` are wall-clock."""
 
     stage: Stage
     opened: int
@@ -67,8 +68,8 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
     mine = next((row for row in tested if row.family == winner), None)
     second = next((row for row in tested if row.family != winner), None) if mine else None
     pair = of_sides(before[pairwise].pairs, mine.family, second.family) if mine and second else None
-    contradicted = mine is not None and second is not None and _mean(second) > _mean(mine)
-    led = _best_trial(study)
+    behind = (mine, second) if mine and second and _mean(second) > _mean(mine) else None
+    led, several = _best_trial(study), before[searches]
     return Answer(
         stage=study.stage,
         opened=len(study.openings),
@@ -76,14 +77,15 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         winner_row=mine,
         runner_up=second,
         pair=pair,
-        contradicted=contradicted,
+        contradicted=bool(behind if several is None else several.contradicted),
         best_trial=led,
         seconds=study.active_seconds,
         search_seconds=study.settings.of_search(study.records).held_seconds,
         trials=len(study.counted),
-        best_trial_sentence=fate(led) if led else None,
+        best_trial_sentence=fate(led, study.stage) if led else None,
         shipped_sentence=_shipped(study),
-        caveats=tuple(_caveats(before, (mine, second) if contradicted and mine and second else None)),
+        # Of several searches the finding itself says so, of the families.
+        caveats=tuple(_caveats(before, behind if several is None else None)),
         first=before[first_screen],
         added=before[added],
     )
@@ -97,9 +99,8 @@ def _shipped(study: StudyRecords) -> str | None:
     result = source.finalists.of(chosen.family)
     candidate = result.candidate(chosen.trial)
     assert candidate is not None  # validation chose it
-    of = f" of search {chosen.search + 1}" if study.n_searches > 1 else ""
-    text = f"{chosen.family} #{chosen.trial}{of}, which was given to the study: {percent(candidate.mean_accuracy)}"
-    text += " on validation"
+    title = f"{chosen.family} #{chosen.trial}{study.of_search(source)}"
+    text = f"{title}, which was given to the study: {percent(candidate.mean_accuracy)} on validation"
     logits = (source.candidate_logits | source.test_logits).get(chosen.run)
     if logits is not None and study.test_labels is not None:
         text += f", {percent(accuracy(logits, study.test_labels))} on the test split"
@@ -143,20 +144,26 @@ _GIVEN: Mapping[Role, str] = {
 }
 
 
-def fate(led: BestTrial) -> str:
-    """What became of the trial that led the search."""
+def fate(led: BestTrial, stage: Stage) -> str:
+    """What became of the trial that led the search, in a study that got so far."""
     lead = (
         f"Trial #{led.number} of {led.family} had the best score of the search, {percent(led.accuracy)} on validation"
     )
     lead += _GIVEN.get(led.role, "")
     if led.fresh_accuracy is None:
-        return f"{lead}. It has not been trained again yet.{_best_sampled(led)}"
+        return f"{lead}. {_not_again(led, stage)}{_best_sampled(led)}"
     seeds = f"a fresh seed{'' if led.fresh_seeds == 1 else ' each time'}"
     fresh = f"{lead}. Trained again with {seeds} it reached {percent(led.fresh_accuracy)}"
     if led.finalist == led.number:
         return f"{fresh} and became its family's finalist.{_best_sampled(led)}"
     better = f"#{led.finalist} did better ({percent(led.finalist_accuracy)}) and became the finalist"
     return f"{fresh}; {better}.{_best_sampled(led)}"
+
+
+def _not_again(led: BestTrial, stage: Stage) -> str:
+    if led.finalist is not None:
+        return f"Another one, #{led.finalist}, was trained again and became its family's finalist."
+    return f"It has not been trained again{' yet' if stage == 'searching' else ''}."
 
 
 def _best_sampled(led: BestTrial) -> str:

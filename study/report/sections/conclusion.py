@@ -245,11 +245,12 @@ def _unequal(report: Report) -> list[Advice]:
 
 
 def _seeds(report: Report) -> list[Advice]:
+    """Of one search: several are judged by what lies between them, and lack no seeds."""
     rows = sorted(report[leaderboard].finalists, key=lambda row: -row.validation_mean)
-    if len(rows) < 2:
+    if len(rows) < 2 or report[searches] is not None:
         return []
     few = min(row.seeds or row.final_seeds for row in rows)
-    if few < MIN_SEEDS and report[searches] is None:
+    if few < MIN_SEEDS:
         text = (
             f"With {count(few, 'final run')} per finalist no verdict is possible ({report.section('seeds')}): "
             f"{MIN_SEARCHES} searches of each family allow one on the families{_again(report)}: {_continued(report)} "
@@ -263,8 +264,7 @@ def _seeds(report: Report) -> list[Advice]:
         f"On validation the finalists are {points(gap)} apart ({report.section('leaderboard')}), within twice the "
         f"±{points(chance)} that chance leaves one network. More seeds do not make this smaller, as it comes from the "
         f"images; several searches of each family tell whether the order holds: {_continued(report)} --repeats "
-        f"{max(MIN_SEARCHES, report.study.n_searches + 1)}"
-        f"{_unopened_still(report)}"
+        f"{MIN_SEARCHES}{_unopened_still(report)}"
     )
     return [Advice(text, report.number("leaderboard"))]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from study.records.trial import SOURCES
 from study.report import budget, repeated
 from study.report.charts import Chart
+from study.report.judged import Turned, of_sides
 from study.report.limit_items import Item, Limits, few_seeds
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import answer, families, hardest, header, leaderboard, protocol, searches
+from study.report.sections.pairwise import FinalistPair
+from study.report.sections.searches import FamilyPair
 from study.report.wording import count, listing, percent, points
 
 SMALL_GAP = 0.002
@@ -103,11 +106,19 @@ def _given(report: Report) -> list[Item]:
 
 
 def _small_gap(report: Report) -> list[Item]:
-    pair = report[answer].pair
+    pair = _of_the_answer(report)
     if pair is None or abs(pair.difference) >= SMALL_GAP or pair.pair.verdict.better is not None:
         return []  # a small gap that was decided needs no excuse
     n, gap = pair.pair.comparison.n, points(abs(pair.difference))
     return [Item("small gap", f"The gap of {gap} is under 0.2 points, which {n:,} test images can rarely decide.")]
+
+
+def _of_the_answer(report: Report) -> Turned[FinalistPair] | Turned[FamilyPair] | None:
+    """The pair of which the answer speaks: of several searches that of the families."""
+    several = report[searches]
+    if several is None:
+        return report[answer].pair
+    return of_sides(several.pairs, several.winner, several.runner_up) if several.winner else None
 
 
 def _broken(report: Report) -> list[Item]:

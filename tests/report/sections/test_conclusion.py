@@ -31,6 +31,14 @@ def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
     assert one[conclusion] == other[conclusion]
 
 
+def test_several_searches_are_not_advised_to_judge_by_a_single_one(tmp_path: Path) -> None:
+    close = {"cnn": 0.9905, "mlp": 0.99}
+    said = "several searches of each family tell whether the order holds"
+    for n, stage, advised in ((1, "evaluated", True), (3, "evaluated", False), (3, "retrained", False)):
+        report = make(write_study(tmp_path / f"{n}-{stage}", Wanted(accuracy=close, trials=6, repeats=n, stage=stage)))
+        assert any(said in item.text for item in report[conclusion].future) is advised
+
+
 def test_the_families_that_are_said_to_be_close_are_the_best_on_validation(tmp_path: Path) -> None:
     validation = {"cnn": 0.99, "mlp": 0.9895, "mixer": 0.97}
     one = make(write_study(tmp_path / "a" / "same", Wanted(accuracy=validation, validation=validation)))

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from synthetic import Wanted, write_study
 
+from study.report.page import make
 from study.report.section import Report
 from study.report.sections import answer, limits
 
@@ -27,6 +30,13 @@ Made = Callable[[str], Report]
 )
 def test_a_limit_is_raised_where_it_holds(name: str, flag: str, case_made: Made) -> None:
     assert flag in [item.flag for item in case_made(name)[limits].items]
+
+
+def test_of_several_searches_the_gap_is_that_of_the_families(tmp_path: Path) -> None:
+    accuracy = {"cnn": 0.99, "mlp": 0.988}  # over 0.2 points apart in search 1, under 0.1 in the second
+    report = make(write_study(tmp_path / "two", Wanted(accuracy=accuracy, trials=6, repeats=2)))
+    (text,) = [item.text for item in report[limits].items if item.flag == "small gap"]
+    assert text.startswith("The gap of 0.1")
 
 
 def test_an_empty_study_has_one_limit(case_made: Made) -> None:
