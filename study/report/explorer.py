@@ -1,4 +1,5 @@
-"""All trials of the searches as the page's explorer takes them: a table of columns per family, packed."""
+"""All trials of a search, and what it was given, as the page's explorer takes them: a table of columns per family,
+packed."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ class Explorer(Result):
 
 def numbers(study: StudyRecords, before: Report) -> Explorer:
     ranked = {family: one.importances or {} for family, one in before[mattered].families.items()}
-    tables = {family: table(study.family_trials(family), list(ranked[family])) for family in study.families}
-    best = {family: None if (one := study.family_trials(family).best) is None else one.number for family in tables}
+    shown = {family: study.records.of(family).counted for family in study.families}
+    tables = {family: table(trials, list(ranked[family])) for family, trials in shown.items()}
+    best = {family: None if (one := trials.best) is None else one.number for family, trials in shown.items()}
     held = {"families": tables, "best": best}
-    return Explorer(pack(json.dumps(held, allow_nan=False)), sum(len(study.family_trials(name)) for name in tables))
+    return Explorer(pack(json.dumps(held, allow_nan=False)), sum(map(len, shown.values())))
 
 
 def table(trials: Trials, important: Sequence[str] = ()) -> dict[str, Any]:

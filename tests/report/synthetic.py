@@ -109,6 +109,18 @@ def write_study(folder: Path, wanted: Wanted | None = None) -> StudyFiles:
     return files
 
 
+def without_runs_of_their_own(files: StudyFiles) -> StudyFiles:
+    """Let the finalists of a study be as under a short budget: what was their candidates' runs are the final ones."""
+    write_text(files.settings, files.settings.read_text().replace("final_seeds = 1", "final_seeds = 0"))
+    found = json.loads(files.finalists.read_text())
+    for result in found["families"].values():
+        result["final_runs"] = result["candidates"][0]["runs"]
+    write_json(files.finalists, found)
+    if files.predictions.is_file():
+        files.candidate_predictions.replace(files.predictions)
+    return files
+
+
 def _repeat(files: StudyFiles, number: int, wanted: Wanted) -> None:
     """A further search: another draw, in a folder of its own, sealed with the study and not by itself."""
     shift = (0.0015, -0.001, 0.0005, -0.002)[(number - 2) % 4]

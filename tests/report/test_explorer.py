@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from chromium import MARKS, Driver, requests, wait
+from made import page_of
 from synthetic import Wanted, write_study
 from trials import trial
 
 from study.records.paths import StudyFiles
 from study.records.trial import Trials, read_trials
 from study.report import explorer
-from study.report.page import write_report
+from study.report.page import make, write_report
 
 SCRIPT = Path(explorer.__file__).with_name("explorer.js.j2")
 READY = "document.getElementById('explorer').dataset.ready === 'yes'"
@@ -33,6 +34,16 @@ def test_a_table_has_a_column_for_each_key_of_any_trial() -> None:
 
 def test_a_search_without_trials_is_an_empty_table() -> None:
     assert explorer.table(Trials())["came"]["trial"] == []
+
+
+def test_all_trials_of_a_search_are_there_and_what_was_given_beside_it(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "beside", Wanted(apart=True, warm_starts=2, trials=6))
+    assert make(files)[explorer].trials == 2 * 6
+    assert "Every trial of the search, and all that was given" in page_of(files)
+
+
+def test_the_page_says_of_which_search_the_trials_are(case_page: Callable[[str], str]) -> None:
+    assert "Every trial of search 1, and all that was given" in case_page("two searches")
 
 
 def test_the_script_is_small() -> None:

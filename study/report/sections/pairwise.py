@@ -82,6 +82,11 @@ class Pairwise(Result):
         return {family: found for family, found in self.optimism.items() if found is not None}
 
     @property
+    def has_more_data(self) -> bool:
+        """Whether a finalist has final runs of their own, which learned from the validation images, too."""
+        return any(found.more_data is not None for found in self.taken_apart.values())
+
+    @property
     def steps(self) -> list[Step]:
         return [step for family, found in self.taken_apart.items() for step in _steps(family, found)]
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from synthetic import Wanted, write_study
+from made import page_of
+from synthetic import Wanted, without_runs_of_their_own, write_study
 
 from study.records.paths import StudyFiles
 from study.report.page import make
@@ -37,6 +38,14 @@ def test_each_step_says_what_changed_and_never_calls_longer_training_luck(case_m
     assert all(step.interval95[0] < step.difference < step.interval95[1] for step in steps)
     alike = replace(report[pairwise].taken_apart["cnn"], seed_luck=0.001, length_and_luck=None)
     assert "the luck of the search" in replace(report[pairwise], optimism={"cnn": alike}).steps[0].what
+
+
+def test_networks_of_no_further_training_have_two_steps(tmp_path: Path, case_page: Callable[[str], str]) -> None:
+    last = ("the same networks on the test split, the final networks", "except at the last one")
+    assert all(said in case_page("clear win") for said in last)
+    files = without_runs_of_their_own(write_study(tmp_path / "short", Wanted(seeds=1, candidates=1)))
+    assert [step.family for step in make(files)[pairwise].steps] == ["cnn", "cnn", "mlp", "mlp"]
+    assert not any(said in page_of(files) for said in last)
 
 
 def test_a_post_hoc_pair_is_marked(tmp_path: Path) -> None:
