@@ -53,8 +53,9 @@ class Bar(Result):
 
 @dataclass(frozen=True, slots=True)
 class Health(Result):
-    """`uncounted` trials were interrupted or withdrawn; the `timeline` draws some of `timeline_total` trials. Epochs
-    are of the training part; `epochs_saved` is what pruned trials would have trained on to the top rung."""
+    """Of the trials that this study trained, found or given: `total` of them, by family in `states`; imported ones are
+    another study's. `uncounted` trials were interrupted or withdrawn; the `timeline` draws some of `timeline_total`.
+    Epochs are of the training part; `epochs_saved` is what pruned trials would have trained on to the top rung."""
 
     states: Mapping[str, Mapping[State, int]]
     uncounted: int
@@ -75,16 +76,17 @@ class Health(Result):
 
 
 def numbers(study: StudyRecords, before: Report) -> Health:
-    trials = Trials(trial for family in study.families for trial in study.records.of(family).counted)
+    counted = study.records.counted
+    trials = Trials(trial for family in study.families for trial in counted.of(family) if trial.role != "imported")
     tops = {name: settings.ladder.examples[-1] for name, settings in study.settings.families.items()}
     used, saved = epochs(trials, tops, study.settings.dataset.n_train)
     held, training = trials.held_seconds, math.fsum(trial.training_seconds for trial in trials)
-    pruned = sum(trial.ending == "pruned" for trial in trials)
+    pruned = sum(trial.ending == "pruned" for trial in counted)  # an audit draws from imported ones, too
     return Health(
-        states={name: study.family_trials(name).states for name in study.families},
-        uncounted=len(study.records) - len(trials),
+        states={name: trials.of(name).states for name in study.families},
+        uncounted=len(study.records) - len(counted),
         timeline=timeline(trials),
-        timeline_total=len(study.counted),
+        timeline_total=len(trials),
         audit=study.examined.audit,
         audit_sentence=audit_sentence(study.examined.audit, pruned),
         failures=_failures(trials),
@@ -96,7 +98,7 @@ def numbers(study: StudyRecords, before: Report) -> Health:
         utilisation=study.ledger.utilisation,
         epochs_used=used,
         epochs_saved=saved,
-        total=len(study.counted),
+        total=len(trials),
     )
 
 

@@ -166,7 +166,10 @@ def _ready(one: StudyRecords) -> bool:
 def _row(number: int, one: StudyRecords, family: str) -> SearchRow:
     chosen, trials = one.finalists.of(family).chosen, one.family_trials(family)
     best = trials.best
-    finalist = next((trial for trial in trials if chosen is not None and trial.number == chosen.trial), None)
+    # A given one may stand beside its search.
+    finalist = next(
+        (trial for trial in one.records.of(family) if chosen is not None and trial.number == chosen.trial), None
+    )
     return SearchRow(
         search=number,
         family=family,

@@ -10,6 +10,7 @@ from synthetic import Wanted, write_study
 
 from study.command.status import study_status
 from study.records.examined import Audit
+from study.records.files import append_jsonl, read_jsonl
 from study.records.trial import Trials
 from study.report.sections.health import audit_sentence, epochs, timeline
 
@@ -32,6 +33,22 @@ def test_the_timeline_is_capped_and_starts_at_zero() -> None:
     bars = timeline(Trials(trial(k, 0.9, worker=k % 2) for k in range(90)), limit=50)
     assert bars[0].start == 0.0
     assert len(bars) <= 50
+
+
+def test_what_was_given_counts_and_what_another_study_trained_does_not(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "given", Wanted(apart=True, warm_starts=2, trials=6))
+    lines = read_jsonl(files.trials_jsonl)
+    files.trials_jsonl.unlink()
+    for line in lines:
+        imported = line["role"] == "warm_start" and line["number"] == 0
+        append_jsonl(
+            files.trials_jsonl, line | ({"role": "imported", "end": "2025-01-01T00:00:00+00:00"} if imported else {})
+        )
+    found = build(files)["health"]
+    assert [sum(states.values()) for states in found["states"].values()] == [5, 5]
+    assert (found["timeline_total"], len(found["timeline"]), found["uncounted"]) == (10, 10, 0)
+    assert found["held_seconds"] == 10 * 4.0
+    assert max(bar["start"] for bar in found["timeline"]) < 60
 
 
 def test_why_runs_of_the_retraining_failed_is_kept_and_shown(tmp_path: Path) -> None:

@@ -118,6 +118,13 @@ def test_shared_warm_starts_among_the_finalists_are_counted_and_said(case_made: 
     assert f"{said}: cnn 3 of 5, mlp 1 of 5." in section({"cnn": 3, "mlp": 1})
 
 
+def test_a_finalist_that_was_given_beside_its_search_is_recognised(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "beside", Wanted(apart=True, warm_starts=6, trials=6, repeats=2))
+    rows = [row for row in build(files)["searches"]["rows"] if row["title"]]
+    assert len(rows) == 4
+    assert all(row["warm_start"] and "depth" in row["parameters"] for row in rows)
+
+
 def test_a_family_that_failed_in_every_search_hides_nothing_of_the_others(tmp_path: Path) -> None:
     accuracy = {"cnn": 0.994, "mlp": 0.983, "mixer": 0.98}
     report = build(write_study(tmp_path / "some", Wanted(accuracy=accuracy, failed=("mixer",), trials=6, repeats=2)))
