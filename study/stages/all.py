@@ -24,6 +24,7 @@ from study.stages.extension import no_verdict, settle_for_what_helps
 from study.stages.one_search import OneSearch, Progress, Workers
 from study.stages.repeats import open_repeat
 from study.stages.retrain import retrain_candidates
+from study.stages.run_plan import hands_over_found
 from study.stages.search import search_families
 from study.stages.session import Session
 from study.stages.shifts import shipped_reading
@@ -290,7 +291,8 @@ class Stages:
         """Whether a search reached the goal, and its finalists were made from its trials."""
         own = self.session.ledger if files is self.session.files else read_ledger(files.ledger)
         reached = own.has_reached("search", self.first.goal) and own.has_reached("retrain", self.first.goal)
-        return reached and files.trials_csv.is_file() and standing.finalists_stand(files)
+        compared = files is not self.session.files or hands_over_found(self.first)
+        return reached and files.trials_csv.is_file() and standing.finalists_stand(files) and compared
 
     def _to_examine(self) -> list[str]:
         """What is to be examined anew, as far as there is time for it."""

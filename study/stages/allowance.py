@@ -39,13 +39,13 @@ def allowances(one: OneSearch, trials: Trials) -> Allowances:
     if session.settings.given is None:
         return Allowances(level if most is None else min(level, most))
     spent = max(here.of(family).given.held_seconds for family in families)
-    n_owed = max(_n_owed(one, here).values(), default=0)
-    ahead = min(n_owed * _full_trial_seconds(one, level), _MOST_GIVEN * (level - spent))
+    most_owed = max(n_owed(one, here).values(), default=0)
+    ahead = min(most_owed * _full_trial_seconds(one, level), _MOST_GIVEN * (level - spent))
     found = level - spent - ahead
     return Allowances(found if most is None else min(found, most), spent + _GIVEN_MARGIN * ahead)
 
 
-def _n_owed(one: OneSearch, trials: Trials) -> Mapping[str, int]:
+def n_owed(one: OneSearch, trials: Trials) -> Mapping[str, int]:
     """How many given configurations of each family are still to be trained."""
     settings = one.session.settings
     if settings.repeat_of is not None:

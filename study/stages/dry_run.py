@@ -21,9 +21,9 @@ from study.report.page import report_stands
 from study.search.storage import is_own, storage_url, without_password
 from study.stages import plan as planner
 from study.stages.all import Stages
-from study.stages.allowance import allowances, speeds_of
+from study.stages.allowance import allowances, n_owed, speeds_of
 from study.stages.repeats import seed_of_repeat
-from study.stages.run_plan import TIMELESS_RUN, planned_runs
+from study.stages.run_plan import TIMELESS_RUN, planned_runs, trains_given_beside
 from study.stages.search import new_families
 
 TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays as it was read"]
@@ -143,9 +143,9 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
     if families.keys() - speeds.keys():
         return {}
     retrain = planned_runs(one)
+    n = retrain.candidates + _has_given(stages)
     costs = {
-        name: planner.RunCost([speeds[name]] * retrain.candidates, retrain.candidate_seeds, retrain.final_seeds)
-        for name in families
+        name: planner.RunCost([speeds[name]] * n, retrain.candidate_seeds, retrain.final_seeds) for name in families
     }
     n_train = stages.session.settings.dataset.n_train
     return {name: n[0] for name, n in planner.run_lengths(costs, seconds, stages.session.n_workers, n_train).items()}
@@ -162,7 +162,18 @@ def _plan(stages: Stages, number: int) -> planner.SearchPlan:
 def _retrain_seconds(stages: Stages, number: int) -> float | None:
     """As the run will have them once the search has taken its part; a repeat has no more than the first search."""
     seconds = _plan(stages, number).after_whole_search().retrain_seconds()
-    return seconds if seconds is None or number == 1 else min(seconds, _retrain_seconds(stages, 1) or seconds)
+    if seconds is None:
+        return None
+    parts = planner.parts_of_runs(planned_runs(stages.first), len(stages.folders), has_given=_has_given(stages))
+    if number == 1:
+        return seconds * parts.first
+    return min(seconds, (_retrain_seconds(stages, 1) or seconds) / parts.first) * parts.further
+
+
+def _has_given(stages: Stages) -> bool:
+    """Whether a given configuration of each family will be trained again beside what is found."""
+    one, trials = stages.first, read_trials(stages.session.files.trials_jsonl).counted
+    return trains_given_beside(one, planned_runs(one)) and (bool(trials.given) or any(n_owed(one, trials).values()))
 
 
 def _searches(stages: Stages) -> Iterator[SearchAhead]:

@@ -299,12 +299,17 @@ def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, has_given: bool)
 def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_workers: int, n_train: int) -> float:
     """Wall-clock of a retraining whose runs are as long as any plan makes them, at these examples a second."""
     runs = {family: MOST_EPOCHS * n_train / speed for family, speed in speeds.items()}
-    candidates = {family: [run] * (retrain.candidates * retrain.candidate_seeds) for family, run in runs.items()}
-    finals = {family: [run] * retrain.final_seeds for family, run in runs.items()}
-    return _makespan(candidates, finals, n_workers) / _RETRAIN_MARGIN
+    return wall_of_runs(runs, retrain, n_workers)
 
 
 RunSeconds = Mapping[str, Sequence[float]]  # by family
+
+
+def wall_of_runs(seconds: Mapping[str, float], retrain: RetrainSettings, n_workers: int) -> float:
+    """Wall-clock to plan for a retraining of one search whose runs take so many `seconds` in each family."""
+    candidates = {family: [run] * (retrain.candidates * retrain.candidate_seeds) for family, run in seconds.items()}
+    finals = {family: [run] * retrain.final_seeds for family, run in seconds.items()}
+    return _makespan(candidates, finals, n_workers) / _RETRAIN_MARGIN
 
 
 def _runs(costs: Mapping[str, RunCost], lengths: Mapping[str, Sequence[float]]) -> tuple[RunSeconds, RunSeconds]:

@@ -12,13 +12,13 @@ from study.records.trial import read_trials
 from study.retraining.finalists import Retraining
 from study.search.identity import owner_of
 from study.stages.one_search import OneSearch
-from study.stages.run_plan import plan_runs
+from study.stages.run_plan import hands_over_found, plan_runs
 from study.stages.standing import finalists_stand
 
 
 def retrain_candidates(one: OneSearch) -> None:
     """Train candidates and finalists; finalists.json is written whole at the end. Runs that are there are kept."""
-    if one.is_done("retrain") and finalists_stand(one.session.files):
+    if one.is_done("retrain") and finalists_stand(one.session.files) and hands_over_found(one):
         return
     session = one.session
     with session.ledger.stage("retrain"):

@@ -19,7 +19,6 @@ from study.space.points import identity
 from study.stages import plan as planner
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
-from study.statistics.comparison import MIN_SEARCHES
 
 TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 # Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
@@ -107,6 +106,8 @@ def _stored_plan(one: OneSearch, counted: Trials) -> RunPlan | None:
         return None
     if plan.trials is not None and plan.trials != digest_of_trials(one.session.files.trials_jsonl):
         return None
+    if not hands_over_found(one):
+        return None
     known = _by_number(counted)
     wanted = [(family, trial) for family, runs in plan.runs.items() for trial in runs.trials]
     if not wanted or not known.keys() >= set(wanted):
@@ -144,6 +145,8 @@ class _Planner:
             chosen = self._choose(retrain, speed_share=_SPEED_SHARE)
             costs = self._costs(chosen, retrain)
             lengths = self._longer(chosen, costs, seconds) or self._as_long(chosen, costs, seconds)
+            if lengths is None and not hands_over_found(self._one):
+                lengths = self._least(chosen, costs)  # whatever it takes: no other search is compared with a given one
             if lengths is not None:
                 return self._with_finalists(RunPlan(chosen, lengths, retrain, seconds))
         return self._as_before(costs, seconds)
@@ -283,27 +286,38 @@ class _Planner:
 
 def retrain_seconds(one: OneSearch) -> float | None:
     """Wall-clock of the runs. The first search trains what was given to the study, too, to which each search gives its
-    part; a repeat has as much as the first one for what was found, at most."""
+    part; a repeat's runs are as long as the first one's, at most."""
     seconds = one.plan.retrain_seconds()
     if seconds is None:
         return None
-    study = one if one.first is None else one.first
-    retrain = planned_runs(one)
+    study, retrain = one if one.first is None else one.first, planned_runs(one)
     has_given = trains_given_beside(one, retrain) and bool(read_trials(study.session.files.trials_jsonl).counted.given)
     parts = planner.parts_of_runs(retrain, study.n_searches, has_given=has_given)
     if one.first is None:
         return seconds * parts.first
-    first = one.first.session.ledger.plan
-    most = seconds if first is None or first.seconds is None else first.seconds / parts.first
-    return min(seconds, most) * parts.further
+    files = one.first.session.files
+    runs = run_seconds(files, held_by(files))
+    as_long = planner.wall_of_runs(runs, retrain, one.session.n_workers) if runs else seconds * parts.further
+    return min(seconds, as_long)
 
 
 def trains_given_beside(one: OneSearch, retrain: RetrainSettings) -> bool:
-    """Whether what was given is trained again beside what was found. Where the budget is too short for a verdict, a
-    family's one long run is that of the better one, whoever chose it."""
+    """Whether what was given is trained again beside what was found. Where one search has too short a budget for a
+    verdict, a family's one long run is that of the better one, whoever chose it."""
     study = one if one.first is None else one.first
-    many = retrain.final_seeds > 0 or study.n_searches >= MIN_SEARCHES
+    many = retrain.final_seeds > 0 or study.n_searches > 1
     return many and one.session.settings.given == "apart"
+
+
+def hands_over_found(one: OneSearch) -> bool:
+    """Whether the finalists are found ones where they are compared with those of other searches: a study that grows
+    from one search to several may have a given one, though something was found."""
+    if not trains_given_beside(one, planned_runs(one)):
+        return True
+    held, trials = held_by(one.session.files), read_trials(one.session.files.trials_jsonl).counted
+    found = choose_candidates(trials.found, 1, speed_share=0.0)
+    given = {(trial.family, trial.number) for trial in trials.given}
+    return all((family, known.finalist) not in given for family, known in held.items() if family in found)
 
 
 def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:

@@ -13,6 +13,7 @@ import pytest
 from trials import trial
 
 from study.records.ledger import Goal
+from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import Trials
 from study.stages import all as stages
@@ -46,7 +47,12 @@ def one_search(budget: float | None, n_searches: int, n_workers: int, ledger: Le
         retrain=RetrainSettings(candidates=1, final_seeds=0), dataset=SimpleNamespace(n_train=N_TRAIN), given=None
     )
     session = SimpleNamespace(
-        ledger=ledger, settings=settings, n_workers=n_workers, n_at_once=n_workers, families=list(SPEEDS)
+        ledger=ledger,
+        settings=settings,
+        n_workers=n_workers,
+        n_at_once=n_workers,
+        families=list(SPEEDS),
+        files=StudyFiles(Path("nowhere")),  # nothing was trained yet
     )
     goal = Goal(budget=budget, families=tuple(SPEEDS), n_searches=n_searches)
     found = plan.SearchPlan(goal, plan.Used.of(ledger))  # type: ignore[arg-type]

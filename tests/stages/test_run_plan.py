@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
 from study.stages.extension import settle_for_what_helps, unused_budget
 from study.stages.plan import SearchPlan, Used
-from study.stages.run_plan import Held, RunPlan, held_by, plan_runs
+from study.stages.run_plan import Held, RunPlan, hands_over_found, held_by, plan_runs, retrain_seconds
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
 TOP_RUNG = 900
@@ -185,6 +186,26 @@ def test_the_best_given_configuration_is_trained_beside_what_was_found(make: Mak
     plan = planned(given_apart(make([*FIRST, *GIVEN], budget=600.0, used=260.0, stored=ONE_RUN, reached=None)))
     chosen = {family: [one.number for one in trials] for family, trials in plan.candidates.items()}
     assert chosen == {"mlp": [0, 7], "cnn": [0, 7]}  # the found one first, though a given one is better
+
+
+def test_a_study_that_grows_to_several_searches_trains_what_its_first_one_found(make: Make) -> None:
+    had = {"mlp": {7: 200_000}, "cnn": {0: 50_000}}  # 10 s each, of the better of both
+    one = given_apart(make([*FIRST, *GIVEN], had, budget=60.0, used=59.0, stored=ONE_RUN))
+    assert hands_over_found(one)
+    one.n_searches = 3
+    assert not hands_over_found(one)
+    plan = planned(one)
+    assert lengths(plan) == {"mlp": {0: 200_000, 7: 200_000}, "cnn": {0: 50_000, 7: 50_000}}
+    assert plan.note is None
+
+
+def test_a_repeats_runs_are_as_long_as_the_first_searches(make: Make) -> None:
+    had = {"mlp": {0: 200_000}, "cnn": {0: 50_000}}  # 10 s each
+    repeat = make(FIRST, had, budget=300.0, used=130.0, stored=ONE_RUN)
+    repeat.first, repeat.n_searches = copy(repeat), 3
+    repeat.goal = repeat.first.goal = Goal(budget=900.0, families=("cnn", "mlp"), n_searches=3)
+    assert retrain_seconds(repeat) == pytest.approx(2 * 6 * 10 / 2 / 0.97)  # two families of six runs on two workers
+    assert retrain_seconds(repeat) < (retrain_seconds(repeat.first) or 0.0)
 
 
 def test_a_budget_without_a_verdict_has_one_run_for_the_better_of_both(make: Make) -> None:
