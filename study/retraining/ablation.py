@@ -36,7 +36,7 @@ from study.space.parameters import SearchSpace
 from study.space.sampling import swapped
 from study.statistics.over_seeds import compare_finalists
 from study.statistics.result import strict
-from study.training.config import TRAINING_KEYS
+from study.training.config import TRAINING_KEYS, completed
 
 SEEDS = 3
 RECIPE = "recipe"  # the name of a swap of all that says how a network is trained
@@ -66,8 +66,9 @@ def swaps_of(space: SearchSpace, config: Config, trials: Sequence[TrialRecord]) 
     parameter's alternative that did best in the search, then its second best, and so on."""
     ranked = sorted(trials, key=lambda trial: -_score(trial))
     by_parameter = []
-    for key in dict.fromkeys(p.key for p in space.parameters if p.kind == "categorical" and p.active(config)):
-        choices = next(p.choices for p in space.parameters if p.key == key and p.active(config))
+    active = [p for p in space.parameters if p.kind == "categorical" and p.active(config) and p.key in config]
+    for key in dict.fromkeys(p.key for p in active):
+        choices = next(p.choices for p in active if p.key == key)
         found = [
             _swap(space, config, key, place, value, ranked)
             for place, value in enumerate(choices)
@@ -133,8 +134,13 @@ class Ablation:
         self._failed: dict[str, str] = {}
         finalists, trials = read_finalists(files.finalists), read_trials(files.trials_jsonl).counted
         chosen = {name: row.chosen for name, row in finalists.families.items() if row.chosen is not None}
+        self._spaces = {
+            name: parse_space(family.space, family.space_file) for name, family in settings.families.items()
+        }
         self._configs = {
-            name: dict(next(trial.config for trial in trials.of(name) if trial.number == one.trial))
+            name: completed(
+                next(trial.config for trial in trials.of(name) if trial.number == one.trial), self._spaces[name]
+            )
             for name, one in chosen.items()
         }
         self._families = [
@@ -150,7 +156,7 @@ class Ablation:
         config = self._configs[name]
         own = Swap(name, "", None, 0, config, {})
         seconds = statistics.fmean(read_metrics(self._files.run(run)).seconds for run in finalist.runs)
-        space = parse_space(self._settings.families[name].space, self._settings.families[name].space_file)
+        space = self._spaces[name]
         recipes = (
             recipe_of(space, config, f"of {other} #{trial}", self._configs[other], place)
             for place, (other, trial) in enumerate(others.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -160,13 +160,15 @@ def failures_at_the_end(records: Trials) -> int:
 
 
 def owed(records: Iterable[TrialRecord], given: Sequence[Proposal] = ()) -> list[Proposal]:
-    """What is to be proposed: interrupted trials first, then of what is `given` that which never got a draw."""
+    """What is to be proposed: interrupted trials first, then of what is `given` that which never got a draw: of warm
+    starts and of configurations from files, each counted by itself, the first ones did."""
     known = list(records)
     finished = {record.draw for record in known if record.counted}
     latest = {record.draw: record for record in known if record.draw is not None}
     repeats = [repeat(record) for draw, record in sorted(latest.items()) if draw not in finished]
-    n_begun = sum(record.origin == "given" for record in latest.values())
-    return [*repeats, *given[n_begun:]]
+    begun = Counter(record.role for record in latest.values())
+    kinds = [[one for one in given if one.role == role] for role in dict.fromkeys(one.role for one in given)]
+    return [*repeats, *(one for kind in kinds for one in kind[begun[kind[0].role] :])]
 
 
 def repeat(record: TrialRecord) -> Proposal:

@@ -13,16 +13,18 @@ import tomli_w
 from study.errors import SpaceError
 from study.records.settings import GivenConfiguration, StudySettings
 from study.search.family import Proposal
+from study.search.imports import replay
 from study.search.spaces import check_space
 from study.space.grammar import parse_space, warm_start_params
 from study.space.parameters import Config, SearchSpace, fail
+from study.space.points import identity
 from study.space.sampling import branches
-from study.training.config import known_keys
+from study.training.config import completed, known_keys
 
 
 def read_given(path: Path, spaces: Mapping[str, SearchSpace]) -> GivenConfiguration:
-    """The configuration in a file; what it leaves out is as the family's space fixes it. It may lie outside the ranges
-    of the space. SpaceError names file, key, the value seen and the one expected."""
+    """The configuration in a file; what it leaves out is as the family's space fixes it, or the default of the key.
+    It may lie outside the ranges of the space. SpaceError names file, key, the value seen and the one expected."""
     table = _table(path)
     family = table.pop("family", None)
     if family is None:
@@ -36,7 +38,15 @@ def read_given(path: Path, spaces: Mapping[str, SearchSpace]) -> GivenConfigurat
     if space.warm_starts:
         fail(str(path), "warm_start", "expected the values themselves, without tables")
     check_space(space)
-    return GivenConfiguration(file=path.name, family=family, config=next(iter(branches(space))))
+    config = completed(next(iter(branches(space))), spaces[family])
+    return GivenConfiguration(file=path.name, family=family, config=config)
+
+
+def as_read_now(stored: GivenConfiguration, spaces: Mapping[str, SearchSpace]) -> GivenConfiguration:
+    """As `read_given` reads the same file today: older versions kept no defaults."""
+    if stored.family not in spaces:
+        return stored
+    return stored.model_copy(update={"config": completed(stored.config, spaces[stored.family])})
 
 
 def _table(path: Path) -> Config:
@@ -71,9 +81,9 @@ def _proposal(one: GivenConfiguration, space: SearchSpace) -> Proposal:
 def parameters_in(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Optuna's names and values of a configuration that the space could have drawn; empty for any other."""
     varied = {key: value for key, value in config.items() if key != "family" and key not in space.fixed}
-    if any(config.get(key) != value for key, value in space.fixed.items()):
-        return {}
     try:
-        return warm_start_params(replace(space, warm_starts=(varied,)), 0)
+        parameters = warm_start_params(replace(space, warm_starts=(varied,)), 0)
     except SpaceError:
         return {}
+    drawn = replay(space, parameters)
+    return parameters if drawn is not None and identity(drawn[0]) == identity(config) else {}

@@ -54,7 +54,11 @@ def n_owed(one: OneSearch, trials: Trials) -> Mapping[str, int]:
     spaces = {space.family: space for space in [*stored, *one.session.new_spaces]}
     n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
     files = Counter(one.family for one in settings.given_files)
-    return {family: max(0, n_warm + files[family] - len(trials.of(family).given.counted)) for family in spaces}
+    done = Counter((trial.family, trial.role) for trial in trials.counted)
+    return {
+        family: max(0, n_warm - done[family, "warm_start"]) + max(0, files[family] - done[family, "given_file"])
+        for family in spaces
+    }
 
 
 def _full_trial_seconds(one: OneSearch, level: float) -> float:

@@ -33,7 +33,7 @@ from study.records.settings import (
     load_settings,
     save_settings,
 )
-from study.search.given import read_given
+from study.search.given import as_read_now, read_given
 from study.search.imports import check_source
 from study.search.spaces import check_space
 from study.search.storage import is_own, without_password
@@ -185,9 +185,9 @@ def _resolve(request: Request, files: StudyFiles, n_at_once: int, *, keeps: bool
     it `keeps` them."""
     check_records(files)
     stored = load_settings(files.settings) if files.exists() else None
-    _check_repeats(request, files, stored)
-    training, described, notes = load_data(request, stored, keeps=keeps)
     families = request.chosen_families(stored)
+    _check_repeats(request, files, stored, families)
+    training, described, notes = load_data(request, stored, keeps=keeps)
     if stored is None:
         spaces = _new_spaces(families, {}, request.sampler)
         given = tuple(read_given(path, families) for path in request.given)
@@ -201,14 +201,15 @@ def _resolve(request: Request, files: StudyFiles, n_at_once: int, *, keeps: bool
     return settings, training, _new_spaces(families, stored.families, settings.sampler), warnings
 
 
-def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None) -> None:
+def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None, families: Iterable[str]) -> None:
     """UsageError for searches that could not be independent, or have no name; ResumeError for a repeat by itself."""
     if stored is not None and stored.repeat_of is not None:
         raise ResumeError(
             f"{files.root} is a repeat of study '{stored.repeat_of}', seen as a study of its own: "
             f"continue it with --name {stored.repeat_of}"
         )
-    if request.repeats is None or request.repeats < 2:
+    planned = asked_goal(request, families).n_searches if stored is None else request.repeats or 1
+    if planned < 2:
         return
     source = request.imported_from or (stored.imported_from if stored else None)
     if source is not None:
@@ -216,7 +217,7 @@ def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | 
             f"--repeats {request.repeats} with trials imported from '{source}': expected a study without --from, "
             "since searches that begin with the same trials are not independent"
         )
-    check_study_name(files.repeat(request.repeats).name)
+    check_study_name(files.repeat(planned).name)
 
 
 def _write_samples(files: StudyFiles, data: TrainingData) -> None:
@@ -303,8 +304,9 @@ def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSetti
 
 def _check_given(request: Request, stored: StudySettings) -> None:
     """ResumeError for a configuration that the study was not created with: it would be compared by another protocol."""
-    seen = tuple(read_given(path, request.chosen_families(stored)) for path in request.given)
-    if seen and seen != stored.given_files:
+    families = request.chosen_families(stored)
+    seen = tuple(read_given(path, families) for path in request.given)
+    if seen and seen != tuple(as_read_now(one, families) for one in stored.given_files):
         before, now = (", ".join(one.file for one in files) or "none" for files in (stored.given_files, seen))
         raise ResumeError(
             f"study '{stored.name}' was created with --given {before}, seen {now}"

@@ -13,6 +13,7 @@ from torch import nn
 from study.errors import ConfigError
 from study.models import build, family_of, model_keys, plugin_behind
 from study.records.settings import Configuration, Limit, explain, typed
+from study.space.parameters import Config, SearchSpace
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam", "muon"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]
@@ -70,6 +71,18 @@ def known_keys(family: str) -> frozenset[str]:
             "expected another name for it"
         )
     return TRAINING_KEYS | own | {"family"}
+
+
+def completed(config: Mapping[str, Any], space: SearchSpace) -> Config:
+    """An equal configuration, which names the default of each key that the space varies and `config` leaves out, so
+    that it can be compared with those that the space draws."""
+    fields = {**family_of(space.family).Config.model_fields, **TrainingConfig.model_fields}
+    defaults = {key: field.default for key, field in fields.items() if isinstance(field.default, str | int | float)}
+    whole = dict(config)
+    for p in space.parameters:
+        if p.key in defaults and p.active(whole):
+            whole.setdefault(p.key, defaults[p.key])
+    return whole
 
 
 def build_model(config: Mapping[str, Any], n_classes: int) -> nn.Module:

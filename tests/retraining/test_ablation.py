@@ -109,6 +109,16 @@ def test_back_from_the_other_branch_its_keys_fall_away() -> None:
     assert adamw.also == {"learning_rate": 0.02, "momentum": None}
 
 
+# A choice more, which a configuration may leave out.
+OPTIONAL = SPACE.replace('augmentation = "none"', 'augmentation = { choices = ["shift", "none"] }')
+
+
+def test_a_choice_that_a_configuration_does_not_name_is_not_swapped() -> None:
+    config = {key: value for key, value in CONFIG.items() if key != "augmentation"}
+    found = swaps_of(parse_space(OPTIONAL, "mlp.toml"), config, TRIALS)
+    assert {swap.parameter for swap in found} == {"activation", "optimizer"}
+
+
 class Bench:
     def __init__(self, files: StudyFiles, settings: StudySettings, work: Work) -> None:
         self.files, self.settings, self.work = files, settings, work
@@ -218,6 +228,17 @@ def test_another_finalist_begins_anew(bench: Bench) -> None:
     assert found["trial"] == 2
     assert len(bench.trained) == SEEDS * 4
     assert {row["from"] for row in found["rows"] if row["parameter"] == "activation"} == {"tanh"}
+
+
+def test_a_finalist_that_leaves_an_optional_choice_out_has_its_default(
+    files: StudyFiles, bench: Bench, make_settings: Callable[..., StudySettings]
+) -> None:
+    config = {key: value for key, value in CONFIG.items() if key != "augmentation"}
+    files.trials_jsonl.unlink()
+    write_trials(files.trials_jsonl, [trial(0, 0.9, role="given_file", parameters={}, config=config)])
+    bench.settings = make_settings({"mlp": OPTIONAL})
+    found = bench.ablate(seconds=0.1)["families"]["mlp"]
+    assert ("augmentation", "shift") in [(row["parameter"], row["value"]) for row in found["left_out"]]
 
 
 def test_without_finalists_there_is_nothing_to_swap(bench: Bench) -> None:

@@ -77,6 +77,65 @@ def test_what_the_space_could_have_drawn_is_shown_with_its_parameters(given: Any
     assert parameters_in(SPACES["cnn"], outside) == {}
 
 
+# Its optional keys vary, one of them beside a value of the other alone.
+OPTIONAL = TINY_SPACES["cnn"].replace(
+    'augmentation = "none"',
+    """label_smoothing = { low = 0.0, high = 0.2 }
+augmentation = { choices = ["affine", "none"] }
+augmentation_strength = { low = 0.1, high = 1.0, when = { augmentation = "affine" } }""",
+)
+
+
+def test_an_optional_key_that_the_space_varies_and_a_file_leaves_out_has_its_default(
+    files: StudyFiles, make_settings: Settings, given: Any
+) -> None:
+    space = parse_space(OPTIONAL, "cnn.toml")
+    one = read_given(given(INSIDE), {"cnn": space})
+    assert one.config == {"family": "cnn", **space.fixed} | {
+        "width": 6,
+        "learning_rate": 2e-2,
+        "label_smoothing": 0.0,
+        "augmentation": "none",
+    }
+    assert parameters_in(space, one.config).keys() == {"width", "learning_rate", "label_smoothing", "augmentation"}
+    affine = read_given(given(INSIDE + 'augmentation = "affine"'), {"cnn": space})
+    assert affine.config["augmentation_strength"] == 0.5
+    bench = Bench(files, make_settings({"cnn": OPTIONAL}, given="apart", given_files=(one.model_dump(),)))
+    bench.search(Limits(n_trials=1))
+    bench.close()
+    assert bench.records.given[-1].config == one.config
+
+
+def test_what_does_not_name_all_that_the_space_draws_is_trained_as_it_is(
+    files: StudyFiles, make_settings: Settings, given: Any
+) -> None:
+    """A study keeps what an older version read from a file."""
+    partial = read_given(given(INSIDE), SPACES)
+    config = {key: value for key, value in partial.config.items() if key != "augmentation"}
+    assert parameters_in(parse_space(OPTIONAL, "cnn.toml"), config) == {}
+    stored = partial.model_copy(update={"config": config}).model_dump()
+    bench = Bench(files, make_settings({"cnn": OPTIONAL}, given="apart", given_files=(stored,)))
+    bench.search(Limits(n_trials=1))
+    bench.close()
+    assert bench.records.given[-1].config == config
+
+
+def test_a_file_s_configuration_waits_its_turn_when_there_are_fewer_warm_starts_than_before(
+    files: StudyFiles, make_settings: Settings, given: Any
+) -> None:
+    one = read_given(given(OUTSIDE), SPACES)
+    with_two = {"cnn": TINY_SPACES["cnn"]}
+    bench = Bench(files, make_settings(with_two, given="apart"))
+    bench.search(Limits(n_trials=1))
+    # A family with one warm start has joined before the file's turn came.
+    with_one = with_two | {"mlp": TINY_SPACES["mlp"].rpartition("[[warm_start]]")[0]}
+    bench.settings = make_settings(with_one, given="apart", given_files=(one.model_dump(),))
+    bench.search(Limits(n_trials=2))
+    bench.close()
+    assert [record.role for record in bench.records.of("cnn").given] == ["warm_start", "warm_start", "given_file"]
+    assert [record.role for record in bench.records.of("mlp").given] == ["warm_start"]
+
+
 @pytest.fixture
 def bench(files: StudyFiles, make_settings: Settings, given: Any) -> Iterator[Bench]:
     both = tuple(read_given(given(text), SPACES).model_dump() for text in (INSIDE, OUTSIDE))

@@ -67,6 +67,14 @@ def test_what_was_given_before_is_paid_for_once(one: Callable[..., Any], files: 
     assert allowances(search, read_trials(files.trials_jsonl)) == Allowances(level - 8.0, 8.0)
 
 
+def test_a_file_s_configuration_is_owed_whatever_warm_starts_there_were(one: Callable[..., Any]) -> None:
+    more = [trial(n, family=f, role="warm_start", held_seconds=4.0) for f in ("cnn", "mlp") for n in (0, 1)]
+    file = {"file": "mine.toml", "family": "cnn", "config": {}}
+    search = one(given="apart", given_files=(file,), warm_starts=1)
+    level = search.plan.allowance({"cnn": 8.0, "mlp": 8.0}, 2)
+    assert allowances(search, Trials(more)).given == pytest.approx(8.0 + 2 * full_trial_seconds(level))
+
+
 def test_what_a_full_trial_takes_is_known_with_its_ladder(one: Callable[..., Any]) -> None:
     search = one(given="apart", rungs=(100, 900))
     search.session.ledger.speeds.update(cnn=90.0, mlp=900.0)

@@ -36,6 +36,17 @@ def test_the_same_file_and_no_file_continue(mine: Path, make_settings: Callable[
     _check_given(request_of(), stored)
 
 
+def test_a_study_that_kept_no_default_of_the_file_goes_on_with_it(
+    mine: Path, make_settings: Callable[..., StudySettings]
+) -> None:
+    text = TINY_SPACES["cnn"].replace('augmentation = "none"', 'augmentation = { choices = ["none", "shift"] }')
+    one = read_given(mine, {"cnn": parse_space(text, "cnn.toml")})
+    partial = {key: value for key, value in one.config.items() if key != "augmentation"}
+    assert partial != one.config
+    before = one.model_copy(update={"config": partial}).model_dump()
+    _check_given(request_of(mine), make_settings({"cnn": text}, given="apart", given_files=(before,)))
+
+
 @pytest.mark.parametrize(
     ("fields", "change", "said"),
     [
