@@ -31,6 +31,18 @@ def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str
     return chosen
 
 
+def choose_given(given: Trials, *, speed_share: float) -> dict[str, Trials]:
+    """Of what was given to each family every configuration from a file, best first, since its user asked how it
+    compares, and then the best other one."""
+    from_files = Trials(trial for trial in given if trial.role == "given_file")
+    asked = {family: list(_by_expected_error(from_files.of(family), speed_share)) for family in from_files.families}
+    same = {(trial.family, identity(trial.config)) for trial in from_files}
+    others = Trials(trial for trial in given if (trial.family, identity(trial.config)) not in same)
+    best = choose_candidates(others, 1, speed_share=speed_share)
+    chosen = {family: Trials([*asked.get(family, ()), *best.get(family, ())]) for family in given.families}
+    return {family: trials for family, trials in chosen.items() if trials}
+
+
 def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
     """A family's configurations, each as its best trial."""
     ranked = _distinct(trials.ranked)

@@ -7,6 +7,7 @@ to it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +144,10 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
     if families.keys() - speeds.keys():
         return {}
     retrain = planned_runs(one)
-    n = retrain.candidates + _has_given(stages)
+    n = {name: retrain.candidates + given for name, given in _given_ahead(stages).items()}
     costs = {
-        name: planner.RunCost([speeds[name]] * n, retrain.candidate_seeds, retrain.final_seeds) for name in families
+        name: planner.RunCost([speeds[name]] * n[name], retrain.candidate_seeds, retrain.final_seeds)
+        for name in families
     }
     n_train = stages.session.settings.dataset.n_train
     return {name: n[0] for name, n in planner.run_lengths(costs, seconds, stages.session.n_workers, n_train).items()}
@@ -164,16 +166,26 @@ def _retrain_seconds(stages: Stages, number: int) -> float | None:
     seconds = _plan(stages, number).after_whole_search().retrain_seconds()
     if seconds is None:
         return None
-    parts = planner.parts_of_runs(planned_runs(stages.first), len(stages.folders), has_given=_has_given(stages))
+    given = _given_ahead(stages)
+    n_given = sum(given.values()) / max(1, len(given))
+    parts = planner.parts_of_runs(planned_runs(stages.first), len(stages.folders), n_given=n_given)
     if number == 1:
         return seconds * parts.first
     return min(seconds, (_retrain_seconds(stages, 1) or seconds) / parts.first) * parts.further
 
 
-def _has_given(stages: Stages) -> bool:
-    """Whether a given configuration of each family will be trained again beside what is found."""
+def _given_ahead(stages: Stages) -> Mapping[str, int]:
+    """How many given configurations of each family will be trained again beside what is found: each one from a file,
+    and the best of the others."""
     one, trials = stages.first, read_trials(stages.session.files.trials_jsonl).counted
-    return trains_given_beside(one, planned_runs(one)) and (bool(trials.given) or any(n_owed(one, trials).values()))
+    files, owed = Counter(known.family for known in stages.session.settings.given_files), n_owed(one, trials)
+    others = {trial.family for trial in trials.given if trial.role != "given_file"}
+    others |= {family for family, n in owed.items() if n > files[family]}
+    beside = trains_given_beside(one, planned_runs(one))
+    return {
+        family: beside * (files[family] + (family in others))
+        for family in dict.fromkeys([*stages.session.settings.families, *owed])
+    }
 
 
 def _searches(stages: Stages) -> Iterator[SearchAhead]:

@@ -288,10 +288,10 @@ class PartsOfRuns:
     further: float
 
 
-def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, has_given: bool) -> PartsOfRuns:
-    """The first search trains a given candidate of each family beside what was found."""
+def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, n_given: float) -> PartsOfRuns:
+    """The first search trains `n_given` candidates of a family, a mean over the families, beside what was found."""
     found = retrain.candidates * retrain.candidate_seeds + retrain.final_seeds
-    given = retrain.candidate_seeds if has_given else 0
+    given = retrain.candidate_seeds * n_given
     unit = n_searches / (n_searches * found + given)
     return PartsOfRuns((found + given) * unit, found * unit)
 

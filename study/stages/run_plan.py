@@ -13,7 +13,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import TrialRecord, Trials, read_trials
-from study.retraining.candidates import choose_candidates
+from study.retraining.candidates import choose_candidates, choose_given
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
@@ -156,7 +156,7 @@ class _Planner:
         trials = self._counted
         if trains_given_beside(self._one, retrain):
             trials = settings.of_search(trials)
-            given = choose_candidates(self._counted.given, 1, speed_share=speed_share)
+            given = choose_given(self._counted.given, speed_share=speed_share)
         found = choose_candidates(trials, retrain.candidates, speed_share=speed_share)
         chosen = {
             family: Trials(self._as_held(family, trial) for trial in (*found.get(family, ()), *given.get(family, ())))
@@ -291,14 +291,21 @@ def retrain_seconds(one: OneSearch) -> float | None:
     if seconds is None:
         return None
     study, retrain = one if one.first is None else one.first, planned_runs(one)
-    has_given = trains_given_beside(one, retrain) and bool(read_trials(study.session.files.trials_jsonl).counted.given)
-    parts = planner.parts_of_runs(retrain, study.n_searches, has_given=has_given)
+    n_given = _n_given(study) if trains_given_beside(one, retrain) else 0.0
+    parts = planner.parts_of_runs(retrain, study.n_searches, n_given=n_given)
     if one.first is None:
         return seconds * parts.first
     files = one.first.session.files
     runs = run_seconds(files, held_by(files))
     as_long = planner.wall_of_runs(runs, retrain, one.session.n_workers) if runs else seconds * parts.further
     return min(seconds, as_long)
+
+
+def _n_given(study: OneSearch) -> float:
+    """Given candidates of a family, as a mean over the families."""
+    session = study.session
+    given = choose_given(read_trials(session.files.trials_jsonl).counted.given, speed_share=_SPEED_SHARE)
+    return sum(map(len, given.values())) / len(session.settings.families)
 
 
 def trains_given_beside(one: OneSearch, retrain: RetrainSettings) -> bool:

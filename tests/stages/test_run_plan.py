@@ -21,7 +21,7 @@ from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
 from study.stages.extension import settle_for_what_helps, unused_budget
 from study.stages.plan import SearchPlan, Used
-from study.stages.run_plan import Held, RunPlan, hands_over_found, held_by, plan_runs, retrain_seconds
+from study.stages.run_plan import Held, RunPlan, hands_over_found, held_by, plan_runs, planned_runs, retrain_seconds
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
 TOP_RUNG = 900
@@ -206,6 +206,29 @@ def test_a_repeats_runs_are_as_long_as_the_first_searches(make: Make) -> None:
     repeat.goal = repeat.first.goal = Goal(budget=900.0, families=("cnn", "mlp"), n_searches=3)
     assert retrain_seconds(repeat) == pytest.approx(2 * 6 * 10 / 2 / 0.97)  # two families of six runs on two workers
     assert retrain_seconds(repeat) < (retrain_seconds(repeat.first) or 0.0)
+
+
+def test_a_configuration_from_a_file_is_trained_again_whatever_else_was_given(make: Make) -> None:
+    files = [
+        replace(trial("mlp", 9, 0.80), role="given_file"),
+        replace(trial("cnn", 9, 0.90, config=7), role="given_file"),  # the warm start's
+    ]
+    one = given_apart(make([*FIRST, *GIVEN, *files], budget=600.0, used=260.0, stored=ONE_RUN, reached=None))
+    chosen = {family: [one.number for one in trials] for family, trials in planned(one).candidates.items()}
+    assert chosen == {"mlp": [0, 9, 7], "cnn": [0, 9]}
+
+
+def test_the_first_search_gets_time_for_every_given_candidate(make: Make) -> None:
+    files = [replace(trial(family, 9, 0.80), role="given_file") for family in ("mlp", "cnn")]
+    seconds = []
+    for given in (GIVEN, [*GIVEN, *files]):
+        one = given_apart(make([*FIRST, *given], budget=600.0, used=260.0, stored=ONE_RUN, reached=None))
+        one.n_searches, one.goal = 3, one.goal.model_copy(update={"n_searches": 3})
+        found = planned_runs(one).candidates * planned_runs(one).candidate_seeds + planned_runs(one).final_seeds
+        seconds.append((retrain_seconds(one) or 0.0, found, planned_runs(one).candidate_seeds))
+    (before, found, seeds), (after, *_) = seconds
+    parts = [3 * (found + n * seeds) / (3 * found + n * seeds) for n in (1, 2)]
+    assert after / before == pytest.approx(parts[1] / parts[0])
 
 
 def test_a_budget_without_a_verdict_has_one_run_for_the_better_of_both(make: Make) -> None:

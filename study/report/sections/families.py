@@ -12,7 +12,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import NONE, compact, count
 from study.space.rows import Rule, readable, rules
-from study.statistics.result import Result
+from study.statistics.result import PAGE_ONLY, Result
 
 SHOWN = 10  # given trials of a family
 
@@ -32,7 +32,7 @@ class GivenRow(Result):
 class FamilyRow(Result):
     """`further_seeds` counts trials of a configuration that was tried before; `searched_whole` is how many
     configurations a space has of which none is left; `n_parameters` are the smallest and the largest network. `given`
-    are the best of what was given, best first."""
+    are the best of the `n_given` that were given, best first."""
 
     family: str
     space_file: str
@@ -48,6 +48,8 @@ class FamilyRow(Result):
     n_parameters: tuple[int, int] | None
     best: TrialSummary | None
     best_sampled: TrialSummary | None
+    from_files: int = field(metadata=PAGE_ONLY)
+    n_given: int = field(metadata=PAGE_ONLY)
 
     @property
     def trials(self) -> int:
@@ -87,6 +89,8 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         n_parameters=(min(sizes), max(sizes)) if sizes else None,
         best=summary(trials.best),
         best_sampled=summary(trials.found.best),
+        from_files=sum(trial.role == "given_file" for trial in given),
+        n_given=len(given),
     )
 
 
