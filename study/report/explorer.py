@@ -1,11 +1,10 @@
-"""All trials of a search, and what it was given, as the page's explorer takes them: a table of columns per family,
-packed."""
+"""All trials of all searches, found or given, as the page's explorer takes them: a table per family, packed."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,39 +18,57 @@ from study.statistics.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Explorer(Result):
-    """`packed` is what the script unpacks; `trials` is how many are in it."""
+    """`packed` is what the script unpacks; `trials` is how many are in it, of how many `searches`."""
 
     packed: str
     trials: int
+    searches: int
 
 
 def numbers(study: StudyRecords, before: Report) -> Explorer:
     ranked = {family: one.importances or {} for family, one in before[mattered].families.items()}
-    shown = {family: study.records.of(family).counted for family in study.families}
-    tables = {family: table(trials, list(ranked[family])) for family, trials in shown.items()}
-    best = {family: None if (one := trials.best) is None else one.number for family, trials in shown.items()}
-    held = {"families": tables, "best": best}
-    return Explorer(pack(json.dumps(held, allow_nan=False)), sum(map(len, shown.values())))
+    tables = {family: table(_of_searches(study, family), list(ranked[family])) for family in study.families}
+    n_trials = sum(len(one["names"]) for one in tables.values())
+    return Explorer(pack(json.dumps({"families": tables}, allow_nan=False)), n_trials, len(study.searches))
 
 
-def table(trials: Trials, important: Sequence[str] = ()) -> dict[str, Any]:
+def _of_searches(study: StudyRecords, family: str) -> Mapping[int, Trials]:
+    """What was found and what was given, by search."""
+    return {number: one.records.of(family).counted for number, one in study.searches.items()}
+
+
+def table(searches: Mapping[int, Trials], important: Sequence[str] = ()) -> dict[str, Any]:
     """Of one family: what each trial came to, and its configuration by key, a list of values in the order of the
-    trials each; None where a trial has no such key. `floats` are the keys whose values are written with a point,
-    `first` those of the parameters that mattered, most important first."""
+    trials each; None where a trial has no such key. `names` tell the trials apart, `best` is the name of the best one
+    or None. `floats` are the keys whose values are written with a point, `first` those of the parameters that mattered,
+    most important first."""
+    trials = Trials(trial for one in searches.values() for trial in one)
+    names, best = list(_names(searches)), trials.best
     keys = list(dict.fromkeys(key for trial in trials for key in trial.config))
     configs = {key: [trial.config.get(key) for trial in trials] for key in keys}
     # A parameter is called as its key, with what it depends on after it: learning_rate[sgd], width.0.
     first = list(dict.fromkeys(re.split(r"[.\[]", name)[0] for name in important))
     return {
-        "came": _came(trials),
+        "names": names,
+        "best": next((name for name, trial in zip(names, trials, strict=True) if trial is best), None),
+        "came": _came(searches, trials),
         "config": configs,
         "floats": [key for key in keys if _is_float(configs[key])],
         "first": first,
     }
 
 
-def _came(trials: Sequence[TrialRecord]) -> Mapping[str, list[Any]]:
+def _names(searches: Mapping[int, Trials]) -> Iterator[str]:
+    """Each search counts its trials from 0."""
+    for search, trials in searches.items():
+        for trial in trials:
+            yield f"{trial.number} of search {search}" if len(searches) > 1 else str(trial.number)
+
+
+def _came(searches: Mapping[int, Trials], trials: Sequence[TrialRecord]) -> Mapping[str, list[Any]]:
+    of_search = [number for number, one in searches.items() for _ in one]
     return {
+        **({"search": of_search} if len(searches) > 1 else {}),
         "trial": [trial.number for trial in trials],
         "accuracy": [None if trial.value is None else round(100 * trial.value, 3) for trial in trials],
         "state": [trial.ending for trial in trials],

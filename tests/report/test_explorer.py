@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from chromium import MARKS, Driver, requests, wait
-from made import page_of
 from synthetic import Wanted, write_study
 from trials import trial
 
 from study.records.paths import StudyFiles
 from study.records.trial import Trials, read_trials
 from study.report import explorer
-from study.report.page import make, write_report
+from study.report.page import write_report
+from study.report.section import Report
 
 SCRIPT = Path(explorer.__file__).with_name("explorer.js.j2")
 READY = "document.getElementById('explorer').dataset.ready === 'yes'"
@@ -23,7 +26,11 @@ READY = "document.getElementById('explorer').dataset.ready === 'yes'"
 
 def test_a_table_has_a_column_for_each_key_of_any_trial() -> None:
     table = explorer.table(
-        Trials([trial(0, 0.91, config={"width": 8, "rate": 1.0}), trial(1, None, state="FAIL", config={"kind": "a"})]),
+        {
+            1: Trials(
+                [trial(0, 0.91, config={"width": 8, "rate": 1.0}), trial(1, None, state="FAIL", config={"kind": "a"})]
+            )
+        },
         ["rate[sgd]", "width.0", "width.1"],
     )
     assert table["config"] == {"width": [8, None], "rate": [1.0, None], "kind": [None, "a"]}
@@ -32,18 +39,35 @@ def test_a_table_has_a_column_for_each_key_of_any_trial() -> None:
     assert table["first"] == ["rate", "width"]
 
 
+def test_trials_of_several_searches_are_told_apart() -> None:
+    table = explorer.table({1: Trials([trial(0, 0.91)]), 2: Trials([trial(0, 0.95), trial(1, 0.93)])})
+    assert table["names"] == ["0 of search 1", "0 of search 2", "1 of search 2"]
+    assert table["best"] == "0 of search 2"
+    assert table["came"]["search"] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("case", ["given apart", "five searches"])
+def test_every_trial_of_every_search_is_in_it_found_or_given(case: str, case_made: Callable[[str], Report]) -> None:
+    report = case_made(case)
+    trials = [trial for one in report.study.searches.values() for trial in one.records.counted]
+    found = report[explorer]
+    assert found.trials == len(trials)
+    tables = json.loads(gzip.decompress(base64.b64decode(found.packed)))["families"].values()
+    assert sum(table["came"]["origin"].count("warm_start") for table in tables) == len(
+        [t for t in trials if t.role == "warm_start"]
+    )
+    assert all(len(set(table["names"])) == len(table["names"]) for table in tables)
+
+
 def test_a_search_without_trials_is_an_empty_table() -> None:
-    assert explorer.table(Trials())["came"]["trial"] == []
+    assert explorer.table({1: Trials()})["came"]["trial"] == []
 
 
-def test_all_trials_of_a_search_are_there_and_what_was_given_beside_it(tmp_path: Path) -> None:
-    files = write_study(tmp_path / "beside", Wanted(apart=True, warm_starts=2, trials=6))
-    assert make(files)[explorer].trials == 2 * 6
-    assert "Every trial of the search, and all that was given" in page_of(files)
-
-
-def test_the_page_says_of_which_search_the_trials_are(case_page: Callable[[str], str]) -> None:
-    assert "Every trial of search 1, and all that was given" in case_page("two searches")
+def test_the_page_says_of_which_searches_the_trials_are(case_page: Callable[[str], str]) -> None:
+    assert "<p>Every trial, found or given: drag" in case_page("given apart")
+    several = case_page("two searches")
+    assert "<p>Every trial of every search, found or given: drag" in several
+    assert "each folder of <code>repeats/</code>" in several
 
 
 def test_the_script_is_small() -> None:
@@ -153,6 +177,37 @@ class TestInABrowser:
         assert said(browser, "count") != everything
         browser.execute_script(drag, [["pointerdown", 50], ["pointerup", 50]])
         assert said(browser, "count") == everything
+
+    def test_a_drag_does_nothing_where_no_axis_is_left(self, browser: Driver) -> None:
+        browser.execute_script(
+            "document.querySelectorAll('#explorer [data-part=axes] input:checked').forEach(tick => tick.click());"
+            "const over = document.querySelector('#explorer [data-part=over]'), box = over.getBoundingClientRect();"
+            "over.setPointerCapture = () => {};"
+            "[['pointerdown', 14], ['pointermove', 90], ['pointerup', 90]].forEach(([kind, y]) => over.dispatchEvent("
+            "new PointerEvent(kind, {clientX: box.left + 40, clientY: box.top + y, bubbles: true})))"
+        )
+        shown, _, of = said(browser, "count").partition(" of ")
+        assert of == f"{shown} trials"
+
+    def test_the_down_arrow_reaches_every_trial(self, browser: Driver) -> None:
+        n = int(said(browser, "count").split()[0])
+        seen = browser.execute_script(
+            "document.querySelector('#explorer tr[data-row]').focus();"
+            "return Array.from({length: arguments[0]}, () => { const row = document.activeElement.dataset.row;"
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowDown', bubbles: true}));"
+            "return row; })",
+            n,
+        )
+        assert n > len(rows(browser))  # not all are rendered at once
+        assert len(set(seen)) == n
+
+    def test_rows_follow_a_scroll_away_from_the_focused_one(self, browser: Driver) -> None:
+        browser.execute_script(
+            "document.querySelector('#explorer tr[data-row]').focus();"
+            "document.querySelector('#explorer [data-part=rows]').scrollTop = 1e6"
+        )
+        wait(browser, "'row' in document.querySelector('#explorer tbody').lastChild.dataset")
+        assert browser.execute_script("return document.activeElement.dataset.part") == "rows"
 
     def test_another_family_is_shown_without_the_brushes_of_the_first(self, browser: Driver) -> None:
         press(browser, "accuracy", "ArrowDown")

@@ -48,6 +48,7 @@ function pointOf(event) {
 
 paper.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || !event.isPrimary) return;
+  lift();
   paper.setPointerCapture(event.pointerId);
   at("pen").hidden = true;
   begin(pointOf(event));

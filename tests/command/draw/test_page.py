@@ -149,6 +149,16 @@ def test_it_is_drawn_with_keys_alone(page: str, browser: Driver) -> None:
     assert browser.execute_script("return strokes.length") == 0
 
 
+def test_a_stroke_with_the_mouse_lifts_the_pen_of_the_keys(page: str, browser: Driver) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    press(browser, Keys.TAB, " ", Keys.ARROW_DOWN)
+    draw(browser, SEVEN)
+    press(browser, Keys.ARROW_DOWN)
+    assert browser.execute_script("return [strokes.length, pen.down]") == [2, False]
+    assert browser.get_log("browser") == []
+
+
 def test_two_digits_are_read_one_by_one_where_that_is_asked_for(page: str, browser: Driver) -> None:
     for left in (-90, 90):
         draw(browser, [(left + 200 + 0.35 * (x - 200), 100 + 0.6 * (y - 90)) for x, y in SEVEN])
