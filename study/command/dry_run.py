@@ -52,12 +52,12 @@ def _stage_row(stage: StageAhead) -> dict[str, object]:
 def _sentences(plan: DryRun) -> Iterator[str]:
     asked, retrain = plan.goal, plan.retrain
     limits = [] if asked.budget is None else [f"{duration(asked.budget)}, {plan.seconds_used:.0f} s of it used"]
-    limits += [] if asked.n_trials is None else [f"{count(asked.n_trials, 'trial')} a family in each search"]
+    limits += [] if asked.n_trials is None else [f"{count(asked.n_trials, 'trial')} per family in each search"]
     yield f"asked: {' and '.join(limits)}; {count(len(plan.searches), 'search', 'searches')}"
     finals = f"{count(retrain.final_seeds, 'seed')} for the finalist" if retrain.final_seeds else "which are final, too"
     yield (
-        f"retraining: {count(retrain.candidates, 'candidate')} a family with {count(retrain.candidate_seeds, 'seed')} "
-        f"each, {finals}; study seed {plan.searches[0].seed}, split seed "
+        f"retraining: {count(retrain.candidates, 'candidate')} per family with "
+        f"{count(retrain.candidate_seeds, 'seed')} each, {finals}; study seed {plan.searches[0].seed}, split seed "
         f"{plan.split_seed}; {count(plan.workers, 'worker')}"
     )
     yield f"test split: {plan.test_split}"

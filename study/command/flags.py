@@ -134,7 +134,8 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         metavar="FILE",
-        help="a configuration of your own (TOML), to compare with what a new study finds; may be given again",
+        help="a configuration of your own (TOML), to compare with what a new study finds: from a budget of 4m on it is "
+        "trained again beside the finalists; may be given again",
     )
     parser.add_argument(
         "--from",
@@ -259,8 +260,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--coverage",
         type=float,
         metavar="P",
-        help="how often the answer's set holds the truth (default: 0.999); one that the answer alone reaches, often up"
-        " to 0.995, changes nothing",
+        help="how often the answer's set contains the true digit (default: 0.999); one that the answer alone reaches, "
+        "often up to 0.995, changes nothing",
     )
     predict.add_argument(
         "--invert", choices=("auto", "yes", "no"), default="auto", help="dark ink on light paper? default: auto"

@@ -83,11 +83,8 @@ def _explain_page(args: argparse.Namespace, predictor: Predictor) -> ExplainPage
 
 
 def draw(args: argparse.Namespace, command: str, started: float) -> int:
-    import torch
-
     from study.command.draw.server import Drawing, serve
 
-    torch.set_num_threads(1)  # as for `predict`
     model = _model_folder(args)
     drawing = Drawing(model.name, model, None) if args.model else Drawing(files_of(args).name, model, files_of(args))
 

@@ -123,12 +123,13 @@ def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
     yield f"# Candidates of study {files.name}, trained again"
     yield (
         "Value: accuracy on the validation images, under a fresh seed. The best candidate of a family by the mean of "
-        f"its seeds is its finalist. Where the budget is long enough for that, it is trained once more on all labelled "
-        f"images: study `{files.name}/{FINAL}`."
+        f"its seeds is its finalist, a given one only where it stands alone. Where the budget is long enough for "
+        f"that, it is trained once more on all labelled images: study `{files.name}/{FINAL}`."
     )
     for family, row in found.families.items():
         for candidate in row.candidates:
-            chosen = ", the finalist" if candidate.trial == row.finalist else ""
+            chosen = ", given" if candidate.given else ""
+            chosen += ", the finalist" if candidate.trial == row.finalist else ""
             yield (
                 f"- {family} #{candidate.trial}{chosen}: {percent(candidate.mean_accuracy)} under fresh seeds, "
                 f"{percent(candidate.search_accuracy)} in the search"
@@ -138,6 +139,10 @@ def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
 
 def _on_final_runs(files: StudyFiles, found: Finalists) -> Iterator[str]:
     yield f"# Final runs of study {files.name}"
+    candidates = {run for row in found.families.values() for one in row.candidates for run in one.runs}
+    if candidates.issuperset(found.final_runs):
+        yield f"No runs of its own: the candidates' runs, in study `{files.name}/{RETRAIN}`, are final, too."
+        return
     yield (
         "Value: training loss. A final run learns from the validation images, too, so none are left to measure it on "
         "before the test split is opened, and the lowest training loss is not the best network."

@@ -187,14 +187,14 @@ def _risk(confidence: Floats, correct: NDArray[np.bool_]) -> tuple[NDArray[np.in
 
 
 def _set_levels(true_probability: Floats) -> dict[str, float]:
-    """Split-conformal levels: classes with at least this probability hold the truth in `coverage` of images."""
+    """Split-conformal levels: classes with at least this probability contain the true digit in `coverage` of images."""
     ordered = np.sort(true_probability)
     ranks = {coverage: int(np.floor((1 - coverage) * (len(ordered) + 1))) for coverage in COVERAGES}
     return {str(coverage): float(ordered[rank - 1]) if rank >= 1 else 0.0 for coverage, rank in ranks.items()}
 
 
 def prediction_set(p: Floats, fitted: Mapping[str, Any], coverage: float | None = None) -> list[int]:
-    """Classes that hold the truth with the wanted coverage, most probable first; never empty. p is [C].
+    """Classes that contain the true digit with the wanted coverage, most probable first; never empty. p is [C].
 
     Fitted levels are those of the next higher coverage; beyond the highest, all classes. Without any fitted level it
     is the smallest set whose probabilities sum to the coverage.

@@ -20,11 +20,11 @@ LISTED = 10  # boxes that a reason names
 @dataclass(frozen=True)
 class Prediction:
     """One answer. `status` is 'ok', 'abstain' or 'error'; `digit` the class index, filled unless `status` is 'error';
-    `label` its class name; `probability` calibrated, 0 … 1; `top_k` the answer and the likeliest others as
-    {digit, probability}; `set` the answer and what else is needed to hold the truth with the chosen coverage, by class
+    `label` its class name; `probability` calibrated, 0 … 1; `top_k` the answer and the likeliest others as {digit,
+    probability}; `set` the answer and what else it takes to contain the true digit with the chosen coverage, by class
     index, and `set_labels` the same by class name; `flags` what was odd about the picture; `reason` why there is no
-    plain answer; `box` of the digit (left, top, right, bottom) in the picture's pixels and its `row`, from 1;
-    `pixels` what the network saw, uint8 [28, 28]."""
+    plain answer; `box` of the digit (left, top, right, bottom) in the picture's pixels and its `row`, from 1; `pixels`
+    what the network saw, uint8 [28, 28]."""
 
     path: str
     status: str

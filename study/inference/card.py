@@ -37,7 +37,8 @@ for row in predictor.predict(["photo.png"], coverage=0.9995):
 
 From a shell: `study predict --model model --coverage 0.9995 photo.png`. The answer is the network's. Its probability is
 calibrated on validation images; where `second_reader.safetensors` is there, a Gaussian model of stroke directions is
-heard too. `set` holds the truth with the coverage, 0.999 by default, for pictures like the validation images.{alone}
+heard too. `set` contains the true digit with the coverage, 0.999 by default, for pictures like the validation
+images.{alone}
 
 ## Input
 

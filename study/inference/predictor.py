@@ -133,8 +133,8 @@ class Predictor:
                     of 100 at most
         save_input  folder for what the network saw, as PNG
         coverage    of the prediction set, above 0 and below 1; None: 0.999. Conformal on validation: for pictures like
-                    the validation images the set holds the truth at least so often; where the answer alone does, it
-                    is the set, and beyond 0.9995 all classes are
+                    the validation images the set contains the true digit at least so often; where the answer alone
+                    does, it is the set, and beyond 0.9995 all classes are
         """
         _check_options(top_k, threshold, invert, coverage)
         limit = self.threshold if threshold is None else threshold

@@ -6,14 +6,17 @@ import itertools
 import time
 from collections.abc import Callable
 
+import optuna
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna_dashboard import get_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+from runs import candidate, family_result, finalists
 from trials import trial
 
-from study.dashboard.publisher import Publisher, best_so_far
+from study.dashboard.publisher import Publisher, best_so_far, note_on_retraining
+from study.records.finalists import FamilyResult
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Trials
@@ -61,6 +64,29 @@ def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeyp
         now += 0.25
     assert 2 <= len(published) <= 4
     assert all(100 <= b - a < 102 for a, b in itertools.pairwise(published))
+
+
+def notes_on(files: StudyFiles, storage: RDBStorage, row: FamilyResult) -> list[str]:
+    studies = [optuna.create_study(study_name=f"{files.name}/{part}", storage=storage) for part in ("retrain", "final")]
+    note_on_retraining(storage, files, finalists(mlp=row))
+    return [get_note(study) for study in studies]
+
+
+def test_final_runs_that_are_the_candidates_are_not_said_to_have_learned_from_the_validation_images(
+    files: StudyFiles, storage: RDBStorage
+) -> None:
+    given = candidate(1, given=True)
+    candidates, final = notes_on(files, storage, family_result(candidate(3), given, final_runs=("mlp-t3-seed0",)))
+    assert "mlp #3, the finalist" in candidates
+    assert "mlp #1, given" in candidates
+    assert "No runs of its own" in final
+    assert "training loss" not in final
+
+
+def test_final_runs_of_their_own_are_named(files: StudyFiles, storage: RDBStorage) -> None:
+    _, final = notes_on(files, storage, family_result(candidate(3), final_runs=("mlp-final-seed0",)))
+    assert "learns from the validation images, too" in final
+    assert "mlp-final-seed0" in final
 
 
 def test_the_figure_has_the_steps_alone(search: Search) -> None:

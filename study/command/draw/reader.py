@@ -65,6 +65,7 @@ class Reader:
     there any more: a folder may have been thinned out."""
 
     def __init__(self, model: Path, searches: list[StudyFiles]) -> None:
+        torch.set_num_threads(1)  # as for `study predict`, whichever command serves the page
         self.predictor = Predictor.load(model)
         self.finalists: list[Finalist] = []
         self.missing: list[str] = []

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from study.records.finalists import READING_NOISE
 from study.records.settings import RetrainSettings
 from study.report import budget
 from study.report.budget import Budget
 from study.report.charts import GREYS, Chart, layout
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.statistics.result import Result
+from study.statistics.result import PAGE_ONLY, Result
 
 PARTS = ("train", "validation")
 
@@ -24,7 +25,8 @@ PARTS = ("train", "validation")
 class Protocol(Result):
     """`counts` are images per class by part, as far as the study's files tell them; `test_groups` is how many groups,
     such as writers, the test images come in, None where nobody knows. `budget_s` is of the whole study; `planned` are
-    the pairs to be tested. `final_examples` are those of each final run of a family, None before retraining."""
+    the pairs to be tested. `final_examples` are those of each final run of a family, None before retraining.
+    `given_beside`: what was given is trained again beside what was found; it ships if better by `given_margin`."""
 
     n_train: int
     n_validation: int
@@ -47,6 +49,8 @@ class Protocol(Result):
     final_examples: Mapping[str, int | None] = field(metadata={"key": None})
     planned: list[list[str]]
     samples_shown: bool
+    given_beside: bool = field(metadata=PAGE_ONLY)
+    given_margin: float = field(metadata=PAGE_ONLY)
 
     def examples(self, family: str) -> int | None:
         """Of each final run of a family."""
@@ -82,6 +86,8 @@ def numbers(study: StudyRecords, before: Report) -> Protocol:
         final_examples={name: known[name].examples if name in known else None for name in study.families},
         planned=study.openings[0].hypotheses if study.openings else [list(p) for p in combinations(study.families, 2)],
         samples_shown="images" in study.samples,
+        given_beside=study.settings.retrain.final_seeds > 0 or study.n_searches > 1,
+        given_margin=READING_NOISE,
     )
 
 

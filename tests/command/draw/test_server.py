@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 from PIL import Image
 
 from study.command import dashboard
@@ -195,3 +196,13 @@ def test_the_dashboard_has_the_page_too_and_stays_read_only(shipped_study: Study
     assert call(app, "POST", "/draw/read", HTTP_ORIGIN="http://evil.example").status == 403
     assert call(app, "POST", "/draw").status == 403
     assert call(app, "DELETE", "/api/studies/1").status == 403
+
+
+def test_whoever_serves_the_page_reads_with_one_thread(shipped_study: StudyFiles) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        Drawing("small", shipped_study.model, shipped_study).reader()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
