@@ -31,9 +31,7 @@ class StudyLock:
             stream.seek(0)
             holder = stream.read().strip() or "another command"
             stream.close()
-            raise LockedError(
-                f"{self._path.parent} is in use by {holder}; wait for it to end, or stop it, then run this again"
-            ) from None
+            raise _in_use(self._path.parent, holder) from None
         except OSError as error:
             stream.close()
             raise ResultsError(
@@ -77,6 +75,16 @@ def lock_holder(files: StudyFiles) -> str | None:
         except OSError:  # where nothing can be locked nobody holds a lock
             return None
     return None
+
+
+def require_free(files: StudyFiles) -> None:
+    """LockedError if somebody drives the study now."""
+    if (holder := lock_holder(files)) is not None:
+        raise _in_use(files.root, holder)
+
+
+def _in_use(folder: Path, holder: str) -> LockedError:
+    return LockedError(f"{folder} is in use by {holder}; wait for it to end, or stop it, then run this again")
 
 
 def is_driven_by(files: StudyFiles, holder: str) -> bool:

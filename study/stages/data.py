@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,12 +26,12 @@ from study.data.remarks import check_apart, check_sizes, remarks
 from study.data.source import Source, absolute
 from study.data.tone import AS_IT_IS, tone_of
 from study.errors import DataError, ResumeError
-from study.records.files import read_json, write_json
+from study.records.files import read_json, write_json, write_with
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, StudySettings, change_settings, load_settings
 from study.stages.own_pictures import (
     complete_copy,
-    drop_copy,
+    dropping_copy,
     has_own_form,
     is_folder_of_pictures,
     make_copy,
@@ -40,6 +41,7 @@ from study.stages.request import Request
 from study.training.loop import TrainingData
 
 Indices = NDArray[np.int64]
+_SAMPLES = 10  # pictures of a class in the report
 _ADD_TEST = "add test/<digit>/*.png to the pictures, or x_test and y_test to the .npz, to have one"
 _OLD_TONE = (
     "this study reads its files' dark ink or grey ground as it is, as versions did that made it; `study predict` makes "
@@ -66,12 +68,9 @@ def load_data(
         training, described, notes = _first(request, source, goes_without_test=True)
         return training, described.model_copy(update={"decoded": origin_of(source.folder)}), notes
     decoded, done = origin_of(source.folder), make_copy(source.folder, request.files)
-    try:
+    with dropping_copy(request.files):
         copy = replace(source, folder=request.files.pictures)
         training, described, notes = _first(request, copy, goes_without_test=True)
-    except BaseException:
-        drop_copy(request.files)
-        raise
     return training, described.model_copy(update={"decoded": decoded}), [*done, *notes]
 
 
@@ -205,3 +204,21 @@ def keep_place(settings: StudySettings, files: StudyFiles) -> None:
     described = files.model / "model.json"
     if described.is_file():
         write_json(described, read_json(described) | {"dataset": settings.dataset.for_model()})
+
+
+def write_samples(files: StudyFiles, data: TrainingData) -> None:
+    """A few training pictures of each class, [C, 10, 28, 28], black where a class has fewer, and the class counts, for
+    the report."""
+    images, labels, train = data.images.numpy(), data.labels.numpy(), data.train.numpy()
+    shown = np.zeros((data.n_classes, _SAMPLES, *images.shape[1:]), np.uint8)
+    for label, row in enumerate(shown):
+        chosen = images[train[labels[train] == label][:_SAMPLES]]
+        row[: len(chosen)] = chosen
+    train_counts = np.bincount(labels[train], minlength=data.n_classes)
+    validation_counts = np.bincount(labels[data.validation.numpy()], minlength=data.n_classes)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, images=shown, train_counts=train_counts, validation_counts=validation_counts)
+
+    write_with(files.samples, write)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from study.errors import ResumeError, UsageError
-from study.records.files import write_with
 from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
 from study.records.open_ledger import OpenLedger
@@ -40,16 +38,16 @@ from study.search.storage import is_own, without_password
 from study.space.parameters import SearchSpace
 from study.space.plugins import plugin_of
 from study.space.points import require_few_points
-from study.stages.data import keep_place, load_data
+from study.stages.data import keep_place, load_data, write_samples
 from study.stages.goal import asked_goal
 from study.stages.holes import check_records
 from study.stages.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
+from study.stages.own_pictures import dropping_copy
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
 from study.training.loop import TrainingData, choose_precision
 
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
-_SAMPLES = 10  # pictures of a class in the report
 _MAJOR_MATTERS = ("torch", "optuna")
 
 
@@ -124,7 +122,7 @@ def open_session(request: Request) -> Iterator[Session]:
             change_settings(files.settings, single_family=True)
         keep_place(session.settings, files)
         if not files.samples.exists():
-            _write_samples(files, session.data)
+            write_samples(files, session.data)
         yield session
 
 
@@ -187,18 +185,29 @@ def _resolve(request: Request, files: StudyFiles, n_at_once: int, *, keeps: bool
     stored = load_settings(files.settings) if files.exists() else None
     families = request.chosen_families(stored)
     _check_repeats(request, files, stored, families)
-    training, described, notes = load_data(request, stored, keeps=keeps)
     if stored is None:
-        spaces = _new_spaces(families, {}, request.sampler)
-        given = tuple(read_given(path, families) for path in request.given)
-        created = new_settings(request, files, described, n_at_once, families).model_copy(update={"given_files": given})
-        if created.imported_from is not None:
-            check_source(find_study(created.imported_from, request.results), created, spaces)
-        return created, training, spaces, notes
+        return _to_create(request, files, n_at_once, families, keeps=keeps)
+    spaces = _new_spaces(families, stored.families, stored.sampler)
+    training, described, notes = load_data(request, stored, keeps=keeps)
     warnings = [*_check_resume(request, stored, described), *notes]
     single = stored.single_family or request.single_family
     settings = stored.model_copy(update={"dataset": described, "single_family": single})
-    return settings, training, _new_spaces(families, stored.families, settings.sampler), warnings
+    return settings, training, spaces, warnings
+
+
+def _to_create(
+    request: Request, files: StudyFiles, n_at_once: int, families: Mapping[str, SearchSpace], *, keeps: bool
+) -> Resolved:
+    """As `_resolve`, of a new study. What can be wrong without its pictures is said before these are decoded."""
+    spaces = _new_spaces(families, {}, request.sampler)
+    given = tuple(read_given(path, families) for path in request.given)
+    training, described, notes = load_data(request, None, keeps=keeps)
+    created = new_settings(request, files, described, n_at_once, families).model_copy(update={"given_files": given})
+    if created.imported_from is not None:
+        made = keeps and described.decoded is not None
+        with dropping_copy(files) if made else contextlib.nullcontext():
+            check_source(find_study(created.imported_from, request.results), created, spaces)
+    return created, training, spaces, notes
 
 
 def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | None, families: Iterable[str]) -> None:
@@ -218,24 +227,6 @@ def _check_repeats(request: Request, files: StudyFiles, stored: StudySettings | 
             "since searches that begin with the same trials are not independent"
         )
     check_study_name(files.repeat(planned).name)
-
-
-def _write_samples(files: StudyFiles, data: TrainingData) -> None:
-    """A few training pictures of each class, [C, 10, 28, 28], black where a class has fewer, and the class counts, for
-    the report."""
-    images, labels, train = data.images.numpy(), data.labels.numpy(), data.train.numpy()
-    shown = np.zeros((data.n_classes, _SAMPLES, *images.shape[1:]), np.uint8)
-    for label, row in enumerate(shown):
-        chosen = images[train[labels[train] == label][:_SAMPLES]]
-        row[: len(chosen)] = chosen
-    train_counts = np.bincount(labels[train], minlength=data.n_classes)
-    validation_counts = np.bincount(labels[data.validation.numpy()], minlength=data.n_classes)
-
-    def write(part: Path) -> None:
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, images=shown, train_counts=train_counts, validation_counts=validation_counts)
-
-    write_with(files.samples, write)
 
 
 def new_settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,14 @@ from PIL import Image
 
 from study.command.cli import main
 from study.data.datasets import Dataset
+from study.data.folder import has_split
+from study.data.source import Source
+from study.errors import LockedError
 from study.records.files import read_json
+from study.records.locking import StudyLock
 from study.records.paths import StudyFiles
-from study.records.settings import load_settings
+from study.records.settings import StudySettings, load_settings, save_settings
+from study.stages.own_pictures import complete_copy, make_copy, origin_of
 
 
 def study(*words: object) -> int:
@@ -125,3 +131,57 @@ def test_an_error_leaves_no_folder_behind(
     assert study("run", *flags, "--data-dir", pictures) == 1
     assert "1 of 201 pictures cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "results" / "numerals").exists()
+
+
+def test_what_else_is_wrong_with_a_new_study_leaves_no_copy_behind(
+    tmp_path: Path,
+    flags: list[object],
+    pictures: Path,
+    make_settings: Callable[..., StudySettings],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine.toml").write_text('family = "cnn"\ncolour = 3\n')
+    assert study("run", *flags, "--data-dir", pictures, "--given", tmp_path / "mine.toml") == 1
+    assert "mine.toml: key 'colour': unknown" in capsys.readouterr().err
+    old = StudyFiles(tmp_path / "results" / "old")
+    old.root.mkdir(parents=True)
+    save_settings(make_settings(name="old"), old.settings)
+    assert study("run", *flags, "--data-dir", pictures, "--from", "old") == 1
+    assert "its dataset is not this study's" in capsys.readouterr().err
+    assert not (tmp_path / "results" / "numerals").exists()
+
+
+def test_what_a_killed_command_left_does_not_become_another_folder_s_test_part(
+    files: StudyFiles, pictures: Path
+) -> None:
+    make_copy(pictures, files)
+    shutil.rmtree(pictures / "test")
+    make_copy(pictures, files)
+    own = Source("numerals", files.pictures)
+    assert (has_split(own, "train"), has_split(own, "test")) == (True, False)
+
+
+def test_the_copy_of_a_study_that_another_command_creates_is_left_alone(files: StudyFiles, pictures: Path) -> None:
+    make_copy(pictures, files)
+    (pictures / "test").rename(pictures / "aside")
+    with StudyLock(files), pytest.raises(LockedError, match="is in use by process"):
+        make_copy(pictures, files)
+    assert has_split(Source("numerals", files.pictures), "test")
+
+
+def test_a_folder_that_has_changed_is_not_recorded_as_that_of_the_copy(
+    files: StudyFiles, pictures: Path, make_settings: Callable[..., StudySettings]
+) -> None:
+    decoded = origin_of(pictures)
+    make_copy(pictures, files)
+    recorded = make_settings().dataset.model_copy(update={"decoded": decoded})
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(pictures / "train" / "0" / "more.png")
+    assert complete_copy(None, recorded, files)[0] == recorded
+
+    # Of what is decoded again it is.
+    for path in files.pictures.glob("t10k-*"):
+        path.unlink()
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(pictures / "test" / "0" / "more.png")
+    after = complete_copy(None, recorded, files)[0].decoded
+    assert after is not None
+    assert after.listing == decoded.listing | {"test": origin_of(pictures).listing["test"]}
