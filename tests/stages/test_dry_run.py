@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from tiny_spaces import TINY_SPACES
 
 from study.command.cli import main
@@ -120,3 +121,20 @@ def test_the_form_of_a_plan_without_a_plan_is_wrong_usage(words: Words, capsys: 
     line = [word for word in words("--format", "json") if word != "--dry-run"]
     assert main(line) == 2
     assert "--format json is of the plan that --dry-run prints" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("speeds")
+def test_configurations_from_files_share_the_first_searchs_retraining(
+    planned: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    flags = ["--budget", "10m", "--repeats", "2"]
+    for number in (1, 2):
+        config = {"family": "mlp", "depth": 1, "width": [8 * number], "activation": "relu", "optimizer": "adamw"}
+        config |= {"learning_rate": 1e-2, "batch_size": 32}
+        (tmp_path / f"{number}.toml").write_text(tomli_w.dumps(config))
+        flags += ["--given", str(tmp_path / f"{number}.toml")]
+    seconds = []
+    for more in (flags[:4], flags[:6], flags):
+        stages = planned(*more)["stages"]
+        seconds.append(next(one["seconds"] for one in stages if (one["name"], one["search"]) == ("retrain", 1)))
+    assert seconds == sorted(set(seconds))
