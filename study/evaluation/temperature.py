@@ -7,6 +7,7 @@ import numpy as np
 from study.errors import ResultsError
 from study.records.finalists import read_finalists
 from study.records.paths import StudyFiles
+from study.records.predictions import read_validation
 from study.statistics.logits import fit_temperature
 
 
@@ -18,12 +19,10 @@ def carried_temperature(files: StudyFiles, family: str, trial: int | None = None
     if chosen is None:
         raise ResultsError(f"{files.finalists} names no finalist of family '{family}'; rerun `study retrain`")
     logits, labels = [], []
-    for run in chosen.runs:
-        path = files.run(run).validation
-        try:
-            with np.load(path) as arrays:
-                logits.append(arrays["logits"])
-                labels.append(arrays["labels"])
-        except (OSError, KeyError, ValueError) as error:
-            raise ResultsError(f"{path} holds no validation logits ({error}); rerun `study retrain`") from None
+    for run in map(files.run, chosen.runs):
+        known = read_validation(run)
+        if known is None:
+            raise ResultsError(f"{run.validation} is missing; rerun `study retrain`")
+        logits.append(known[0])
+        labels.append(known[1])
     return fit_temperature(np.concatenate(logits), np.concatenate(labels))

@@ -27,7 +27,8 @@ def read_validation(files: RunFiles) -> tuple[NDArray[np.float32], NDArray[np.in
     if not files.validation.is_file():
         return None
     try:
-        with np.load(files.validation) as arrays:
+        # Opened here, since numpy leaves a file open that proves to be no archive.
+        with files.validation.open("rb") as stream, np.load(stream) as arrays:
             return arrays["logits"], arrays["labels"]
     except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise ResultsError(f"{files.validation} is damaged ({error}); move {files.root} away, then retrain") from None
@@ -36,11 +37,11 @@ def read_validation(files: RunFiles) -> tuple[NDArray[np.float32], NDArray[np.in
 def read_logits(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
     """(labels [N], run -> logits [N, C]) of predictions.npz or candidates.npz."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as stream, np.load(stream) as arrays:
             return arrays["labels"], {name: arrays[name] for name in arrays.files if name not in OF_IMAGES}
     except FileNotFoundError:
         raise ResultsError(f"{path} is missing; run `study evaluate` first") from None
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise ResultsError(f"{path} is damaged ({error}); restore it from a copy of the study") from None
 
 

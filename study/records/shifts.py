@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from study.errors import ResultsError
+from study.records.finalists import Candidate, Finalists
+from study.records.paths import RunFiles, StudyFiles
+from study.records.predictions import read_validation
 from study.statistics.result import Result
 
 
@@ -40,6 +43,35 @@ class Gain(Result):
 def read_gains(model: Mapping[str, Any]) -> tuple[Gain, ...]:
     """As `model.json` tells them, the shipped family's first; none of a model that reads once."""
     return TypeAdapter(tuple[Gain, ...]).validate_python(model.get("gains") or ())
+
+
+def compared(files: StudyFiles, finalists: Finalists, family: str, trial: int) -> dict[str, Candidate]:
+    """By family whose first run tells what the family gains: of the shipped one, which is first, its `trial`, of each
+    other one its finalist, save where that left no validation logits."""
+    others = {name: finalists.of(name).chosen for name in finalists.standing if name != family}
+    left = {name: one for name, one in others.items() if one is not None and _left_logits(files, one)}
+    shipped = finalists.of(family).candidate(trial)
+    assert shipped is not None  # validation chose it
+    return {family: shipped, **left}
+
+
+def _left_logits(files: StudyFiles, candidate: Candidate) -> bool:
+    try:
+        return all(read_validation(files.run(run)) is not None for run in candidate.runs)
+    except ResultsError:
+        return False
+
+
+def gains_stand(gains: Sequence[Gain], files: StudyFiles, finalists: Finalists, family: str, trial: int) -> bool:
+    """Whether they are of the runs that would be compared now, which may have the names of others of before."""
+    runs = {name: one.runs[0] for name, one in compared(files, finalists, family, trial).items()}
+    now = [(name, run, _accuracy(files.run(run))) for name, run in runs.items()]
+    return [(gain.family, gain.run, gain.once) for gain in gains] == now
+
+
+def _accuracy(run: RunFiles) -> float | None:
+    known = read_validation(run)
+    return None if known is None else float((known[0].argmax(axis=1) == known[1]).mean())
 
 
 @dataclass(frozen=True, slots=True)

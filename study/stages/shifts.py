@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread
 from study.inference.bundle import DESCRIPTION
 from study.models.reading import Reader, ShiftedReading, read_again
 from study.records.files import read_json
 from study.records.finalists import Finalists
-from study.records.paths import RunFiles, StudyFiles
-from study.records.shifts import Gain
+from study.records.paths import StudyFiles
+from study.records.predictions import read_validation
+from study.records.shifts import Gain, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +56,24 @@ def shipped_reading(files: StudyFiles) -> ShiftedReading | None:
     return None if reading is None else ShiftedReading.model_validate(reading)
 
 
-def read_validation(run: RunFiles) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Logits [N, C] and labels [N] of a candidate run, as it left them: every image was read once."""
-    with np.load(run.validation) as arrays:
-        return arrays["logits"], arrays["labels"]
-
-
 def with_shifts(files: StudyFiles, finalists: Finalists, family: str, trial: int, images: Tensor) -> list[Readings]:
     """All candidate runs of the `trial` of the `family` that is shipped, then one of each other family's finalist, on
     validation images uint8 [N, 28, 28]; side by side, each on one thread. A family that left no logits is left out,
     save the shipped one."""
-    shipped = finalists.of(family).candidate(trial)
-    assert shipped is not None  # validation chose it
-    jobs = [(family, trial, run) for run in shipped.runs]
-    for other in finalists.standing:
-        chosen = finalists.of(other).chosen
-        if other != family and chosen is not None and _left_logits(files, other):
-            jobs.append((other, chosen.trial, chosen.runs[0]))
+    jobs = [
+        (name, one.trial, run)
+        for name, one in compared(files, finalists, family, trial).items()
+        for run in (one.runs if name == family else one.runs[:1])
+    ]
     n_threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(lambda job: _readings(files, job[0], job[1], job[2], images), jobs))
 
 
-def _left_logits(files: StudyFiles, family: str) -> bool:
-    try:
-        carried_temperature(files, family)
-    except ResultsError:
-        return False
-    return True
-
-
 def _readings(files: StudyFiles, family: str, trial: int, run: str, images: Tensor) -> Readings:
-    logits, labels = read_validation(files.run(run))
+    known = read_validation(files.run(run))
+    assert known is not None  # its temperature is fitted on them
+    logits, labels = known
     model, read = load_run(files.run(run))
     how = ShiftedReading(temperature=carried_temperature(files, family, trial))
     again = read_again(Reader(model, read.record.mean, read.record.std, how), images, logits)

@@ -24,14 +24,14 @@ from study.models import plugin_behind
 from study.models.reading import ShiftedReading
 from study.records.finalists import Finalists, choose, read_finalists
 from study.records.paths import RunFiles, StudyFiles
-from study.records.predictions import read_run_logits
+from study.records.predictions import read_run_logits, read_validation
 from study.records.run import read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
-from study.records.shifts import read_shipped
+from study.records.shifts import gains_stand, read_gains, read_shipped
 from study.records.trial import read_trials
 from study.stages.session import versions
-from study.stages.shifts import Readings, read_validation, with_shifts
+from study.stages.shifts import Readings, with_shifts
 from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confusion_matrix, per_class
 from study.training.loop import TrainingData
@@ -81,25 +81,27 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         content |= {"package": plugin.package, "package_version": plugin.version}
         content["versions"] = versions() | {plugin.package: plugin.version}
     shifts = settings.reading == "shifts"
-    before = _fitted_before(files, content, shifts=shifts)
+    before = _fitted_before(files, source, finalists[chosen.search], content, shifts=shifts)
     fitted, second_reader = before or _fit(source, finalists[chosen.search], content, data, shifts=shifts)
     content |= fitted
-    once = content["reading"] is None
-    read = _test_logits(source, run) if once else _test_logits_with_shifts(files, source, run)
+    read = _test_logits(files, source, content)
     card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))
     write_bundle(files.model, load_file(source.run(run).weights), content, card, second_reader)
 
 
 def _fitted_before(
-    files: StudyFiles, content: Mapping[str, Any], *, shifts: bool
+    files: StudyFiles, source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], *, shifts: bool
 ) -> tuple[dict[str, Any], SecondReader] | None:
-    """What an earlier call fitted on the same candidate, with or without a look at shifts, with the same versions."""
+    """What an earlier call fitted on the same candidate with the same versions, without a look at shifts or with one at
+    the same finalists."""
     try:
         bundle = load_bundle(files.model)
     except ModelFileError:
         return None
     known = bundle.description.model_dump()
     same = all(known.get(key) == content[key] for key in ("fitted_on", "versions")) and ("gains" in known) == shifts
+    if same and shifts:
+        same = gains_stand(read_gains(known), source, finalists, content["family"], content["trial"])
     fitted = ("threshold", "abstention", *_OF_SHIFTS) if shifts else ("threshold", "abstention")
     return ({key: known[key] for key in fitted}, bundle.second_reader) if same and bundle.second_reader else None
 
@@ -110,7 +112,9 @@ def _fit(
     """What the model's file says beyond `content`, fitted on validation images that are read as it will read: with
     `shifts` where they mend more answers than they spoil."""
     unseen, basis = data.images[data.validation].cpu(), source.run(content["fitted_on"]["run"])
-    logits, labels = read_validation(basis)
+    left = read_validation(basis)
+    assert left is not None  # the temperature is fitted on them
+    logits, labels = left
     fitted: dict[str, Any] = {}
     if shifts:
         read = with_shifts(source, finalists, content["family"], content["trial"], unseen)
@@ -162,16 +166,21 @@ def _abstention(
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # logits [N, C] and labels [N]
 
 
-def _test_logits(files: StudyFiles, run: str) -> Labelled | None:
-    """Of the shipped run, once the test split was opened for it."""
-    known = read_run_logits(files, run)
-    return None if known is None else (known[1], known[0])
-
-
-def _test_logits_with_shifts(files: StudyFiles, source: StudyFiles, run: str) -> Labelled | None:
-    """The same as the shipped model reads; `files` are the study's, `source` those of the run's search."""
+def _test_logits(files: StudyFiles, source: StudyFiles, content: Mapping[str, Any]) -> Labelled | None:
+    """As the shipped model reads, once the test split was opened for these very weights and this reading: another
+    network may have had the run's name. `files` are the study's, `source` those of the run's search."""
+    run: str = content["run"]
+    sealed = run if source == files else f"{source.root.name}/{run}"
+    openings = read_openings(files.seal)
+    if not openings or openings[-1].hashes.get(sealed) != file_sha256(source.run(run).weights):
+        return None
+    if content["reading"] is None:
+        known = read_run_logits(source, run)
+        return None if known is None else (known[1], known[0])
+    if (openings[-1].shipped_run, openings[-1].reading) != (sealed, content["reading"]):
+        return None
     read = read_shipped(files.shipped_predictions)
-    return None if read is None or _test_logits(source, run) is None else (read.logits, read.labels)
+    return None if read is None else (read.logits, read.labels)
 
 
 def _test_metrics(logits: NDArray[Any], labels: NDArray[np.int64], temperature: float) -> dict[str, float]:

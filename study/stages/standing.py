@@ -12,6 +12,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import CARD, StudyFiles
 from study.records.run import lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
+from study.records.shifts import gains_stand, read_gains
 from study.records.trial import read_trials
 
 SHIPPED = (WEIGHTS, SECOND, DESCRIPTION, CARD)
@@ -47,18 +48,23 @@ def lost_by_retraining(files: StudyFiles) -> list[Path]:
 
 
 def model_stands(searches: Sequence[StudyFiles]) -> bool:
-    """Whether `model/` is whole, and holds the weights of the run that validation chose over the searches and the times
-    at which the test split was opened."""
+    """Whether `model/` is whole, and holds the weights of the run that validation chose over the searches, the times
+    at which the test split was opened and, where it tells gains by shifts, those of today's finalists."""
     files = searches[0]
     if any(not (files.model / name).is_file() for name in SHIPPED):
         return False
-    chosen = choose([read_finalists(one.finalists) for one in searches])
+    finalists = [read_finalists(one.finalists) for one in searches]
+    chosen = choose(finalists)
     described = read_json(files.model / DESCRIPTION)
-    weights = file_sha256(searches[chosen.search].run(chosen.run).weights)
+    source = searches[chosen.search]
+    weights = file_sha256(source.run(chosen.run).weights)
     seal = [opening.time for opening in read_openings(files.seal)]
     parts = {WEIGHTS: described["weights_sha256"], SECOND: described.get("second_reader_sha256")}
     whole = all(file_sha256(files.model / name) == digest for name, digest in parts.items())
-    return whole and (described["weights_sha256"], described.get("seal")) == (weights, seal)
+    if not whole or (described["weights_sha256"], described.get("seal")) != (weights, seal):
+        return False
+    gains = read_gains(described)
+    return not gains or gains_stand(gains, source, finalists[chosen.search], chosen.family, chosen.trial)
 
 
 # --- what was examined ---------------------------------------------------------------------------------------------

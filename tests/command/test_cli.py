@@ -31,6 +31,7 @@ from study.records.settings import load_settings
 from study.records.shifts import read_gains, read_shipped
 from study.records.trial import read_trials
 from study.stages import ship as shipping
+from study.stages import standing
 
 MLP = """
 family = "mlp"
@@ -194,6 +195,26 @@ def test_the_model_says_what_it_refuses_and_was_fitted_once(
     basis.weights.write_bytes(basis.weights.read_bytes() + b" ")
     with pytest.raises(AssertionError, match="fitted again"):
         shipping.ship(files, settings, None)  # type: ignore[arg-type]
+
+
+def test_gains_of_finalists_that_are_no_more_are_fitted_again(
+    work: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = StudyFiles(shutil.copytree(work["results"] / "done", tmp_path / "done"))
+    assert standing.model_stands([files])
+    _, other = read_gains(read_json(files.model / "model.json"))
+    with np.load(files.run(other.run).validation) as arrays:
+        logits, labels = arrays["logits"], arrays["labels"]
+    labels[0] = (logits[0].argmax() + (logits[0].argmax() == labels[0])) % 10  # one answer more, or one less
+    np.savez(files.run(other.run).validation, logits=logits, labels=labels)
+    assert not standing.model_stands([files])
+
+    def fit(*_: object, **__: object) -> None:
+        raise AssertionError("fitted again")
+
+    monkeypatch.setattr(shipping, "_fit", fit)
+    with pytest.raises(AssertionError, match="fitted again"):
+        shipping.ship(files, load_settings(files.settings), None)  # type: ignore[arg-type]
 
 
 def test_examine_adds_an_ablation_and_an_audit_to_the_report(

@@ -35,3 +35,17 @@ def test_a_family_without_a_finalist_is_refused(small_study: Any) -> None:
     write_json(small_study.files.finalists, {"families": {}})
     with pytest.raises(ResultsError, match="no finalist of family 'mlp'"):
         carried_temperature(small_study.files, "mlp")
+
+
+def test_a_candidate_run_without_its_logits_is_named(small_study: Any) -> None:
+    write_finalists(
+        small_study.files.finalists,
+        Finalists({"cnn": family_result(candidate(3, family="cnn"), final_runs=("cnn-final-seed0",))}),
+    )
+    path = small_study.files.run("cnn-t3-seed0").validation
+    with pytest.raises(ResultsError, match=r"cnn-t3-seed0/validation\.npz is missing; rerun `study retrain`"):
+        carried_temperature(small_study.files, "cnn")
+    _candidate(small_study, "cnn-t3-seed0", 0)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ResultsError, match=r"validation\.npz is damaged"):
+        carried_temperature(small_study.files, "cnn")
