@@ -185,6 +185,19 @@ def write_run(
     write_json(files.done, {"hash": digest})
 
 
+# --- what a retraining calls its runs ------------------------------------------------------------------------------
+
+
+def candidate_run(family: str, trial: int, index: int) -> str:
+    """The run of a candidate under its seed `index`, from 0 on."""
+    return f"{family}-t{trial}-seed{index}"
+
+
+def final_run(family: str, index: int) -> str:
+    """The run of a family's finalist on train + validation under its seed `index`, from 0 on."""
+    return f"{family}-final-seed{index}"
+
+
 # --- whether it is done ----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from study.execution.executors import Executor
 from study.execution.jobs import Finished, Job, Report, RungMetrics
 from study.records.finalists import BestTrial, Candidate, FamilyResult, Finalists, write_finalists
 from study.records.paths import StudyFiles
-from study.records.run import RunMetrics, RunRole, read_metrics
+from study.records.run import RunMetrics, RunRole, candidate_run, final_run, read_metrics
 from study.records.settings import StudySettings
 from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import best_trial
@@ -111,7 +111,7 @@ class Retraining:
         for trial in family.candidates:
             names = []
             for index in range(self._settings.retrain.candidate_seeds):
-                name = f"{family.name}-t{trial.number}-seed{index}"
+                name = candidate_run(family.name, trial.number, index)
                 self._plan(family, name, trial, "candidate", index)
                 names.append(name)
             family.runs[trial.number] = names
@@ -129,7 +129,7 @@ class Retraining:
         return family.examples[trial.number] * trial.training_seconds / max(1, trial.examples)
 
     def _final_runs(self, family: _Family) -> list[str]:
-        return [f"{family.name}-final-seed{index}" for index in range(self._settings.retrain.final_seeds)]
+        return [final_run(family.name, index) for index in range(self._settings.retrain.final_seeds)]
 
     def _advance(self, family: _Family) -> None:
         """Once all candidates are there, choose the finalist and plan its final runs."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from study.errors import ResultsError
 from study.records.files import read_json
-from study.records.ledger import Ledger, read_ledger
+from study.records.ledger import Ledger, RetrainPlan, read_ledger
 from study.records.paths import StudyFiles
+from study.records.run import candidate_run, final_run
 from study.records.seal import read_openings
 from study.stages import standing
 
@@ -31,8 +32,7 @@ def holes(files: StudyFiles) -> Iterator[str]:
     if "search" in ledger.reached:
         derived.append(files.trials_csv)
     lost = [path for path in derived if not path.is_file()]
-    retrained = "retrain" in ledger.reached or any(files.runs.glob("*/DONE"))
-    if retrained:
+    if _was_retrained(files, ledger):
         lost += standing.lost_by_retraining(files)
     if lost:
         yield f"{_listed(lost)} missing: {_run(files)} makes {_them(lost)} again"
@@ -40,6 +40,26 @@ def holes(files: StudyFiles) -> Iterator[str]:
         yield f"{files.seal} is missing: {_repair(files)} makes it again from the last report, or says that nothing can"
     elif searched and files.finalists.is_file():
         yield from _after_retraining(files, ledger, report="report" in ledger.stages)
+
+
+def _was_retrained(files: StudyFiles, ledger: Ledger) -> bool:
+    """Whether a retraining has come to its end: one that is cut short, or at work, has lost nothing."""
+    if "retrain" in ledger.reached:
+        return True
+    runs = [] if ledger.plan is None else list(_planned(ledger.plan))
+    if not runs:  # of an older study, or of a ledger that was made again
+        return any(files.runs.glob("*-final-seed*/DONE"))
+    return all(files.run(run).is_done() for run in runs)
+
+
+def _planned(plan: RetrainPlan) -> Iterator[str]:
+    """The names of its runs; none where it does not say how many there are."""
+    if plan.retrain is None:
+        return
+    for family, chosen in plan.runs.items():
+        seeds = range(plan.retrain.candidate_seeds)
+        yield from (candidate_run(family, trial, index) for trial in chosen.trials for index in seeds)
+        yield from (final_run(family, index) for index in range(plan.retrain.final_seeds))
 
 
 def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Iterator[str]:

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from study.errors import ConfigError
-from study.execution.gpus import in_view
 from study.execution.jobs import Job, RungMetrics
 from study.execution.worker import RunFailedError, train
 from study.models import family_of
@@ -105,7 +104,7 @@ def train_one(request: Request, path: Path, seed: int, epochs: float | None, say
         seed_index=0,
     )
     if job is not None:
-        _train(job, run, data.to(torch.device(in_view(device))), engine, say)
+        _train(job, run, data.to(device), engine, say)
     examples = read_record(run).examples
     return Trained(run, config["family"], read_metrics(run), examples, job is None, found.chosen)
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from study.command.cli import main
 from study.records.paths import StudyFiles
 from study.records.run import is_done, read_run
+from study.training.loop import TrainingData
 
 CONFIG = """\
 family = "mlp"
@@ -122,3 +124,15 @@ def test_what_is_no_configuration_is_refused_before_anything_is_written(
     assert train(text) == 1
     assert said in capsys.readouterr().err
     assert not files.root.exists()
+
+
+def test_the_gpu_that_was_asked_for_has_the_data(
+    train: Callable[..., int], files: StudyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the machine that has it: here the data stays where it is."""
+    asked, moved = torch.device("cuda:1"), []
+    monkeypatch.setattr("study.stages.one_run.choose_device", lambda _: asked)
+    monkeypatch.setattr("study.stages.one_run.choose_precision", lambda _: "fp32")
+    monkeypatch.setattr(TrainingData, "to", lambda data, device: moved.append(device) or data)
+    assert train(CONFIG, "--epochs", "1", "--quiet") == 0
+    assert (moved, read_run(files.trained("mine-seed0")).record.device) == ([asked], "cuda:1")
