@@ -161,6 +161,9 @@ def open_test(
         digests = _test_digests(settings)
         opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, digests, reading=reading)
         openings = [*openings, opening]
+        # Those of other weights: were they there when this is cut short, they would be taken for the sealed ones'.
+        for search in wanted.searches:
+            search.files.predictions.unlink(missing_ok=True)
     if not counted and openings[-1].of_user is None:
         openings = [*openings[:-1], dataclasses.replace(openings[-1], uncounted=True)]
     write_openings(files.seal, openings)

@@ -233,8 +233,8 @@ def test_examine_adds_an_ablation_and_an_audit_to_the_report(
     report = read_json(files.report_json)
     swaps = {name: entry["ablation"]["rows"] for name, entry in report["mattered"]["families"].items()}
     assert {name: [row["parameter"] for row in rows] for name, rows in swaps.items()} == {
-        "mlp": ["activation"],
-        "cnn": ["optimizer"],
+        "mlp": ["recipe", "activation"],
+        "cnn": ["optimizer"],  # the mlp's recipe is none that its space has a choice for
     }
     pruned = sum(states["PRUNED"] for states in report["health"]["states"].values())
     assert report["health"]["audit"]["drawn"] == min(9, pruned)
@@ -530,9 +530,8 @@ def test_a_budget_gives_every_family_the_same_allowance(
     spent = [family["held_seconds"] for family in ledger["spent"].values()]
     longest = max(r.held_seconds for r in read_trials(work["results"] / "timed" / "trials.jsonl"))
     assert max(spent) - min(spent) <= 2 * longest
-    assert read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]["final_runs"] == [
-        "mlp-final-seed0"
-    ]
+    mlp = read_json(work["results"] / "timed" / "finalists.json")["families"]["mlp"]
+    assert mlp["final_runs"] == [f"mlp-t{mlp['finalist']}-seed0"]
     assert study("run", *_flags(work), "--budget", "17s", "--name", "timed") == 0
     assert "will be opened without a verdict" not in capsys.readouterr().err  # it was opened before
 

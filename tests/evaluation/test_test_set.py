@@ -191,6 +191,22 @@ def test_the_shipped_run_is_read_with_shifts_beside_all_others_and_sealed_so(ope
     assert len(seal.read_openings(files.seal)) == 1
 
 
+def test_an_opening_cut_short_leaves_no_predictions_of_other_weights(
+    opened_study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = opened_study.files
+    before = test_set.read_logits(files.predictions)[1]["cnn-final-seed0"]
+    _retrain(opened_study, "cnn-final-seed0")
+    with monkeypatch.context() as cut:
+        cut.setattr(test_set, "_load_test", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            _open(opened_study)
+    assert len(seal.read_openings(files.seal)) == 2
+    assert _open(opened_study)
+    assert len(seal.read_openings(files.seal)) == 2  # taken up again
+    assert not np.array_equal(test_set.read_logits(files.predictions)[1]["cnn-final-seed0"], before)
+
+
 def test_a_repeat_that_is_added_after_the_opening_is_another_one(
     opened_study: Any, pair: tuple[StudyFiles, dict[str, Any]]
 ) -> None:
