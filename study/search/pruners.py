@@ -19,7 +19,7 @@ class AshaPruner(BasePruner):
 
     Optuna's SuccessiveHalvingPruner keeps rung values in attributes that a repeated trial would inherit and that count
     for interrupted trials too; this one reads the reports themselves and leaves uncounted trials out. Those of finished
-    trials are kept sorted, so that ten thousand of them cost a report no more than ten.
+    trials are kept sorted, so that ten thousand of them cost a report no more than ten: a pruner is of one study.
     """
 
     def __init__(self, reduction_factor: int) -> None:

@@ -102,24 +102,29 @@ def invented() -> tuple[replay.Way, np.ndarray]:
 def test_halving_is_the_program_s_rule(invented: tuple[replay.Way, np.ndarray], factor: int) -> None:
     curve, final = invented
     rungs = replay.Way(curve.value[2:], curve.epochs[2:])  # more of them would let hardly a trial reach the top
-    agree(rungs, final, AshaPruner(factor), lambda stream: replay.halving(rungs, final, stream, 1, 0, factor, UNTIL))
+    agree(
+        rungs,
+        final,
+        lambda: AshaPruner(factor),
+        lambda stream: replay.halving(rungs, final, stream, 1, 0, factor, UNTIL),
+    )
 
 
 def test_median_is_optuna_s_rule(invented: tuple[replay.Way, np.ndarray]) -> None:
-    agree(*invented, optuna.pruners.MedianPruner(), lambda stream: replay.median(*invented, stream, 1, UNTIL))
+    agree(*invented, optuna.pruners.MedianPruner, lambda stream: replay.median(*invented, stream, 1, UNTIL))
 
 
 def agree(
     way: replay.Way,
     final: np.ndarray,
-    pruner: optuna.pruners.BasePruner,
+    new_pruner: Callable[[], optuna.pruners.BasePruner],
     run: Callable[[Iterator[np.ndarray]], replay.Track],
 ) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     n_changes = 0
     for seed in range(8):
         configs = np.random.default_rng(seed).integers(30, size=80).tolist()
-        expected = [step for step in by_optuna(way, final, configs, pruner) if step[0] < UNTIL]
+        expected = [step for step in by_optuna(way, final, configs, new_pruner()) if step[0] < UNTIL]
         assert steps_of(run(stream_of(*configs))) == expected
         n_changes += len(expected)
     assert n_changes > 16

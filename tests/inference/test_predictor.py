@@ -17,6 +17,19 @@ from study.inference.predictor import BATCH, Predictor
 KEYS = {"path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason", "box", "row"}
 
 
+class Says(torch.nn.Module):
+    """A network with the same logits [C] for every picture; `counts` are the pictures of each of its batches."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.tensor(logits)
+        self.counts = []
+
+    def forward(self, pixels):
+        self.counts.append(len(pixels))
+        return self.logits.repeat(len(pixels), 1)
+
+
 @pytest.fixture
 def predictor(make_bundle):
     return Predictor.load(make_bundle())
@@ -166,7 +179,7 @@ def test_what_clearly_is_a_row_is_read_as_one_and_says_so(predictor, digits):
 
 
 def test_parts_that_are_no_digits_are_not_read_as_a_row(predictor, digits):
-    predictor.logits = lambda pixels: np.zeros((len(pixels), 10), np.float32)
+    predictor.reader.network = Says([0.0] * 10)
     page = written(digits, [(20, 10 + 40 * i) for i in range(6)], (70, 260))
     refused = predictor.predict([page])
     assert [a.flags for a in refused] == [("several digits",)]
@@ -176,14 +189,8 @@ def test_parts_that_are_no_digits_are_not_read_as_a_row(predictor, digits):
 @pytest.fixture
 def counted(predictor):
     """A predictor that reads nothing well, and the numbers of network inputs that it has read."""
-    counts = []
-
-    def logits(pixels):
-        counts.append(len(pixels))
-        return np.zeros((len(pixels), 10), np.float32)
-
-    predictor.logits = logits
-    return predictor, counts
+    predictor.reader.network = network = Says([0.0] * 10)
+    return predictor, network.counts
 
 
 def page_of(digits, rows, columns):
@@ -245,7 +252,7 @@ def test_what_is_no_digit_in_mnists_own_form_is_flagged(judging):
 
 def test_the_second_reader_lends_doubt_and_leaves_the_answer(judging, digits):
     """A network that always says 3: its answer stays, its probability falls where the picture shows another digit."""
-    judging.logits = lambda pixels: np.tile(np.eye(10, dtype=np.float32)[3], (len(pixels), 1))
+    judging.reader.network = Says([float(digit == 3) for digit in range(10)])
     three, other = (digits[0][np.flatnonzero((digits[1] == 3) == is_three)[0]] for is_three in (True, False))
     answers = judging.predict([three, other], top_k=2)
     assert [a.digit for a in answers] == [3, 3]

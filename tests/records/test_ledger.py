@@ -50,7 +50,12 @@ def test_a_budget_of_one_search_becomes_that_of_the_whole_study(tmp_path: Path) 
 def test_what_an_older_ledger_says_is_said_under_today_s_names(tmp_path: Path) -> None:
     ledger = read_ledger(written(tmp_path / "ledger.json", FORM_1))
     assert (ledger.allowance, ledger.utilisation, ledger.used) == (41.0, 0.9, 190.5)
-    assert ledger.spent["mlp"].model_dump() == {"held_seconds": 40.0, "training_seconds": 38.0, "searched_whole": None}
+    assert ledger.spent["mlp"].model_dump() == {
+        "held_seconds": 40.0,
+        "training_seconds": 38.0,
+        "searched_whole": None,
+        "given_seconds": None,
+    }
     assert (ledger.machine and ledger.machine.known()) == {"cpu": "A", "cores": 2}
 
 
