@@ -188,7 +188,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=_count,
         metavar="R",
         help="independent searches that share the budget; from three on the verdict speaks of families (default: 3 "
-        "from a budget of 4m on, 5 from 30m on, else 1)",
+        "from a budget of 15m on, 5 from 1h on, else 1)",
     )
     run.add_argument("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
     run.add_argument(

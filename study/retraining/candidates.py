@@ -43,6 +43,20 @@ def choose_given(given: Trials, *, speed_share: float) -> dict[str, Trials]:
     return {family: trials for family, trials in chosen.items() if trials}
 
 
+def choose_of_both(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
+    """`n` candidates of each family, found or given: the best found one and what `choose_given` names are among them,
+    if need be more than `n`, so that it can be said what the search added."""
+    found = choose_candidates(trials.found, 1, speed_share=speed_share)
+    given = choose_given(trials.given, speed_share=speed_share)
+    chosen = {}
+    for family, best in choose_candidates(trials, n, speed_share=speed_share).items():
+        needed = [*found.get(family, ()), *given.get(family, ())]
+        same = {identity(trial.config) for trial in needed}
+        others = [trial for trial in best if identity(trial.config) not in same]
+        chosen[family] = Trials([*needed, *others[: max(0, n - len(needed))]])
+    return chosen
+
+
 def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
     """A family's configurations, each as its best trial."""
     ranked = _distinct(trials.ranked)

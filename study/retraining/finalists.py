@@ -51,7 +51,8 @@ Observer = Callable[["Retraining", str | None], None]
 
 class Retraining:
     """All runs of the second stage over one executor. `observe(retraining, run)` is called after each finished run,
-    and with None while waiting."""
+    and with None while waiting. With `found_only` no given candidate becomes a finalist while a found one ended well.
+    """
 
     def __init__(
         self,
@@ -61,7 +62,10 @@ class Retraining:
         lengths: RunLengths,
         engine: Engine,
         watch: Watch,
+        *,
+        found_only: bool = False,
     ) -> None:
+        self._found_only = found_only
         self._files = files
         self._settings = settings
         self._engine = engine
@@ -138,7 +142,7 @@ class Retraining:
         ranked = self.ranked(family)
         if not ranked:
             return
-        best = next((one for one in ranked if not one.given), ranked[0])
+        best = next((one for one in ranked if not (self._found_only and one.given)), ranked[0])
         family.finalist = best.trial
         if not self._settings.retrain.final_seeds:
             family.final_runs = list(best.runs)

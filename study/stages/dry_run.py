@@ -181,7 +181,7 @@ def _given_ahead(stages: Stages) -> Mapping[str, int]:
     files, owed = Counter(known.family for known in stages.session.settings.given_files), n_owed(one, trials)
     others = {trial.family for trial in trials.given if trial.role != "given_file"}
     others |= {family for family, n in owed.items() if n > files[family]}
-    beside = trains_given_beside(one, planned_runs(one))
+    beside = trains_given_beside(one)
     return {
         family: beside * (files[family] + (family in others))
         for family in dict.fromkeys([*stages.session.settings.families, *owed])

@@ -12,7 +12,7 @@ from study.records.trial import read_trials
 from study.retraining.finalists import Retraining
 from study.search.identity import owner_of
 from study.stages.one_search import OneSearch
-from study.stages.run_plan import hands_over_found, plan_runs
+from study.stages.run_plan import hands_over_found, plan_runs, trains_given_beside
 from study.stages.standing import finalists_stand
 
 
@@ -35,7 +35,15 @@ def retrain_candidates(one: OneSearch) -> None:
             [trial for chosen in plan.candidates.values() for trial in chosen],
             partial(keep, session.files, session.settings.dataset.classes, session.validation_images),
         )
-        retraining = Retraining(session.files, session.settings, plan.candidates, plan.lengths, one.engine, watch)
+        retraining = Retraining(
+            session.files,
+            session.settings,
+            plan.candidates,
+            plan.lengths,
+            one.engine,
+            watch,
+            found_only=trains_given_beside(one),
+        )
 
         def observe(retraining: Retraining, run: str | None) -> None:
             session.ledger.tick()

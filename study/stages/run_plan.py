@@ -13,7 +13,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import TrialRecord, Trials, read_trials
-from study.retraining.candidates import choose_candidates, choose_given
+from study.retraining.candidates import choose_candidates, choose_given, choose_of_both
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
@@ -152,16 +152,20 @@ class _Planner:
         return self._as_before(costs, seconds)
 
     def _choose(self, retrain: RetrainSettings, *, speed_share: float) -> Candidates:
-        settings, given = self._one.session.settings, {}
-        trials = self._counted
-        if trains_given_beside(self._one, retrain):
-            trials = settings.of_search(trials)
+        settings, n = self._one.session.settings, retrain.candidates
+        if trains_given_beside(self._one):
+            found = choose_candidates(settings.of_search(self._counted), n, speed_share=speed_share)
             given = choose_given(self._counted.given, speed_share=speed_share)
-        found = choose_candidates(trials, retrain.candidates, speed_share=speed_share)
+            families = found.keys() | given.keys()
+            best = {family: Trials([*found.get(family, ()), *given.get(family, ())]) for family in families}
+        elif settings.given == "apart" and n > 1:
+            best = choose_of_both(self._counted, n, speed_share=speed_share)
+        else:
+            best = choose_candidates(self._counted, n, speed_share=speed_share)
         chosen = {
-            family: Trials(self._as_held(family, trial) for trial in (*found.get(family, ()), *given.get(family, ())))
+            family: Trials(self._as_held(family, trial) for trial in best[family])
             for family in settings.families
-            if family in found or family in given
+            if family in best
         }
         if not chosen:
             raise StudyError(
@@ -291,7 +295,7 @@ def retrain_seconds(one: OneSearch) -> float | None:
     if seconds is None:
         return None
     study, retrain = one if one.first is None else one.first, planned_runs(one)
-    n_given = _n_given(study) if trains_given_beside(one, retrain) else 0.0
+    n_given = _n_given(study) if trains_given_beside(one) else 0.0
     parts = planner.parts_of_runs(retrain, study.n_searches, n_given=n_given)
     if one.first is None:
         return seconds * parts.first
@@ -308,18 +312,17 @@ def _n_given(study: OneSearch) -> float:
     return sum(map(len, given.values())) / len(session.settings.families)
 
 
-def trains_given_beside(one: OneSearch, retrain: RetrainSettings) -> bool:
-    """Whether what was given is trained again beside what was found. Where one search has too short a budget for a
-    verdict, a family's one long run is that of the better one, whoever chose it."""
+def trains_given_beside(one: OneSearch) -> bool:
+    """Whether the finalists are found ones alone, and what was given is trained again beside them: where several
+    searches are compared. Of one search a family's finalist is the better one, whoever chose it."""
     study = one if one.first is None else one.first
-    many = retrain.final_seeds > 0 or study.n_searches > 1
-    return many and one.session.settings.given == "apart"
+    return study.n_searches > 1 and one.session.settings.given == "apart"
 
 
 def hands_over_found(one: OneSearch) -> bool:
     """Whether the finalists are found ones where they are compared with those of other searches: a study that grows
     from one search to several may have a given one, though something was found."""
-    if not trains_given_beside(one, planned_runs(one)):
+    if not trains_given_beside(one):
         return True
     held, trials = held_by(one.session.files), read_trials(one.session.files.trials_jsonl).counted
     found = choose_candidates(trials.found, 1, speed_share=0.0)

@@ -72,11 +72,15 @@ class Bench:
         candidates: dict[str, Trials] = CANDIDATES,
         lengths: RunLengths | None = None,
         work: Work | None = None,
+        *,
+        found_only: bool = False,
     ) -> Retraining:
         self.notes, self.seen = Notes(), []
         lengths = lengths or {family: LENGTHS[family][: len(chosen)] for family, chosen in candidates.items()}
         engine = Engine("cpu", "fp32", 1)
-        retraining = Retraining(self.files, self.settings, candidates, lengths, engine, self.notes)
+        retraining = Retraining(
+            self.files, self.settings, candidates, lengths, engine, self.notes, found_only=found_only
+        )
         self.left: list[float] = []
 
         def observe(retraining: Retraining, run: str | None) -> None:
@@ -136,14 +140,15 @@ def test_what_was_given_is_trained_beside_what_was_found_and_is_no_finalist(
         "mlp": Trials([CANDIDATES["mlp"][1], given]),
         "cnn": Trials([trial(1, 0.9, family="cnn", config=MLP)]),
     }
-    for kept, finalist in (("apart", 2), (None, 9)):
-        settings = make_settings(retrain=retrain.model_dump(), given=kept)
-        found = Bench(files, settings, training_data).retrain(candidates, {"mlp": (50, 3000), "cnn": (50,)}).save()
+    for kept, found_only, finalist in (("apart", True, 2), ("apart", False, 9), (None, False, 9)):
+        bench = Bench(files, make_settings(retrain=retrain.model_dump(), given=kept), training_data)
+        lengths = {"mlp": (50, 3000), "cnn": (50,)}
+        found = bench.retrain(candidates, lengths, found_only=found_only).save()
         mlp = found.of("mlp")
         assert mlp.candidates[0].trial == 9  # it is better
         assert mlp.finalist == finalist
         assert mlp.final_runs == (f"mlp-t{finalist}-seed0",)
-        assert (mlp.given is None) == (kept is None)
+        assert (mlp.given is None) == (not found_only)
         assert found.best_trial is not None
         assert found.best_trial.number == (9 if kept is None else 1)
 

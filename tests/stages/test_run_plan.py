@@ -182,10 +182,15 @@ def given_apart(one: Any) -> Any:
     return one
 
 
-def test_the_best_given_configuration_is_trained_beside_what_was_found(make: Make) -> None:
-    plan = planned(given_apart(make([*FIRST, *GIVEN], budget=600.0, used=260.0, stored=ONE_RUN, reached=None)))
-    chosen = {family: [one.number for one in trials] for family, trials in plan.candidates.items()}
-    assert chosen == {"mlp": [0, 7], "cnn": [0, 7]}  # the found one first, though a given one is better
+@pytest.mark.parametrize(("n_searches", "more"), [(1, [8]), (3, [])])
+def test_the_best_given_configuration_is_trained_beside_what_was_found(
+    make: Make, n_searches: int, more: list[int]
+) -> None:
+    one = given_apart(make([*FIRST, *GIVEN], budget=600.0, used=260.0, stored=ONE_RUN, reached=None))
+    one.n_searches = n_searches
+    chosen = {family: [one.number for one in trials] for family, trials in planned(one).candidates.items()}
+    # The found one first, though a given one is better; of one search the next best of both, too.
+    assert chosen == {"mlp": [0, 7, *more], "cnn": [0, 7]}
 
 
 def test_a_study_that_grows_to_several_searches_trains_what_its_first_one_found(make: Make) -> None:

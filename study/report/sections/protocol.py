@@ -86,7 +86,7 @@ def numbers(study: StudyRecords, before: Report) -> Protocol:
         final_examples={name: known[name].examples if name in known else None for name in study.families},
         planned=study.openings[0].hypotheses if study.openings else [list(p) for p in combinations(study.families, 2)],
         samples_shown="images" in study.samples,
-        given_beside=study.settings.retrain.final_seeds > 0 or study.n_searches > 1,
+        given_beside=study.n_searches > 1,
         given_margin=READING_NOISE,
     )
 
