@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from _pytest.mark.structures import ParameterSet
+from tiny_spaces import TINY_SPACES
 
 from study.records.paths import StudyFiles
-from study.records.trial import read_trials
+from study.records.trial import Origin, read_trials
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,21 @@ class Desk:
         return StudyFiles(self.results / "tiny")
 
     @property
-    def counted(self) -> list[tuple[str, int]]:
-        """(family, draw) of the trials that count."""
-        return [(r.family, r.draw) for r in read_trials(self.files.trials_jsonl) if r.counted]
+    def counted(self) -> list[tuple[str, Origin, int | None]]:
+        """(family, origin, draw) of the trials that count: what is given is drawn apart from what is found."""
+        return [(r.family, r.origin, r.draw) for r in read_trials(self.files.trials_jsonl).counted]
+
+    @property
+    def n_counted(self) -> Counter[tuple[str, Origin]]:
+        return Counter((family, origin) for family, origin, _ in self.counted)
+
+
+def totals(n_trials: int) -> dict[tuple[str, Origin], int]:
+    """What `Desk.n_counted` is after a whole search of so many trials a family."""
+    n_given = {family: text.count("[[warm_start]]") for family, text in TINY_SPACES.items()}
+    return {
+        (family, origin): n for family in TINY_SPACES for origin, n in (("found", n_trials), ("given", n_given[family]))
+    }
 
 
 def forms(short: int, long: int) -> list[ParameterSet]:

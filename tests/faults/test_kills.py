@@ -17,12 +17,12 @@ from collections import Counter
 import psutil
 import pytest
 from bench import Bench
-from desk import Desk, forms
+from desk import Desk, forms, totals
 
 from study.command.cli import main
 from study.execution.executors import ProcessExecutor
 from study.records.settings import load_settings
-from study.records.trial import TrialRecord, read_trials
+from study.records.trial import Origin, TrialRecord, read_trials
 from study.search.agreement import compare_all
 from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
@@ -104,7 +104,7 @@ def test_a_command_that_is_killed_loses_nothing_and_leaves_nobody(
     desk: Desk, rounds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = random.Random(SEED)
-    seen: list[tuple[str, int]] = []
+    seen: list[tuple[str, Origin, int | None]] = []
     n_trials = 3 * rounds
     words = desk.words("search", "--n-trials", str(n_trials), "--quiet")
     for _ in range(rounds):
@@ -114,7 +114,7 @@ def test_a_command_that_is_killed_loses_nothing_and_leaves_nobody(
         assert [draw for draw in seen if draw not in desk.counted] == [], f"seed {SEED}"
         seen = desk.counted
     assert main(words) == 0, capsys.readouterr().err
-    assert Counter(family for family, _ in desk.counted) == {"mlp": n_trials, "cnn": n_trials}
+    assert desk.n_counted == totals(n_trials)
     assert set(Counter(desk.counted).values()) == {1}
     _check(desk)
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 import pkgutil
 import signal
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from desk import Desk
+from desk import Desk, totals
 
 from study.command.cli import main
 from study.records.files import read_json
 from study.records.paths import done_runs
+from study.records.trial import Origin
 
 # Where the signal comes, at which call of that function within the command, and which signal it is.
 MOMENTS = [
@@ -49,7 +49,7 @@ def test_a_signal_at_any_stage_ends_the_command_and_the_next_one_goes_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = desk.words("run", "--n-trials", "2", "--quiet")
-    before: list[tuple[str, int]] = []
+    before: list[tuple[str, Origin, int | None]] = []
     for place, at, signum in MOMENTS:
         owner_name, _, name = place.rpartition(".")
         owner = pkgutil.resolve_name(owner_name)
@@ -64,8 +64,8 @@ def test_a_signal_at_any_stage_ends_the_command_and_the_next_one_goes_on(
         assert [trial for trial in before if trial not in desk.counted] == [], place
         before = desk.counted
     assert main(words) == 0, capsys.readouterr().err
-    assert Counter(family for family, _ in desk.counted) == {"mlp": 2, "cnn": 2}
-    assert len(done_runs(desk.files)) == 2 * (2 + 3)
+    assert desk.n_counted == totals(2)
+    assert len(done_runs(desk.files)) == 2 * (2 + 1 + 3)  # candidates found and given, then final runs
     assert len(read_json(desk.files.seal)["openings"]) == 1
     assert desk.files.report_html.exists()
     assert not list(desk.files.root.rglob("*.part"))
