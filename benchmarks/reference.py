@@ -44,9 +44,11 @@ def run_default(results: Path, flags: list[str]) -> tuple[StudyFiles, float]:
 
 
 def keep(files: StudyFiles) -> None:
+    """The sample names no folder of this machine, but the default one."""
     SAMPLE.mkdir(exist_ok=True)
     for path in (files.report_html, files.report_json, files.trials_csv):
-        shutil.copyfile(path, SAMPLE / path.name)
+        text = path.read_text(encoding="utf-8").replace(str(files.root.parent), "results")
+        (SAMPLE / path.name).write_text(text, encoding="utf-8")
 
 
 def photograph(page: Path, picture: Path) -> None:
