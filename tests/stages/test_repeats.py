@@ -67,9 +67,9 @@ def test_a_name_that_leaves_no_room_for_the_searches_of_the_budget_is_refused_be
     words: Words, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "n" * 56
-    assert main(words("run", name, "--budget", "300s", "--no-evaluate", "--dry-run")) == 2
+    assert main(words("run", name, "--budget", "900s", "--no-evaluate", "--dry-run")) == 2
     assert "expected 1 to 64 letters" in capsys.readouterr().err
-    assert main(words("run", name, "--budget", "300s", "--repeats", "1", "--no-evaluate", "--dry-run")) == 0
+    assert main(words("run", name, "--budget", "900s", "--repeats", "1", "--no-evaluate", "--dry-run")) == 0
 
 
 def test_a_repeat_is_the_same_search_under_another_seed(pair: StudyFiles) -> None:
