@@ -324,7 +324,7 @@ class Ours:
         self.ladder = ladder.examples
         path = bundled_spaces()[self.task.family]
         family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)
-        settings = new_settings(request, self.files, dataset, n_at_once=1, n_families=1).model_copy(
+        settings = new_settings(request, self.files, dataset, n_at_once=1, families=[self.task.family]).model_copy(
             update={"families": {self.task.family: family}}
         )
         return Search(self.files, settings, storage, Trials())

@@ -38,7 +38,8 @@ from _rows import RECORDED, Rows, machine, spread
 from study.records.finalists import Choice, Finalists, choose, read_finalists
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
-from study.records.predictions import read_logits
+from study.records.predictions import read_logits, read_run_logits
+from study.records.shifts import read_shipped
 from study.records.trial import read_trials
 from study.statistics.logits import accuracy
 
@@ -203,9 +204,12 @@ def accuracies(files: StudyFiles, found: Finalists, family: str) -> list[float]:
 
 def shipped_accuracy(folders: Sequence[StudyFiles], chosen: Choice) -> float:
     """Of the shipped network with the reading that it ships with."""
-    own = folders[0].shipped_predictions
-    labels, logits = read_logits(own if own.is_file() else folders[chosen.search].predictions)
-    return accuracy(logits[chosen.run] if chosen.run in logits else next(iter(logits.values())), labels)
+    own = read_shipped(folders[0].shipped_predictions)
+    if own is not None:
+        return accuracy(own.logits, own.labels)
+    known = read_run_logits(folders[chosen.search], chosen.run)
+    assert known is not None  # the report of a study that was evaluated is there
+    return accuracy(known[1], known[0])
 
 
 def _percent(fraction: float | None) -> float | None:

@@ -18,8 +18,8 @@ SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
 # run, an MLP 99.41 and 99.36.
 VERDICT_BUDGET = 240.0
 # Seconds, from which on a new study divides its budget among so many searches, for a verdict on families by what was
-# found. 300 s are too few on two cores: three searches of 34 worker-seconds a family found CNNs of 98.4 ± 0.3 % and
-# MLPs of 98.3 ± 0.3, and the verdict's interval reached 0.6 points either way.
+# found. 300 s are too few on two cores: in one study, on a machine that others used too, three searches of 34
+# worker-seconds a family found CNNs and MLPs of 98.4 and 98.3 %; the verdict's interval reached 0.6 points each way.
 _SEARCHES = {900.0: 3, 3600.0: 5}
 # How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
 # pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)

@@ -46,7 +46,8 @@ def on_screen(driver: Driver, points: Points) -> list[tuple[int, int]]:
     return [(round(left + x * width / 400), round(top + y * width / 400)) for x, y in points]
 
 
-def draw(driver: Driver, points: Points) -> None:
+def draw(driver: Driver, points: Points, *, lift: bool = True) -> Any:
+    """The actions made, which end with the pen down if it is not to be lifted."""
     from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
     actions = ActionBuilder(driver, duration=5)
@@ -55,8 +56,10 @@ def draw(driver: Driver, points: Points) -> None:
     actions.pointer_action.pointer_down()
     for place in rest:
         actions.pointer_action.move_to_location(*place)
-    actions.pointer_action.pointer_up()
+    if lift:
+        actions.pointer_action.pointer_up()
     actions.perform()
+    return actions
 
 
 def touch(driver: Driver, points: Points) -> None:
@@ -110,15 +113,7 @@ def test_what_is_drawn_is_read_as_predict_reads_the_same_picture(
 
 
 def test_it_is_read_while_one_draws(page: str, browser: Driver) -> None:
-    from selenium.webdriver.common.actions.action_builder import ActionBuilder
-
-    actions = ActionBuilder(browser, duration=5)
-    first, *rest = on_screen(browser, SEVEN)
-    actions.pointer_action.move_to_location(*first)
-    actions.pointer_action.pointer_down()
-    for place in rest:
-        actions.pointer_action.move_to_location(*place)
-    actions.perform()
+    actions = draw(browser, SEVEN, lift=False)
     assert shown(browser)["digit"] == "7"
     actions.clear_actions()
 
