@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from study.stages.machine import available_cores, cpu_name
+from study.execution.nodes import cpu_name
+from study.stages.machine import available_cores
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from study.execution.jobs import Died, Ended, Event, Finished, Job, Reached, Report
 from study.execution.memory import SharedData
+from study.execution.nodes import Node, this_node
 from study.execution.processes import start_process
 from study.execution.worker import Work, serve, worker_process
 from study.records.run import Precision
@@ -30,6 +31,9 @@ class Executor(Protocol):
     """What the driver needs of whoever trains. Jobs beyond the number of workers wait and can be withdrawn."""
 
     n_workers: int
+
+    def nodes(self) -> Sequence[Node]:
+        """The machines that have or had its workers, in the order in which they came."""
 
     def submit(self, job: Job) -> None: ...
 
@@ -65,13 +69,17 @@ class _Worker:
 class _PipeExecutor:
     """The common part: hand jobs to idle workers, and turn messages and deaths into events."""
 
-    def __init__(self, n_workers: int, start: Callable[[int], _Worker]) -> None:
+    def __init__(self, n_workers: int, start: Callable[[int], _Worker], gpus: tuple[str, ...] = ()) -> None:
         self.n_workers = n_workers
+        self._node = this_node(n_workers, gpus)
         self._start = start
         self._waiting: deque[Job] = deque()
         # Kept from event to event: to watch hundreds of pipes anew for each took longer than the driver's own work.
         self._watched = selectors.DefaultSelector()
         self._workers = [start(number) for number in range(n_workers)]
+
+    def nodes(self) -> Sequence[Node]:
+        return [self._node]
 
     def submit(self, job: Job) -> None:
         self._waiting.append(job)
@@ -153,7 +161,8 @@ class _PipeExecutor:
 
 class ProcessExecutor(_PipeExecutor):
     """Workers are processes, kept alive between jobs, with `threads` torch threads each. They take turns in
-    `environments`, of which each has one in addition to this process's own: a GPU of several, for example."""
+    `environments`, of which each has one in addition to this process's own: a GPU of several, for example. `gpus` are
+    the models of all that they use."""
 
     def __init__(
         self,
@@ -164,10 +173,11 @@ class ProcessExecutor(_PipeExecutor):
         precision: Precision = "fp32",
         threads: int = 1,
         environments: Sequence[Mapping[str, str]] = ({},),
+        gpus: tuple[str, ...] = (),
     ) -> None:
         self._arguments = (SharedData(data), device, precision, threads)
         self._environments = [dict(environment) for environment in environments]
-        super().__init__(n_workers, self._start_process)
+        super().__init__(n_workers, self._start_process, gpus)
 
     def _start_process(self, number: int) -> _Worker:
         ours, theirs = multiprocessing.Pipe()

@@ -14,6 +14,11 @@ def gpus_of(device: torch.device) -> list[torch.device]:
     return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
 
 
+def models_of(device: torch.device) -> tuple[str, ...]:
+    """What the GPUs that a device means are called, each as often as it is there."""
+    return tuple(torch.cuda.get_device_name(gpu) for gpu in gpus_of(device))
+
+
 def views_of(device: torch.device) -> list[dict[str, str]]:
     """For every GPU that `device` means, environment variables of a process that is to see it alone. A machine's only
     GPU needs none, and neither does another kind of device."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -13,7 +12,8 @@ from pathlib import Path, PurePath
 import torch
 
 from study.errors import UsageError
-from study.execution.gpus import gpus_of
+from study.execution.gpus import gpus_of, models_of
+from study.execution.nodes import cpu_name
 from study.records.ledger import Machine
 
 # Bytes that a worker on a GPU takes. Of 16 on an H200 each had 1.1 GiB of the GPU at first and 1.9 at the end of a
@@ -76,15 +76,9 @@ def _lines(path: Path) -> list[str]:
 
 def describe_machine(device: torch.device) -> Machine:
     """Processor and cores, and the GPUs that `device` means."""
-    counted = Counter(torch.cuda.get_device_name(gpu) for gpu in gpus_of(device))
+    counted = Counter(models_of(device))
     gpus = [name if n == 1 else f"{n} × {name}" for name, n in counted.items()]
     return Machine(cpu=cpu_name(), cores=available_cores(), gpu=", ".join(gpus) or None)
-
-
-def cpu_name() -> str:
-    lines = _lines(Path("/proc/cpuinfo"))
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from typing import Protocol
 from optuna.storages import RDBStorage
 
 from study.execution.executors import Executor, ProcessExecutor
-from study.execution.gpus import in_view
+from study.execution.gpus import in_view, models_of
 from study.execution.sharing import shared_gpus
 from study.records.ledger import Goal, Reached
 from study.records.trial import TrialRecord
@@ -58,6 +58,7 @@ class Workers:
                     precision=session.precision,
                     threads=1,
                     environments=self._running.enter_context(shared_gpus(session.device)),
+                    gpus=models_of(session.device),
                 )
             )
         return self._executor

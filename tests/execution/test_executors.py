@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,8 @@ def test_what_no_worker_has_started_can_be_withdrawn(executor: Executor) -> None
 def test_an_idle_executor_has_no_event(executor: Executor) -> None:
     assert executor.next_event(0.01) is None
     assert executor.n_workers == 1
+    (node,) = executor.nodes()
+    assert (node.name, node.workers, node.lost) == (socket.gethostname(), (0,), None)
 
 
 def test_a_run_writes_its_folder(executor: Executor, tmp_path: Path) -> None:
