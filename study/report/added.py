@@ -1,16 +1,20 @@
-"""What the search added: a family's best found configuration against the best one that it was given, each trained again
-with fresh seeds and read on the validation images, which chose both."""
+"""What the search added: a family's best found configuration against the best one that it was given, and against the
+first one that it drew, each trained again with fresh seeds.
+
+Validation chose them. They are read on the test split once that was opened, as its images have chosen neither, and on
+the validation images before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.records.finalists import Candidate
-from study.records.paths import StudyFiles
 from study.records.predictions import read_validation
 from study.records.trial import SOURCES, Origin, TrialRecord
 from study.report.reading import StudyRecords
@@ -20,15 +24,23 @@ from study.statistics.intervals import Interval
 from study.statistics.over_seeds import compare_finalists
 from study.statistics.result import Result
 
+Against = Literal["given", "first drawn"]
+Images = Literal["test", "validation"]
+_SPLIT = {"test": "test split", "validation": "validation images"}
+_OTHER = {"given": "the best one given", "first drawn": "the first one that its search drew"}
+
 
 @dataclass(frozen=True, slots=True)
 class Added(Result):
-    """Of a family that was given something: mean accuracies of the two on validation, found minus given with its
-    interval over the images; None for one that was not trained again."""
+    """Of a family: mean accuracies of the best found and of what it is held `against`, on `images`, each the mean of
+    at least `seeds` runs, and found minus other with its interval; None for one that was not trained again."""
 
     family: str
+    against: Against
+    images: Images
+    seeds: int
     found: float | None
-    given: float | None
+    other: float | None
     difference: float | None
     interval95: Interval | None
     sentence: str
@@ -36,11 +48,11 @@ class Added(Result):
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A trial that was trained again, in the search of these files: `of_search` names it where there are several."""
+    """A trial that was trained again in this search of the study: `of_search` names it where there are several."""
 
     trial: TrialRecord
     candidate: Candidate
-    files: StudyFiles
+    search: StudyRecords
     of_search: str
 
     @property
@@ -48,64 +60,133 @@ class _Again:
         source = SOURCES.get(self.trial.role)
         return f"#{self.trial.number}{self.of_search}" + ("" if source is None else f", {source}")
 
-    def correct(self) -> NDArray[np.bool_] | None:
-        """[S, N] on validation; None where a run's logits are not there."""
-        read = [read_validation(self.files.run(name)) for name in self.candidate.runs]
-        there = [logits.argmax(axis=1) == labels for logits, labels in (one for one in read if one is not None)]
+    @property
+    def on_validation(self) -> float:
+        return self.candidate.mean_accuracy
+
+    def correct(self, images: Images) -> NDArray[np.bool_] | None:
+        """[S, N]; None where a run's logits are not there."""
+        read = [self._right(run, images) for run in self.candidate.runs]
+        there = [right for right in read if right is not None]
         return np.stack(there) if there and len(there) == len(read) else None
+
+    def _right(self, run: str, images: Images) -> NDArray[np.bool_] | None:
+        if images == "validation":
+            read = read_validation(self.search.files.run(run))
+            return None if read is None else read[0].argmax(axis=1) == read[1]
+        logits = (self.search.candidate_logits | self.search.test_logits).get(run)
+        return None if logits is None else logits.argmax(axis=1) == self.search.test_labels
 
 
 def numbers(study: StudyRecords, before: Report) -> tuple[Added, ...]:
-    """By family; nothing of one that was given nothing, or of a study that has trained nothing again."""
-    if not study.finalists.families:
-        return ()
-    return tuple(_of_family(study, family) for family in study.families if study.given_trials(family))
+    """By family; nothing of a study that has trained nothing again."""
+    families = study.families if study.finalists.families else []
+    return tuple(row for family in families for row in _of_family(study, family))
 
 
-def _of_family(study: StudyRecords, family: str) -> Added:
-    found, given = _best(study, family, "found"), _best(study, family, "given")
-    a = None if found is None else found.candidate.mean_accuracy
-    b = None if given is None else given.candidate.mean_accuracy
-    if found is None or given is None:
-        return Added(family, a, b, None, None, _missing(study, family, found, given))
-    right_a, right_b = found.correct(), given.correct()
-    if right_a is None or right_b is None or right_a.shape[1] != right_b.shape[1]:
-        return Added(family, a, b, None, None, f"{_told(family, found, given)}.")
-    compared = compare_finalists(right_a, right_b)
-    interval = point_interval(compared.interval95)
-    text = f"{_told(family, found, given)}: {points(compared.difference, signed=True)} (95 % interval {interval})."
-    return Added(family, a, b, compared.difference, compared.interval95, text)
+def _of_family(study: StudyRecords, family: str) -> Iterator[Added]:
+    again = list(_trained_again(study, family))
+    found, given = _best(again, "found"), _best(again, "given")
+    if study.given_trials(family):
+        if found is None or given is None:
+            yield _unknown(family, found, given)
+        else:
+            yield _compared(study, family, "given", found, given)
+    first = next((one for one in again if one.trial == _first_drawn(study, family)), None)
+    if found is not None and first is not None:
+        same = found.trial == first.trial and found.search is first.search
+        yield _nothing_better(family, found) if same else _compared(study, family, "first drawn", found, first)
 
 
-def _told(family: str, found: _Again, given: _Again) -> str:
+def _first_drawn(study: StudyRecords, family: str) -> TrialRecord | None:
+    """By the study's own search, of those that were trained to a rung."""
+    drawn = [trial for trial in study.records.of(family).counted.found if trial.rungs]
+    return min(drawn, key=lambda trial: trial.number, default=None)
+
+
+def _compared(study: StudyRecords, family: str, against: Against, found: _Again, other: _Again) -> Added:
+    """On the test split if both were read there."""
+    means = found.on_validation, other.on_validation
+    for images in ("test", "validation"):
+        a, b = found.correct(images), other.correct(images)
+        if a is not None and b is not None and a.shape[1] == b.shape[1]:
+            compared = compare_finalists(a, b, study.groups if images == "test" else None)
+            if images == "test":
+                means = compared.accuracy_a, compared.accuracy_b
+            interval = point_interval(compared.interval95)
+            told = f"{points(compared.difference, signed=True)} (95 % interval {interval})"
+            sentence = f"{_told(family, against, images, found, other, means)}: {told}."
+            compared_as = (*means, compared.difference, compared.interval95)
+            return Added(family, against, images, min(len(a), len(b)), *compared_as, sentence)
+    sentence = f"{_told(family, against, 'validation', found, other, means)}."
+    return Added(family, against, "validation", _seeds(found, other), *means, None, None, sentence)
+
+
+def _seeds(*trained: _Again | None) -> int:
+    return min((len(one.candidate.runs) for one in trained if one is not None), default=0)
+
+
+def _told(
+    family: str, against: Against, images: Images, found: _Again, other: _Again, means: tuple[float, float]
+) -> str:
     return (
-        f"{family}: the best configuration that was found ({found.title}) reads "
-        f"{percent(found.candidate.mean_accuracy)} of the validation images, the best one given ({given.title}) "
-        f"{percent(given.candidate.mean_accuracy)}"
+        f"{family}: the best configuration that was found ({found.title}) reads {percent(means[0])} of the "
+        f"{_SPLIT[images]}, {_OTHER[against]} ({other.title}) {percent(means[1])}"
     )
 
 
-def _missing(study: StudyRecords, family: str, found: _Again | None, given: _Again | None) -> str:
+def _nothing_better(family: str, found: _Again) -> Added:
+    value = found.on_validation
+    text = f"{family}: the best configuration that was found is the first one that its search drew ({found.title})."
+    return Added(family, "first drawn", "validation", _seeds(found), value, value, None, None, text)
+
+
+def _unknown(family: str, found: _Again | None, given: _Again | None) -> Added:
     """Which of the two was not trained again."""
-    if found is None and given is None:
-        return f"{family}: nothing was trained again, so what the search added is unknown."
+    a, b = (None if one is None else one.on_validation for one in (found, given))
+    return Added(family, "given", "validation", _seeds(found, given), a, b, None, None, _missing(family, found, given))
+
+
+def _missing(family: str, found: _Again | None, given: _Again | None) -> str:
     known = found or given
-    assert known is not None
+    if known is None:
+        return f"{family}: nothing was trained again, so what the search added is unknown."
     what = "no configuration that was given" if given is None else "no configuration that the search found"
     return (
         f"{family}: {what} was trained again, so what the search added is unknown; the other ({known.title}) reads "
-        f"{percent(known.candidate.mean_accuracy)} of the validation images."
+        f"{percent(known.on_validation)} of the validation images."
     )
 
 
-def _best(study: StudyRecords, family: str, origin: Origin) -> _Again | None:
-    """Over all searches of the study."""
-    return min(_trained_again(study, family, origin), key=lambda one: one.candidate.rank, default=None)
+def _best(again: list[_Again], origin: Origin) -> _Again | None:
+    """Over all searches of the study, by validation."""
+    those = (one for one in again if one.trial.origin == origin)
+    return min(those, key=lambda one: one.candidate.rank, default=None)
 
 
-def _trained_again(study: StudyRecords, family: str, origin: Origin) -> Iterator[_Again]:
+def _trained_again(study: StudyRecords, family: str) -> Iterator[_Again]:
     for one in study.searches.values():
-        trials = {trial.number: trial for trial in one.records.of(family) if trial.origin == origin}
+        trials = {trial.number: trial for trial in one.records.of(family)}
         for candidate in one.finalists.of(family).candidates:
             if candidate.trial in trials:
-                yield _Again(trials[candidate.trial], candidate, one.files, study.of_search(one))
+                yield _Again(trials[candidate.trial], candidate, one, study.of_search(one))
+
+
+# --- what the reader must know of it ---------------------------------------------------------------------------------
+
+
+def note(rows: tuple[Added, ...], n_groups: int | None) -> str | None:
+    """Which images were read, who chose, and what the intervals cover; None where there is none. `n_groups` of the test
+    images, where they have any."""
+    known = [row for row in rows if row.difference is not None]
+    if not known:
+        return None
+    on_test = all(row.images == "test" for row in known)
+    chosen = "each is the best of its kind among those that were trained again"
+    if on_test:
+        text = f"Validation chose both sides before the test split was opened: {chosen}."
+    else:
+        text = f"Validation chose both sides on these very images: {chosen}, which favours the side that had more."
+    one_run = min(row.seeds for row in known) < 2
+    text += " Each is one run, so an interval covers other images, not other seeds." if one_run else ""
+    return text + (f" It is clustered by {n_groups} groups of images." if on_test and n_groups else "")

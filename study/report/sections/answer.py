@@ -4,7 +4,7 @@ finalist."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from study.records.trial import Role
 from study.report import added, budget, first_screen, repeated
@@ -20,7 +20,7 @@ from study.report.sections.leaderboard import Finalist
 from study.report.sections.pairwise import FinalistPair
 from study.report.wording import count, interval, listing, percent
 from study.statistics.logits import accuracy
-from study.statistics.result import Result
+from study.statistics.result import PAGE_ONLY, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Answer(Result):
     caveats: tuple[str, ...]
     first: FirstScreen
     added: tuple[Added, ...]
+    added_note: str | None = field(metadata=PAGE_ONLY)
 
 
 def numbers(study: StudyRecords, before: Report) -> Answer:
@@ -88,6 +89,7 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         caveats=tuple(_caveats(before, behind if several is None else None)),
         first=before[first_screen],
         added=before[added],
+        added_note=added.note(before[added], None if study.groups is None else len(study.groups)),
     )
 
 
