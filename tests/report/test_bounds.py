@@ -16,8 +16,8 @@ from study import models
 from study.models.mlp import MLP
 from study.records.settings import Configuration, FamilySettings, Ladder, Limit, change_settings, load_settings
 from study.report import bounds
+from study.report.advice_on_search import at_edges
 from study.report.distributions import Edge
-from study.report.sections.conclusion import at_edges
 from study.training.config import limits_of
 
 FAMILIES = tuple(models.FAMILIES)
