@@ -37,6 +37,7 @@ from _trials import BEST_INVENTED
 from optuna.samplers import RandomSampler
 
 from study.execution.jobs import Event, Finished, Job, Outcome, Report, RungMetrics, Validation
+from study.execution.nodes import Node
 from study.records.paths import StudyFiles
 from study.records.trial import TrialRecord, read_trials
 from study.search import driver
@@ -88,6 +89,9 @@ class Workers:
         self._events: list[tuple[float, int, str]] = []
         self._count = itertools.count()
         self._scheduled = 0.0  # seconds of training so far, to their ends
+
+    def nodes(self) -> list[Node]:
+        return [Node("invented", "", tuple(range(self.n_workers)), "invented")]
 
     @property
     def trained(self) -> float:

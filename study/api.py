@@ -48,6 +48,7 @@ _TRIALS = {
     "n_parameters": _WHOLE,
     "flops": _WHOLE,
     "worker": _WHOLE,
+    "node": _TEXT,
     "seed": _WHOLE,
     "attempt": _WHOLE,
     "further_seed_of": _WHOLE,
@@ -67,6 +68,7 @@ _ABOUT_A_RUN = {
     "steps": _WHOLE,
     "device": _TEXT,
     "precision": _TEXT,
+    "node": _TEXT,
 }
 _OF_A_RUN = {
     "accuracy": _REAL,
@@ -142,7 +144,8 @@ class Study:
         it is from: sampled, warm_start, given_file or imported. `state` is Optuna's; `ending` says why it ended:
         complete, pruned, budget, failed, interrupted or withdrawn, and `reason` says it in words. `value` is validation
         accuracy after `examples` training images, `nll_scaled` its negative log-likelihood there in nats, at the
-        temperature that fits best. A worker held it for `held_seconds` and trained for `training_seconds` of them.
+        temperature that fits best. A worker on `node` held it for `held_seconds`, of which it trained for
+        `training_seconds`.
         `flops` are of one image. `counted` is False for a trial that was interrupted and tried again as another
         `attempt`; `further_seed_of` is the first trial with the same configuration.
         """

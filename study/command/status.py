@@ -37,6 +37,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "searches": 1 + len(folders),
         "repeats": repeats,
         "running_repeat": next((n for n, one in folders.items() if holder and is_driven_by(one, holder)), None),
+        "nodes": [node.model_dump() for node in ledger.commands[-1].nodes] if ledger.commands else [],
     }
     return found | {"lines": _lines(found)}
 
@@ -87,7 +88,29 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"{run} failed: {reason}" for one in searches for run, reason in one["failed_runs"].items()]
     if found["searches"] > 1:
         lines += _lines_over_searches(found, searches)
+    lines += [line for one in searches for line in _lines_of_nodes(one)]
     return lines + ([f"report: {found['report']}"] if found["report"] else [])
+
+
+def _lines_of_nodes(found: dict[str, Any]) -> list[str]:
+    """Who worked for the last command, if it was not one machine alone."""
+    nodes = found["nodes"]
+    if len(nodes) < 2:
+        return []
+    of = f" of {found['name']}" if found["search"] > 1 else ""
+    there = [f"{node['name']} {_workers(node)}{_joined(node)}" for node in nodes if node["lost"] is None]
+    lost = [
+        f"lost at {node['left']}: {node['name']}, {_workers(node)} ({node['lost']})" for node in nodes if node["lost"]
+    ]
+    return [f"nodes of the last command{of}: {', '.join(there) or 'none is left'}", *lost]
+
+
+def _workers(node: dict[str, Any]) -> str:
+    return "1 worker" if node["workers"] == 1 else f"{node['workers']} workers"
+
+
+def _joined(node: dict[str, Any]) -> str:
+    return f" (joined at {node['joined']})" if node["joined"] else ""
 
 
 def _remarks(row: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,11 @@ class Node:
     cpu: str
     gpus: tuple[str, ...] = ()
     lost: str | None = None
+
+
+def node_of(worker: int, nodes: Iterable[Node]) -> str | None:
+    """The host name of the machine that has, or had, a worker."""
+    return next((node.name for node in nodes if worker in node.workers), None)
 
 
 def this_node(n_workers: int, gpus: tuple[str, ...] = ()) -> Node:

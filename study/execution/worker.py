@@ -6,10 +6,12 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -177,7 +179,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         save_run(
             RunFiles(Path(job.run.folder)),
             model,
-            job.run.record,
+            replace(job.run.record, node=socket.gethostname()),
             job.config,
             course.history,
             metrics,

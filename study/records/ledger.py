@@ -3,7 +3,7 @@ version and written whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,13 +52,40 @@ class Goal(Frozen):
         return Goal(budget=share, n_trials=self.n_trials, families=self.families)
 
 
+class NodeSeen(Part):
+    """A machine that gave workers to a command, by its host name: its processor, the models of the GPUs that they used,
+    when it came, and for one that was lost when and why. `offered` are the worker-seconds of the search for which its
+    workers were there, busy or not. One that the command began with has no time of coming."""
+
+    name: str
+    workers: int
+    cpu: str | None = None
+    gpus: tuple[str, ...] = ()
+    joined: str | None = None
+    left: str | None = None
+    lost: str | None = None
+    offered: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What decides how fast its workers train: the models of its GPUs or else the processor."""
+        return kind_of(self.cpu, self.gpus)
+
+
+def kind_of(cpu: str | None, gpus: Sequence[str]) -> str:
+    """A machine as far as it decides how fast one of its workers trains, in words."""
+    return " and ".join(sorted(set(gpus))) or cpu or "an unknown processor"
+
+
 class Command(Part):
-    """A command that worked on the study; `seconds` is what it took from the budget."""
+    """A command that worked on the study; `seconds` is what it took from the budget, `nodes` are the machines of its
+    workers."""
 
     command: str
     start: str | None = None
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
+    nodes: tuple[NodeSeen, ...] = ()
 
 
 class Machine(Part):
@@ -142,6 +169,15 @@ class Ledger(BaseModel):
     def used(self) -> float:
         """Seconds that all commands took from the budget."""
         return float(sum(command.seconds for command in self.commands))
+
+    @property
+    def nodes(self) -> Sequence[NodeSeen]:
+        """Every machine of every command, in the order in which they came."""
+        return [node for command in self.commands for node in command.nodes]
+
+    @property
+    def has_several_nodes(self) -> bool:
+        return len({node.name for node in self.nodes}) > 1
 
     def stage_seconds(self, name: str) -> float:
         return self.stages.get(name, 0.0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from study.records.ledger import Command, Ledger, read_ledger, write_ledger
+from study.records.ledger import Command, Ledger, NodeSeen, read_ledger, write_ledger
 
 # Asked for by commands of their own, with a time of their own: a budget is for what a study cannot do without.
 _BESIDE_THE_BUDGET = frozenset({"ablation", "audit"})
@@ -91,6 +91,10 @@ class OpenLedger(Ledger):
             yield
         finally:
             self._started += time.monotonic() - began
+
+    def note_nodes(self, nodes: Sequence[NodeSeen]) -> None:
+        """The machines of this command's workers, those that were lost, too."""
+        self.commands[-1] = self.commands[-1].model_copy(update={"nodes": tuple(nodes)})
 
     def tick(self) -> None:
         """Save now and then during a long stage."""

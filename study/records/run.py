@@ -30,7 +30,8 @@ RunRole = Literal["candidate", "final", "ablation", "trained"]
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """What a run is: whose configuration, trial -1 for one that no search tried, in which role, under which seed, on
-    which part of the training file, for how long, on what. `mean` and `std` are of pixels in [0, 1]."""
+    which part of the training file, for how long, on what. `mean` and `std` are of pixels in [0, 1]. `node` is the host
+    name of the machine that trained it, None until one did, and where that was not recorded."""
 
     family: str
     trial: int
@@ -46,6 +47,7 @@ class RunRecord:
     device: str
     precision: Precision
     threads: int
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Run:
 
 
 _HISTORY = tuple(field.name for field in fields(HistoryRow))
+_ALWAYS_TOLD = tuple(field.name for field in fields(RunRecord) if field.name != "node")
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -137,7 +140,8 @@ def _number(cell: Any) -> float | None:
 def _read_config(files: RunFiles) -> tuple[RunRecord, dict[str, Any]]:
     try:
         content = tomllib.loads(read_text(files.config))
-        record = RunRecord(**{field.name: content["run"][field.name] for field in fields(RunRecord)})
+        told = content["run"]
+        record = RunRecord(**{name: told[name] for name in _ALWAYS_TOLD}, node=told.get("node"))
         return record, dict(content["config"])
     except FileNotFoundError:
         raise ResultsError(f"{files.config} is missing; rerun `study retrain`") from None
@@ -175,7 +179,8 @@ def write_run(
 ) -> None:
     """Write a run's folder, DONE last; `validation` are logits [N, C] and labels [N]."""
     files.root.mkdir(parents=True, exist_ok=True)
-    write_text(files.config, tomli_w.dumps({"run": asdict(record), "config": dict(config)}))
+    told = {name: value for name, value in asdict(record).items() if value is not None}
+    write_text(files.config, tomli_w.dumps({"run": told, "config": dict(config)}))
     write_csv(files.history, _HISTORY, [[getattr(row, name) for name in _HISTORY] for row in history])
     write_json(files.metrics, {**asdict(metrics), "examples": record.examples, "steps": record.steps})
     if validation is not None:

@@ -48,7 +48,8 @@ class Rung:
 class TrialRecord:
     """One trial that ended. `parameters` are what Optuna drew, by its names, and `distributions` their ranges as Optuna
     writes them; `config` is the network's. A draw of the family that was interrupted is repeated as another `attempt`.
-    A worker held the trial for `held_seconds`, of which it trained for `training_seconds`."""
+    A worker held the trial for `held_seconds`, of which it trained for `training_seconds`; `node` is its machine's host
+    name, None where that was not recorded."""
 
     number: int
     family: str
@@ -70,6 +71,7 @@ class TrialRecord:
     held_seconds: float = 0.0
     training_seconds: float = 0.0
     worker: int | None = None
+    node: str | None = None
     n_parameters: int | None = None
     flops: int | None = None
 
@@ -239,6 +241,7 @@ def parse_trial(values: Mapping[str, Any]) -> TrialRecord:
         held_seconds=get("held_seconds" if "held_seconds" in values else "seconds", 0.0),
         training_seconds=get("training_seconds", 0.0),
         worker=get("worker"),
+        node=get("node"),
         n_parameters=get("n_parameters"),
         flops=get("flops"),
     )

@@ -21,6 +21,7 @@ _COLUMNS: tuple[str, ...] = (
     "held_seconds",
     "training_seconds",
     "worker",
+    "node",
     "seed",
     "attempt",
     "further_seed_of",
@@ -31,6 +32,7 @@ _COLUMNS: tuple[str, ...] = (
     "start",
     "end",
 )
+_NOT_IN_FORM_1 = frozenset({"origin", "node"})
 
 
 def write_trials_csv(files: StudyFiles, trials: Iterable[TrialRecord], form: Form) -> None:
@@ -48,4 +50,4 @@ def _cells(trial: TrialRecord, form: Form) -> dict[str, object]:
 
 def _columns(form: Form) -> Iterable[str]:
     """An older study's table keeps the columns that it began with."""
-    return _COLUMNS if form == 2 else (column for column in _COLUMNS if column != "origin")
+    return _COLUMNS if form == 2 else (column for column in _COLUMNS if column not in _NOT_IN_FORM_1)

@@ -33,6 +33,7 @@ _ATTRIBUTES = (
     "held_seconds",
     "training_seconds",
     "worker",
+    "node",
     "n_parameters",
     "flops",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.nodes import Node, node_of
 from study.interrupts import shielded
 from study.records.collecting import uncollected
 from study.records.paths import StudyFiles
@@ -82,6 +83,7 @@ class Search:
             for name, space in spaces.items():
                 self._open(name, space, records)
         self.limits = Limits()
+        self._nodes: Callable[[], Sequence[Node]] = tuple  # of the executor that runs it
 
     @property
     def _apart(self) -> bool:
@@ -121,7 +123,7 @@ class Search:
     def run(self, executor: Executor, limits: Limits, observe: Observer) -> None:
         """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up, or has nothing
         but failures to show."""
-        self.limits = limits
+        self.limits, self._nodes = limits, executor.nodes
         try:
             self._loop(executor, observe)
         except BaseException as error:
@@ -297,8 +299,9 @@ class Search:
     ) -> None:
         """End a trial; it is recorded with the next write, and only then shown."""
         flight = family.flights[event.job.id]
-        known = {"held_seconds": round(event.held_seconds, 3), "worker": event.worker, "rungs": tuple(flight.rungs)}
-        known |= outcome | {"ending": end.ending}
+        node = node_of(event.worker, self._nodes())
+        known = {"held_seconds": round(event.held_seconds, 3), "worker": event.worker, "node": node}
+        known |= outcome | {"rungs": tuple(flight.rungs), "ending": end.ending}
         if end.reason:
             known["reason"] = end.reason
         if not counted:

@@ -20,6 +20,7 @@ from study.search.opening import Opened, open_for_work
 from study.search.storage import storage_url
 from study.stages.goal import note_goal, set_goal
 from study.stages.machine import core_share
+from study.stages.nodes import NodeLog
 from study.stages.plan import SearchPlan, Used
 from study.stages.session import Session
 
@@ -91,6 +92,7 @@ class OneSearch:
         self.first = first
         self.number = number
         self.goal = set_goal(session)
+        self.nodes = NodeLog(session.ledger)
         self._resources = resources
         self._database: Opened | None = None
 

@@ -45,11 +45,14 @@ def retrain_candidates(one: OneSearch) -> None:
             found_only=trains_given_beside(one),
         )
 
+        executor = one.workers.executor
+
         def observe(retraining: Retraining, run: str | None) -> None:
+            one.nodes.look(executor.nodes())
             session.ledger.tick()
             one.progress.retrain(retraining, run)
 
-        retraining.run(one.workers.executor, observe)
+        retraining.run(executor, observe)
         session.ledger.failed_runs = retraining.failed
         found = retraining.save(trials=digest_of_trials(session.files.trials_jsonl))
         note_on_retraining(storage, session.files, found)

@@ -48,13 +48,17 @@ def search_families(one: OneSearch) -> None:
         limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given)
         _say_small_spaces(one, search)
 
+        executor = one.workers.executor
+
         def observe(search: Search, record: TrialRecord | None) -> None:
+            one.nodes.look(executor.nodes(), in_search=True)
             session.ledger.tick()
             one.progress.search(search, record)
             publisher.search(search)
 
         try:
-            search.run(one.workers.executor, limits, observe)
+            one.nodes.look(executor.nodes(), in_search=True)
+            search.run(executor, limits, observe)
         finally:
             _settle(session, search, allowed.found)
         publisher.publish(search, "searched")

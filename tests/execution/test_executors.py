@@ -30,6 +30,7 @@ from study.execution.jobs import Died, Event, Finished, Job, Report, RungMetrics
 from study.execution.worker import serve, train
 from study.records.files import read_json
 from study.records.paths import RunFiles
+from study.records.run import read_record
 from study.training.loop import Schedule, TrainingData
 
 CONFIG = {
@@ -169,6 +170,7 @@ def test_a_run_writes_its_folder(executor: Executor, tmp_path: Path) -> None:
     assert (metrics["examples"], metrics["steps"]) == (400, 8)
     assert metrics["training_seconds"] <= metrics["seconds"]
     assert files.validation.exists()
+    assert read_record(files).node == executor.nodes()[0].name
 
 
 def without_seconds(events: list[Event]) -> list[RungMetrics]:

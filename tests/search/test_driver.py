@@ -27,6 +27,7 @@ from bench import (
 from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
+from study.execution.nodes import Node
 from study.execution.worker import DriverLeftError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
@@ -498,6 +499,9 @@ class ScriptedExecutor(Executor):
         self._rung = 0
         self._go = True
 
+    def nodes(self) -> list[Node]:
+        return [Node("elsewhere", "10.0.0.1", (1,), "a processor"), Node("here", "10.0.0.2", (0,), "a processor")]
+
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
 
@@ -542,6 +546,7 @@ def test_families_spend_alike_to_within_a_trial(files: StudyFiles, make_settings
     assert abs(spent["mlp"] - spent["cnn"]) <= 2.5
     assert all(60 <= seconds <= 60 + 2.5 for seconds in spent.values())  # half of cnn's longest stretch
     assert Counter(record.family for record in bench.records)["mlp"] >= 19
+    assert {record.node for record in bench.records} == {"here"}
     bench.check()
 
 

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from study.execution.nodes import Node
+from study.records.ledger import read_ledger
+from study.records.open_ledger import OpenLedger
+from study.stages.nodes import NodeLog
+
+FIRST = Node("c1", "10.0.0.1", (0, 1), "AMD EPYC")
+SECOND = Node("c2", "10.0.0.2", (2,), "AMD EPYC", ("H100", "H100"))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_machines_that_come_and_go_are_in_the_ledger_with_what_they_offered_to_the_search(tmp_path: Path) -> None:
+    ledger, clock = OpenLedger.open(tmp_path / "ledger.json", "study run", 0.0, {}), Clock()
+    log = NodeLog(ledger, clock)
+    for at, nodes, in_search in (
+        (100.0, [FIRST], True),
+        (103.0, [FIRST], True),  # two workers for three seconds
+        (104.0, [FIRST, SECOND], True),
+        (110.0, [FIRST, replace(SECOND, lost="no answer")], True),
+        (150.0, [FIRST, replace(SECOND, lost="no answer")], False),  # retraining
+        (160.0, [FIRST, replace(SECOND, lost="no answer")], True),  # another search's turn was between
+        (161.0, [FIRST, replace(SECOND, lost="no answer")], True),
+    ):
+        clock.now = at
+        log.look(nodes, in_search=in_search)
+    ledger.save()
+    first, second = read_ledger(tmp_path / "ledger.json").nodes
+    assert (first.name, first.workers, first.kind, first.offered) == ("c1", 2, "AMD EPYC", 2 * 11.0)
+    assert (first.joined, first.left, first.lost) == (None, None, None)
+    assert (second.kind, second.offered, second.lost) == ("H100", 6.0, "no answer")
+    assert second.joined
+    assert second.left
