@@ -17,7 +17,7 @@ from typing import Any
 from _commands import measure, study_command
 from _rows import RECORDED, Rows, machine
 
-from study.command.flags import build_parser
+from study.command.parser import build_parser
 
 AIM = {"--help": 0.3}  # seconds
 

@@ -19,13 +19,23 @@ StudyError                  exit status 1; the message is one line: file, value 
 Interrupted                 SIGHUP, SIGINT, SIGTERM or a batch system's notice; exit status 128 + signal number
 """
 
+import re
 import signal
+
+_ADVICE = re.compile(r".*(?:; |: (?=expected ))(.+)", re.DOTALL)
 
 
 class StudyError(Exception):
     """Root of the errors that a user can cause and mend; its text is one line."""
 
     exit_status = 1
+
+    @property
+    def hint(self) -> str | None:
+        """What to do or what was expected, where the text says that in the end: behind a semicolon, or as `: expected`.
+        For machines, which get the whole text, too."""
+        advice = _ADVICE.fullmatch(str(self))
+        return advice[1] if advice else None
 
 
 class UsageError(StudyError):

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from study.errors import OutputError, ReaderLeftError
 
+FORM = 1  # of what `--format json` prints, results and errors
 _PLAIN = {"–": "-", "−": "-", "…": "...", "±": "+/-", "×": "x", "·": "*", "≤": "<=", "≥": ">=", "→": "->", "’": "'"}
 _READABLE = "digit-study-readable"  # what Python's codecs call the handler below
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import itertools
+import json
 import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 
-from study.command.flags import build_parser
+from study.command.parser import WrongUsageError, build_parser
 from study.errors import Interrupted, ReaderLeftError, StudyError
 from study.interrupts import ignore_notices
-from study.streams import steady_streams
+from study.streams import FORM, steady_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +38,6 @@ def _without_password(command: str) -> str:
 
 
 def _run(words: list[str], started: float) -> int:
-    debug = "--debug" in words
     try:
         try:
             return _command(words, started)
@@ -45,10 +46,10 @@ def _run(words: list[str], started: float) -> int:
     except ReaderLeftError:
         return 1
     except StudyError as error:
-        _explain(error, debug)
+        _explain(error, words, hint=error.hint)
         return error.exit_status
     except Exception as error:
-        _explain(error, debug)
+        _explain(error, words, hint="--debug shows where")
         return 1
 
 
@@ -63,15 +64,16 @@ def _command(words: list[str], started: float) -> int:
     if args.verb is None:
         parser.print_help()
         return 2
-    return _verb(args, _without_password(shlex.join(["study", *words])), started)
+    return _verb(args, words, started)
 
 
-def _verb(args: argparse.Namespace, command: str, started: float) -> int:
+def _verb(args: argparse.Namespace, words: list[str], started: float) -> int:
     from study.interrupts import catching_signals
 
     # Libraries make some 200,000 objects that stay; looking through them for garbage at every thousandth took a tenth
     # of the time that loading them takes.
     gc.set_threshold(500_000, 20)
+    command = _without_password(shlex.join(["study", *words]))
     try:
         with catching_signals():
             from study.command import verbs as commands
@@ -82,8 +84,10 @@ def _verb(args: argparse.Namespace, command: str, started: float) -> int:
         raise
     except Interrupted as error:
         if args.verb not in ("dashboard", "draw"):  # a signal is how it ends: nothing is cut short
-            _explain(error, args.debug)
-            print(f"study: nothing finished is lost; continue with: {command}", file=sys.stderr)
+            advice = f"nothing finished is lost; continue with: {command}"
+            _explain(error, words, hint=advice)
+            if not _wants_json(words):
+                print(f"study: {advice}", file=sys.stderr)
         return error.exit_status
 
 
@@ -100,14 +104,26 @@ def _name_the_study(error: StudyError, args: argparse.Namespace) -> None:
             error.args = (with_its_name(str(error), files),)
 
 
-def _explain(error: BaseException, debug: bool) -> None:
-    if debug:
+def _wants_json(words: Sequence[str]) -> bool:
+    """Also where the words are wrong usage, of which a parser makes nothing."""
+    return "--format=json" in words or ("--format", "json") in itertools.pairwise(words)
+
+
+def _explain(error: BaseException, words: Sequence[str], hint: str | None) -> None:
+    """The last line on standard error."""
+    if "--debug" in words:
         import traceback
 
         traceback.print_exception(error)
-    known = isinstance(error, StudyError | Interrupted)
     text = " ".join(str(error).split())
-    print(f"study: {text if known else f'{type(error).__name__}: {text} (--debug shows where)'}", file=sys.stderr)
+    if not isinstance(error, StudyError | Interrupted):
+        text = f"{type(error).__name__}: {text}"
+    if _wants_json(words):
+        print(json.dumps({"form": FORM, "error": text, "hint": hint}), file=sys.stderr)
+        return
+    program = error.program if isinstance(error, WrongUsageError) else "study"
+    unknown = "" if isinstance(error, StudyError | Interrupted) else f" ({hint})"
+    print(f"{program}: {text}{unknown}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from study.errors import ResultsError
 from study.records.naming import default_name
 from study.records.paths import RESERVED_NAMES, StudyFiles, check_study_name
-from study.streams import knows_every_sign
+from study.streams import FORM, knows_every_sign
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,19 +43,32 @@ def no_study_in(files: StudyFiles) -> str:
     return f"{files.root} holds no study; start one with `study run`, or name another with {named}"
 
 
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=not knows_every_sign(sys.stdout), allow_nan=False))
+def print_answer(verb: str, found: Mapping[str, Any]) -> None:
+    """What a verb found, for machines: one JSON object that begins with the number of its form and the verb. Within a
+    form keys are added, and none is renamed or removed."""
+    _print_json(_in_form(verb, found))
 
 
-def print_rows(rows: Sequence[Mapping[str, object]], form: str = "table", title: str | None = None) -> None:
-    """Rows with the same keys as a table, or as JSON with form 'json'.
+def print_answers(verb: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Of a verb that finds one thing for each that it was asked about: a list of such objects."""
+    _print_json([_in_form(verb, one) for one in found])
+
+
+def _in_form(verb: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {"form": FORM, "verb": verb, **found}
+
+
+def _print_json(value: object) -> None:
+    shown = json.dumps(value, indent=1, ensure_ascii=not knows_every_sign(sys.stdout), allow_nan=False)
+    print(shown, flush=True)
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], title: str | None = None) -> None:
+    """Rows with the same keys as a table.
 
     Nothing is cut: in a pipe or a file a table is as wide as its rows need, and at a terminal too narrow for its words
     each value has a line of its own.
     """
-    if form == "json":
-        print_json(rows)
-        return
     if title is not None:
         print(title)
     from rich.console import Console

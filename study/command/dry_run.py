@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from study.command.console import print_json, print_rows
+from study.command.console import print_answer, print_rows
 from study.report.wording import count, duration
 from study.stages.dry_run import DryRun, FamilyAhead, StageAhead
 
 
 def print_plan(plan: DryRun, form: str) -> None:
     if form == "json":
-        print_json({**asdict(plan), "goal": plan.goal.model_dump(), "retrain": plan.retrain.model_dump()})
+        plain = {**asdict(plan), "goal": plan.goal.model_dump(), "retrain": plan.retrain.model_dump()}
+        print_answer("run", {"dry_run": True, **plain})
         return
     print(_headline(plan))
     print_rows([_family_row(family, plan) for family in plan.families], title="families")

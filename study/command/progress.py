@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from study.records.trial import TrialRecord
 from study.retraining.finalists import Retraining
 from study.search.driver import Search
 from study.search.family import FamilySearch
+
+_STAGE_WIDTH, _BAR_WIDTH = 8, 16  # in columns of the terminal
 
 
 def percent(fraction: float | None) -> str:
@@ -60,9 +63,9 @@ class Reporter:
         self._expect(seconds)
         if self._console.is_terminal:
             columns = (
-                TextColumn("[bold]{task.fields[stage]:<8}"),
-                BarColumn(bar_width=16),
-                TextColumn("{task.description}"),
+                TextColumn(f"[bold]{{task.fields[stage]:<{_STAGE_WIDTH}}}"),
+                BarColumn(bar_width=_BAR_WIDTH),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
                 _TimeLeft(self.left),
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
@@ -93,7 +96,7 @@ class Reporter:
 
     def search(self, search: Search, record: TrialRecord | None) -> None:
         done = self._share_of(search)
-        self._show(done, "  ".join(_standing(family) for family in search.families.values()))
+        self._show(done, self._fitting(list(search.families.values())))
         if record is None:
             return
         best = search.families[record.family].best
@@ -124,6 +127,12 @@ class Reporter:
             total = None if share is None else 1.0
             self._bar.update(self._task, total=total, completed=share or 0.0, description=text)
 
+    def _fitting(self, families: Sequence[FamilySearch]) -> str:
+        """Where the families stand, in as many words as a line of the terminal has room for."""
+        around = _STAGE_WIDTH + _BAR_WIDTH + 3 + len(self.left())  # a blank between two columns
+        said = _standings(families)
+        return next((text for text in said if len(text) <= self._console.width - around), said[-1])
+
     def _share_of(self, search: Search) -> float:
         """The share of a search that is done, by whichever limit is nearer."""
         limits, shares = search.limits, [0.0]
@@ -138,9 +147,16 @@ class Reporter:
         return max(shares)
 
 
-def _standing(family: FamilySearch) -> str:
-    best = family.best
-    return f"{family.name} {family.counted}, best {percent(best.value if best else None)}"
+def _standings(families: Sequence[FamilySearch]) -> list[str]:
+    """Trials and best accuracy of each family, then in fewer words, at last of the best family alone."""
+    bests = {family.name: family.best.value if family.best else None for family in families}
+    leader = max(families, key=lambda family: bests[family.name] or 0.0)
+    trials = sum(family.counted for family in families)
+    return [
+        "  ".join(f"{family.name} {family.counted}, best {percent(bests[family.name])}" for family in families),
+        "  ".join(f"{family.name} {family.counted}, {percent(bests[family.name])}" for family in families),
+        f"{trials} trials, best {leader.name} {percent(bests[leader.name])}",
+    ]
 
 
 def _trial_line(record: TrialRecord) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.command.console import existing_files, files_of, print_json, print_rows
+from study.command.console import existing_files, files_of, print_answer, print_answers, print_rows
 from study.errors import ResultsError
 from study.records.paths import EXPORT, StudyFiles
+from study.streams import FORM
 
 if TYPE_CHECKING:
     from study.inference.bundle import Description
     from study.inference.explain import ExplainPage
     from study.inference.predictor import Predictor
     from study.records.settings import DataPlace
+    from study.stages.one_run import Trained
 
 _PARITY_IMAGES = 1000
 
@@ -68,7 +70,7 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
             yield answer
 
     with page or nullcontext():
-        for piece in render(answers(), args.format):
+        for piece in render(answers(), args.format, {"form": FORM, "verb": args.verb}):
             sys.stdout.write(piece)
     if page:
         print(f"how they were read: {page.path}", file=sys.stderr)
@@ -89,8 +91,11 @@ def draw(args: argparse.Namespace, command: str, started: float) -> int:
     drawing = Drawing(model.name, model, None) if args.model else Drawing(files_of(args).name, model, files_of(args))
 
     def ready() -> None:
-        if not args.quiet:
-            print(f"http://{args.host}:{args.port}/draw  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        address = f"http://{args.host}:{args.port}/draw"
+        if args.format == "json":
+            print_answer(args.verb, {"address": address, "model": str(model)})
+        elif not args.quiet:
+            print(f"{address}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
 
     serve(drawing, args.host, args.port, ready)
     return 0
@@ -102,7 +107,11 @@ def show(args: argparse.Namespace, command: str, started: float) -> int:
     files = existing_files(args)
     if args.which == BEST:
         _shipped_model(files)
-    for piece in pieces(find(files, args.which), files.name, args.form):
+    shown = find(files, args.which)
+    if args.format == "json":
+        print_answer(args.verb, {"title": shown.title, "toml": shown.as_toml(), "torch": shown.as_torch()})
+        return 0
+    for piece in pieces(shown, files.name, args.form):
         sys.stdout.write(piece)
     return 0
 
@@ -114,19 +123,37 @@ def train(args: argparse.Namespace, command: str, started: float) -> int:
 
     request = Request(command, started, args.name, args.results, args.dataset, args.data_dir, device=args.device)
     trained = train_one(request, args.file, args.seed, args.epochs, Reporter(args.quiet).say)
-    metrics = trained.metrics
+    metrics, finalist = trained.metrics, trained.finalist
+    if args.format == "json":
+        print_answer(args.verb, _trained(trained, args.seed))
+        return 0
     print(
         f"{args.file.stem}, seed {args.seed}: {100 * (metrics.accuracy or 0):.2f} % on validation after "
         f"{trained.examples:,} examples, {metrics.n_parameters:,} parameters, {metrics.training_seconds:.0f} s"
         + (" (trained before)" if trained.was_there else "")
     )
-    if (finalist := trained.finalist) is not None:
+    if finalist is not None:
         print(
             f"finalist {trained.family} #{finalist.trial} of the search: {100 * finalist.mean_accuracy:.2f} % after "
             f"{finalist.examples:,} examples, mean of {len(finalist.runs)} fresh seed{'s' * (len(finalist.runs) > 1)}"
         )
     print(f"run: {trained.run.root}")
     return 0
+
+
+def _trained(trained: Trained, seed: int) -> dict[str, object]:
+    metrics, finalist = trained.metrics, trained.finalist
+    return {
+        "family": trained.family,
+        "seed": seed,
+        "validation_accuracy": metrics.accuracy,
+        "examples": trained.examples,
+        "n_parameters": metrics.n_parameters,
+        "training_seconds": metrics.training_seconds,
+        "trained_before": trained.was_there,
+        "finalist": None if finalist is None else asdict(finalist),
+        "run": str(trained.run.root),
+    }
 
 
 def export(args: argparse.Namespace, command: str, started: float) -> int:
@@ -142,6 +169,9 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256)
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
+    if args.format == "json":
+        print_answer(args.verb, {"file": str(path), **asdict(parity)})
+        return 0
     print(f"{path}: {parity.images} validation images, {parity.changed} answers changed, largest gap {parity.gap:.1e}")
     return 0
 
@@ -178,7 +208,7 @@ def data(args: argparse.Namespace, command: str, started: float) -> int:
         explore.write_page(args.html, summary, dataset)
         print(f"page: {args.html}", file=sys.stderr)
     if args.format == "json":
-        print_json(summary)
+        print_answer(args.verb, summary)
     else:
         _print_data(summary)
     return 0
@@ -207,8 +237,15 @@ def spaces(args: argparse.Namespace, command: str, started: float) -> int:
         rows = [{"family": s.family, **asdict(row)} for s in loaded for row in describe(s)]
     else:
         rows = [_checked(space, args) for space in loaded]
-    print_rows(rows, args.format)
+    _print_found(rows, args)
     return 0
+
+
+def _print_found(rows: Sequence[Mapping[str, object]], args: argparse.Namespace) -> None:
+    if args.format == "json":
+        print_answers(args.verb, rows)
+    else:
+        print_rows(rows)
 
 
 def _checked(space: Any, args: argparse.Namespace) -> dict[str, Any]:
@@ -233,12 +270,15 @@ def doctor(args: argparse.Namespace, command: str, started: float) -> int:
     from study.command.mending import repair_all
 
     if args.set_aside:
-        print(set_aside(files_of(args), args.storage))
+        said = set_aside(files_of(args), args.storage)
+        _print_found([{"what": "storage", "sound": True, "found": said}], args) if args.format == "json" else print(
+            said
+        )
         return 0
     if args.repair:
         for said in repair_all(files_of(args), args.storage):
             print(said, file=sys.stderr)
     named = args.name is not None
     findings = examine_health(files_of(args), args.dataset, args.data_dir, args.storage, named=named)
-    print_rows(findings, args.format)
+    _print_found(findings, args)
     return 0 if all(finding["sound"] for finding in findings) else 1

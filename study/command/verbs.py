@@ -1,27 +1,24 @@
-"""What the verbs of a study do: call the stages, print results on stdout, say the rest on stderr."""
+"""The verbs that work on a study: call the stages, print results on stdout, say the rest on stderr; and all verbs by
+their names."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import math
-import os
-import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from study.command import tools
-from study.command.console import existing_files, print_json, print_rows
-from study.errors import UsageError
-from study.records.locking import lock_holder
+from study.command import looking, tools
+from study.command.completion import completion
+from study.command.console import print_answer
+from study.command.summary import dashboard_command
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
 
 if TYPE_CHECKING:
+    from study.records.finalists import FamilyResult
     from study.stages.request import Request
 
 Verb = Callable[[argparse.Namespace, str, float], int]
@@ -92,20 +89,11 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
             session.ledger.save()
 
 
-def _dashboard_command(args: argparse.Namespace, files: StudyFiles) -> str:
-    words = ["study", "dashboard", "--name", files.name]
-    if args.results != Path("results"):
-        words += ["--results", str(args.results)]
-    return shlex.join(words)
-
-
 def run(args: argparse.Namespace, command: str, started: float) -> int:
     from study.stages.request import check_port
 
     if args.dry_run:
         return _dry_run(args, command, started)
-    if args.format != "table":
-        raise UsageError(f"--format {args.format} is of the plan that --dry-run prints: add it, or leave --format out")
     if args.dashboard:
         check_port(args.port)
     with contextlib.ExitStack() as along:
@@ -126,8 +114,7 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
                 for warning in filter(None, warnings):
                     say(f"note: {warning}")
                 stages.run_all(evaluate=evaluate)
-        _print_summary(files)
-        print(f"dashboard: {_dashboard_command(args, files)}", flush=True)
+        looking.print_summary(args, files, dry_run=False)
     return 0
 
 
@@ -152,7 +139,7 @@ def _say_where(args: argparse.Namespace, files: StudyFiles, say: Callable[[str],
     if args.dashboard:
         say(f"watch it: {address}")
     else:
-        say(f"watch it: {_dashboard_command(args, files)}  ({address})")
+        say(f"watch it: {dashboard_command(files, args.results)}  ({address})")
 
 
 def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> contextlib.AbstractContextManager[None]:
@@ -169,32 +156,14 @@ def _dashboard_along(args: argparse.Namespace, files: StudyFiles) -> contextlib.
             files.database.exists() or bool(args.storage) or load_settings(files.settings).storage is not None
         )
 
-    return dashboard_along(words, f"http://127.0.0.1:{args.port}", _dashboard_command(args, files), ready)
-
-
-def _print_summary(files: StudyFiles) -> None:
-    from study.records.files import read_json
-    from study.records.paths import EARLIER_EXPORT, EXPORT
-
-    if files.report_json.exists():
-        found = read_json(files.report_json)
-        for line in (found["findings"]["answer"], found["answer"]["best_trial_sentence"]):
-            if line:
-                print(with_its_name(line, files))
-    if files.report_html.exists():
-        print(f"report: {files.report_html}")
-    earlier = files.model / EARLIER_EXPORT
-    if earlier.exists() and not (files.model / EXPORT).exists():
-        print(
-            f"{earlier} is of an earlier network: `study export --name {files.name}` exports the one that is there now"
-        )
+    return dashboard_along(words, f"http://127.0.0.1:{args.port}", dashboard_command(files, args.results), ready)
 
 
 def search(args: argparse.Namespace, command: str, started: float) -> int:
     with _stages(args, command, started) as stages:
         stages.search()
         files = stages.session.files
-    return _print_status(files, args)
+    return looking.print_status(files, args)
 
 
 def retrain(args: argparse.Namespace, command: str, started: float) -> int:
@@ -203,21 +172,34 @@ def retrain(args: argparse.Namespace, command: str, started: float) -> int:
     with _stages(args, command, started) as stages:
         stages.retrain()
         searches = stages.finalists()
-    for number, finalists in enumerate(searches, 1):
+    winner = choose(searches).winner
+    rows = [(number, *row) for number, one in enumerate(searches, 1) for row in one.families.items()]
+    if args.format == "json":
+        print_answer(args.verb, {"winner": winner, "finalists": [_finalist(*row) for row in rows]})
+        return 0
+    for number, family, found in rows:
         search = f"search {number}, " if len(searches) > 1 else ""
-        for family, row in finalists.families.items():
-            best = row.chosen
-            score = f"fresh-seed validation {100 * best.mean_accuracy:.2f} %" if best else "no candidate ended well"
-            print(f"{search}{family}: finalist #{row.finalist}, {score}, {len(row.final_runs)} final runs")
-    print(f"winner by validation: {choose(searches).winner}")
+        best = found.chosen
+        score = f"fresh-seed validation {100 * best.mean_accuracy:.2f} %" if best else "no candidate ended well"
+        print(f"{search}{family}: finalist #{found.finalist}, {score}, {len(found.final_runs)} final runs")
+    print(f"winner by validation: {winner}")
     return 0
+
+
+def _finalist(search: int, family: str, found: FamilyResult) -> dict[str, object]:
+    best = None if found.chosen is None else found.chosen.mean_accuracy
+    about = {"search": search, "family": family, "finalist": found.finalist, "validation_accuracy": best}
+    return about | {"final_runs": found.final_runs}
 
 
 def evaluate(args: argparse.Namespace, command: str, started: float) -> int:
     with _stages(args, command, started, workers=False) as stages:
         opened = stages.evaluate()
         files = stages.session.files
-    print(f"test split opened and sealed: {files.seal}" if opened else f"already evaluated: {files.seal}")
+    if args.format == "json":
+        print_answer(args.verb, {"opened": opened, "seal": str(files.seal)})
+    else:
+        print(f"test split opened and sealed: {files.seal}" if opened else f"already evaluated: {files.seal}")
     return 0
 
 
@@ -239,97 +221,11 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
         if not trains:
             stages.examine(None)
             written.append(files.test)
+    if args.format == "json":
+        print_answer(args.verb, {"written": [str(path) for path in written]})
+        return 0
     print(with_its_name(f"examined: {', '.join(map(str, written))}; `study report` shows it", files))
     return 0
-
-
-def report(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.report.page import write_report
-
-    files = existing_files(args)
-    write_report(files)
-    _print_summary(files)
-    return 0
-
-
-def compare(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.report.comparison.entries import find_studies
-    from study.report.comparison.page import numbers_of, write_comparison
-    from study.report.comparison.sections import answer, leaderboard
-
-    page, compared = write_comparison(find_studies(args.studies, args.results), args.out)
-    if args.format == "json":
-        print_json({"page": str(page), **numbers_of(compared)})
-        return 0
-    print_rows(leaderboard.in_short(compared[leaderboard]), args.format)
-    print(answer.finding(compared[answer], compared))
-    print(f"comparison: {page}")
-    return 0
-
-
-# --- looking at a study --------------------------------------------------------------------------------------------
-
-
-def status(args: argparse.Namespace, command: str, started: float) -> int:
-    return _print_status(existing_files(args), args)
-
-
-def _print_status(files: StudyFiles, args: argparse.Namespace) -> int:
-    from study.command.status import study_status
-
-    holder = lock_holder(files)
-    found = study_status(files, holder) | {"held_by": holder}
-    if getattr(args, "format", "table") == "json":
-        print_json(found)
-        return 0
-    for one in [found, *found["repeats"]]:
-        search = f", search {one['search']} of {found['searches']}" if found["searches"] > 1 else ""
-        rows = [_status_row(family, row) for family, row in one["families"].items()]
-        print_rows(rows, title=f"study {one['name']}{search}")
-    print(*found["lines"], sep="\n")
-    return 0
-
-
-def _status_row(family: str, row: Mapping[str, Any]) -> dict[str, object]:
-    return {
-        "family": family,
-        "complete": row["complete"],
-        "pruned": row["pruned"],
-        "failed": row["failed"],
-        "best": row["best_percent"],
-        "trial": row["best_trial"] if row["best_origin"] is None else f"{row['best_trial']}, {row['best_origin']}",
-        "spent": f"{row['spent_s']:.0f} s",
-        "allowance": row["allowance"],
-    }
-
-
-def dashboard(args: argparse.Namespace, command: str, started: float) -> int:
-    from study.command.dashboard import serve
-
-    files = existing_files(args)
-    if not args.quiet:
-        print(f"http://{args.host}:{args.port}{_beside(files)}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    if args.until_stdin_ends:
-        threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    serve(files, args.storage, args.host, args.port, write=args.write)
-    return 0
-
-
-def _beside(files: StudyFiles) -> str:
-    """Which of a study's own pages the dashboard serves, too, as far as they are there."""
-    from study.command.draw.server import PAGE
-    from study.command.pages import CARD_PATH, REPORT_PATH
-
-    whole = files.whole
-    pages = [(REPORT_PATH, whole.report_html), (CARD_PATH, whole.model_card), (PAGE, whole.model / "model.json")]
-    there = [path for path, file in pages if file.is_file()]
-    return f", with {', '.join(there)}" if there else ""
-
-
-def _end_with_standard_input() -> None:
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 VERBS: dict[str, Verb] = {
@@ -338,10 +234,10 @@ VERBS: dict[str, Verb] = {
     "retrain": retrain,
     "evaluate": evaluate,
     "examine": examine,
-    "report": report,
-    "compare": compare,
-    "status": status,
-    "dashboard": dashboard,
+    "report": looking.report,
+    "compare": looking.compare,
+    "status": looking.status,
+    "dashboard": looking.dashboard,
     "predict": tools.predict,
     "draw": tools.draw,
     "train": tools.train,
@@ -350,4 +246,5 @@ VERBS: dict[str, Verb] = {
     "data": tools.data,
     "spaces": tools.spaces,
     "doctor": tools.doctor,
+    "completion": completion,
 }

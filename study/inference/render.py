@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from study.inference.answer import Prediction
@@ -16,15 +17,19 @@ Form = Literal["table", "json", "csv"]
 COLUMNS = ("path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason", "box", "row")
 
 
-def render(answers: Iterable[Prediction], form: Form = "table") -> Iterator[str]:
-    """Pieces of text with their line ends, as the answers come in."""
-    return {"table": _table, "json": _json, "csv": _csv}[form](answers)
+def render(
+    answers: Iterable[Prediction], form: Form = "table", first: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[str]:
+    """Pieces of text with their line ends, as the answers come in; in JSON each begins with what comes `first`."""
+    if form == "json":
+        return _json(answers, first)
+    return {"table": _table, "csv": _csv}[form](answers)
 
 
-def _json(answers: Iterable[Prediction]) -> Iterator[str]:
+def _json(answers: Iterable[Prediction], first: Mapping[str, object]) -> Iterator[str]:
     start, plain = "[\n", not knows_every_sign(sys.stdout)
     for answer in answers:
-        yield start + json.dumps(answer.to_dict(), ensure_ascii=plain, allow_nan=False)
+        yield start + json.dumps({**first, **answer.to_dict()}, ensure_ascii=plain, allow_nan=False)
         start = ",\n"
     yield "[]\n" if start == "[\n" else "\n]\n"
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ import pytest
 from PIL import Image
 
 from study.command.cli import main
+from study.command.verbs import VERBS
 from study.data.datasets import load_train
 from study.records.files import read_json
 from study.records.paths import StudyFiles, done_runs
@@ -32,7 +34,9 @@ from study.records.shifts import read_gains, read_shipped
 from study.records.trial import read_trials
 from study.stages import ship as shipping
 from study.stages import standing
+from study.streams import FORM
 
+LOG = "{ low = 1e-3, high = 1e-2, log = true }"
 MLP = """
 family = "mlp"
 depth = 1
@@ -130,13 +134,93 @@ def test_another_study_is_given_the_trials_of_an_old_one(work: dict[str, Path]) 
     assert (roles.count("imported"), roles.count("sampled")) == (2, 3)
 
 
-@pytest.mark.parametrize("form", ["table", "json"])
-def test_status(work: dict[str, Path], form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert study("status", "--results", work["results"], "--name", "done", "--format", form) == 0
-    out = capsys.readouterr().out
-    assert "mlp" in out
-    if form == "json":
-        assert json.loads(out)["families"]["mlp"]["complete"] + json.loads(out)["families"]["mlp"]["pruned"] == 2
+def test_the_summary_and_the_status_of_a_finished_study_say_who_won(
+    work: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--results", work["results"], "--name", "done"]
+    said = []
+    for verb in ("report", "status"):
+        assert study(verb, *where) == 0
+        said.append(capsys.readouterr().out)
+    summary = said[0].splitlines()
+    begins = [line.partition(":")[0] for line in summary]
+    assert {"winner", "network", "report", "dashboard", "next"} <= set(begins)
+    assert any(line.startswith(("what the search added: ", "Trial #")) for line in summary)
+    assert len(summary) <= 8
+    assert " % of the test images right (95 % interval " in summary[0]
+    assert summary[0] in said[1]
+    assert summary[begins.index("network")] in said[1]
+
+
+def forms() -> dict[str, set[str]]:
+    """The keys of each verb's answer, as FORMS.md has them."""
+    text = (Path(__file__).parents[2] / "FORMS.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[a-z`, -]+`) \| (.*?) \|", text, re.MULTILINE)
+    return {
+        verb: set(re.findall(r"`(\w+)`", keys)) for verbs, keys in rows for verb in re.findall(r"`([a-z -]+)`", verbs)
+    }
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "run --dry-run"])
+def test_every_verb_answers_in_the_form_that_is_documented(
+    verb: str,
+    work: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if verb == "export":
+        pytest.importorskip("onnx")
+    monkeypatch.setattr("study.command.dashboard.serve", lambda *_, **__: None)
+    monkeypatch.setattr("study.command.draw.server.serve", lambda *words: words[-1]())
+    Image.fromarray(load_train("mnist").images[0].numpy()).save(tmp_path / "0.png")
+    (tmp_path / "mine.toml").write_text(MLP.replace('{ choices = ["relu", "tanh"] }', '"relu"').replace(LOG, "1e-3"))
+    where = ["--results", work["results"], "--name", "done"]
+    working = [*_flags(work), "--name", "done"]
+    words: dict[str, list[str | Path]] = {
+        "run": [*working, "--n-trials", "2"],
+        "run --dry-run": [*working, "--n-trials", "2"],
+        **{stage: [*working, "--n-trials", "2"] for stage in ("search", "retrain", "evaluate")},
+        "examine": [*working, "--audit", "1"],
+        "train": [tmp_path / "mine.toml", "--data-dir", work["data"], "--results", tmp_path, "--epochs", "1"],
+        "compare": ["done", "done-too", "--results", work["results"], "--out", tmp_path / "both.html"],
+        "show": ["best", *where],
+        "predict": [tmp_path / "0.png", *where],
+        "export": [*where, "--output", tmp_path / "model.onnx"],
+        "data": ["--data-dir", work["data"]],
+        "spaces": ["list"],
+        "completion": ["bash"],
+    }
+    if verb == "compare":
+        shutil.copytree(work["results"] / "done", work["results"] / "done-too")
+    assert study(*verb.split(), *words.get(verb, where), "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    for row in found if isinstance(found, list) else [found]:
+        assert list(row)[:2] == ["form", "verb"]
+        assert (row["form"], row["verb"]) == (FORM, verb.partition(" ")[0])
+        assert forms()[verb] <= set(row)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "error", "hint"),
+    [
+        (["status", "--name", "absent"], 1, "holds no study", "start one with `study run`"),
+        (["run", "--budget", "5"], 2, "duration '5' is not usable", "see `study run --help`"),
+        (["fly"], 2, "invalid choice: 'fly'", "see `study --help`"),
+        (["run", "--families", "mlp,nope"], 2, "'nope' is unknown", "expected"),
+    ],
+)
+def test_an_error_is_json_where_that_is_asked_for(
+    words: list[str], status: int, error: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = [] if words == ["fly"] else ["--results", tmp_path]
+    assert study(*words, *where, "--format", "json") == status
+    captured = capsys.readouterr()
+    found = json.loads(captured.err)
+    assert captured.out == ""
+    assert list(found) == ["form", "error", "hint"]
+    assert error in found["error"]
+    assert hint in found["hint"]
 
 
 def test_predict_reads_digits_and_reports_a_bad_file(
@@ -332,9 +416,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     ],
 )
 def test_wrong_usage_is_one_line_with_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        study(*words)
-    assert left.value.code == 2
+    assert study(*words) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 

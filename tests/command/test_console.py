@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from study.command.console import existing_files, files_of, print_rows
-from study.command.flags import build_parser
+from study.command.parser import build_parser
 from study.errors import ResultsError, UsageError
 from study.records.files import write_text
 from study.records.paths import StudyFiles

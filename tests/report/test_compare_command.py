@@ -94,9 +94,7 @@ def test_the_same_study_by_name_and_by_folder_is_refused(results: Path, capsys: 
 
 
 def test_no_study_at_all_is_wrong_usage(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        compare(results)
-    assert left.value.code == 2
+    assert compare(results) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
