@@ -5,6 +5,7 @@ Families keep one colour, symbol and dash throughout (Okabe & Ito's palette), so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -51,6 +52,16 @@ def family_style(families: Sequence[str], family: str) -> Style:
 
 def layout(x: str, y: str, height: int = 340, **more: Any) -> Figure:
     return {"height": height, "xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}, **more}
+
+
+TICKS = tuple(digit * 10.0**power for power in range(-4, 4) for digit in (1, 2, 5))
+
+
+def log_axis(low: float, high: float) -> Figure:
+    """A logarithmic axis about values from `low` to `high`, with a number at 1, 2 and 5 of each decade."""
+    ticks = [tick for tick in TICKS if low / 1.2 <= tick <= high * 1.2] or list(TICKS)
+    shown = {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return {"type": "log", **shown, "range": [math.log10(low / 1.15), math.log10(high * 1.15)]}
 
 
 def percents(shares: Sequence[float]) -> list[float]:

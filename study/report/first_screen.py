@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from study.report.charts import GREY, Chart, Figure, family_style, layout
+from study.report.charts import GREY, Chart, Figure, family_style, layout, log_axis
 from study.report.judged import Judged, of_sides
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import hardest, leaderboard, pairwise, searches
 from study.report.sections.hardest import HardImage
 from study.report.sections.leaderboard import Finalist, Leaderboard, Other
-from study.report.wording import compact, count, interval, percent
+from study.report.wording import capital, compact, count, interval, percent
 from study.statistics.intervals import Interval
 from study.statistics.result import PAGE_ONLY, Result
 
 SHOWN_DIGITS = 6
 LEAST_ERROR = 1e-4  # where none is wrong: a logarithmic axis has no 0
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 KINDS: Mapping[str, str] = {"finalist": "square", "family": "square", "ensemble": "diamond", "baseline": "x-thin-open"}
+KINDS_OF_NETWORK: Mapping[str, str] = {
+    "cnn": "the convolutional network",
+    "mlp": "the fully connected network",
+    "mixer": "the mixer network",
+}
 
 Kind = Literal["finalist", "family", "ensemble", "baseline"]
 
@@ -87,25 +90,32 @@ def _plain(report: Report, winner: str | None) -> str | None:
 def in_everyday_words(pair: Judged) -> str:
     """The one with the higher mean first; no word of a test."""
     compared, label = pair.comparison, pair.verdict.label
-    both = ((compared.accuracy_a, _short(pair.title_a)), (compared.accuracy_b, _short(pair.title_b)))
+    both = ((compared.accuracy_a, _introduced(pair.title_a)), (compared.accuracy_b, _introduced(pair.title_b)))
     (high, ahead), (low, behind) = sorted(both, key=lambda side: -side[0])
     shares = f"{percent(high)} against {percent(low)}"
     if label == "equal within 0.2 points":
-        return f"{ahead} and {behind} read these digits equally well, to within 0.2 points: {shares}."
+        return f"{capital(ahead)} and {behind} read these digits equally well, to within 0.2 points: {shares}."
     if label == "too close to call":
-        return f"{ahead} and {behind} are too close to call: they read {shares} of the test images right."
+        return f"{capital(ahead)} and {behind} are too close to call: they read {shares} of the test images right."
     if label == "no verdict":
         return (
-            f"{ahead} read {percent(high)} of the test images right, {behind} {percent(low)}; "
+            f"{capital(ahead)} read {percent(high)} of the test images right, {behind} {percent(low)}; "
             "too few repetitions to say whether that is luck."
         )
     little = ", but too little better to matter" if label != "better" else ""
-    lead = f"{ahead} reads digits better than {behind}{little}"
+    lead = f"{capital(ahead)} reads digits better than {behind}{little}"
     return f"{lead}: {shares} of the test images right, more than chance explains."
 
 
 def _short(title: str) -> str:
     return title.removeprefix("finalist ").removeprefix("family ")
+
+
+def _introduced(title: str) -> str:
+    """With what kind of network it is, where the program knows."""
+    short = _short(title)
+    kind = KINDS_OF_NETWORK.get(short.split(" ")[0])
+    return f"{kind} {short}" if kind else short
 
 
 # -- everybody on one scale -------------------------------------------------------------------------------------------
@@ -163,7 +173,7 @@ def _figure(found: FirstScreen) -> Figure:
     axis = layout("test images read wrong, %", "", 96 + 30 * len(names), showlegend=False)
     axis["yaxis"] |= {"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "automargin": True}
     # An interval that reaches down to no error at all would have the axis to itself.
-    axis["xaxis"] |= _log_axis(max(min(ends), min(trace["x"][0] for trace in data) / 5), max(ends))
+    axis["xaxis"] |= log_axis(max(min(ends), min(trace["x"][0] for trace in data) / 5), max(ends))
     return {"data": data, "layout": axis}
 
 
@@ -186,12 +196,6 @@ def _trace(found: FirstScreen, row: Standing, name: str) -> Figure:
         "marker": {"symbol": KINDS[row.kind], "size": 11, "color": colour, "line": {"width": 2, "color": colour}},
         "hovertemplate": f"{percent(row.accuracy)} right, {interval(row.interval95)}<extra></extra>",
     }
-
-
-def _log_axis(low: float, high: float) -> Figure:
-    ticks = [tick for tick in TICKS if low / 1.2 <= tick <= high * 1.2] or list(TICKS)
-    shown = {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    return {"type": "log", **shown, "range": [math.log10(low / 1.15), math.log10(high * 1.15)]}
 
 
 # -- the winner -------------------------------------------------------------------------------------------------------

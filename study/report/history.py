@@ -8,7 +8,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ from study.statistics.importance import Column, Importance, cells_of, importance
 
 IMPORTANCE_FROM = 50  # completed trials; with fewer PED-ANOVA's top tenth is under five trials
 SLICES = 6
-TARGET = "validation accuracy"
+TARGET = "validation accuracy, %"
+TRIAL = "trial number"
+NAMES = {"Best Value": "best so far", TARGET: "completed trial"}
 PALE = (144, 144, 144)  # of the worst value; the best has the family's colour
 
 
@@ -110,16 +112,19 @@ def figures(
     important: Sequence[str],
     colour: str,
 ) -> dict[str, Figure]:
-    """Optuna's figures as plotly's: the history of the trials, parallel coordinates and slices of those in `reached`,
-    whose values are of one rung. Those without a completed trial are left out."""
-    study = rebuild(trials, distributions)
+    """Optuna's figures as plotly's, of accuracies in percent: the history of the trials, and slices of those in
+    `reached`, whose values are of one rung. Those without a completed trial are left out."""
+    study = rebuild(_in_percent(trials), distributions)
     drawn: dict[str, Any] = {}
     if any(trial.state is TrialState.COMPLETE for trial in study.trials):
         with quiet():
             drawn["history"] = optuna.visualization.plot_optimization_history(study, target_name=TARGET)
-    drawn |= _against_parameters(rebuild(reached, distributions), distributions, important)
-    themes = {name: themed(json.loads(figure.to_json()), colour) for name, figure in drawn.items()}
-    return {name: figure if name == "parallel" else fitted(figure) for name, figure in themes.items()}
+    drawn |= _against_parameters(rebuild(_in_percent(reached), distributions), distributions, important)
+    return {name: fitted(themed(json.loads(figure.to_json()), colour)) for name, figure in drawn.items()}
+
+
+def _in_percent(points: Sequence[Point]) -> list[Point]:
+    return [point if point.value is None else replace(point, value=100 * point.value) for point in points]
 
 
 def _against_parameters(
@@ -129,15 +134,11 @@ def _against_parameters(
     if not done:
         return {}
     ordered = [name for name in important if name in distributions] or list(distributions)
-    everywhere = [name for name in ordered if all(name in trial.params for trial in done)]
     sliced = [name for name in ordered if sum(name in trial.params for trial in done) >= 2][:SLICES]
-    plot, drawn = optuna.visualization, {}
+    if not sliced:
+        return {}
     with quiet():
-        if len(everywhere) >= 2:
-            drawn["parallel"] = plot.plot_parallel_coordinate(study, params=everywhere[:8], target_name=TARGET)
-        if sliced:
-            drawn["slice"] = plot.plot_slice(study, params=sliced, target_name=TARGET)
-    return drawn
+        return {"slice": optuna.visualization.plot_slice(study, params=sliced, target_name=TARGET)}
 
 
 def themed(figure: Figure, colour: str) -> Figure:
@@ -145,20 +146,32 @@ def themed(figure: Figure, colour: str) -> Figure:
     layout = figure["layout"]
     for key in ("template", "title", "width", "plot_bgcolor"):
         layout.pop(key, None)
-    for note in layout.get("annotations", []):
-        note.get("font", {}).pop("color", None)
     for name, axis in layout.items():
-        if name.startswith("xaxis") and axis.get("type") == "log":
-            axis["dtick"] = 1  # decades only: slices are narrow
+        if name.startswith("xaxis"):
+            axis |= _narrow(axis)
     for trace in figure["data"]:
+        trace["name"] = NAMES.get(trace.get("name"), trace.get("name"))
+        trace["x"] = [value.strip("'") if isinstance(value, str) else value for value in trace["x"]]
         if "colorscale" in trace.get("marker", {}):
-            trace["marker"] |= {"colorscale": [[0, f"rgb{PALE}"], [1, colour]], "line": {"width": 0}}
-        line = trace.get("line", {})
-        if trace.get("mode") == "lines" and str(line.get("color", "")).startswith("rgb("):
-            _recolour(trace, colour)
-        elif trace["type"] == "scatter" and "colorscale" not in trace.get("marker", {}):
+            bar = {**trace["marker"].get("colorbar", {}), "title": {"text": TRIAL}}
+            trace["marker"] |= {"colorscale": [[0, f"rgb{PALE}"], [1, colour]], "line": {"width": 0}, "colorbar": bar}
+        else:
+            line = trace.get("line", {})
             trace["marker"], trace["line"] = {**trace.get("marker", {}), "color": colour}, {**line, "color": colour}
     return figure
+
+
+def _narrow(axis: Figure) -> Figure:
+    """An axis of a slice has room for few words, and none for quotes; a logarithmic one for its decades."""
+    if axis["title"]["text"] == "Trial":
+        return {"title": {"text": TRIAL}}
+    small: Figure = {"title": {"text": axis["title"]["text"], "font": {"size": 11}}, "tickfont": {"size": 11}}
+    if axis.get("type") == "log":
+        return {**small, "dtick": 1}
+    if "categoryarray" in axis:
+        words = [str(value).strip("'") for value in axis["categoryarray"]]
+        return {**small, "categoryarray": words, "tickangle": -40}
+    return {**small, "nticks": 4}
 
 
 def fitted(figure: Figure) -> Figure:
@@ -168,16 +181,7 @@ def fitted(figure: Figure) -> Figure:
     if not values:
         return figure
     low, high = float(np.quantile(values, 0.1)), max(values)
-    room = max(0.08 * (high - low), 0.001)
+    room = max(0.08 * (high - low), 0.1)
     for axis in [name for name in figure["layout"] if name.startswith("yaxis")] or ["yaxis"]:
         figure["layout"].setdefault(axis, {})["range"] = [low - room, high + room]
     return figure
-
-
-def _recolour(trace: Figure, colour: str) -> None:
-    """A parallel-coordinate line: from grey and faint for the worst value to the family's colour for the best."""
-    share = min(max(float(trace["y"][0]), 0.0), 1.0)
-    full = tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    mixed = [round(low + share * (high - low)) for low, high in zip(PALE, full, strict=True)]
-    trace["line"]["color"] = f"rgb({mixed[0]},{mixed[1]},{mixed[2]})"
-    trace["opacity"] = 0.25 + 0.6 * share

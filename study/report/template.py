@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from study.report import wording
 from study.report.charts import Chart
+from study.report.terms import TERMS
 
 _VERBATIM = re.compile(r"(<(?:pre|code)\b.*?</(?:pre|code)>)", re.DOTALL)
 _TEXT = re.compile(r"(?<=>)[^<]+")
@@ -84,7 +85,7 @@ def _environment() -> jinja2.Environment:
         for name in ("percent", "points", "interval", "point_interval", "p_cell", "integer", "compact", "duration")
     }
     environment.filters["shown"] = wording.plain
-    environment.globals |= {"count": wording.count, "listing": wording.listing, "NONE": wording.NONE}
+    environment.globals |= {"count": wording.count, "listing": wording.listing, "NONE": wording.NONE, "TERMS": TERMS}
     return environment
 
 

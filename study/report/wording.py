@@ -22,7 +22,13 @@ def points(value: float | None, *, signed: bool = False, digits: int = 2) -> str
     """A difference of shares as '0.32 points'."""
     if value is None:
         return NONE
-    return f"{100 * value:+.{digits}f} points" if signed else f"{100 * value:.{digits}f} points"
+    return f"{_signed(100 * value, digits)} points" if signed else f"{100 * value:.{digits}f} points"
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    """What is 0 in so many digits has no sign."""
+    shown = f"{value:+.{digits}f}"
+    return shown if float(shown) else shown[1:]
 
 
 def interval(pair: Sequence[float] | None, digits: int = 2) -> str:
@@ -32,7 +38,7 @@ def interval(pair: Sequence[float] | None, digits: int = 2) -> str:
 
 def point_interval(pair: Sequence[float] | None) -> str:
     """An interval of differences as '+0.12 to +0.52 points'."""
-    return NONE if pair is None else f"{100 * pair[0]:+.2f} to {100 * pair[1]:+.2f} points"
+    return NONE if pair is None else f"{_signed(100 * pair[0])} to {_signed(100 * pair[1])} points"
 
 
 def p_value(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from cases import HOSTILE, HOSTILE_STUDY
@@ -73,6 +74,15 @@ def test_the_leaderboard_sorts_by_a_click(browser: Driver, page: str) -> None:
     assert column() == sorted(column())
 
 
+def test_each_section_explains_a_word_once(browser: Driver, page: str) -> None:
+    browser.get(page)
+    script = "return Array.from(document.querySelectorAll('#answer abbr'), word => [word.textContent, word.title])"
+    explained = [(word, meaning) for word, meaning in browser.execute_script(script) if meaning]
+    assert {"Holm p", "test split"} <= {word for word, _ in explained}
+    assert len({meaning for _, meaning in explained}) == len(explained)
+    assert browser.execute_script("return document.querySelectorAll('pre abbr, code abbr').length") == 0
+
+
 def test_nothing_is_wider_than_a_phone(browser: Driver, page: str) -> None:
     assert width_on_a_phone(browser, page) <= 390
 
@@ -87,6 +97,7 @@ def test_it_prints_on_a4_with_every_section_open(browser: Driver, page: str) -> 
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
     content = base64.b64decode(pdf)
     assert content.startswith(b"%PDF")
+    assert 5 < len(re.findall(rb"/Type\s*/Page\b", content)) <= 20
     assert b"[0 0 594.95996 841.91998]" in content or b"[0 0 595" in content
 
 

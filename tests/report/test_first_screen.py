@@ -18,13 +18,16 @@ Made = Callable[[str], Report]
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("clear win", "cnn #11 reads digits better than mlp #23: 99.42 % against 98.32 %"),
+        (
+            "clear win",
+            "The convolutional network cnn #11 reads digits better than the fully connected network mlp #23: 99.42 %",
+        ),
         ("small win", "but too little better to matter"),
         ("equal", "equally well, to within 0.2 points"),
         ("too close", "too close to call"),
         ("two seeds", "too few repetitions"),
-        ("contradicted", "cnn #11 reads digits better than mlp #23"),
-        ("five searches", "cnn reads digits better than mlp"),
+        ("contradicted", "network cnn #11 reads digits better than the"),
+        ("five searches", "cnn reads digits better than the fully connected network mlp"),
     ],
 )
 def test_the_outcome_is_told_in_everyday_words(name: str, said: str, case_made: Made) -> None:

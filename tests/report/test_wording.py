@@ -26,5 +26,10 @@ def test_numbers_are_set_for_the_page() -> None:
     assert wording.typeset("(95 % interval -0.3)") == "(95\u00a0% interval \u22120.3)"
 
 
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert wording.point_interval((-0.000004, 0.0032)) == "0.00 to +0.32 points"
+    assert [wording.points(value, signed=True) for value in (0.0, -0.001)] == ["0.00 points", "-0.10 points"]
+
+
 def test_a_p_in_a_column_has_no_equals_sign() -> None:
     assert [wording.p_cell(p) for p in (0.0008, 0.00001, None)] == ["0.0008", "< 0.0001", "–"]

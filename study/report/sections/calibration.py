@@ -123,7 +123,8 @@ def _reliability(found: Calibrations) -> Chart:
     ]
     figure = {"data": [_perfect(), *lines], "layout": axis}
     columns = ("family", "images", "mean probability", "share right", "95 % interval")
-    return Chart("reliability", "Reliability of the finalists, seed 0.", figure, columns, rows, tells_finding=True)
+    label = "How often answers are right that were given with a probability: below the dotted line they are too sure."
+    return Chart("reliability", f"{label} Seed 0.", figure, columns, rows, tells_finding=True)
 
 
 def _perfect() -> Figure:
@@ -149,6 +150,9 @@ def _risk(found: Calibrations) -> Chart:
         for name, curve in curves.items()
         for p in curve[:: max(1, len(curve) // TABLE_POINTS)]
     ]
-    figure = {"data": data, "layout": layout("answered, %", "wrong among the answered, %")}
-    label = "Risk against coverage: the share of wrong answers when only the surest are given"
+    axis = layout("answered, %", "wrong among the answered, %")
+    free = 100 * min(entry.error_free_coverage for entry in found.families.values())
+    axis["xaxis"]["range"] = [max(0.0, free - 0.2 * (100 - free)), 100 + 0.02 * (100 - free)]  # before it all is 0
+    figure = {"data": data, "layout": axis}
+    label = "Wrong answers when only the surest are given, from where the first one appears: lower is better."
     return Chart("risk", label, figure, ("family", "answered", "wrong among the answered"), rows)

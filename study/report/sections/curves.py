@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from study.records.run import Run
-from study.report.charts import Chart, Figure, family_style, layout, line
+from study.report.charts import Chart, Figure, family_style, layout, line, log_axis
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import integer, listing, plain
@@ -94,8 +94,10 @@ def charts(found: Curves) -> list[Chart]:
         for examples, train, validation in zip(curve.examples, curve.train_loss, curve.validation_loss, strict=True)
     ]
     axis = layout("examples seen", "loss, nats", 400)
-    axis["yaxis"]["type"] = "log"
-    label = "Training and validation loss of the finalists' runs."
+    drawn = [y for trace in data for y in trace["y"] if y is not None and y > 0]
+    if drawn:
+        axis["yaxis"] |= log_axis(min(drawn), max(drawn))
+    label = "Loss of the finalists' runs as they learned: lower is better. One that rises again on validation overfits."
     columns = ("run", "examples", "training loss", "validation loss")
     return [Chart("learning", label, {"data": data, "layout": axis}, columns, rows, tells_finding=True)]
 

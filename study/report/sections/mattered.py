@@ -25,11 +25,11 @@ from study.statistics.result import Result
 DRAWN = 1000  # trials drawn per figure and family
 BARS = 15
 OPTUNA_TITLES = {
-    "history": "Optimization history of {}: each completed trial and the best so far; the worst tenth may lie below",
-    "parallel": "Parallel coordinates of {}: one line per {}",
-    "slice": "Slices of {}: validation accuracy against each parameter, one point per {}; a tenth may lie below",
+    "history": "How the search of {} went on: its completed trials, and the best so far. The worst tenth may lie below",
+    "slice": "Validation accuracy of {} against each parameter, a point per {}; pale points are early trials. The high "
+    "points say where to search on. The worst tenth may lie below",
 }
-HEIGHTS = {"history": 360, "parallel": 420, "slice": 340}
+HEIGHTS = {"history": 340, "slice": 340}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +233,8 @@ def _importance(entry: FamilyMattered, family: str, place: int, colour: str) -> 
     ]
     basis = f"{integer(entry.importance_examples)} examples, {entry.importance_trials} sampled trials"
     label = (
-        f"PED-ANOVA importance of the parameters of {family}, by the accuracy after {basis}; grey: no more than chance "
-        f"makes of some parameter in {PERMUTATIONS} shuffles of the accuracies"
+        f"How much each parameter of {family} tells the best trials apart (PED-ANOVA), by the accuracy after {basis}. "
+        f"Grey: no more than chance makes of some parameter in {PERMUTATIONS} shuffles of the accuracies"
     )
     figure = {"data": [trace], "layout": axis}
     return [
@@ -255,9 +255,9 @@ def _optuna(entry: FamilyMattered, family: str, place: int, colour: str) -> list
     for kind, figure in drawn.items():
         figure["layout"]["height"] = HEIGHTS[kind]
         title = OPTUNA_TITLES[kind].format(family, each)
-        # The trials' table is the data of all three figures; it stands under the first.
-        shown = rows if kind == "history" else []
-        charts.append(Chart(f"{kind}-{place}", title, figure, columns, shown, group=family))
+        # The trials' table is the data of both figures; it stands under the first.
+        shown, group = (rows, family) if kind == "history" else ([], f"slices of {family}")
+        charts.append(Chart(f"{kind}-{place}", title, figure, columns, shown, group=group))
     return charts
 
 
