@@ -17,6 +17,7 @@ Families (`compare_searches`): each search of a family finds a configuration of 
 recorded searches do, evenly or with one search in five far behind; equal families have equal mean accuracy. The rate
 stays under 7 % but where one family alone has bad searches half a point behind or more: three searches have none in
 half of the studies, and the family then looks better than it is. No rule for the degrees of freedom mends that.
+"foreseen" is the share that `study.statistics.power.foresee` expects, whose variances are those of these images.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from scipy import special
 
 from study.statistics.intervals import mcnemar_exact, wilson
 from study.statistics.over_seeds import compare_finalists, compare_searches
+from study.statistics.power import foresee
 
 N_IMAGES = 10_000
 METHODS = ("study", "images only", "plus plain")
@@ -213,15 +215,22 @@ def simulate_families(
     return (
         f"{families.name:<22}{searches:>9}{100 * gap:>7.1f}{100 * alarms / studies:>9.1f}   "
         f"{f'{100 * low:.1f} to {100 * high:.1f}':<14}{100 * float(np.median(halves)):>10.2f}{np.median(dfs):>8.0f}"
-        f"{100 * float(np.sqrt(np.mean(spreads))):>14.2f}"
+        f"{100 * float(np.sqrt(np.mean(spreads))):>14.2f}{_foreseen(families, gap, searches):>10}"
     )
+
+
+def _foreseen(families: Families, gap: float, searches: int) -> str:
+    """Of searches that find what they find, none of them far behind."""
+    even = families.found and not families.a.bad and not families.b.bad
+    known = foresee(searches, N_IMAGES, (families.a.sd, families.b.sd), gap) if even else None
+    return "–" if known is None else f"{100 * known.power:.1f}"
 
 
 def table_of_families(studies: int, seed: int) -> None:
     print("families by R searches: share with p < 0.05, in %; median half-width of the 95 % interval, in points")
     print(
         f"{'spread of searches':<22}{'searches':>9}{'gap':>7}{'p < 0.05':>9}   {'95 %':<14}{'half-width':>10}{'df':>8}"
-        f"{'sd, points':>14}"
+        f"{'sd, points':>14}{'foreseen':>10}"
     )
     centres = np.array([difficulties(float(error), size=40_000) for error in _ERRORS])
     for families in FAMILIES:

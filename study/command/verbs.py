@@ -110,8 +110,8 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
                 stages.session.ledger.charge_nothing()
                 say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
             else:
-                warnings = [stages.no_verdict(), stages.may_open_again()] if evaluate else []
-                for warning in filter(None, warnings):
+                warnings = (stages.no_verdict(), stages.sees_little(), stages.may_open_again())
+                for warning in filter(None, warnings if evaluate else ()):
                     say(f"note: {warning}")
                 stages.run_all(evaluate=evaluate)
         looking.print_summary(args, files, dry_run=False)

@@ -71,12 +71,13 @@ class Decoded(Frozen):
 class DatasetSettings(DataPlace):
     """What was compared on; `decoded` says that it is the study's own copy of a folder of pictures; `mean` and `std`
     are of the training part's pixels scaled to [0, 1]. `validation_in_train` counts the validation images that are in
-    the training part, too; older studies did not count."""
+    the training part, too; `n_test` the images of the test part, once it is there. Older studies did not count."""
 
     decoded: Decoded | None = None
     classes: tuple[str, ...]
     n_train: int = Field(gt=0)
     n_validation: int = Field(gt=0)
+    n_test: int | None = None
     validation_in_train: int | None = None
     split_sha256: str
     mean: float

@@ -11,7 +11,7 @@ from study.records.ledger import read_ledger
 from study.records.made_of import digest_of_study
 from study.records.paths import StudyFiles
 from study.records.settings import load_settings
-from study.report import pictures, repeated
+from study.report import halfway, pictures, repeated
 from study.report.reading import Record, known_form, read_study
 from study.report.section import Place, Report
 from study.report.sections import (
@@ -113,6 +113,7 @@ def numbers_of(report: Report) -> Record:
             "broken_runs": report.study.broken_runs,
             **sections,
             "repeated": report[repeated],
+            "halfway": report[halfway],
             "pictures": report[pictures],
             "findings": {place.name: report.finding(place) for place in report.shown},
         }

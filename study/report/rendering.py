@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from study.report import explorer, pictures, repeated
+from study.report import explorer, halfway, pictures, repeated
 from study.report.charts import Chart
 from study.report.section import Place, Report
 from study.report.template import Shown, body, fill
@@ -23,7 +23,8 @@ def render(report: Report) -> str:
 
 def _about(report: Report) -> dict[str, Any]:
     """What every template may use beside its own section: what all sections found, by name."""
-    parts = {"pictures": report[pictures], "repeated": report[repeated], "explorer": report[explorer]}
+    parts: dict[str, Any] = {"pictures": report[pictures], "repeated": report[repeated], "explorer": report[explorer]}
+    parts["halfway"] = report[halfway]
     found = {place.name: report[place.section] for place in report.places}
     findings = {place.name: report.finding(place) for place in report.shown}
     return {"report": {**parts, **found}, "findings": findings, "written": report.written}

@@ -21,6 +21,7 @@ from study.stages import plan as planner
 from study.stages import standing
 from study.stages.agenda import Agenda
 from study.stages.extension import no_verdict, settle_for_what_helps
+from study.stages.foreseen import sees_little
 from study.stages.one_search import OneSearch, Progress, Workers
 from study.stages.repeats import open_repeat
 from study.stages.retrain import retrain_candidates
@@ -257,6 +258,10 @@ class Stages:
     def no_verdict(self) -> str | None:
         """What one seed per finalist means for a test split that was not opened yet."""
         return None if self.session.files.seal.exists() else no_verdict(self.first)
+
+    def sees_little(self) -> str | None:
+        """That the verdict planned for a test split that was not opened yet would miss what one wants to see."""
+        return None if self.session.files.seal.exists() else sees_little(self.first)
 
     def settle_for_what_helps(self) -> str | None:
         """Go back to the goal that was reached where a larger one buys nothing, and return why."""

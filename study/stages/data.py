@@ -80,7 +80,7 @@ def _first(
     dataset = load_train(source)
     check_sizes(source.name, n_train=len(dataset))
     source = replace(source, tone=dataset.tone, sha256=dataset.sha256)
-    test = _test_sha256(request, source, goes_without_test=goes_without_test)
+    test, n_test = _test_files(request, source, goes_without_test=goes_without_test)
     train, validation = split_of(dataset, request.split_seed or 0)
     prints = Fingerprints.of(dataset.images), test_fingerprints(source) if test else None
     repeats = count_repeats(*prints, (train, validation))
@@ -95,6 +95,7 @@ def _first(
         sha256=dataset.sha256 | test,
         n_train=len(train),
         n_validation=len(validation),
+        n_test=n_test,
         validation_in_train=repeats.validation_in_train,
         split_seed=request.split_seed or 0,
         split_sha256=split_sha256(validation),
@@ -121,7 +122,7 @@ def _again(
         request = replace(request, data_dir=None)
     source = _source_of(request, recorded)
     dataset = load_train(source)
-    test = _test_sha256(request, source, goes_without_test=own or has_own_form(source))
+    test, n_test = _test_files(request, source, goes_without_test=own or has_own_form(source))
     seed = recorded.split_seed if request.split_seed is None else request.split_seed
     train, validation = split_as_before(dataset, seed, recorded.split_sha256)
     changes = {
@@ -129,6 +130,7 @@ def _again(
         "decoded": recorded.decoded if own else None,
         "transposed": source.transposed,
         "sha256": recorded.sha256 | test,
+        "n_test": recorded.n_test if n_test is None else n_test,
         "split_seed": seed,
         "split_sha256": split_sha256(validation),
     }
@@ -167,23 +169,24 @@ def _source_of(request: Request, recorded: DatasetSettings) -> Source:
     return replace(source, known=asked.known)
 
 
-def _test_sha256(request: Request, source: Source, *, goes_without_test: bool) -> dict[str, str]:
-    """Digests of the test files, looked at when first seen and in a new place. They may be absent as long as this
-    command does not open the test split, or leaves that out where pictures `goes_without_test`."""
+def _test_files(request: Request, source: Source, *, goes_without_test: bool) -> tuple[dict[str, str], int | None]:
+    """Digests of the test files and how many images they hold, looked at when first seen and in a new place. They may
+    be absent as long as this command does not open the test split, or leaves that out where pictures
+    `goes_without_test`."""
     seen = {"test-images", "test-labels"} <= source.sha256.keys()
     if source.folder is not None and not has_split(source, "test"):
         if request.opens_test and not goes_without_test:
             raise _without_test(source)
         if request.opens_test and not request.goes_without_test:
             raise DataError(f"data set {source.name} has no test part: {_ADD_TEST}")
-        return {}
+        return {}, None
     if seen and request.data_dir is None:
-        return {}
+        return {}, None
     test = test_counts(source)
     if not seen:
         check_sizes(source.name, n_test=sum(test.counts))
         check_apart(source.name, {**source.sha256, **test.sha256})
-    return test.sha256
+    return test.sha256, sum(test.counts)
 
 
 def _without_test(source: Source) -> DataError:

@@ -93,7 +93,7 @@ def dry_run(stages: Stages, *, evaluate: bool) -> DryRun:
     notes = [*session.warnings, stages.settle_for_what_helps()]
     complete = stages.is_complete(evaluate=evaluate)
     if evaluate and not complete:
-        notes += [stages.no_verdict(), stages.may_open_again()]
+        notes += [stages.no_verdict(), stages.sees_little(), stages.may_open_again()]
     families = _families(stages)
     return DryRun(
         study=session.settings.name,

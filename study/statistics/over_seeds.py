@@ -117,10 +117,8 @@ def compare_searches(correct_a: Correct, correct_b: Correct, groups: Groups | No
     images favour for what families differ by.
 
     A few searches say little of the spread between searches, so the degrees of freedom are those of the whole variance
-    of their means, s_A²/R_A and s_B²/R_B in place of g_A and g_B. In simulation (`benchmarks/aa_power.py`) 1 to 6 %
-    of equal families were then called different, but 8 to 11 % where one search in five of one family ended 0.5 points
-    behind and none of the other's did, and more where 1 point: few searches without such a one look better than the
-    family is.
+    of their means, s_A²/R_A and s_B²/R_B in place of g_A and g_B, and at most R_A + R_B − 2, as if searches alone were
+    drawn. `FALSE_ALARMS` says what came of it in simulation.
     """
     return _compare(correct_a, correct_b, groups, "search")
 
@@ -136,7 +134,8 @@ def _compare(correct_a: Correct, correct_b: Correct, groups: Groups | None, unit
     variance = images + g_a + g_b
     spreads = (g_a, g_b) if unit == "seed" else (_variance_between(a), _variance_between(b))
     parts = [*zip(spreads, (len(a), len(b)), strict=True), *([] if groups is None else [(images, len(drawn))])]
-    df = degrees_of_freedom(variance, parts, len(drawn) - 1)
+    most = len(drawn) - 1 if unit == "seed" else min(len(drawn) - 1, len(a) + len(b) - 2)
+    df = degrees_of_freedom(variance, parts, most)
     difference, se = float(d.mean()), float(np.sqrt(variance))
     t, p_value = two_sided(difference, se, df)
     wins, losses = wins_and_losses(d)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from study.records.trial import SOURCES, State, TrialRecord, Trials
+from study.report import budget
 from study.report.best import TrialSummary, summary
+from study.report.budget import Budget
 from study.report.charts import Chart
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.report.wording import NONE, compact, count
+from study.report.wording import NONE, compact, count, duration
 from study.space.rows import Rule, readable, rules
 from study.statistics.result import PAGE_ONLY, Result
 
@@ -36,6 +39,7 @@ class FamilyRow(Result):
 
     family: str
     space_file: str
+    space_sha256: str
     parameters: tuple[Rule, ...]
     rungs: tuple[int, ...]
     reduction_factor: int
@@ -62,11 +66,31 @@ class FamilyRow(Result):
 
 @dataclass(frozen=True, slots=True)
 class Families(Result):
+    """`meaning` is what a family is here, of which the verdict speaks."""
+
     families: tuple[FamilyRow, ...]
+    meaning: str
 
 
 def numbers(study: StudyRecords, before: Report) -> Families:
-    return Families(tuple(_row(study, family) for family in study.families))
+    return Families(tuple(_row(study, family) for family in study.families), _meaning(study, before[budget]))
+
+
+def _meaning(study: StudyRecords, given: Budget) -> str:
+    settings, retrain = study.settings, study.settings.retrain
+    most = "" if given.allowance is None else f" with at most {_most(given, given.allowance)}"
+    each = f" in each of {study.n_searches} searches" if study.n_searches > 1 else ""
+    final = count(retrain.final_seeds, "final run") if retrain.final_seeds else "no further final run"
+    return (
+        "A family is here no more than what its search-space file describes, network and training recipe alike, as "
+        f"sampler {settings.sampler} draws from it and pruner {settings.pruner} stops it{most}{each}; then "
+        f"{count(retrain.candidates, 'candidate')} with {count(retrain.candidate_seeds, 'seed')} each and {final}. "
+        "With another space, recipe, sampler or allowance the order may be another one."
+    )
+
+
+def _most(given: Budget, allowance: float) -> str:
+    return f"{duration(allowance)} of worker time" if given.equalised == "seconds" else count(int(allowance), "trial")
 
 
 def _row(study: StudyRecords, family: str) -> FamilyRow:
@@ -77,6 +101,7 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
     return FamilyRow(
         family=family,
         space_file=settings.space_file,
+        space_sha256=hashlib.sha256(settings.space.encode()).hexdigest(),
         parameters=tuple(rules(space)) if space else (),
         rungs=tuple(settings.ladder.examples),
         reduction_factor=settings.ladder.reduction_factor,
