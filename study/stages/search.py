@@ -109,8 +109,7 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     session.ledger.allowance = allowance
     session.ledger.n_records = len(records)
     held = sum(record.held_seconds for record in records if record.role != "imported")
-    wall = session.ledger.stage_seconds_now("search")
-    session.ledger.utilisation = round(min(1.0, held / max(1e-3, wall * session.n_workers)), 4)
+    session.ledger.utilisation = round(min(1.0, held / max(1e-3, _offered(session))), 4)
     session.ledger.spent = {
         name: FamilySpent(
             held_seconds=round(family.spent, 2),
@@ -120,6 +119,13 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
         )
         for name, family in search.families.items()
     }
+
+
+def _offered(session: Session) -> float:
+    """Worker-seconds that the search could have had: of machines that came or left, while they were there."""
+    if session.ledger.has_several_nodes:
+        return sum(node.offered for node in session.ledger.nodes)
+    return session.ledger.stage_seconds_now("search") * session.n_workers
 
 
 # --- families ------------------------------------------------------------------------------------------------------

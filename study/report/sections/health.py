@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from study.records.examined import Audit
 from study.records.trial import State, TrialRecord, Trials
+from study.report import budget
 from study.report.charts import GREYS, Chart, Figure, layout
+from study.report.nodes import Nodes, nodes_of
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import count, percent
-from study.statistics.result import PAGE_ONLY, Result
+from study.statistics.result import OPTIONAL, PAGE_ONLY, Result
 
 DRAWN = 1000  # bars
 STATE_COLOURS: Mapping[State, str] = {"COMPLETE": GREYS[0], "PRUNED": GREYS[2], "FAIL": "#c62828"}
@@ -45,6 +47,12 @@ class Bar(Result):
     state: State
     start: float
     seconds: float
+    node: str | None = field(default=None, metadata=OPTIONAL)  # in a study of several machines
+
+    @property
+    def row(self) -> str:
+        """Where it is drawn."""
+        return f"worker {self.worker}" if self.node is None else f"{self.node}, worker {self.worker}"
 
     @property
     def trial(self) -> str:
@@ -73,6 +81,7 @@ class Health(Result):
     epochs_used: float
     epochs_saved: float
     total: int = field(metadata=PAGE_ONLY)
+    nodes: Nodes | None = field(default=None, metadata=OPTIONAL)  # of a study of several machines
 
 
 def numbers(study: StudyRecords, before: Report) -> Health:
@@ -82,10 +91,11 @@ def numbers(study: StudyRecords, before: Report) -> Health:
     used, saved = epochs(trials, tops, study.settings.dataset.n_train)
     held, training = trials.held_seconds, math.fsum(trial.training_seconds for trial in trials)
     pruned = sum(trial.ending == "pruned" for trial in counted)  # an audit draws from imported ones, too
+    nodes = nodes_of(study, trials, by_seconds=before[budget].equalised == "seconds")
     return Health(
         states={name: trials.of(name).states for name in study.families},
         uncounted=len(study.records) - len(counted),
-        timeline=timeline(trials),
+        timeline=timeline(trials, by_node=nodes is not None),
         timeline_total=len(trials),
         audit=study.examined.audit,
         audit_sentence=audit_sentence(study.examined.audit, pruned),
@@ -99,6 +109,7 @@ def numbers(study: StudyRecords, before: Report) -> Health:
         epochs_used=used,
         epochs_saved=saved,
         total=len(trials),
+        nodes=nodes,
     )
 
 
@@ -117,13 +128,21 @@ def _failures(trials: Trials) -> tuple[Failure, ...]:
     return tuple(Failure(family, reason, n) for (family, reason), n in reasons.most_common(20))
 
 
-def timeline(trials: Sequence[TrialRecord], limit: int = DRAWN) -> tuple[Bar, ...]:
+def timeline(trials: Sequence[TrialRecord], limit: int = DRAWN, *, by_node: bool = False) -> tuple[Bar, ...]:
     """At most so many bars, evenly spread. A trial is asked for before a worker is free, so its bar ends at its end and
     is as long as the worker held it."""
     timed = [(trial.end.timestamp() - trial.held_seconds, trial) for trial in trials if trial.end is not None]
     timed.sort(key=lambda pair: pair[0])
     bars = [
-        Bar(trial.worker or 0, trial.family, trial.number, trial.state, start - timed[0][0], trial.held_seconds)
+        Bar(
+            worker=trial.worker or 0,
+            family=trial.family,
+            number=trial.number,
+            state=trial.state,
+            start=start - timed[0][0],
+            seconds=trial.held_seconds,
+            node=trial.node if by_node else None,
+        )
         for start, trial in timed
     ]
     return tuple(bars[:: max(1, math.ceil(len(bars) / limit))])
@@ -163,13 +182,17 @@ def charts(found: Health) -> list[Chart]:
         return []
     by_state = {state: [bar for bar in found.timeline if bar.state == state] for state in STATE_COLOURS}
     data = [_bars(state, bars) for state, bars in by_state.items() if bars]
-    workers = len({bar.worker for bar in found.timeline})
+    workers = len({bar.row for bar in found.timeline})
     axis = layout("seconds since the first trial", "", 170 + 34 * workers, barmode="overlay")
     axis["yaxis"] |= {"type": "category", "automargin": True, "categoryorder": "category ascending"}
-    rows = [(bar.trial, str(bar.worker), bar.state, f"{bar.start:.1f}", f"{bar.seconds:.1f}") for bar in found.timeline]
+    rows = [(bar.trial, _worker(bar), bar.state, f"{bar.start:.1f}", f"{bar.seconds:.1f}") for bar in found.timeline]
     columns = ("trial", "worker", "state", "start, s", "length, s")
     figure = {"data": data, "layout": axis}
     return [Chart("timeline", "Trials on their workers over time.", figure, columns, rows, tells_finding=True)]
+
+
+def _worker(bar: Bar) -> str:
+    return str(bar.worker) if bar.node is None else f"{bar.worker} on {bar.node}"
 
 
 def _bars(state: State, bars: list[Bar]) -> Figure:
@@ -179,7 +202,7 @@ def _bars(state: State, bars: list[Bar]) -> Figure:
         "name": state.lower(),
         "base": [bar.start for bar in bars],
         "x": [bar.seconds for bar in bars],
-        "y": [f"worker {bar.worker}" for bar in bars],
+        "y": [bar.row for bar in bars],
         "text": [bar.trial for bar in bars],
         "textposition": "none",
         "marker": {"color": STATE_COLOURS[state], "pattern": {"shape": STATE_PATTERNS[state]}},

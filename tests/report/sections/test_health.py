@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 from ended import trial
-from made import build
+from made import build, page_of
 from synthetic import Wanted, write_study
 
 from study.command.status import study_status
 from study.records.examined import Audit
 from study.records.files import append_jsonl, read_jsonl
+from study.records.ledger import Command, NodeSeen, read_ledger, write_ledger
+from study.records.paths import StudyFiles
 from study.records.trial import Trials
+from study.report.nodes import UNKNOWN
 from study.report.sections.health import audit_sentence, epochs, timeline
 
 AUDIT = Audit(pruned=31, drawn=20, judged=20, beaten=0, bound95=0.139, rows=())
@@ -57,3 +60,48 @@ def test_why_runs_of_the_retraining_failed_is_kept_and_shown(tmp_path: Path) -> 
     files.ledger.write_text(json.dumps(ledger | {"failed_runs": {"cnn-t7-seed0": "out of memory"}}))
     assert build(files)["health"]["failed_runs"] == [{"run": "cnn-t7-seed0", "reason": "out of memory"}]
     assert "cnn-t7-seed0 failed: out of memory" in study_status(files)["lines"]
+
+
+def on_machines(files: StudyFiles, *machines: NodeSeen) -> None:
+    """Let the last command have had these, the trials worked on them in turn."""
+    lines = read_jsonl(files.trials_jsonl)
+    files.trials_jsonl.unlink()
+    append_jsonl(
+        files.trials_jsonl, *(line | {"node": machines[k % len(machines)].name} for k, line in enumerate(lines))
+    )
+    ledger = read_ledger(files.ledger)
+    write_ledger(files.ledger, ledger.model_copy(update={"commands": [Command(command="run", nodes=machines)]}))
+
+
+def test_a_study_of_several_machines_tells_what_each_did(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "study", Wanted(trials=6, warm_starts=0))
+    one = NodeSeen(name="c1", workers=2, cpu="AMD EPYC", offered=32.0)
+    on_machines(files, one)
+    assert "nodes" not in build(files)["health"]
+    assert not [line for line in study_status(files)["lines"] if "nodes" in line]
+    other = NodeSeen(name="c2", workers=1, cpu="AMD EPYC", joined="12:00", left="12:05", lost="no answer", offered=24.0)
+    on_machines(files, one, other)
+    found = build(files)["health"]
+    assert {bar["node"] for bar in found["timeline"]} == {"c1", "c2"}
+    rows = {row["node"]: row for row in found["nodes"]["rows"]}
+    assert rows.keys() == {"c1", "c2", UNKNOWN}  # the runs were trained before machines were recorded
+    assert (rows["c1"]["trials"], rows["c1"]["trial_seconds"], rows["c1"]["utilisation"]) == (6, 24.0, 0.75)
+    assert (rows["c2"]["utilisation"], rows["c2"]["lost"], rows["c2"]["joined"]) == (1.0, True, True)
+    assert (rows[UNKNOWN]["trials"], rows[UNKNOWN]["runs"] > 0) == (0, True)
+    assert found["nodes"]["seconds_by_kind"]["AMD EPYC"] == 48.0
+    page = page_of(files)
+    assert "The machines are of one kind" in page
+    assert "c2 (joined later, lost)" in page
+    assert "1 on c2" in page
+    lines = study_status(files)["lines"]
+    assert "nodes of the last command: c1 2 workers" in lines
+    assert "lost at 12:05: c2, 1 worker (no answer)" in lines
+
+
+@pytest.mark.parametrize(("budget", "said"), [(300.0, "one kind after the other"), (None, "equal numbers of trials")])
+def test_machines_of_two_kinds_are_named_with_what_was_done(tmp_path: Path, budget: float | None, said: str) -> None:
+    files = write_study(tmp_path / "study", Wanted(trials=6, budget_s=budget, n_trials=None if budget else 6))
+    on_machines(files, NodeSeen(name="c1", workers=2, cpu="A"), NodeSeen(name="g", workers=1, cpu="A", gpus=("H100",)))
+    page = page_of(files)
+    assert "The machines are of 2 kinds, A and H100" in page
+    assert said in page
