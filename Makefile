@@ -2,15 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test test-all lint reference clean
+.PHONY: study test test-cluster test-all lint reference clean
 
 study: .venv/study
 	$(BIN)/study run
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not cluster"
 
-test-all: .venv/dev lint
+test-cluster: .venv/cluster
+	$(BIN)/python -m pytest -m "cluster and not slow" tests/execution
+
+test-all: .venv/dev .venv/cluster lint
 	$(BIN)/python -m pytest
 
 reference: .venv/study
@@ -31,6 +34,10 @@ lint: .venv/dev
 .venv/dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[dev,onnx,postgres]"
 	touch $@ .venv/study
+
+.venv/cluster: .venv/dev
+	$(BIN)/python -m pip install --quiet -e ".[cluster]"
+	touch $@
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

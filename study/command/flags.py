@@ -82,7 +82,24 @@ def add_work(parser: argparse.ArgumentParser) -> None:
         help="trainings at once (default: one for each core, on a GPU no more than fit its memory)",
     )
     add_device(add)
+    _add_cluster(add)
     add_storage(add)
+
+
+def _add_cluster(add: Adder) -> None:
+    add(
+        "--cluster",
+        metavar="local|auto|HOST:PORT",
+        help="train on the machines of a Ray cluster: a new one of this machine, the one that runs here or that "
+        "RAY_ADDRESS names, or the one at an address (default: no cluster)",
+    )
+    add(
+        "--cluster-patience",
+        type=duration,
+        default=300.0,
+        metavar="TIME",
+        help="how long to wait for a worker of the cluster while there is none (default: 5m)",
+    )
 
 
 def _add_compared(add: Adder) -> None:

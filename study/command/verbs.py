@@ -52,6 +52,8 @@ def _request(args: argparse.Namespace, command: str, started: float) -> Request:
         imported_from=args.imported_from,
         workers=args.workers,
         device=args.device,
+        cluster=args.cluster,
+        cluster_patience=args.cluster_patience,
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
         opens_test=opens_test,
@@ -67,20 +69,23 @@ def _stages(args: argparse.Namespace, command: str, started: float, *, workers: 
     from study.execution.processes import start_server
 
     request = _request(args, command, started)
-    if workers:
+    if workers and request.cluster is None:
         start_server()  # it loads torch for the workers while the next lines load it here
     from study.command.progress import Reporter
     from study.stages.all import open_stages
     from study.stages.neighbours import crowding
-    from study.stages.session import open_session
+    from study.stages.session import cluster_of, open_session
 
     reporter = Reporter(args.quiet)
-    with open_session(request) as session:
+    with (
+        cluster_of(request, reporter.say) if workers else contextlib.nullcontext() as cluster,
+        open_session(request, cluster) as session,
+    ):
         for warning in session.warnings:
             reporter.say(f"note: {warning}")
         try:
             with open_stages(session, reporter) as stages:
-                if workers and (crowd := crowding(session.files, session.n_workers)):
+                if workers and cluster is None and (crowd := crowding(session.files, session.n_workers)):
                     reporter.say(f"note: {crowd}")
                 reporter.say(f"families: {', '.join(session.families)}")
                 yield stages
@@ -124,9 +129,13 @@ def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
     from study.command.progress import Reporter
     from study.stages.all import open_stages
     from study.stages.dry_run import dry_run
-    from study.stages.session import preview_session
+    from study.stages.session import cluster_of, preview_session
 
-    with open_stages(preview_session(request), Reporter(args.quiet)) as stages:
+    reporter = Reporter(args.quiet)
+    with (
+        cluster_of(request, reporter.say) as cluster,
+        open_stages(preview_session(request, cluster), reporter) as stages,
+    ):
         evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
         plan = dry_run(stages, evaluate=evaluate)
     print_plan(plan, args.format)

@@ -30,7 +30,8 @@ _END_SECONDS = 3.0
 class Executor(Protocol):
     """What the driver needs of whoever trains. Jobs beyond the number of workers wait and can be withdrawn."""
 
-    n_workers: int
+    @property
+    def n_workers(self) -> int: ...
 
     def nodes(self) -> Sequence[Node]:
         """The machines that have or had its workers, in the order in which they came."""
@@ -74,8 +75,10 @@ class _PipeExecutor:
         self._node = this_node(n_workers, gpus)
         self._start = start
         self._waiting: deque[Job] = deque()
+        self._woken, self._waking = multiprocessing.Pipe(duplex=False)
         # Kept from event to event: to watch hundreds of pipes anew for each took longer than the driver's own work.
         self._watched = selectors.DefaultSelector()
+        self._watched.register(self._woken, selectors.EVENT_READ)
         self._workers = [start(number) for number in range(n_workers)]
 
     def nodes(self) -> Sequence[Node]:
@@ -96,8 +99,14 @@ class _PipeExecutor:
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         for key, _ in self._watched.select(timeout):
-            return self._event_of(key.data)
+            if key.data is not None:
+                return self._event_of(key.data)
+            self._woken.recv_bytes()
         return None
+
+    def wake(self) -> None:
+        """Let a thread that waits for the next event go on without one, or the next that would."""
+        self._waking.send_bytes(b"")
 
     def _event_of(self, worker: _Worker) -> Event:
         job, held = worker.job, time.monotonic() - worker.since
@@ -151,6 +160,8 @@ class _PipeExecutor:
         for worker in self._workers:
             worker.end()
         self._watched.close()
+        self._woken.close()
+        self._waking.close()
 
     def __enter__(self) -> _PipeExecutor:
         return self

@@ -100,12 +100,19 @@ class Finished:
 
 @dataclass(frozen=True)
 class Died:
-    """A worker ended under its job without a word; another one takes its place."""
+    """A worker ended under its job without a word; another one takes its place. `lost` says how, where it was not by
+    the job or anything on its machine: the machine itself is gone."""
 
     job: Job
     worker: int
     held_seconds: float
     exit_code: int | None
+    lost: str | None = None
+
+    @property
+    def cause(self) -> str:
+        """Why it ended, as part of a sentence."""
+        return self.lost or f"exit status {self.exit_code}"
 
 
 Event = Report | Finished | Died

@@ -69,20 +69,21 @@ def own_modules() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path), "PYTHONSAFEPATH": "1"}
 
 
-def short_folder() -> str:
-    """A folder for temporary files that a socket may lie in: the system's own, if its path is not too long for that.
+def short_folder(below: int = _BELOW) -> str:
+    """A folder for temporary files in which a socket may lie `below` bytes of a path: the system's own, if its path is
+    not too long for that.
 
     StudyError where no folder can be written, or only such as have long paths.
     """
     with contextlib.suppress(FileNotFoundError):  # there is none at all
-        if len(os.fsencode(folder := tempfile.gettempdir())) + _BELOW <= _LONGEST_PATH:
+        if len(os.fsencode(folder := tempfile.gettempdir())) + below <= _LONGEST_PATH:
             return folder
     for folder in _SHORT_FOLDERS:
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
     raise StudyError(
         f"there is no folder for the workers' sockets: expected one in TMPDIR that can be written and whose path has "
-        f"{_LONGEST_PATH - _BELOW} bytes at most, seen {os.environ.get('TMPDIR', 'none')}, and "
+        f"{_LONGEST_PATH - below} bytes at most, seen {os.environ.get('TMPDIR', 'none')}, and "
         f"{' and '.join(_SHORT_FOLDERS)} cannot be written; set TMPDIR to such a folder"
     )
 

@@ -35,8 +35,9 @@ from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], Outcome]
 # Seconds between two states of a run on disk: what a killed run may have to train again. Writing one took half a second
-# on a slow disk, so that every 10 seconds cost a study of short runs 4 % (benchmarks/safety_cost.py).
-_STATE_EVERY = 30.0
+# on a slow disk, so that every 10 seconds cost a study of short runs 4 % (benchmarks/safety_cost.py). A machine's
+# environment may have another number, as that of a slow one whose disk is fast.
+_STATE_EVERY = float(os.environ.get("DIGIT_STUDY_STATE_SECONDS", "30"))
 _STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
 
 

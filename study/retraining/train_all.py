@@ -8,7 +8,7 @@ from collections.abc import Callable
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 
-MAX_ATTEMPTS = 3  # a run whose worker died this often has failed
+MAX_ATTEMPTS = 3  # a run whose worker died this often, on machines that lived, has failed
 _POLL_SECONDS = 0.25
 
 
@@ -46,7 +46,7 @@ def train_all(
             on_end(event)
         elif isinstance(event, Died):
             in_flight -= 1
-            deaths[event.job.id] += 1
+            deaths[event.job.id] += event.lost is None
             if deaths[event.job.id] < MAX_ATTEMPTS:
                 again.append(event.job)
             else:
@@ -55,5 +55,5 @@ def train_all(
 
 
 def _failed(event: Died) -> Finished:
-    reason = f"its worker died {MAX_ATTEMPTS} times (exit status {event.exit_code})"
+    reason = f"its worker died {MAX_ATTEMPTS} times ({event.cause})"
     return Finished(event.job, event.worker, event.held_seconds, reason)

@@ -281,11 +281,11 @@ class Search:
     def _death(self, event: Died) -> None:
         family = self._family_of(event.job.id)
         proposal = family.flights[event.job.id].proposal
-        deaths = proposal.deaths + 1
+        deaths = proposal.deaths + (event.lost is None)
         again = deaths < MAX_ATTEMPTS
         if again:
             family.proposals.appendleft(replace(proposal, attempt=proposal.attempt + 1, deaths=deaths))
-        end = End("interrupted" if again else "failed", f"its worker died (exit status {event.exit_code})")
+        end = End("interrupted" if again else "failed", f"its worker died ({event.cause})")
         self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
 
     def _tell(

@@ -50,19 +50,29 @@ class Workers:
     @property
     def executor(self) -> Executor:
         if self._executor is None:
-            session = self._session
-            self._executor = self._running.enter_context(
-                ProcessExecutor(
-                    session.n_workers,
-                    session.data,
-                    device=in_view(session.device),
-                    precision=session.precision,
-                    threads=1,
-                    environments=self._running.enter_context(shared_gpus(session.device)),
-                    gpus=models_of(session.device),
-                )
-            )
+            self._executor = self._start()
         return self._executor
+
+    def _start(self) -> Executor:
+        session = self._session
+        if session.cluster is not None:
+            from study.execution.cluster import ClusterExecutor  # loads Ray
+
+            limit = session.request.workers
+            return self._running.enter_context(
+                ClusterExecutor(session.cluster, limit, session.data, precision=session.precision)
+            )
+        return self._running.enter_context(
+            ProcessExecutor(
+                session.n_workers,
+                session.data,
+                device=in_view(session.device),
+                precision=session.precision,
+                threads=1,
+                environments=self._running.enter_context(shared_gpus(session.device)),
+                gpus=models_of(session.device),
+            )
+        )
 
     def close(self) -> None:
         """End the workers before stages that measure or need the cores themselves."""

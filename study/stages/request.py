@@ -61,6 +61,8 @@ class Request:
     imported_from: str | None = None
     workers: int | None = None
     device: str = "auto"
+    cluster: str | None = None
+    cluster_patience: float = 300.0
     storage: str | None = None
     repeats: int | None = None
     opens_test: bool = False  # whether this command is to read the test split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from study.errors import ResumeError, UsageError
+from study.execution.ray_address import Cluster, joined
 from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
 from study.records.open_ledger import OpenLedger
@@ -41,7 +42,14 @@ from study.space.points import require_few_points
 from study.stages.data import keep_place, load_data, write_samples
 from study.stages.goal import asked_goal
 from study.stages.holes import check_records
-from study.stages.machine import choose_device, describe_machine, fitting_workers, limit_threads, too_many
+from study.stages.machine import (
+    available_cores,
+    choose_device,
+    describe_machine,
+    fitting_workers,
+    limit_threads,
+    too_many,
+)
 from study.stages.own_pictures import dropping_copy
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
@@ -66,6 +74,7 @@ class Session:
     n_at_once: int  # of the workers, those that do not slow each other down
     new_spaces: list[SearchSpace]
     warnings: list[str]
+    cluster: Cluster | None = None  # whose machines train, in place of this one
 
     @property
     def families(self) -> list[str]:
@@ -103,14 +112,25 @@ def versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def open_session(request: Request) -> Iterator[Session]:
+def cluster_of(request: Request, say: Callable[[str], None]) -> Iterator[Cluster | None]:
+    """The cluster that a command asks for, joined until the end of the block; None if it asks for none."""
+    if request.cluster is None:
+        yield None
+        return
+    cores = request.workers or available_cores()
+    with joined(request.cluster, cores, request.cluster_patience, say) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def open_session(request: Request, cluster: Cluster | None = None) -> Iterator[Session]:
     """Create the study or continue it, holding its lock until the end of the block.
 
     Raises UsageError, DataError, SpaceError, LockedError, ResumeError (with the difference) before any work is spent.
     """
     files = request.files
     limit_threads()
-    hardware, known = Hardware.of(request), files.exists()
+    hardware, known = Hardware.of(request, cluster), files.exists()
     # What is wrong with the request is said before anything is written.
     resolved = _resolve(request, files, hardware.n_at_once)
     prepare_results_folder(files.root)
@@ -126,24 +146,28 @@ def open_session(request: Request) -> Iterator[Session]:
         yield session
 
 
-def preview_session(request: Request) -> Session:
+def preview_session(request: Request, cluster: Cluster | None = None) -> Session:
     """The session that `open_session` would open, for a look ahead: nothing is locked, and nothing written unless its
     ledger is saved. The same errors."""
     limit_threads()
-    hardware = Hardware.of(request)
+    hardware = Hardware.of(request, cluster)
     return _session(request, hardware, _resolve(request, request.files, hardware.n_at_once, keeps=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """On what a command trains; `fitting` is how many workers this machine feeds."""
+    """On what a command trains; `fitting` is how many workers this machine feeds, or the cluster's do."""
 
     device: torch.device
     n_workers: int
     fitting: int
+    cluster: Cluster | None = None
 
     @classmethod
-    def of(cls, request: Request) -> Hardware:
+    def of(cls, request: Request, cluster: Cluster | None) -> Hardware:
+        if cluster is not None:
+            fitting = cluster.wait_for_room("CPU")
+            return cls(torch.device("cpu"), min(request.workers or fitting, fitting), fitting, cluster)
         device = choose_device(request.device)
         fitting = fitting_workers(device)
         return cls(device, request.workers or fitting, fitting)
@@ -172,6 +196,7 @@ def _session(request: Request, hardware: Hardware, resolved: Resolved) -> Sessio
         n_at_once=hardware.n_at_once,
         new_spaces=spaces,
         warnings=warnings + too_many(n_workers, hardware.fitting),
+        cluster=hardware.cluster,
     )
 
 

@@ -1,4 +1,4 @@
-"""One contract for both executors, on real tiny training; then what only processes can do."""
+"""One contract for all executors, on real tiny training; then what only processes can do."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from clusters import CLUSTER, over_local_cluster, workers_on_cluster
 from runs import run_record
 
 import study.execution.executors as executors_module
@@ -47,12 +48,13 @@ CONFIG = {
 }
 SCHEDULE = Schedule((4, 4), (4, 8))
 PATIENCE = 60.0  # seconds until an event that must come is given up
-KINDS = ("process", "in_process")
+OVER_RAY = pytest.param("cluster", marks=CLUSTER)
+KINDS = ("process", "in_process", OVER_RAY)
 
 
 @pytest.fixture(scope="module")
 def executors(training_data: TrainingData) -> Iterator[dict[str, Executor]]:
-    """Both kinds with one worker each, kept alive: every test leaves them idle."""
+    """Those of this machine with one worker each, kept alive: every test leaves them idle."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     work = functools.partial(train, data=training_data, precision="fp32")
@@ -62,9 +64,21 @@ def executors(training_data: TrainingData) -> Iterator[dict[str, Executor]]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def over_ray(training_data: TrainingData) -> Iterator[Executor]:
+    """The third kind with one worker, on a cluster of this machine alone."""
+    with over_local_cluster(training_data) as executor:
+        yield executor
+
+
 @pytest.fixture(params=KINDS)
-def executor(request: pytest.FixtureRequest, executors: dict[str, Executor]) -> Executor:
-    return executors[request.param]
+def executor(request: pytest.FixtureRequest) -> Executor:
+    return executor_of(request.param, request)
+
+
+def executor_of(kind: str, request: pytest.FixtureRequest) -> Executor:
+    found: Executor = request.getfixturevalue("over_ray" if kind == "cluster" else "executors")
+    return found if kind == "cluster" else found[kind]
 
 
 def job(name: str = "a", schedule: Schedule = SCHEDULE, seed: int = 5, **config: Any) -> Job:
@@ -177,12 +191,15 @@ def without_seconds(events: list[Event]) -> list[RungMetrics]:
     return [dataclasses.replace(event.metrics, training_seconds=0.0) for event in events if isinstance(event, Report)]
 
 
-def test_both_executors_compute_the_same(executors: dict[str, Executor]) -> None:
-    found = {}
-    for kind, executor in executors.items():
+@pytest.mark.parametrize("kind", ["process", OVER_RAY])
+def test_all_executors_compute_the_same(
+    executors: dict[str, Executor], kind: str, request: pytest.FixtureRequest
+) -> None:
+    found = []
+    for executor in (executors["in_process"], executor_of(kind, request)):
         executor.submit(job(seed=11))
-        found[kind] = without_seconds(drain(executor, 1))
-    assert found["process"] == found["in_process"]
+        found.append(without_seconds(drain(executor, 1)))
+    assert found[0] == found[1]
 
 
 def test_another_seed_computes_another_thing(executors: dict[str, Executor]) -> None:
@@ -196,21 +213,30 @@ def test_another_seed_computes_another_thing(executors: dict[str, Executor]) -> 
 # --- processes alone -------------------------------------------------------------------------------------------------
 
 
-def pids() -> dict[str, int]:
-    return {child.name: int(child.pid or 0) for child in multiprocessing.active_children()}
+def pid_of(executor: Executor, worker: int) -> int:
+    """Of a worker of an executor that has one, if it is on a cluster."""
+    if isinstance(executor, ProcessExecutor):
+        return next(
+            int(child.pid or 0) for child in multiprocessing.active_children() if child.name == f"worker-{worker}"
+        )
+    (pid,) = workers_on_cluster(executor)
+    return pid
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_worker_is_reported_and_replaced(executors: dict[str, Executor], sent: signal.Signals) -> None:
-    executor = executors["process"]
+@pytest.mark.parametrize("kind", ["process", OVER_RAY])
+def test_a_killed_worker_is_reported_and_replaced(
+    kind: str, request: pytest.FixtureRequest, sent: signal.Signals
+) -> None:
+    executor = executor_of(kind, request)
     executor.submit(job("victim"))
     executor.submit(job("next"))
     report = event_of(executor)
-    os.kill(pids()[f"worker-{report.worker}"], sent)
+    os.kill(pid_of(executor, report.worker), sent)
     death = event_of(executor)
     assert isinstance(death, Died)
     assert death.job.id == "victim"
-    assert death.exit_code == -sent
+    assert (death.exit_code, death.lost) == (-sent, None)
     executor.answer(death.job, True)  # too late, and harmless
     end = drain(executor, 1)[-1]
     assert isinstance(end, Finished)
@@ -223,14 +249,25 @@ from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Job
 from study.training.loop import Schedule, TrainingData
 
+def of_processes(data):
+    return ProcessExecutor(2, data)
+
+@contextlib.contextmanager
+def over_ray(data):
+    from study.execution.ray_address import joined
+    with joined("local", 2, 60.0, lambda text: None) as cluster:
+        from study.execution.cluster import ClusterExecutor
+        with ClusterExecutor(cluster, 2, data) as executor:
+            yield executor
+
 if __name__ == "__main__":
     images = torch.zeros(200, 28, 28, dtype=torch.uint8)
     data = TrainingData(images, torch.arange(200) % 10, torch.arange(100), torch.arange(100, 200), 0.1, 0.3, 10)
-    executor = ProcessExecutor(2, data)
     config = {config!r}
-    executor.submit(Job("long", config, 0, Schedule((10**6,), (1, 10**6))))
-    executor.answer(executor.next_event(60).job, True)  # now it trains and will not look at its pipe again
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), {kind}(data) as executor:
+        executor.submit(Job("long", config, 0, Schedule((10**6,), (1, 10**6))))
+        executor.answer(executor.next_event(60).job, True)  # now it trains and will not look at its pipe again
+        executor.next_event(0)
         print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
         signal.pause()
 """
@@ -244,10 +281,11 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, sent: signal.Signals) -> None:
+@pytest.mark.parametrize("kind", ["of_processes", pytest.param("over_ray", marks=CLUSTER)])
+def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, kind: str, sent: signal.Signals) -> None:
     """Its workers, the server that they were forked from, multiprocessing's own tracker, and their files."""
     script = tmp_path / "driver.py"
-    script.write_text(DRIVER.replace("{config!r}", repr(CONFIG)))
+    script.write_text(DRIVER.replace("{config!r}", repr(CONFIG)).replace("{kind}", kind))
     pipe = subprocess.PIPE
     with (
         tempfile.TemporaryDirectory() as folder,  # pytest's own has too long a name for a socket
@@ -270,9 +308,9 @@ def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, sent:
         else:
             driver.send_signal(sent)
         assert driver.communicate(timeout=PATIENCE) == ("", "")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + (10 if kind == "of_processes" else PATIENCE)
         while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
-            os.sched_yield()
+            time.sleep(0.01)
         assert not [pid for pid in children if is_alive(pid)]
         assert not list(Path(folder).iterdir())
 

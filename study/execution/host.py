@@ -1,0 +1,193 @@
+"""What runs on each machine of a cluster: worker processes of its own, and what they and the driver say to each other.
+
+A host trains in a folder of its own; what belongs to a run goes to the driver as bytes, which alone writes results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.util import get_temp_dir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from study.execution.executors import ProcessExecutor
+from study.execution.installation import Installation
+from study.execution.jobs import Event, Finished, Job, Report
+from study.execution.nodes import cpu_name
+from study.execution.processes import start_server
+from study.interrupts import FOR_THE_DRIVER
+from study.records.paths import RunFiles
+from study.records.run import Precision
+from study.training.loop import TrainingData
+from study.training.state import newest_state
+
+_LOOK_SECONDS = 1.0  # how long a new state of a run may wait
+Files = Mapping[str, bytes]  # by name
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Train a job, and go on from the state in `files` if they hold one."""
+
+    job: Job
+    files: Files
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    job: Job
+    go: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Files of a job's run: all of it if it `is_done`, else a state from which it can go on."""
+
+    job: Job
+    files: Files
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a machine says of itself before it is given work."""
+
+    installation: Installation
+    cpu: str
+    process: int
+
+
+Command = Submit | Answer
+HostEvent = Event | Kept
+
+
+class Host:
+    """The workers of one machine and a thread that serves them; `tell` and `poll` only touch its two queues."""
+
+    def __init__(self) -> None:
+        _steady_signals()
+        # Else every worker would begin by running the main module of this process, which is not this program's.
+        with contextlib.suppress(AttributeError):
+            del sys.modules["__main__"].__file__
+        start_server()
+        self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        # In the folder that the server of the workers removes when this process is gone, however it ended.
+        self._scratch = Path(tempfile.mkdtemp(dir=get_temp_dir()))
+        self._runs: dict[str, tuple[Job, float]] = {}  # what trains, and when the state of it was written that was sent
+
+    def about(self, device: str) -> About:
+        return About(Installation.here(torch.device(device)), cpu_name(), os.getpid())
+
+    def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision) -> int:
+        """Start the workers on training data whose tensors are arrays; returns how many there are."""
+        self._executor = ProcessExecutor(n_workers, _with_tensors(data), device=device, precision=precision)
+        threading.Thread(target=self._serve, daemon=True).start()
+        return n_workers
+
+    def tell(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            self._commands.put(command)
+        self._executor.wake()
+
+    def poll(self, commands: Sequence[Command]) -> list[HostEvent]:
+        """Tell, then wait for an event; returns all that are there."""
+        self.tell(commands)
+        events = [self._events.get()]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events.append(self._events.get_nowait())
+        return events
+
+    def _serve(self) -> None:
+        try:
+            while True:
+                self._carry_out_all()
+                event = self._executor.next_event(_LOOK_SECONDS)
+                if event is not None:
+                    self._pass_on(event)
+                self._send_states()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)  # a machine that cannot serve: the driver sees that it is gone
+
+    def _carry_out_all(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                command = self._commands.get_nowait()
+                if isinstance(command, Submit):
+                    self._executor.submit(self._at_home(command))
+                else:
+                    self._executor.answer(command.job, command.go)
+
+    def _at_home(self, command: Submit) -> Job:
+        """The job with a folder of this machine for its run."""
+        job = command.job
+        if job.run is None:
+            return job
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
+        for name, content in command.files.items():
+            (folder / name).write_bytes(content)
+        job = replace(job, run=replace(job.run, folder=str(folder)))
+        self._runs[job.id] = job, _written(folder)
+        return job
+
+    def _pass_on(self, event: Event) -> None:
+        if not isinstance(event, Report) and event.job.run is not None:
+            folder = Path(event.job.run.folder)
+            if isinstance(event, Finished) and event.reason is None:
+                self._events.put(Kept(event.job, _files(folder), is_done=True))
+            del self._runs[event.job.id]
+            shutil.rmtree(folder, ignore_errors=True)
+        self._events.put(event)
+
+    def _send_states(self) -> None:
+        for job_id, (job, sent) in list(self._runs.items()):
+            assert job.run is not None
+            folder = Path(job.run.folder)
+            if (written := _written(folder)) > sent and (files := newest_state(RunFiles(folder))):
+                self._runs[job_id] = job, written
+                self._events.put(Kept(job, files, is_done=False))
+
+
+def _steady_signals() -> None:
+    """Ctrl-C and its like are for the driver. SIGTERM ends this process: the handler that was set here never runs,
+    since the main thread does not come back to Python."""
+    for signum in FOR_THE_DRIVER:
+        signal.signal(signum, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _with_tensors(data: Mapping[str, Any]) -> TrainingData:
+    with warnings.catch_warnings():  # nobody writes to them before they are copied
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        found: dict[str, Any] = {
+            name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x for name, x in data.items()
+        }
+    return TrainingData(**found)
+
+
+def _written(folder: Path) -> float:
+    try:
+        return RunFiles(folder).state.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _files(folder: Path) -> Files:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -1,0 +1,44 @@
+"""Clusters for tests, all of them on this machine: the marks of tests that need one, and what is on it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from study.execution.executors import Executor
+from study.execution.ray_address import joined
+from study.training.loop import TrainingData
+
+# Ray leaves files and processes to the end of the process that uses it, of which Python warns.
+CLUSTER = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
+PATIENCE = 60.0
+
+
+def skip_or_fail() -> None:
+    """Without Ray a test is skipped, or fails where STUDY_TESTS_REQUIRE names cluster."""
+    if importlib.util.find_spec("ray") is None:
+        required = "cluster" in os.environ.get("STUDY_TESTS_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)("Ray is not installed: pip install 'digit-study[cluster]'")
+
+
+@contextlib.contextmanager
+def over_local_cluster(data: TrainingData) -> Iterator[Executor]:
+    """An executor with one worker over a new cluster."""
+    skip_or_fail()
+    with joined("local", 1, PATIENCE, lambda _: None) as cluster:
+        from study.execution.cluster import ClusterExecutor
+
+        with ClusterExecutor(cluster, 1, data) as executor:
+            yield executor
+
+
+def workers_on_cluster(executor: Executor) -> list[int]:
+    """The processes of the workers of all hosts of an executor."""
+    hosts = [host.about.process for host in executor._hosts.values()]  # type: ignore[attr-defined]
+    below = [child for host in hosts for child in psutil.Process(host).children(recursive=True)]
+    return [child.pid for child in below if "forkserver" in " ".join(child.cmdline()) and not child.children()]
