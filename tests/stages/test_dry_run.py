@@ -83,8 +83,8 @@ def test_a_budget_is_divided_among_stages_and_searches(planned: Callable[..., di
     assert seconds["examine", None] == 36.0
     assert 500 < sum(seconds.values()) <= 620  # the report's seconds are kept twice where two searches close
     first, second = plan["searches"]
-    # A 24th is left for each warm start; the second search, which has none, gets no more than the first.
-    assert first["allowance"] == second["allowance"] == 126.0 - 2 * 5.25
+    # A 72nd is left for each warm start; the second search, which has none, gets no more than the first.
+    assert first["allowance"] == second["allowance"] == 126.0 - 2 * 1.75
     assert first["seed"] != second["seed"]
     assert {family["name"]: family["examples_per_second"] for family in plan["families"]} == {
         "mlp": 20_000,
