@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from study.records.finalists import Candidate, FamilyResult, Finalists
-from study.records.run import HistoryRow, RunMetrics, RunRecord
+from study.records.run import HistoryRow, Layer, RunMetrics, RunRecord
 
 RECORD = RunRecord(
     family="mlp",
@@ -34,6 +34,7 @@ METRICS = RunMetrics(
     flops=20,
     training_seconds=0.25,
     seconds=0.5,
+    layers=(Layer("linear", (10,), 10),),
 )
 ROW = HistoryRow(
     examples=100,

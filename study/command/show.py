@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import tomli_w
-
 from study.errors import UsageError
 from study.inference.bundle import WEIGHTS, load_bundle
 from study.models import model_keys
 from study.records.finalists import Finalists, read_finalists
 from study.records.paths import StudyFiles
-from study.records.run import read_run
+from study.records.run import as_toml, read_run
 from study.records.settings import load_settings, plain
 
 BEST = "best"
@@ -44,9 +42,7 @@ class Shown:
     std: float
 
     def as_toml(self) -> str:
-        """A configuration file: flat, its family first."""
-        family = {"family": self.config["family"]}
-        return tomli_w.dumps(family | plain({key: value for key, value in self.config.items() if value is not None}))
+        return as_toml(self.config["family"], self.config)
 
     def as_torch(self) -> str:
         """Ten statements that load the network with this package; `study export` writes a file that needs none."""

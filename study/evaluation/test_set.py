@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from study.training.config import build_model
 
 BATCH_SIZE = 250  # what a convolution makes of so many images stays in a core's cache
 HARDEST = 30
+MISREAD = 18  # of each family, kept as pictures beside the hardest
 
 
 def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, Run]:
@@ -229,7 +230,7 @@ def _evaluate(search: _Evaluated, test: Dataset, device: str) -> None:
     of_images = _of_images(test)
     logits = _all_logits(files, [*candidates, *finals], test.images, device)
     write_npz(files.candidate_predictions, {**of_images, **{run: logits[run] for run in candidates}})
-    indices = hardest_images([logits[run] for run in finals], of_images["labels"])
+    indices = _kept_images(files, {run: logits[run] for run in finals}, of_images["labels"])
     write_npz(_images(files), {"indices": indices, "images": test.images.numpy()[indices]})
     write_npz(files.predictions, {**of_images, **{run: logits[run] for run in finals}})
 
@@ -284,6 +285,27 @@ def hardest_images(
     rows = np.arange(len(labels))
     loss = -np.mean([log_softmax(one)[rows, labels] for one in logits], axis=0)
     return np.argsort(-loss, kind="stable")[:largest].astype(np.int64)
+
+
+def _kept_images(
+    files: StudyFiles, logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Indices of the images that a report shows: the hardest for all runs, then those that each family misreads."""
+    families: dict[str, list[NDArray[np.float32]]] = {}
+    for run in sorted(logits, key=lambda run: read_record(files.run(run)).seed_index):
+        families.setdefault(read_record(files.run(run)).family, []).append(logits[run])
+    misread = [misread_images(seeds, labels) for seeds in families.values()]
+    kept = np.concatenate([hardest_images(list(logits.values()), labels), *misread])
+    return kept[np.sort(np.unique(kept, return_index=True)[1])]
+
+
+def misread_images(
+    seeds: Sequence[NDArray[np.float32]], labels: NDArray[np.int64], most: int = MISREAD
+) -> NDArray[np.int64]:
+    """Indices of the images that the first of a family's seeds misreads, those with the largest mean loss first."""
+    wrong = seeds[0].argmax(axis=1) != labels
+    ranked = hardest_images(seeds, labels, len(labels))
+    return np.array([index for index in ranked if wrong[index]][:most], dtype=np.int64)
 
 
 def named_runs(files: StudyFiles) -> dict[str, str]:

@@ -25,8 +25,9 @@ from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetri
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
+from study.models.architecture import layers_of
 from study.records.paths import RunFiles
-from study.records.run import HistoryRow, Precision, RunMetrics
+from study.records.run import HistoryRow, Layer, Precision, RunMetrics
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
@@ -128,7 +129,7 @@ class _Course:
             self._saved = time.perf_counter()
             self._pause = max(_STATE_EVERY, (self._saved - began) / _STATE_SHARE)
 
-    def metrics(self, n_parameters: int, flops: int, seconds: float) -> RunMetrics:
+    def metrics(self, n_parameters: int, flops: int, seconds: float, layers: tuple[Layer, ...]) -> RunMetrics:
         """After the last mark, which is the run's end."""
         assert self.last is not None
         seen = self.last.validation
@@ -142,6 +143,7 @@ class _Course:
             flops=flops,
             training_seconds=self.training_seconds,
             seconds=seconds,
+            layers=layers,
         )
 
     def end(self) -> None:
@@ -175,7 +177,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         raise RunFailedError(_reason(error), Outcome(n_parameters, flops, course.training_seconds)) from error
     if job.run is not None:
         before = course.resume.seconds if course.resume is not None else 0.0
-        metrics = course.metrics(n_parameters, flops, time.perf_counter() - started + before)
+        metrics = course.metrics(n_parameters, flops, time.perf_counter() - started + before, layers_of(model))
         labels = data.labels[data.validation].cpu().numpy()
         save_run(
             RunFiles(Path(job.run.folder)),

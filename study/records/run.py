@@ -17,6 +17,7 @@ import tomli_w
 from study.errors import ResultsError
 from study.records.files import read_json, read_text, write_csv, write_json, write_npz, write_text, write_with
 from study.records.paths import RunFiles
+from study.records.settings import plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,10 +52,20 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """What a layer does in words, the shape of its output for one image, and its trainable weights."""
+
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunMetrics:
     """How a run ended: accuracy (a fraction), plain NLL, the NLL under the fitted temperature, and that temperature, on
     validation images, None where it had learned from them; the mean loss since its last mark; the model's size; the
-    seconds that it trained, and all seconds that it took."""
+    seconds that it trained, and all seconds that it took; its layers in the order in which they work, none in runs of
+    older versions."""
 
     accuracy: float | None
     nll: float | None
@@ -65,6 +76,7 @@ class RunMetrics:
     flops: int
     training_seconds: float
     seconds: float
+    layers: tuple[Layer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,9 @@ def read_metrics(files: RunFiles) -> RunMetrics:
     """ResultsError if they are missing or damaged."""
     found = read_json(files.metrics)
     try:
-        return RunMetrics(**{field.name: found[field.name] for field in fields(RunMetrics)})
+        known = {field.name: found[field.name] for field in fields(RunMetrics) if field.name != "layers"}
+        layers = tuple(Layer(one["kind"], tuple(one["shape"]), one["parameters"]) for one in found.get("layers", ()))
+        return RunMetrics(**known, layers=layers)
     except (KeyError, TypeError) as error:
         raise _damaged(files.metrics, error, files) from None
 
@@ -161,6 +175,12 @@ def _read_history(files: RunFiles) -> tuple[HistoryRow, ...]:
 
 def _damaged(path: Path, error: Exception, files: RunFiles, expected: str = "") -> ResultsError:
     return ResultsError(f"{path} is damaged ({error!r}){expected}; move {files.root} away and rerun `study retrain`")
+
+
+def as_toml(family: str, config: Mapping[str, Any]) -> str:
+    """A configuration file: flat, its family first."""
+    known = {key: value for key, value in config.items() if value is not None}
+    return tomli_w.dumps({"family": family} | plain(known))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ SECTIONS = (
     Place("pairwise", pairwise, "Pairwise tests"),
     Place("seeds", seeds, "Spread between seeds"),
     Place("cost", cost, "Accuracy against cost"),
-    Place("classes", classes, "Per class"),
+    Place("classes", classes, "The finalists, one by one"),
     Place("hardest", hardest, "Hardest images"),
     Place("calibration", calibration, "Calibration and abstention"),
     Place("robustness", robustness, "Robustness"),

@@ -338,10 +338,17 @@ def test_hardest_images_have_the_largest_mean_loss() -> None:
     assert test_set.hardest_images([sure, unsure], labels, largest=2).tolist() == [2, 1]
 
 
+def test_misread_images_are_those_of_the_first_seed_the_worst_first() -> None:
+    labels = np.array([0, 0, 0])
+    first, second = np.array([[0, 1.0], [1, 0], [0, 5]]), np.array([[5.0, 0], [0, 9], [0, 5]])
+    assert test_set.misread_images([first, second], labels).tolist() == [2, 0]
+
+
 def test_images_hold_the_pictures_of_their_indices(opened_study: Any) -> None:
     images = test_set.load_sealed_test(opened_study.files, opened_study.settings).images.numpy()
     with np.load(opened_study.files.test / "images.npz") as arrays:
-        assert arrays["indices"].shape == (30,)
+        indices = arrays["indices"]
+        assert len(set(indices)) == len(indices) >= 30  # the hardest, and what each family misreads
         np.testing.assert_array_equal(arrays["images"], images[arrays["indices"]])
 
 

@@ -1,4 +1,4 @@
-"""Precision, recall and confusions of each finalist, class by class."""
+"""Each finalist for itself; precision, recall and confusions of it, class by class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from study.report import finalist
 from study.report.charts import Chart, heatmap, heatmap_layout, note
+from study.report.finalist import FinalistPage
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
 from study.report.wording import capital, count, percent, times
@@ -32,8 +34,11 @@ class FamilyClasses(Result):
 
 @dataclass(frozen=True, slots=True)
 class Classes(Result):
+    """`families` are those that were read on the test split, `pages` those that have a finalist."""
+
     classes: tuple[str, ...]
     families: Mapping[str, FamilyClasses]
+    pages: Mapping[str, FinalistPage]
 
 
 def numbers(study: StudyRecords, before: Report) -> Classes:
@@ -41,7 +46,7 @@ def numbers(study: StudyRecords, before: Report) -> Classes:
     for family in study.correct:
         assert study.test_labels is not None  # it has predictions, so there were labels
         families[family] = of_family(study.title(family), study.test_labels, study.final_logits(family))
-    return Classes(tuple(study.settings.dataset.classes), families)
+    return Classes(tuple(study.settings.dataset.classes), families, finalist.numbers(study, before))
 
 
 def of_family(title: str, labels: Array, logits: list[Array]) -> FamilyClasses:
@@ -69,10 +74,13 @@ def _most(entry: FamilyClasses, names: tuple[str, ...]) -> str:
 
 
 def charts(found: Classes) -> list[Chart]:
-    return [_confusion(entry, found.classes, place) for place, entry in enumerate(found.families.values())]
+    confusions = [
+        _confusion(entry, found.classes, place, family) for place, (family, entry) in enumerate(found.families.items())
+    ]
+    return [*confusions, *finalist.charts(found.pages)]
 
 
-def _confusion(entry: FamilyClasses, names: tuple[str, ...], place: int) -> Chart:
+def _confusion(entry: FamilyClasses, names: tuple[str, ...], place: int, family: str) -> Chart:
     """Counts as text, colour by the share of the row with the diagonal left out, so that errors are seen."""
     off = [[None if i == j else share for j, share in enumerate(row)] for i, row in enumerate(entry.row_shares)]
     hover = [
@@ -91,6 +99,11 @@ def _confusion(entry: FamilyClasses, names: tuple[str, ...], place: int) -> Char
         (name, *(f"{n:,}" for n in row), percent(entry.row_shares[i][i]))
         for i, (name, row) in enumerate(zip(names, entry.confusion, strict=True))
     ]
-    label = f"Confusion counts of {entry.title}, seed 0, on the test split; rows are true classes"
+    label = (
+        f"How often {entry.title}, seed 0, read test images of a class (a row) as another (a column); the darker, the "
+        "larger the share of its row"
+    )
     figure = {"data": [trace], "layout": heatmap_layout("answer", "true class", 430, notes)}
-    return Chart(f"confusion-{place}", label, figure, ("true \\ answer", *names, "recall"), rows)
+    return Chart(
+        f"confusion-{place}", label, figure, ("true \\ answer", *names, "recall"), rows, group=f"confusion of {family}"
+    )

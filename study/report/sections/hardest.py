@@ -16,7 +16,7 @@ from study.statistics.scores import log_softmax
 LABEL_ERRORS = frozenset(
     (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
 )  # fmt: skip
-SHOWN = 40
+SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.records.run import as_toml
 from study.report.charts import Chart
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.report.wording import plain
 from study.statistics.result import Result
 
 
@@ -39,9 +38,9 @@ class Reproduce(Result):
     model_ready: bool
 
     @property
-    def shown_config(self) -> list[tuple[str, str]]:
-        """The configuration's keys and values."""
-        return [(key, plain(v) if isinstance(v, float) else json.dumps(v)) for key, v in (self.config or {}).items()]
+    def as_toml(self) -> str:
+        """The configuration as a file that `study train` takes."""
+        return as_toml(str(self.config["family"]), self.config) if self.config else ""
 
 
 def numbers(study: StudyRecords, before: Report) -> Reproduce:

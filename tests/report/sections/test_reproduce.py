@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 
 from study.records.paths import StudyFiles
@@ -17,8 +18,8 @@ def test_the_shipped_run_is_told_with_its_configuration_and_the_digest_that_was_
     (opening,) = json.loads(case_files("clear win").seal.read_text())["openings"]
     assert (found.winner, found.shipped_run) == (opening["winner"], opening["shipped_run"])
     assert found.weights_sha256 == opening["hashes"][opening["shipped_run"]]
-    shown = dict(found.shown_config)
-    assert (shown["family"], shown["learning_rate"][:2]) == ('"cnn"', "0.")
+    shown = tomllib.loads(found.as_toml)
+    assert (shown["family"], type(shown["learning_rate"])) == ("cnn", float)
 
 
 def test_a_model_s_own_digest_is_preferred_to_the_seal_s(case_made: Made) -> None:
@@ -28,4 +29,4 @@ def test_a_model_s_own_digest_is_preferred_to_the_seal_s(case_made: Made) -> Non
 
 def test_before_retraining_there_is_nothing_shipped(case_made: Made) -> None:
     found = case_made("searching")[reproduce]
-    assert (found.winner, found.shipped_run, found.config, found.shown_config) == (None, None, None, [])
+    assert (found.winner, found.shipped_run, found.config, found.as_toml) == (None, None, None, "")
