@@ -1,11 +1,12 @@
-"""A study's trials, runs, leaderboard and test predictions as DataFrames, for a notebook or a script of one's own.
+"""A study's trials, runs, leaderboard and test predictions as DataFrames, and a way to run one, for a notebook or a
+script of one's own.
 
     from study import Study
 
     mnist = Study.open("results/mnist")
     mnist.trials.groupby("family")["value"].max()
 
-They are made from the files of the study, of whatever version, and nothing is written. A study in progress shows what
+They are made from the files of the study, of whatever version; only `Study.run` writes. A study in progress shows what
 has been recorded so far; open it again to see more. Accuracies are shares in [0, 1], whole numbers that may be missing
 have pandas' Int64, times are in UTC. A configuration's keys are columns that begin with `config_`, of the type that
 pandas finds for them; a key that a configuration does not have is missing.
@@ -13,7 +14,8 @@ pandas finds for them; a key that a configuration does not have is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +23,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from study.errors import ResultsError
+from study.errors import ResultsError, UsageError
 from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.report.reading import StudyRecords, known_form, read_study
 from study.report.sections import leaderboard
+from study.stages.request import Request
 from study.statistics.scores import log_softmax
 
 if TYPE_CHECKING:
     import optuna
+    from numpy.typing import ArrayLike
+
+    from study.records.settings import PrunerName, SamplerName
 
 _WHOLE, _REAL, _TEXT, _TRUTH, _TIME = "Int64", "float64", "str", "bool", "datetime64[us, UTC]"
 _TRIALS = {
@@ -124,6 +130,81 @@ class Study:
         files = StudyFiles(Path(folder))
         with known_form(files.root):
             return cls(read_study(files))
+
+    @classmethod
+    def run(
+        cls,
+        images: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        test_images: ArrayLike | None = None,
+        test_labels: ArrayLike | None = None,
+        *,
+        name: str | None = None,
+        results: str | Path = "results",
+        dataset: str | None = None,
+        data_dir: str | Path | None = None,
+        budget: float | str | None = None,
+        n_trials: int | None = None,
+        families: Sequence[str] | None = None,
+        spaces: Sequence[str | Path] = (),
+        single_family: bool = False,
+        given: Sequence[str | Path] = (),
+        imported_from: str | None = None,
+        repeats: int | None = None,
+        seed: int | None = None,
+        split_seed: int | None = None,
+        sampler: SamplerName | None = None,
+        pruner: PrunerName | None = None,
+        warm_start: bool = True,
+        workers: int | None = None,
+        device: str = "auto",
+        cluster: str | None = None,
+        storage: str | None = None,
+        evaluate: bool = True,
+        quiet: bool = False,
+    ) -> Study:
+        """Do what `study run` does, and open the study; the same call again continues it, or finds it complete.
+
+        `images` are [N, H, W] or [N, H, W, 3], uint8 or numbers from 0 to 1 or to 255, `labels` whole numbers [N]; they
+        are kept in the study's folder. Without a test part the test split stays sealed, as with `evaluate=False`. With
+        no images the data set is `dataset` or the files in `data_dir`, as for the command. `budget` is in seconds or a
+        text such as "5m"; the other arguments are the command's flags. In a notebook one table shows the progress,
+        elsewhere a bar or lines on standard error do. Raises what is wrong as StudyError, as the command says it.
+        """
+        from study.command import called
+        from study.command.durations import parse_duration
+
+        arrays = called.arrays_of(images, labels, test_images, test_labels)
+        if arrays and (dataset, data_dir) != (None, None):
+            raise UsageError("Study.run: seen images beside dataset or data_dir, expected one of them")
+        asked = Request(
+            command="Study.run",
+            started=time.monotonic(),
+            name=called.OWN if arrays and name is None else name,
+            results=Path(results),
+            dataset=dataset,
+            data_dir=None if data_dir is None else Path(data_dir),
+            spaces=tuple(map(Path, spaces)),
+            families=None if families is None else tuple(families),
+            single_family=single_family,
+            budget=parse_duration(budget) if isinstance(budget, str) else budget,
+            n_trials=n_trials,
+            seed=seed,
+            split_seed=split_seed,
+            sampler=sampler,
+            pruner=pruner,
+            warm_start=warm_start,
+            given=tuple(map(Path, given)),
+            imported_from=imported_from,
+            workers=workers,
+            device=device,
+            cluster=cluster,
+            storage=storage,
+            repeats=repeats,
+            opens_test=evaluate,
+            goes_without_test=True,
+        )
+        return cls.open(called.run(asked, arrays, quiet=quiet).root)
 
     def __repr__(self) -> str:
         return f"Study.open({str(self._records.files.root)!r})"

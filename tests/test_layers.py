@@ -29,7 +29,8 @@ ROWS: list[tuple[str, ...]] = [
     ("report",),
     ("dashboard",),
     ("stages",),
-    ("command", "api"),
+    ("command",),
+    ("api",),
     ("__init__", "__main__", "cli"),
 ]
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -61,6 +61,10 @@ class Reporter:
         self.end()
         self._began, self._after, self._share_before, self._step = self._now(), after, None, ""
         self._expect(seconds)
+        self._open(name)
+
+    def _open(self, name: str) -> None:
+        """Begin to show a stage."""
         if self._console.is_terminal:
             columns = (
                 TextColumn(f"[bold]{{task.fields[stage]:<{_STAGE_WIDTH}}}"),
@@ -90,9 +94,14 @@ class Reporter:
         if share is not None:
             self._done(share)
         self._show(share, text)
-        if self._bar is None and text != self._step:
-            self.say(f"  {text}  {self.left()}".rstrip())
+        if text != self._step:
+            self._log(f"  {text}  {self.left()}")
         self._step = text
+
+    def _log(self, text: str) -> None:
+        """Say what nothing else shows."""
+        if self._bar is None:
+            self.say(text.rstrip())
 
     def search(self, search: Search, record: TrialRecord | None) -> None:
         done = self._share_of(search)
@@ -101,15 +110,18 @@ class Reporter:
             return
         best = search.families[record.family].best
         is_best = best is not None and best.number == record.number
-        if self._bar is None or is_best:
-            self.say(f"  {_trial_line(record)}{'  best of its family' if is_best else ''}  {self.left()}".rstrip())
+        line = f"  {_trial_line(record)}{'  best of its family' if is_best else ''}  {self.left()}"
+        if is_best:
+            self.say(line.rstrip())
+        else:
+            self._log(line)
 
     def retrain(self, retraining: Retraining, run: str | None) -> None:
         self._expect(retraining.seconds_left)
         counted = f"{retraining.n_done} of {retraining.n_runs} runs"
         self._show(retraining.n_done / max(1, retraining.n_runs), counted)
-        if run is not None and self._bar is None:
-            self.say(f"  {run}  {counted}  {self.left()}".rstrip())
+        if run is not None:
+            self._log(f"  {run}  {counted}  {self.left()}")
 
     def _expect(self, seconds: float | None) -> None:
         """The stage will end in so many seconds."""

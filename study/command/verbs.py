@@ -8,7 +8,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.command import looking, tools
 from study.command.completion import completion
@@ -18,7 +18,9 @@ from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
 
 if TYPE_CHECKING:
+    from study.command.progress import Reporter
     from study.records.finalists import FamilyResult
+    from study.stages.all import Stages
     from study.stages.request import Request
 
 Verb = Callable[[argparse.Namespace, str, float], int]
@@ -65,36 +67,22 @@ def _request(args: argparse.Namespace, command: str, started: float) -> Request:
 
 
 @contextlib.contextmanager
-def _stages(args: argparse.Namespace, command: str, started: float, *, workers: bool = True) -> Iterator[Any]:
-    from study.execution.processes import start_server
+def _stages(args: argparse.Namespace, command: str, started: float, *, workers: bool = True) -> Iterator[Stages]:
+    from study.command.working import at_work
 
     request = _request(args, command, started)
-    if workers and request.cluster is None:
-        start_server()  # it loads torch for the workers while the next lines load it here
-    from study.command.progress import Reporter
-    from study.stages.all import open_stages
-    from study.stages.neighbours import crowding
-    from study.stages.session import cluster_of, open_session
+    with at_work(request, lambda: _reporter(args), workers=workers) as stages:
+        yield stages
 
-    reporter = Reporter(args.quiet)
-    with (
-        cluster_of(request, reporter.say) if workers else contextlib.nullcontext() as cluster,
-        open_session(request, cluster) as session,
-    ):
-        for warning in session.warnings:
-            reporter.say(f"note: {warning}")
-        try:
-            with open_stages(session, reporter) as stages:
-                if workers and cluster is None and (crowd := crowding(session.files, session.n_workers)):
-                    reporter.say(f"note: {crowd}")
-                reporter.say(f"families: {', '.join(session.families)}")
-                yield stages
-        finally:
-            reporter.end()
-            session.ledger.save()
+
+def _reporter(args: argparse.Namespace) -> Reporter:
+    from study.command.progress import Reporter
+
+    return Reporter(args.quiet)
 
 
 def run(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.command.working import run_stages
     from study.stages.request import check_port
 
     if args.dry_run:
@@ -108,17 +96,7 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
             if args.dashboard:
                 stages.find_database()
                 along.enter_context(_dashboard_along(args, files))
-            if (settled := stages.settle_for_what_helps()) is not None:
-                say(f"note: {settled}")
-            evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
-            if stages.is_complete(evaluate=evaluate):
-                stages.session.ledger.charge_nothing()
-                say("this study is complete; a larger --budget or --n-trials, or one more of --families, continues it")
-            else:
-                warnings = (stages.no_verdict(), stages.sees_little(), stages.may_open_again())
-                for warning in filter(None, warnings if evaluate else ()):
-                    say(f"note: {warning}")
-                stages.run_all(evaluate=evaluate)
+            run_stages(stages, evaluate=not args.no_evaluate)
         looking.print_summary(args, files, dry_run=False)
     return 0
 
@@ -126,12 +104,11 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
 def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
     request = _request(args, command, started)
     from study.command.dry_run import print_plan
-    from study.command.progress import Reporter
     from study.stages.all import open_stages
     from study.stages.dry_run import dry_run
     from study.stages.session import cluster_of, preview_session
 
-    reporter = Reporter(args.quiet)
+    reporter = _reporter(args)
     with (
         cluster_of(request, reporter.say) as cluster,
         open_stages(preview_session(request, cluster), reporter) as stages,

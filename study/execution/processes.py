@@ -13,6 +13,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
+from types import ModuleType
 from typing import Any
 
 from study.errors import StudyError
@@ -49,13 +50,25 @@ def start_process(target: Callable[..., None], arguments: tuple[Any, ...], name:
     while True:
         start_server()
         try:
-            with _environment(own_modules()):  # a worker that is spawned begins as the server does
+            with _environment(own_modules()), _no_script():  # a worker that is spawned begins as the server does
                 process.start()
             return process
         except (ConnectionError, EOFError):  # it was killed just now, and the system has not yet said so
             if time.monotonic() > last:
                 raise
             time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def _no_script() -> Iterator[None]:
+    """Within this block a process begins without the script that started this one: multiprocessing would run it again
+    in each worker, which needs nothing of it, and a script that calls `Study.run` would begin another study."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def worker_context() -> ForkServerContext | SpawnContext:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from bench import Bench, Settings
+from rich.console import Console
 
 from study.command.progress import Reporter, clock
 from study.records.paths import StudyFiles
@@ -124,3 +128,34 @@ def test_quiet_says_nothing(watch: Clock, said: Said) -> None:
     reporter.step("latency")
     reporter.say("families: mlp, cnn")
     assert said() == []
+
+
+@dataclass(frozen=True)
+class Family:
+    name: str
+    counted: int
+    best: SimpleNamespace
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(2, "cnn 104, 99.01 %  mlp 104, 99.02 % "), (4, "416 trials, best mixer 99.04 %")]
+)
+def test_the_bar_of_a_search_is_one_line_at_80_columns(
+    n: int, said: str, watch: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["cnn", "mlp", "transformer", "mixer"][:n]
+    families = {name: Family(name, 104, SimpleNamespace(value=0.9901 + i / 1e4)) for i, name in enumerate(names)}
+    search = SimpleNamespace(families=families, limits=Limits(deadline=watch.now + 3599))
+    terminal = StringIO()
+    reporter = Reporter(quiet=False, now=watch)
+    reporter._console = Console(file=terminal, force_terminal=True, width=80, color_system=None)
+    reporter.stage("search", 3599.0, 60.0)
+    reporter.search(search, None)  # type: ignore[arg-type]
+    assert reporter._bar is not None
+    (shown,) = Console(width=80, color_system=None).render_lines(reporter._bar.get_renderable())
+    reporter.end()
+    line = "".join(piece.text for piece in shown)
+    assert said in line
+    assert "1:00:59 left" in line
+    assert "…" not in line

@@ -1,0 +1,119 @@
+"""`Study.run`: what `study run` does, asked for in Python."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.command.live import reporter
+from study.command.working import at_work, run_stages
+from study.errors import ResumeError, StudyError, UsageError
+from study.records.files import write_with
+from study.records.naming import with_its_name
+from study.records.paths import StudyFiles, prepare_results_folder
+from study.stages.request import Request
+
+OWN = "own-images"  # what a study of arrays is called that nobody named
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def arrays_of(images: Any, labels: Any, test_images: Any, test_labels: Any) -> Arrays:
+    """By their names in an .npz. UsageError for images without labels, or the other way round, or a test part alone."""
+    given = {"x_train": images, "y_train": labels, "x_test": test_images, "y_test": test_labels}
+    found = {name: np.asarray(value) for name, value in given.items() if value is not None}
+    pairs = (("images", "labels", "train"), ("test_images", "test_labels", "test"))
+    for first, second, part in pairs:
+        if (f"x_{part}" in found) != (f"y_{part}" in found):
+            seen = first if f"x_{part}" in found else second
+            raise UsageError(f"Study.run: seen {seen} alone, expected {first} and {second}")
+    if found and "x_train" not in found:
+        raise UsageError("Study.run: seen test_images and test_labels alone, expected images and labels, too")
+    return found
+
+
+def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
+    """Run a study of these arrays, which are kept in its folder, or of the data set that the request names."""
+    files = request.files
+    known = files.exists()
+    request = replace(request, command=_in_words(request, arrays))
+    try:
+        request.check("run")
+        if arrays:
+            request = replace(request, data_dir=_kept(arrays, files))
+        with at_work(request, lambda: reporter(quiet)) as stages:
+            stages.progress.say(f"study '{files.name}' in {files.root}")
+            stages.progress.say(f"watch it: study dashboard {files.named}")
+            run_stages(stages, evaluate=request.opens_test)
+    except StudyError as error:
+        if files.exists():
+            error.args = (with_its_name(str(error), files),)
+        raise
+    finally:
+        if arrays and not known and not files.exists():
+            _take_back(files)
+    return files
+
+
+def _in_words(request: Request, arrays: Arrays) -> str:
+    """The call as a study's records have it. A database's address is in its settings, without a password."""
+    told = {
+        one.name: getattr(request, one.name)
+        for one in fields(Request)
+        if one.name not in ("command", "started", "storage", "goes_without_test", "counted")
+        and getattr(request, one.name) != one.default
+    }
+    if told.pop("opens_test", False) is False:
+        told["evaluate"] = False
+    words = [*(["images", "labels"] if arrays else []), *(f"{name}={_plain(value)!r}" for name, value in told.items())]
+    return f"Study.run({', '.join(words)})"
+
+
+def _plain(value: object) -> object:
+    """As it was asked for: a path as its text."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _kept(arrays: Arrays, files: StudyFiles) -> Path:
+    """The study's own .npz with the arrays. ResumeError if it is there with others, DataError if they are none."""
+    path = _place(files)
+    if files.exists() and path.exists():
+        _check_same(arrays, path, files.name)
+        return path
+
+    prepare_results_folder(files.root)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+    write_with(path, write)
+    return path
+
+
+def _check_same(arrays: Arrays, path: Path, study: str) -> None:
+    with np.load(path) as kept:
+        for name, array in arrays.items():
+            if name not in kept.files or not np.array_equal(kept[name], array):
+                raise ResumeError(
+                    f"study '{study}' was created with other arrays (those in {path}), seen another {name}: continue "
+                    "it with the same, or start another with name="
+                )
+
+
+def _place(files: StudyFiles) -> Path:
+    return files.root / f"{files.name}.npz"  # a data set is called as its file
+
+
+def _take_back(files: StudyFiles) -> None:
+    """Arrays of a study that did not come to be, and its folder, if nothing else lies there."""
+    _place(files).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        files.root.rmdir()
