@@ -86,7 +86,8 @@ def candidate_predictor(files: StudyFiles, run: str | None) -> tuple[Predictor, 
     extra = described.model_extra or {}
     name = run or candidate_of_shipped(files, int(extra["trial"]), described.family)
     model, run = load_run(files.run(name))
-    own = described.model_copy(update={"mean": run.record.mean, "std": run.record.std})
+    update = {"mean": run.record.mean, "std": run.record.std, "on_black": run.record.on_black}
+    own = described.model_copy(update=update)
     return Predictor(model, own, shipped.second_reader), name
 
 

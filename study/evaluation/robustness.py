@@ -1,5 +1,6 @@
 """How the finalists read corrupted test images, and what a six becomes as it blurs. Read after the seal, never used to
-select. One named run a family (seed 0); every model reads the same corrupted images."""
+select. One named run a family (seed 0); every model reads the same corrupted images, on black ground where its run says
+so, as the shipped model reads them."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from study.data.augment import to_float
 from study.data.datasets import Dataset, load_test
 from study.data.source import Source
 from study.errors import ResultsError
+from study.models.contrast import on_black
 from study.models.reading import Reader, ShiftedReading, read_again
 from study.records.files import write_npz
 from study.records.finalists import Finalists
@@ -56,6 +57,11 @@ def load_run(run: RunFiles, device: str = "cpu") -> tuple[nn.Module, Run]:
     return model.to(device).to(memory_format=torch.channels_last).eval(), read
 
 
+def reader_of(model: nn.Module, record: RunRecord, shifted: ShiftedReading | None) -> Reader:
+    """The network of a run as it reads pixels."""
+    return Reader(model, record.mean, record.std, shifted, on_black=record.on_black)
+
+
 @torch.inference_mode()
 def logits_of(
     model: nn.Module, images: torch.Tensor, record: RunRecord, device: str = "cpu", batch_size: int = BATCH_SIZE
@@ -65,6 +71,7 @@ def logits_of(
     for batch in torch.split(images, batch_size):
         x = batch.to(device)
         x = to_float(x) if x.dtype == torch.uint8 else x  # [B, 1, 28, 28]
+        x = on_black(x, white=1.0) if record.on_black else x
         x = ((x - record.mean) / record.std).contiguous(memory_format=torch.channels_last)
         parts.append(model(x).float().cpu())
     return np.asarray(torch.cat(parts).numpy())
@@ -248,7 +255,7 @@ def _read_with_shifts(
     known = read_run_logits(files, run)
     assert known is not None  # all runs were read before
     model, read = load_run(files.run(run), device)
-    reader = Reader(model, read.record.mean, read.record.std, shifted)
+    reader = reader_of(model, read.record, shifted)
     again = read_again(reader, test.images, known[1])
     write_npz(path, {**_of_images(test), "logits": again.logits, "passes": again.passes})
 

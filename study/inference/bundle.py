@@ -51,6 +51,7 @@ class Description(Frozen):
     input_shape: tuple[Literal[1], Literal[28], Literal[28]] = (1, 28, 28)
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
+    on_black: bool = False  # as all models of earlier versions
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     reading: ShiftedReading | None = None  # None: each picture once, as all models of earlier versions
     threshold: float | None = Field(default=None, ge=0, le=1)
@@ -66,6 +67,10 @@ class Description(Frozen):
         """Family and trial, such as "cnn #64"; the family alone where the file names no trial."""
         trial = (self.model_extra or {}).get("trial")
         return self.family if trial is None else f"{self.family} #{trial}"
+
+    def reader(self, network: nn.Module) -> Reader:
+        """The network as it reads pixels."""
+        return Reader(network, self.mean, self.std, self.reading, on_black=self.on_black)
 
     def trained_on(self) -> DataPlace:
         """The data set that the model's file names; ModelFileError where it does so in another form."""
@@ -137,7 +142,7 @@ def load_bundle(folder: str | Path) -> Bundle:
         model = _filled(make, path, description.weights_sha256)
         second = _second_reader(root / SECOND, description)
         with torch.no_grad():
-            logits = Reader(model, description.mean, description.std, description.reading)(_probe(description))
+            logits = description.reader(model)(_probe(description))
         _try_abstention(logits, second, description)
     except ModelFileError:
         raise

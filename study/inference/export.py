@@ -19,7 +19,6 @@ from torch import nn
 
 from study.errors import StudyError
 from study.inference.bundle import Bundle
-from study.models.reading import Reader
 from study.records.files import replacing
 
 MAX_GAP = 1e-4  # largest difference of a logit between torch and onnxruntime
@@ -48,8 +47,7 @@ def export_onnx(bundle: Bundle, path: Path, validation_images: NDArray[np.uint8]
     extra `onnx` is not installed: then `path` is left as it was.
     """
     _check_installed()
-    described = bundle.description
-    network = Reader(bundle.model, described.mean, described.std, described.reading).eval()
+    network = bundle.description.reader(bundle.model).eval()
     with replacing(path) as part:
         _write(network, part)
         parity = compare(network, part, validation_images)

@@ -31,7 +31,6 @@ from study.inference.preprocess import (
     one_of,
 )
 from study.inference.second_reader import SecondReader
-from study.models.reading import Reader
 
 BATCH = 32
 MAX_SIDE = 1600  # longest side at which a sheet of small digits is looked at again
@@ -86,7 +85,7 @@ class Predictor:
     ) -> None:
         self.device = _device(device)
         self.description = description
-        self.reader = Reader(model, description.mean, description.std, description.reading).eval().to(self.device)
+        self.reader = description.reader(model).eval().to(self.device)
         self.second_reader = second_reader
 
     @classmethod

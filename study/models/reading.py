@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from study.models import contrast
 from study.records.settings import Frozen
 
 BELOW = 0.95
@@ -36,16 +37,25 @@ class Reader(nn.Module):
     """Pixels from 0 to 255, of any type, [B, 1, 28, 28], ink bright, to logits [B, C].
 
     The logits of five readings are averaged, not their probabilities: both answer as well, and the mean of logits keeps
-    their scale, by which a picture of no digit is known, and does not depend on a temperature.
+    their scale, by which a picture of no digit is known, and does not depend on a temperature. With `on_black` a
+    picture on ground that is not black is brought onto black first.
     """
 
-    def __init__(self, network: nn.Module, mean: float, std: float, shifted: ShiftedReading | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: float,
+        std: float,
+        shifted: ShiftedReading | None = None,
+        *,
+        on_black: bool = False,
+    ) -> None:
         super().__init__()
         self.network = network
-        self.mean, self.std, self.shifted = mean, std, shifted
+        self.mean, self.std, self.shifted, self.on_black = mean, std, shifted, on_black
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.float()
+        pixels = self.seen(images)
         logits = self.once(pixels)
         if self.shifted is None:
             return logits
@@ -54,6 +64,11 @@ class Reader(nn.Module):
             either: Tensor = torch.cond(unsure.any(), self._read_again, _as_they_are, (pixels, logits, unsure))
             return either
         return self._read_again(pixels, logits, unsure) if unsure.any() else logits
+
+    def seen(self, images: Tensor) -> Tensor:
+        """What the network sees of pixels of any type: float [B, 1, 28, 28] from 0 to 255, ink bright on black."""
+        pixels = images.float()
+        return contrast.on_black(pixels) if self.on_black else pixels
 
     def is_unsure(self, logits: Tensor) -> Tensor:
         """bool [B]: which pictures are read again, by the logits [B, C] of their first reading."""
@@ -103,6 +118,6 @@ def read_again(reader: Reader, images: Tensor, first: NDArray[Any]) -> Read:
     logits = torch.from_numpy(np.array(first, dtype=np.float32))
     unsure = reader.is_unsure(logits)
     for index in torch.split(unsure.nonzero().squeeze(1), _BATCH):
-        pixels = images[index].unsqueeze(1).to(device).float()
+        pixels = reader.seen(images[index].unsqueeze(1).to(device))
         logits[index] = reader.average(pixels, logits[index].to(device)).float().cpu()
     return Read(logits.numpy(), 1 + len(SHIFTS) * unsure.long().numpy())

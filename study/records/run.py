@@ -32,7 +32,8 @@ RunRole = Literal["candidate", "final", "ablation", "trained"]
 class RunRecord:
     """What a run is: whose configuration, trial -1 for one that no search tried, in which role, under which seed, on
     which part of the training file, for how long, on what. `mean` and `std` are of pixels in [0, 1]. `node` is the host
-    name of the machine that trained it, None until one did, and where that was not recorded."""
+    name of the machine that trained it, None until one did, and where that was not recorded. `on_black` says that
+    pictures on other ground are brought onto black before they are read, which older runs do not."""
 
     family: str
     trial: int
@@ -49,6 +50,7 @@ class RunRecord:
     precision: Precision
     threads: int
     node: str | None = None
+    on_black: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Run:
 
 
 _HISTORY = tuple(field.name for field in fields(HistoryRow))
-_ALWAYS_TOLD = tuple(field.name for field in fields(RunRecord) if field.name != "node")
+_ALWAYS_TOLD = tuple(field.name for field in fields(RunRecord) if field.name not in ("node", "on_black"))
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -155,7 +157,8 @@ def _read_config(files: RunFiles) -> tuple[RunRecord, dict[str, Any]]:
     try:
         content = tomllib.loads(read_text(files.config))
         told = content["run"]
-        record = RunRecord(**{name: told[name] for name in _ALWAYS_TOLD}, node=told.get("node"))
+        known = {name: told[name] for name in _ALWAYS_TOLD}
+        record = RunRecord(**known, node=told.get("node"), on_black=told.get("on_black", False))
         return record, dict(content["config"])
     except FileNotFoundError:
         raise ResultsError(f"{files.config} is missing; rerun `study retrain`") from None

@@ -70,8 +70,9 @@ class Decoded(Frozen):
 
 class DatasetSettings(DataPlace):
     """What was compared on; `decoded` says that it is the study's own copy of a folder of pictures; `mean` and `std`
-    are of the training part's pixels scaled to [0, 1]. `validation_in_train` counts the validation images that are in
-    the training part, too; `n_test` the images of the test part, once it is there. Older studies did not count."""
+    are of the training part's pixels scaled to [0, 1]. `on_black` says that all images have black ground, so that
+    networks may be shown others on black, too. `validation_in_train` counts the validation images that are in the
+    training part, too; `n_test` the images of the test part, once it is there. Older studies say and count none."""
 
     decoded: Decoded | None = None
     classes: tuple[str, ...]
@@ -82,6 +83,7 @@ class DatasetSettings(DataPlace):
     split_sha256: str
     mean: float
     std: float = Field(gt=0)
+    on_black: bool = False
 
     @property
     def is_bundled_mnist(self) -> bool:

@@ -74,5 +74,6 @@ def plan_run(
         device=engine.device,
         precision=engine.precision,
         threads=engine.threads,
+        on_black=dataset.on_black,
     )
     return Job(run.root.name, config, seed, schedule, part, RunTarget(str(run.root), digest, record))

@@ -26,6 +26,7 @@ from study.data.remarks import check_apart, check_sizes, remarks
 from study.data.source import Source, absolute
 from study.data.tone import AS_IT_IS, tone_of
 from study.errors import DataError, ResumeError
+from study.models.contrast import is_lit
 from study.records.files import read_json, write_json, write_with
 from study.records.paths import StudyFiles
 from study.records.settings import DatasetSettings, StudySettings, change_settings, load_settings
@@ -101,6 +102,7 @@ def _first(
         split_sha256=split_sha256(validation),
         mean=training.mean,
         std=training.std,
+        on_black=not is_lit(dataset.images.unsqueeze(1)).any(),
     )
     return training, described, [*remarks(dataset, repeats), *_on_test(request, test)]
 

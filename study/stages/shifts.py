@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import load_run, one_thread
+from study.evaluation.test_set import load_run, one_thread, reader_of
 from study.inference.bundle import DESCRIPTION
-from study.models.reading import Reader, ShiftedReading, read_again
+from study.models.reading import ShiftedReading, read_again
 from study.records.files import read_json
 from study.records.finalists import Finalists
 from study.records.paths import StudyFiles
@@ -76,5 +76,5 @@ def _readings(files: StudyFiles, family: str, trial: int, run: str, images: Tens
     logits, labels = known
     model, read = load_run(files.run(run))
     how = ShiftedReading(temperature=carried_temperature(files, family, trial))
-    again = read_again(Reader(model, read.record.mean, read.record.std, how), images, logits)
+    again = read_again(reader_of(model, read.record, how), images, logits)
     return Readings(family, run, labels, logits, again.logits, again.passes)

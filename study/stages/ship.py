@@ -63,6 +63,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "classes": list(settings.dataset.classes),
         "mean": record.mean,
         "std": record.std,
+        "on_black": record.on_black,
         "temperature": carried_temperature(source, family, chosen.trial),
         "reading": None,
         "dataset": settings.dataset.for_model(),
@@ -151,7 +152,8 @@ def _abstention(
     reader = fit_second_reader(data.images[data.train].cpu(), data.labels[data.train].cpu(), data.n_classes)
     evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
     model, run = load_run(basis)
-    own = {"mean": run.record.mean, "std": run.record.std, "format": 1, "weights_sha256": ""}
+    record = run.record
+    own = {"mean": record.mean, "std": record.std, "on_black": record.on_black, "format": 1, "weights_sha256": ""}
 
     def predictor(fitted: Mapping[str, Any]) -> Predictor:
         return Predictor(model, Description.model_validate({**content, "abstention": fitted, **own}), reader)

@@ -40,15 +40,20 @@ def test_one_file_of_raw_pixels_and_any_batch_agrees_with_torch(make_bundle, tmp
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_reading_with_shifts_is_the_same_in_the_file_and_in_predict(make_bundle, tmp_path, digits):
-    bundle = load_bundle(make_bundle(reading={"below": 0.95, "temperature": 1.0}))
+def test_shifts_and_light_are_read_the_same_in_the_file_and_in_predict(make_bundle, tmp_path, digits):
+    bundle = load_bundle(make_bundle(reading={"below": 0.95, "temperature": 1.0}, on_black=True))
     path = tmp_path / "model.onnx"
     parity = export.export_onnx(bundle, path, digits[0][:200])
     assert parity.holds
     session = export._session(path)
-    predictor, plain = (
-        Predictor(bundle.model, bundle.description.model_copy(update=changes)) for changes in ({}, {"reading": None})
+    predictor, plain, dark = (
+        Predictor(bundle.model, bundle.description.model_copy(update=changes))
+        for changes in ({}, {"reading": None}, {"on_black": False})
     )
+    lit = np.clip(digits[0][:20].astype(int) + 80, 0, 255).astype(np.uint8)
+    assert np.allclose(session.run(["logits"], {"images": lit[:, None]})[0], predictor.logits(lit), atol=1e-4)
+    assert not np.allclose(predictor.logits(lit), dark.logits(lit), atol=0.1)
+    assert (predictor.logits(digits[0]) == dark.logits(digits[0])).all()
     again = (predictor.logits(digits[0][:200]) != plain.logits(digits[0][:200])).any(axis=1)
     assert 0 < again.sum() < 200
     for index in (int(again.argmax()), int(again.argmin())):  # alone: one that is read again, and one that is not
