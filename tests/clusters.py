@@ -6,12 +6,13 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
 from study.execution.executors import Executor
-from study.execution.ray_address import joined
+from study.execution.ray_address import check_address, joined
 from study.training.loop import TrainingData
 
 # Ray leaves files and processes to the end of the process that uses it, of which Python warns.
@@ -42,3 +43,27 @@ def workers_on_cluster(executor: Executor) -> list[int]:
     hosts = [host.about.process for host in executor._hosts.values()]  # type: ignore[attr-defined]
     below = [child for host in hosts for child in psutil.Process(host).children(recursive=True)]
     return [child.pid for child in below if "forkserver" in " ".join(child.cmdline()) and not child.children()]
+
+
+class Machines:
+    """A cluster of pretended machines: Ray's processes for each, with `cores` and a folder of their own. The first one
+    has none, and is where the tests are."""
+
+    def __init__(self) -> None:
+        skip_or_fail()
+        check_address("local")
+        from ray.cluster_utils import Cluster
+
+        self._small = {"object_store_memory": 10**8, "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **self._small})
+        self.address: str = self._cluster.address
+
+    def add(self, cores: int = 1, **environment: str) -> Any:
+        return self._cluster.add_node(num_cpus=cores, env_vars=environment or None, **self._small)
+
+    def kill(self, machine: Any) -> None:
+        """As when its power fails: all of Ray's processes there at once."""
+        self._cluster.remove_node(machine, allow_graceful=False)
+
+    def end(self) -> None:
+        self._cluster.shutdown()

@@ -90,6 +90,7 @@ class ClusterExecutor:
         self._places = cluster.places()
         self._closing = threading.Event()
         self._without_worker: float | None = None  # since when
+        self._missing: str | None = None  # of Ray, in words
         threading.Thread(target=self._keep_looking, daemon=True).start()
         try:
             self._start()
@@ -138,9 +139,14 @@ class ClusterExecutor:
         return {node for node, place in self._places.items() if place.room(self._kind)}
 
     def _keep_looking(self) -> None:
+        """Where machines come and go; in a thread, since Ray may take a minute to say that it cannot."""
+        before = None
         while not self._closing.wait(_LOOK_SECONDS):
+            missing = self._cluster.missing()
+            self._missing, before = missing and before, missing  # twice in a row
             with contextlib.suppress(Exception):
-                self._places = self._cluster.places()
+                if missing is None:
+                    self._places = self._cluster.places()
 
     def _grow(self) -> None:
         """Start a host on every machine with free cores that has none."""
@@ -206,7 +212,11 @@ class ClusterExecutor:
             self._events.append(Died(job, host.first, now - since, None, host.lost))
 
     def _check_patience(self) -> None:
-        """StudyError where no worker came in time; what is waited for is said once."""
+        """StudyError where no worker came in time, or none can come; what is waited for is said once."""
+        if self._missing is not None:
+            raise StudyError(
+                f"--cluster {self._cluster.address}: {self._missing}; start it, and the same command goes on"
+            )
         now = time.monotonic()
         if self._n_there or any(now - host.began < _START_SECONDS for host in self._hosts.values()):
             self._without_worker = None
@@ -299,7 +309,7 @@ class ClusterExecutor:
     def close(self) -> None:
         self._closing.set()
         hosts, self._hosts = list(self._hosts.values()), {}
-        for host in hosts:
+        for host in hosts if self._missing is None else []:  # else they end by themselves
             _end(host)
 
     def __enter__(self) -> ClusterExecutor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import logging
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ LOCAL, AUTO = "local", "auto"
 _ANSWER_SECONDS = 5.0  # for a connection to an address that the user gave: Ray itself would try for a minute
 _SOCKET = len("/digit-study-xxxxxxxx/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 _LOOK_SECONDS = 1.0
+_PROBE_SECONDS = 3.0
+_END_SECONDS = 5.0
 _STORE = 512 * 2**20  # bytes for training data on the way to a machine
 # Waits until nobody holds the other end of its pipe, which a command does that lives. Two of Ray's processes wait for
 # a minute when all others were killed: who has a file of the folder open then is ended.
@@ -63,6 +67,20 @@ class Cluster:
     address: str
     patience: float
     say: Say
+    door: str  # the socket of Ray's process on this machine
+
+    def missing(self) -> str | None:
+        """Which of Ray's two processes that a command cannot do without is gone, in words; None if neither is. Ray
+        itself would end the command without them, after a while and without a chance to record why."""
+        host, _, port = self.address.rpartition(":")
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_PROBE_SECONDS)
+            probe.connect(self.door)
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
+                return None
+            return f"the cluster's head at {self.address} is gone"
+        return "Ray's process on this machine is gone"
 
     def places(self) -> dict[str, Place]:
         """The machines that are there now, by Ray's names for them."""
@@ -156,9 +174,21 @@ def joined(address: str, cores: int, patience: float, say: Say) -> Iterator[Clus
         # A machine that dies would print a page of its log into this command's progress, whatever log_to_driver says.
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
         try:
-            yield Cluster(ray.get_runtime_context().gcs_address, patience, say)
+            door = ray._private.worker._global_node.raylet_socket_name
+            yield Cluster(ray.get_runtime_context().gcs_address, patience, say, door)
         finally:
-            ray.shutdown()
+            _leave()
+
+
+def _leave() -> None:
+    """Leave the cluster; where that does not end, since it is gone, without saying so."""
+    import ray
+
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_END_SECONDS)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
 
 
 def _not_joined(address: str, error: Exception) -> str:
