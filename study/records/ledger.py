@@ -132,7 +132,8 @@ class Ledger(BaseModel):
 
     `stages` has the wall-clock of every stage, `commands` what each command took from the budget, `reached` for which
     goal a stage is done. `allowance` is what a worker may hold trials of each family, `speeds` examples a second of a
-    family, as measured for its ladder. What a later version adds is kept.
+    family, as measured for its ladder, `lent` what further searches leave to the first one for what was given. What a
+    later version adds is kept.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -150,6 +151,7 @@ class Ledger(BaseModel):
     imported: tuple[str, ...] = ()
     speeds: dict[str, float] = Field(default_factory=dict)
     allowance: float | None = None
+    lent: float = 0.0
     n_records: int | None = None
     utilisation: float | None = None
     plan: RetrainPlan | None = None

@@ -16,8 +16,9 @@ class Agenda:
     goal: Goal
     evaluates: bool | None
 
-    def after_search(self, number: int, plan: planner.SearchPlan) -> float | None:
-        """After search `number`, which takes what its plan has for it."""
+    def after_search(self, number: int, plan: planner.SearchPlan, ahead: float = 0.0) -> float | None:
+        """After search `number`, which takes what its plan has for it. `ahead` are seconds that the first search took
+        of the shares of those after it, for what was given."""
         share, wall = self.goal.share, plan.search_wall
         if share is None or wall is None:
             return None
@@ -26,16 +27,25 @@ class Agenda:
             return further * planner.search_seconds(share)
         # What follows all searches is kept by each of them in equal parts: those before this one have kept theirs.
         kept = (self._closing or 0.0) * (number - 1) / self.goal.n_searches
-        return max(0.0, share - plan.used.seconds - wall) + further * share + kept
+        return max(0.0, share - plan.used.seconds - wall) + further * share + kept - self._shorter(ahead, further + 1)
 
-    def after_retraining(self, number: int) -> float | None:
+    def after_retraining(self, number: int, ahead: float = 0.0) -> float | None:
         further = self.goal.n_searches - number
         if self.evaluates is None:
             return None if further else 0.0
         share, closing = self.goal.share, self._closing
         if share is None or closing is None:
             return None
-        return further * share + closing * number / self.goal.n_searches
+        return further * share + closing * number / self.goal.n_searches - self._shorter(ahead, further)
+
+    def _shorter(self, ahead: float, n_searches: int) -> float:
+        """By so much are that many searches after the first shorter than their shares, all alike."""
+        return ahead * n_searches / max(1, self.goal.n_searches - 1)
+
+    def ahead(self, used: float) -> float:
+        """What the first search, once done, has used beyond its share, but for what it keeps of the closing stages."""
+        share, closing = self.goal.share, self._closing
+        return 0.0 if share is None or closing is None else max(0.0, used + closing / self.goal.n_searches - share)
 
     def after_evaluation(self) -> float | None:
         if self.evaluates is None:

@@ -28,21 +28,49 @@ class Allowances:
 
 
 def allowances(one: OneSearch, trials: Trials) -> Allowances:
-    """Where what is given is kept apart, the search gets what is expected to be left by it."""
-    families, session = one.goal.families, one.session
+    """Where what is given is kept apart, the search gets what is expected to be left by it; of several searches each
+    gets the same, as if each had trained its part of what is given."""
+    session = one.session
     # A repeat has no start-up of its own to pay for, and no more to spend than the search before it.
     most = None if one.first is None else one.first.session.ledger.allowance
-    here = Trials(trial for trial in trials if session.settings.given is None or trial.role != "imported")
-    level = one.plan.allowance({family: here.of(family).held_seconds for family in families}, session.n_workers)
+    here = _charged(one, trials)
+    level = _level(one, here, lent_seconds(one, trials))
     if level is None:
         return Allowances(None)
     if session.settings.given is None:
         return Allowances(level if most is None else min(level, most))
-    spent = max(here.of(family).given.held_seconds for family in families)
-    most_owed = max(n_owed(one, here).values(), default=0)
-    ahead = min(most_owed * _full_trial_seconds(one, level), _MOST_GIVEN * (level - spent))
+    spent, ahead = _given(one, here, level)
     found = level - spent - ahead
     return Allowances(found if most is None else min(found, most), spent + _GIVEN_MARGIN * ahead)
+
+
+def lent_seconds(one: OneSearch, trials: Trials) -> float:
+    """Wall-clock that the searches after the first leave to it for what is given, so that all have as much for what
+    they find: of what is given each bears its part."""
+    here = _charged(one, trials)
+    level = _level(one, here, 0.0)
+    if level is None or one.first is not None or one.session.settings.given is None:
+        return 0.0
+    others = 1 - 1 / one.goal.n_searches
+    return others * sum(_given(one, here, level)) * len(one.goal.families) / one.session.n_workers
+
+
+def _charged(one: OneSearch, trials: Trials) -> Trials:
+    """Imported trials took their seconds in another study, but in studies that count what is given as the search's."""
+    return Trials(trial for trial in trials if one.session.settings.given is None or trial.role != "imported")
+
+
+def _level(one: OneSearch, here: Trials, lent: float) -> float | None:
+    """Worker-seconds of each family, what is given included."""
+    spent = {family: here.of(family).held_seconds for family in one.goal.families}
+    return one.plan.lending(lent).allowance(spent, one.session.n_workers)
+
+
+def _given(one: OneSearch, here: Trials, level: float) -> tuple[float, float]:
+    """Worker-seconds that the given trials of a family took, at most, and what is ahead of them."""
+    spent = max(here.of(family).given.held_seconds for family in one.goal.families)
+    most_owed = max(n_owed(one, here).values(), default=0)
+    return spent, min(most_owed * _full_trial_seconds(one, level), _MOST_GIVEN * (level - spent))
 
 
 def n_owed(one: OneSearch, trials: Trials) -> Mapping[str, int]:

@@ -22,7 +22,7 @@ from study.report.page import report_stands
 from study.search.storage import is_own, storage_url, without_password
 from study.stages import plan as planner
 from study.stages.all import Stages
-from study.stages.allowance import allowances, n_owed, speeds_of
+from study.stages.allowance import allowances, lent_seconds, n_owed, speeds_of
 from study.stages.repeats import seed_of_repeat
 from study.stages.run_plan import TIMELESS_RUN, planned_runs, trains_given_beside
 from study.stages.search import new_families
@@ -156,7 +156,8 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
 def _plan(stages: Stages, number: int) -> planner.SearchPlan:
     """Of one search, whose ledger is the study's own or that of its folder."""
     if number == 1:
-        return stages.first.plan
+        one = stages.first
+        return one.plan.lending(lent_seconds(one, read_trials(one.session.files.trials_jsonl)))
     ledger = read_ledger(stages.folders[number - 1].ledger)
     return planner.SearchPlan(stages.first.goal, planner.Used.of(ledger), stages.first.plan.core_share)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.records.ledger import Goal, Ledger
 from study.records.settings import Ladder, RetrainSettings
@@ -52,16 +52,18 @@ _RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves roo
 @dataclass(frozen=True, slots=True)
 class Used:
     """What one search has used of its share of the budget, in seconds of wall-clock: all its commands, start-up
-    included, and in the search stage. `searched` says whether it has searched for any goal."""
+    included, and in the search stage. `searched` says whether it has searched for any goal; `lent` are seconds that the
+    searches after it leave to the first one for what the study was given."""
 
     seconds: float = 0.0
     searching: float = 0.0
     searched: bool = False
+    lent: float = 0.0
 
     @classmethod
     def of(cls, ledger: Ledger) -> Used:
         """By what the ledger holds, until now where it is open."""
-        return cls(ledger.used, ledger.stage_seconds_now("search"), "search" in ledger.reached)
+        return cls(ledger.used, ledger.stage_seconds_now("search"), "search" in ledger.reached, ledger.lent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,17 @@ class SearchPlan:
     def search_wall(self) -> float | None:
         """Seconds of wall-clock that the search may still take: a first trial of each family gets its chance even
         where starting up has used the search's share."""
-        share = self.goal.share
-        if share is None:
+        share, whole = self.goal.share, self._whole_search
+        if share is None or whole is None:
             return None
-        rest = share - self.used.seconds - self._report_seconds
+        rest = share + self.used.lent - self.used.seconds - self._report_seconds
         least = 0.0 if self.used.searched else _LEAST_SEARCH
-        return max(least, min(search_seconds(share) - self.used.searching, _OF_THE_REST * rest))
+        return max(least, min(whole - self.used.searching, _OF_THE_REST * rest))
+
+    @property
+    def _whole_search(self) -> float | None:
+        """Seconds of the search stage over all commands."""
+        return None if self.goal.share is None else search_seconds(self.goal.share) + self.used.lent
 
     def search_deadline(self, now: float) -> float | None:
         """When the search must end, on the clock that shows `now`."""
@@ -117,7 +124,7 @@ class SearchPlan:
     def seconds_for_runs(self) -> float | None:
         """What the rest of the share leaves for retraining; it may be less than nothing."""
         share, closing = self.goal.share, self.closing_seconds
-        return None if share is None or closing is None else share - self.used.seconds - closing
+        return None if share is None or closing is None else share + self.used.lent - self.used.seconds - closing
 
     def retrain_seconds(self, most: float | None = None) -> float | None:
         """Wall-clock of the candidates' and final runs, `most` at most."""
@@ -126,10 +133,14 @@ class SearchPlan:
 
     def after_whole_search(self) -> SearchPlan:
         """Once the search has taken what is left of its own seconds."""
-        share = self.goal.share
-        rest = 0.0 if share is None else max(0.0, search_seconds(share) - self.used.searching)
-        used = Used(self.used.seconds + rest, self.used.searching + rest, searched=True)
-        return SearchPlan(self.goal, used, self.core_share)
+        whole = self._whole_search
+        rest = 0.0 if whole is None else max(0.0, whole - self.used.searching)
+        used = replace(self.used, seconds=self.used.seconds + rest, searching=self.used.searching + rest, searched=True)
+        return replace(self, used=used)
+
+    def lending(self, seconds: float) -> SearchPlan:
+        """The same with so many seconds from the searches after it."""
+        return replace(self, used=replace(self.used, lent=seconds))
 
 
 def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> RetrainSettings:

@@ -19,7 +19,7 @@ from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
 from study.search.turns import Limits
 from study.space.parameters import SearchSpace
-from study.stages.allowance import allowances, speeds_of
+from study.stages.allowance import allowances, lent_seconds, speeds_of
 from study.stages.extension import unused_budget
 from study.stages.one_search import OneSearch
 from study.stages.session import Session
@@ -42,7 +42,9 @@ def search_families(one: OneSearch) -> None:
         search = Search(
             session.files, session.settings, one.storage, read_trials(session.files.trials_jsonl), one.lock.guarded
         )
-        allowed = allowances(one, read_trials(session.files.trials_jsonl))  # with those that only the database had
+        trials = read_trials(session.files.trials_jsonl)  # with those that only the database had
+        session.ledger.lent = lent_seconds(one, trials)
+        allowed = allowances(one, trials)
         publisher = Publisher(session.files)
         deadline = one.plan.search_deadline(time.monotonic())
         limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given)

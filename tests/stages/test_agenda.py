@@ -37,6 +37,17 @@ def test_further_searches_are_counted_with_their_budgets() -> None:
     assert agenda.after_retraining(3) == pytest.approx(closing)
 
 
+def test_what_the_first_search_takes_of_the_others_shares_is_not_counted_twice() -> None:
+    agenda = Agenda(Goal(budget=300.0, n_searches=3), evaluates=True)
+    closing, ahead = planner.report_seconds(300.0) + planner.examine_seconds(300.0), 20.0
+    assert agenda.after_retraining(1, ahead) == pytest.approx(200 + closing / 3 - ahead)
+    assert agenda.after_search(2, SearchPlan(agenda.goal), ahead) == pytest.approx(58 + 100 + closing / 3 - ahead)
+    assert agenda.after_retraining(2, ahead) == pytest.approx(100 + closing * 2 / 3 - ahead / 2)
+    assert agenda.after_retraining(3, ahead) == pytest.approx(closing)
+    assert agenda.ahead(100 - closing / 3 + ahead) == pytest.approx(ahead)
+    assert agenda.ahead(60.0) == 0.0
+
+
 def test_a_sealed_test_split_takes_no_time() -> None:
     agenda = Agenda(Goal(budget=300.0), evaluates=False)
     assert agenda.after_retraining(1) == agenda.half_report == 0.5 * planner.report_seconds(300.0)

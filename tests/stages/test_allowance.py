@@ -13,7 +13,7 @@ from study.records.ledger import FamilySpent, Goal, Ledger
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Trials, read_trials
-from study.stages.allowance import Allowances, allowances
+from study.stages.allowance import Allowances, allowances, lent_seconds
 from study.stages.plan import SearchPlan, Used, full_trial_seconds
 
 Settings = Callable[..., StudySettings]
@@ -24,8 +24,8 @@ BUDGET = 300.0
 def one(files: StudyFiles, make_settings: Settings) -> Callable[..., Any]:
     """A search that begins, of a study with these settings; its ladders are not measured."""
 
-    def make(budget: float | None = BUDGET, first: float | None = None, **fields: Any) -> Any:
-        goal = Goal(budget=budget, families=("cnn", "mlp"))
+    def make(budget: float | None = BUDGET, first: float | None = None, n_searches: int = 1, **fields: Any) -> Any:
+        goal = Goal(budget=budget, families=("cnn", "mlp"), n_searches=n_searches)
         session = SimpleNamespace(
             settings=make_settings(**fields), files=files, ledger=Ledger(), new_spaces=[], n_workers=2
         )
@@ -52,6 +52,25 @@ def test_what_is_given_has_seconds_that_the_search_does_not_get(one: Callable[..
     assert allowances(one(given="apart", warm_starts=0), Trials()) == Allowances(level, 0.0)
     assert allowances(one(given="apart", repeat_of="first"), Trials()).found == level
     assert allowances(one(given="apart", repeat_of="first", first=9.0), Trials()).found == 9.0
+
+
+def test_of_several_searches_each_bears_its_part_of_what_is_given(one: Callable[..., Any]) -> None:
+    search = one(given="apart", n_searches=3, rungs=(100, 900))
+    search.session.ledger.speeds.update(cnn=450.0, mlp=900.0)
+    level, given = search.plan.allowance({"cnn": 0.0, "mlp": 0.0}, 2), 2 * 2.0
+    found = allowances(search, Trials()).found
+    assert found == pytest.approx(level - given / 3)
+    lent = lent_seconds(search, Trials())
+    assert lent == pytest.approx(given * 2 / 3)  # seconds of two workers for two families
+    repeat = one(given="apart", n_searches=3, repeat_of="first", first=found)
+    assert allowances(repeat, Trials()).found == found
+    assert lent_seconds(repeat, Trials()) == 0.0
+    whole = search.plan.lending(lent)
+    assert whole.search_wall == pytest.approx(search.plan.search_wall + lent)
+    # What the others leave is for the search alone: its runs are as long as without.
+    assert whole.after_whole_search().seconds_for_runs == pytest.approx(
+        search.plan.after_whole_search().seconds_for_runs
+    )
 
 
 def test_without_a_budget_nothing_is_limited(one: Callable[..., Any]) -> None:

@@ -30,6 +30,8 @@ N_TRAIN = 50_000
 class Ledger:
     """Of a search that has used so many seconds, some of them in its search stage."""
 
+    lent = 0.0
+
     def __init__(self, used: float, searched: float, **about: Any) -> None:
         self.used, self.searched = used, searched
         self.reached: dict[str, Goal] = about.get("reached", {})
