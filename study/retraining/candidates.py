@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -41,6 +41,21 @@ def choose_given(given: Trials, *, speed_share: float) -> dict[str, Trials]:
     best = choose_candidates(others, 1, speed_share=speed_share)
     chosen = {family: Trials([*asked.get(family, ()), *best.get(family, ())]) for family in given.families}
     return {family: trials for family, trials in chosen.items() if trials}
+
+
+def choose_beside(
+    found: Mapping[str, Trials], drawn: Trials, given: Trials, *, speed_share: float
+) -> dict[str, Trials]:
+    """What is trained again beside what was `found`, so that it can be said what the search added: the best that was
+    given, and the first configuration that a family's search drew and trained to a rung, unless it was found."""
+    best = choose_given(given, speed_share=speed_share)
+    chosen = {}
+    for family in dict.fromkeys([*drawn.families, *best]):
+        same = {identity(trial.config) for trial in found.get(family, ())}
+        first = min((one for one in drawn.of(family) if one.rungs), key=lambda one: one.number, default=None)
+        new = [] if first is None or identity(first.config) in same else [first]
+        chosen[family] = Trials([*best.get(family, ()), *new])
+    return chosen
 
 
 def choose_of_both(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:

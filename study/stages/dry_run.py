@@ -144,7 +144,7 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
     if families.keys() - speeds.keys():
         return {}
     retrain = planned_runs(one)
-    n = {name: retrain.candidates + given for name, given in _given_ahead(stages).items()}
+    n = {name: retrain.candidates + given for name, given in _beside_ahead(stages).items()}
     costs = {
         name: planner.RunCost([speeds[name]] * n[name], retrain.candidate_seeds, retrain.final_seeds)
         for name in families
@@ -167,24 +167,24 @@ def _retrain_seconds(stages: Stages, number: int) -> float | None:
     seconds = _plan(stages, number).after_whole_search().retrain_seconds()
     if seconds is None:
         return None
-    given = _given_ahead(stages)
-    n_given = sum(given.values()) / max(1, len(given))
-    parts = planner.parts_of_runs(planned_runs(stages.first), len(stages.folders), n_given=n_given)
+    beside = _beside_ahead(stages)
+    n_beside = sum(beside.values()) / max(1, len(beside))
+    parts = planner.parts_of_runs(planned_runs(stages.first), len(stages.folders), n_beside=n_beside)
     if number == 1:
         return seconds * parts.first
     return min(seconds, (_retrain_seconds(stages, 1) or seconds) / parts.first) * parts.further
 
 
-def _given_ahead(stages: Stages) -> Mapping[str, int]:
-    """How many given configurations of each family will be trained again beside what is found: each one from a file,
-    and the best of the others."""
+def _beside_ahead(stages: Stages) -> Mapping[str, int]:
+    """How many configurations of each family will be trained again beside what is found: each given one from a file,
+    the best of the others, and the first that is drawn."""
     one, trials = stages.first, read_trials(stages.session.files.trials_jsonl).counted
     files, owed = Counter(known.family for known in stages.session.settings.given_files), n_owed(one, trials)
     others = {trial.family for trial in trials.given if trial.role != "given_file"}
     others |= {family for family, n in owed.items() if n > files[family]}
     beside = trains_given_beside(one)
     return {
-        family: beside * (files[family] + (family in others))
+        family: beside * (files[family] + (family in others) + 1)
         for family in dict.fromkeys([*stages.session.settings.families, *owed])
     }
 

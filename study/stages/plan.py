@@ -300,12 +300,12 @@ class PartsOfRuns:
     further: float
 
 
-def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, n_given: float) -> PartsOfRuns:
-    """The first search trains `n_given` candidates of a family, a mean over the families, beside what was found."""
+def parts_of_runs(retrain: RetrainSettings, n_searches: int, *, n_beside: float) -> PartsOfRuns:
+    """The first search trains `n_beside` candidates of a family, a mean over the families, beside what was found."""
     found = retrain.candidates * retrain.candidate_seeds + retrain.final_seeds
-    given = retrain.candidate_seeds * n_given
-    unit = n_searches / (n_searches * found + given)
-    return PartsOfRuns((found + given) * unit, found * unit)
+    beside = retrain.candidate_seeds * n_beside
+    unit = n_searches / (n_searches * found + beside)
+    return PartsOfRuns((found + beside) * unit, found * unit)
 
 
 def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_workers: int, n_train: int) -> float:

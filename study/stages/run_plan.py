@@ -13,7 +13,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import TrialRecord, Trials, read_trials
-from study.retraining.candidates import choose_candidates, choose_given, choose_of_both
+from study.retraining.candidates import choose_beside, choose_candidates, choose_of_both
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
@@ -155,9 +155,15 @@ class _Planner:
         settings, n = self._one.session.settings, retrain.candidates
         if trains_given_beside(self._one):
             found = choose_candidates(settings.of_search(self._counted), n, speed_share=speed_share)
-            given = choose_given(self._counted.given, speed_share=speed_share)
-            families = found.keys() | given.keys()
-            best = {family: Trials([*found.get(family, ()), *given.get(family, ())]) for family in families}
+            beside = (
+                {}
+                if self._one.first
+                else choose_beside(
+                    found, settings.of_search(self._counted), self._counted.given, speed_share=speed_share
+                )
+            )
+            families = found.keys() | beside.keys()
+            best = {family: Trials([*found.get(family, ()), *beside.get(family, ())]) for family in families}
         elif settings.given == "apart" and n > 1:
             best = choose_of_both(self._counted, n, speed_share=speed_share)
         else:
@@ -289,14 +295,14 @@ class _Planner:
 
 
 def retrain_seconds(one: OneSearch) -> float | None:
-    """Wall-clock of the runs. The first search trains what was given to the study, too, to which each search gives its
-    part; a repeat's runs are as long as the first one's, at most."""
+    """Wall-clock of the runs. The first search trains more than what it found, to which each search gives its part; a
+    repeat's runs are as long as the first one's, at most."""
     seconds = one.plan.retrain_seconds()
     if seconds is None:
         return None
     study, retrain = one if one.first is None else one.first, planned_runs(one)
-    n_given = _n_given(study) if trains_given_beside(one) else 0.0
-    parts = planner.parts_of_runs(retrain, study.n_searches, n_given=n_given)
+    n_beside = _n_beside(study, retrain) if trains_given_beside(one) else 0.0
+    parts = planner.parts_of_runs(retrain, study.n_searches, n_beside=n_beside)
     if one.first is None:
         return seconds * parts.first
     files = one.first.session.files
@@ -305,16 +311,19 @@ def retrain_seconds(one: OneSearch) -> float | None:
     return min(seconds, as_long)
 
 
-def _n_given(study: OneSearch) -> float:
-    """Given candidates of a family, as a mean over the families."""
-    session = study.session
-    given = choose_given(read_trials(session.files.trials_jsonl).counted.given, speed_share=_SPEED_SHARE)
-    return sum(map(len, given.values())) / len(session.settings.families)
+def _n_beside(study: OneSearch, retrain: RetrainSettings) -> float:
+    """What the first search trains of a family beside what it found, as a mean over the families."""
+    settings, counted = study.session.settings, read_trials(study.session.files.trials_jsonl).counted
+    own = settings.of_search(counted)
+    found = choose_candidates(own, retrain.candidates, speed_share=_SPEED_SHARE)
+    beside = choose_beside(found, own, counted.given, speed_share=_SPEED_SHARE)
+    return sum(map(len, beside.values())) / len(settings.families)
 
 
 def trains_given_beside(one: OneSearch) -> bool:
-    """Whether the finalists are found ones alone, and what was given is trained again beside them: where several
-    searches are compared. Of one search a family's finalist is the better one, whoever chose it."""
+    """Whether the finalists are found ones alone, and what was given is trained again beside them, with the first that
+    was drawn: where several searches are compared. Of one search a family's finalist is the better one, whoever chose
+    it."""
     study = one if one.first is None else one.first
     return study.n_searches > 1 and one.session.settings.given == "apart"
 

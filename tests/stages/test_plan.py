@@ -93,11 +93,11 @@ def test_searches_keep_what_follows_them_in_equal_parts() -> None:
 def test_the_first_search_trains_what_was_given_and_every_search_gives_its_part() -> None:
     one_run = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
     for n_searches in (1, 3):
-        parts = parts_of_runs(one_run, n_searches, n_given=1.0)
+        parts = parts_of_runs(one_run, n_searches, n_beside=1.0)
         assert parts.first + (n_searches - 1) * parts.further == pytest.approx(n_searches)
         assert parts.first == pytest.approx(2 * parts.further)  # a given run beside each found one
-    assert parts_of_runs(one_run, 3, n_given=0.0) == PartsOfRuns(1.0, 1.0)
-    full = parts_of_runs(RetrainSettings(), 3, n_given=1.0)
+    assert parts_of_runs(one_run, 3, n_beside=0.0) == PartsOfRuns(1.0, 1.0)
+    full = parts_of_runs(RetrainSettings(), 3, n_beside=1.0)
     assert full.first / full.further == pytest.approx(7 / 6)
 
 

@@ -204,6 +204,20 @@ def test_a_study_that_grows_to_several_searches_trains_what_its_first_one_found(
     assert plan.note is None
 
 
+def test_of_several_searches_the_first_trains_the_first_that_it_drew_beside_what_it_found(make: Make) -> None:
+    one = given_apart(make([*BETTER, *GIVEN], budget=900.0, used=120.0, stored=ONE_RUN, reached=None))
+    one.n_searches, one.goal = 3, one.goal.model_copy(update={"n_searches": 3})
+    one.session.settings = one.session.settings.model_copy(update={"retrain": ONE_RUN})
+    chosen = {family: [t.number for t in trials] for family, trials in planned(one).candidates.items()}
+    n = planned_runs(one).candidates
+    assert chosen == {family: [1, 0][:n] + [7] + [0] * (n < 2) for family in ("mlp", "cnn")}
+    repeat = make(BETTER, budget=900.0, used=120.0, stored=ONE_RUN, reached=None)
+    repeat.first, repeat.n_searches, repeat.goal = one, 3, one.goal
+    repeat.session.settings = one.session.settings
+    chosen = {family: [t.number for t in trials] for family, trials in planned(repeat).candidates.items()}
+    assert chosen == {family: [1, 0][:n] for family in ("mlp", "cnn")}
+
+
 def test_a_repeats_runs_are_as_long_as_the_first_searches(make: Make) -> None:
     had = {"mlp": {0: 200_000}, "cnn": {0: 50_000}}  # 10 s each
     repeat = make(FIRST, had, budget=300.0, used=130.0, stored=ONE_RUN)

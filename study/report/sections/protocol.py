@@ -11,7 +11,7 @@ import numpy as np
 
 from study.records.finalists import READING_NOISE
 from study.records.settings import RetrainSettings
-from study.report import budget
+from study.report import added, budget
 from study.report.budget import Budget
 from study.report.charts import GREYS, Chart, layout
 from study.report.reading import StudyRecords
@@ -26,7 +26,8 @@ class Protocol(Result):
     """`counts` are images per class by part, as far as the study's files tell them; `test_groups` is how many groups,
     such as writers, the test images come in, None where nobody knows. `budget_s` is of the whole study; `planned` are
     the pairs to be tested. `final_examples` are those of each final run of a family, None before retraining.
-    `given_beside`: what was given is trained again beside what was found; it ships if better by `given_margin`."""
+    `given_beside`: what was given is trained again beside what was found; it ships if better by `given_margin`;
+    `first_drawn` whether that is the first configuration that each search drew, too."""
 
     n_train: int
     n_validation: int
@@ -51,6 +52,7 @@ class Protocol(Result):
     samples_shown: bool
     given_beside: bool = field(metadata=PAGE_ONLY)
     given_margin: float = field(metadata=PAGE_ONLY)
+    first_drawn: bool = field(metadata=PAGE_ONLY)
 
     def examples(self, family: str) -> int | None:
         """Of each final run of a family."""
@@ -88,6 +90,7 @@ def numbers(study: StudyRecords, before: Report) -> Protocol:
         samples_shown="images" in study.samples,
         given_beside=study.n_searches > 1,
         given_margin=READING_NOISE,
+        first_drawn=study.n_searches > 1 and any(row.against == "first drawn" for row in before[added]),
     )
 
 
