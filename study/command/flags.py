@@ -34,7 +34,8 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
     add(
         "--dataset",
         metavar="NAME",
-        help="mnist, fashion-mnist, kmnist, qmnist, emnist-digits or usps (default: mnist, which is bundled)",
+        help="mnist, fashion-mnist, kmnist, qmnist, qmnist-50k (tested on those of its images that are not MNIST's), "
+        "emnist-digits or usps (default: mnist, which is bundled)",
     )
     add(
         "--data-dir",

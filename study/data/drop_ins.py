@@ -77,7 +77,8 @@ def _from_torchvision(source: Source, split: Split, root: Path, *, download: boo
 
     assert source.known is not None
     # QMNIST has its own word for a split; train=False would give the first sixth of its test split only.
-    which = {"what": split} if source.known.class_name == "QMNIST" else {"train": split == "train"}
+    part = "test50k" if split == "test" and source.known.skipped else split
+    which = {"what": part} if source.known.class_name == "QMNIST" else {"train": split == "train"}
     with contextlib.redirect_stdout(sys.stderr):
         data = getattr(sets, source.known.class_name)(str(root), download=download, **source.known.arguments, **which)
     return _checked(source, split, data)

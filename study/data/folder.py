@@ -64,7 +64,7 @@ def _read_idx(source: Source, split: Split) -> RawSplit:
     role = f"{split}-images"
     path = find_file(source, role)
     raw, digest = _unpacked(source, role, path)
-    images = torch.from_numpy(idx.parse(raw, 3, path).copy())
+    images = torch.from_numpy(_kept(source, role, path, idx.parse(raw, 3, path)).copy())
     if source.transposed:
         images = images.transpose(1, 2).contiguous()
     digest = _to_record(source, role, path, digest, images)
@@ -115,7 +115,7 @@ def _candidates(source: Source, role: str) -> list[Path]:
 def _names(source: Source, role: str) -> list[str]:
     split, what = role.split("-")
     kinds = ["idx3-ubyte"] if what == "images" else ["idx1-ubyte"]
-    if what == "labels" and source.known == DATASETS["qmnist"]:
+    if what == "labels" and source.known is not None and source.known.class_name == "QMNIST":
         kinds = ["idx2-int", *kinds]
     prefixes = dict.fromkeys((source.known.prefix if source.known else "", ""))
     return [
@@ -133,7 +133,7 @@ def _advice(source: Source) -> str:
     assert source.folder is not None
     for name, known in KNOWN.items():
         there = known.prefix and next(iter(sorted(source.folder.glob(f"{known.prefix}*-images*"))), None)
-        if there and known != source.known:
+        if there and (source.known is None or known.prefix != source.known.prefix):
             return f"{there.name} is there: if this is that data set, say so with --dataset {name}"
     if source.known != DATASETS["usps"] and any((source.folder / name).is_file() for name in _USPS.values()):
         return "USPS's files are there: if this is that data set, say so with --dataset usps"
@@ -155,7 +155,21 @@ def _groups(source: Source, split: Split, images: int) -> NDArray[np.int64] | No
         if (path := labels.with_name(f"{stem}-groups.txt")).is_file():
             return read_groups(path, images)
     writers = idx.parse_writers(idx.unpack(labels), labels)
-    return None if writers is None else checked_groups(writers, labels)
+    return None if writers is None else checked_groups(writers[_skipped(source, split) :], labels)
+
+
+def _skipped(source: Source, split: str) -> int:
+    return source.known.skipped if source.known is not None and split == "test" else 0
+
+
+def _kept(source: Source, role: str, path: Path, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Without what a known data set leaves out of its test files."""
+    skipped = _skipped(source, role.split("-")[0])
+    if skipped and len(values) <= skipped:
+        raise DataError(
+            f"{path}: {len(values):,} values, expected more than {skipped:,}: {source.name} has what follows them"
+        )
+    return values[skipped:]
 
 
 def _usps_file(source: Source, split: Split) -> Path | None:
@@ -202,7 +216,7 @@ def _label_file(source: Source, split: Split) -> tuple[Labels, str, Path]:
     role = f"{split}-labels"
     path = find_file(source, role)
     raw, digest = _unpacked(source, role, path)
-    labels = idx.parse_labels(raw, path)
+    labels = _kept(source, role, path, idx.parse_labels(raw, path))
     return labels, _to_record(source, role, path, digest, torch.from_numpy(labels.copy())), path
 
 

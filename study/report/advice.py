@@ -38,6 +38,11 @@ def unopened_still(report: Report) -> str:
     return " --no-evaluate" if report.study.openings or sealed else ""
 
 
+def in_first(report: Report) -> str:
+    """What a sentence says of a section that shows one search of several."""
+    return " in search 1" if report.study.n_searches > 1 else ""
+
+
 def is_alone(report: Report) -> bool:
     return len(report.study.families) == 1
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from study.records.ledger import DEFAULT_BUDGET
 from study.report import budget
 from study.report.ablation import title as swap_title
-from study.report.advice import Advice, continued, more_time, unopened_still
+from study.report.advice import Advice, continued, in_first, more_time, unopened_still
 from study.report.distributions import Edge
 from study.report.section import Report
 from study.report.sections import curves, fair, families, health, mattered, protocol
@@ -35,8 +35,8 @@ def failures(report: Report) -> list[Advice]:
             reasons = [entry.reason for entry in report[health].failures if entry.family == family]
             most = f", most often: {reasons[0]}" if reasons else ""
             text = (
-                f"Of {count(total, 'trial')} of {family}, {states['FAIL']} failed{most} ({report.section('health')}): "
-                "narrow the range that causes it, often the top of the learning rate."
+                f"Of {count(total, 'trial')} of {family}{in_first(report)}, {states['FAIL']} failed{most} "
+                f"({report.section('health')}): narrow the range that causes it, often the top of the learning rate."
             )
             items.append(Advice(text, report.number("health")))
     return items
@@ -56,9 +56,9 @@ def starved(report: Report) -> list[Advice]:
         if unfinished and _is_starved(report, row.family):
             trained = f"Only {count(done, 'trial')}" if done else "No trial"
             text = (
-                f"{trained} that the search drew for {row.family} {'were' if done > 1 else 'was'} trained to the end "
-                f"({report.section('families')}, {done} of {total}), too few to choose from: give it more time with "
-                f"{more_time(report)}"
+                f"{trained} that the search drew for {row.family}{in_first(report)} "
+                f"{'were' if done > 1 else 'was'} trained to the end ({report.section('families')}, {done} of "
+                f"{total}), too few to choose from: give it more time with {more_time(report)}"
             )
             items.append(Advice(text, report.number("families")))
     return items
@@ -68,7 +68,7 @@ def at_edge(report: Report) -> list[Advice]:
     where = report.section("mattered")
     found = report[mattered].families.items()
     told = [(family, entry.edges) for family, entry in found if not _is_starved(report, family)]
-    texts = [text for family, edges in told for text in at_edges(family, edges, where)]
+    texts = [text for family, edges in told for text in at_edges(family + in_first(report), edges, where)]
     return [Advice(text, report.number("mattered")) for text in texts]
 
 
@@ -100,8 +100,8 @@ def rising(report: Report) -> list[Advice]:
     rising = {name: curve.late_gain or 0.0 for name, curve in found.items() if name not in whole}
     return [
         Advice(
-            f"The curve of {name} is still rising ({report.section('fair')}, {points(gain, signed=True)} in the last "
-            f"third of its search): give it more time with {more_time(report)}",
+            f"The curve of {name}{in_first(report)} is still rising ({report.section('fair')}, "
+            f"{points(gain, signed=True)} in the last third of its search): give it more time with {more_time(report)}",
             report.number("fair"),
         )
         for name, gain in rising.items()
@@ -116,8 +116,9 @@ def settled(report: Report) -> list[Advice]:
     unknown = len(gains) < len(found) or any(_is_starved(report, family) for family in found)
     if not gains or unknown or max(gains) >= RISING or report.study.stage == "searching":
         return []
+    who = "The first searches" if in_first(report) else "The searches"
     text = (
-        f"The searches have stopped improving ({report.section('fair')}, at most {points(max(gains))} in their last "
+        f"{who} have stopped improving ({report.section('fair')}, at most {points(max(gains))} in their last "
         "third): more trials of the same spaces bring little, another space or architecture may bring more: "
         f"{continued(report)} --space FILE{unopened_still(report)}"
     )
@@ -132,9 +133,9 @@ def ablated(report: Report) -> list[Advice]:
         best = sorted(known, key=lambda row: -row.difference)[:EDGES_NAMED]
         for row in (row for row in best if row.beyond == 1):
             text = (
-                f"The finalist of {family} does better with {swap_title(row.swap)} ({report.section('mattered')}, "
-                f"{points(row.difference, signed=True)}, {point_interval(row.interval95)}): fix it in the "
-                "space and search the rest around it."
+                f"The finalist of {family}{in_first(report)} does better with {swap_title(row.swap)} "
+                f"({report.section('mattered')}, {points(row.difference, signed=True)}, "
+                f"{point_interval(row.interval95)}): fix it in the space and search the rest around it."
             )
             items.append(Advice(text, report.number("mattered")))
     return items
@@ -157,7 +158,7 @@ def memorised(report: Report) -> list[Advice]:
         if known and known[0][1] > MEMORISED * known[0][0]:
             train, validation = known[0]
             where = f"({report.section('curves')}, {train:.3g} in training, {validation:.3g} on validation)"
-            text = f"{family} fits its training data closely {where}: more augmentation or dropout."
+            text = f"{family}{in_first(report)} fits its training data closely {where}: more augmentation or dropout."
             items.append(Advice(text, report.number("curves")))
     return items
 

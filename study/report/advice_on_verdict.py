@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.report.advice import Advice, continued, is_alone, opens_again, unopened_still
+from study.report.advice import Advice, continued, in_first, is_alone, opens_again, unopened_still
 from study.report.section import Report
 from study.report.sections import leaderboard, pairwise, searches
 from study.report.wording import count, points
@@ -52,7 +52,7 @@ def luck(report: Report) -> list[Advice]:
     found = {family: entry.seed_luck or 0.0 for family, entry in report[pairwise].taken_apart.items()}
     return [
         Advice(
-            f"The search score of the finalist of {family} fell by {points(luck)} under fresh seeds "
+            f"The search score of the finalist of {family}{in_first(report)} fell by {points(luck)} under fresh seeds "
             f"({report.section('pairwise')}): train more candidates again, each with more seeds, before trusting it.",
             report.number("pairwise"),
         )

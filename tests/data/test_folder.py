@@ -130,6 +130,35 @@ def test_qmnist_s_own_label_table_is_read(tmp_path: Path) -> None:
         datasets.load_train("qmnist", tmp_path)
 
 
+def test_qmnist_50k_is_tested_on_what_follows_the_first_10_000_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def table(n: int) -> np.ndarray:
+        return np.stack([np.arange(n) % 10, np.zeros(n, int), np.arange(n)], axis=1)
+
+    for split, n in (("train", 20), ("test", 10_030)):
+        pixels = np.arange(n, dtype=np.uint8)[:, None, None].repeat(2, 1).repeat(2, 2)
+        (tmp_path / f"qmnist-{split}-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+        (tmp_path / f"qmnist-{split}-labels-idx2-int").write_bytes(idx_bytes(table(n), 12))
+    test = datasets.load_test("qmnist-50k", tmp_path)
+    assert (len(test), len(datasets.load_test("qmnist", tmp_path))) == (30, 10_030)
+    assert test.images[:, 0, 0].tolist() == [n % 256 for n in range(10_000, 10_030)]
+    assert (test.labels.tolist(), test.groups.tolist()) == ([*range(10)] * 3, [*range(10_000, 10_030)])
+    assert len(datasets.load_train("qmnist-50k", tmp_path)) == 20
+
+    class Part:
+        def __init__(self, root: str, download: bool, what: str) -> None:
+            parts = {"train": pictures(2), "test50k": np.arange(10_000, 10_030).astype(np.uint8)[:, None, None]}
+            self.data = np.broadcast_to(parts[what], (len(parts[what]), 2, 2)).copy()
+            self.targets = torch.from_numpy(table(10_030)[-len(self.data) :])
+
+    offer(monkeypatch, QMNIST=Part)
+    assert datasets.load_test("qmnist-50k").sha256["test-labels"] == test.sha256["test-labels"]
+    (tmp_path / "qmnist-test-labels-idx2-int").write_bytes(idx_bytes(table(10_000), 12))
+    with pytest.raises(DataError, match=r"10,000 values, expected more than 10,000"):
+        datasets.test_counts("qmnist-50k", tmp_path)
+
+
 def test_groups_lie_in_text_beside_the_labels(tmp_path: Path) -> None:
     folder = write(tmp_path, "", "t10k")
     assert datasets.load_train("mine", folder).groups is None

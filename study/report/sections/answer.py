@@ -83,7 +83,9 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         seconds=study.active_seconds,
         search_seconds=study.settings.of_search(study.records).held_seconds,
         trials=len(study.counted),
-        best_trial_sentence=fate(led, study.stage) if led else None,
+        best_trial_sentence=fate(led, study.stage, "search 1" if study.n_searches > 1 else "the search")
+        if led
+        else None,
         shipped_sentence=_shipped(study),
         # Of several searches the finding itself says so, of the families.
         caveats=tuple(_caveats(before, behind if several is None else None)),
@@ -146,11 +148,9 @@ _GIVEN: Mapping[Role, str] = {
 }
 
 
-def fate(led: BestTrial, stage: Stage) -> str:
-    """What became of the trial that led the search, in a study that got so far."""
-    lead = (
-        f"Trial #{led.number} of {led.family} had the best score of the search, {percent(led.accuracy)} on validation"
-    )
+def fate(led: BestTrial, stage: Stage, search: str = "the search") -> str:
+    """What became of the trial that led a search, in a study that got so far."""
+    lead = f"Trial #{led.number} of {led.family} had the best score of {search}, {percent(led.accuracy)} on validation"
     lead += _GIVEN.get(led.role, "")
     if led.fresh_accuracy is None:
         return f"{lead}. {_not_again(led, stage)}{_best_sampled(led)}"

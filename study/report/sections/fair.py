@@ -94,7 +94,8 @@ def finding(found: Fair, before: Report) -> str:
     told = [
         f"{name} {percent(best)} after {duration(seconds)} of worker time" for name, (best, seconds) in bests.items()
     ]
-    text = f"Best sampled validation score of each search, one search each: {listing(told)}."
+    which = "in search 1" if before.study.n_searches > 1 else "of each search, one search each"
+    text = f"Best sampled validation score {which}: {listing(told)}."
     without = [name for name in found.curves if name not in bests]
     return f"{text} No sampled trial of {listing(without)} completed." if without else text
 

@@ -79,7 +79,7 @@ def test_of_several_searches_a_trial_is_named_with_its_own(tmp_path: Path) -> No
     report = build(files)["answer"]
     assert "of search 2, found by the search: " in report["first"]["architecture"]
     assert all(" of search " in row["sentence"] for row in report["added"])
-    assert "which favours the side that had more of them" in page_of(files)
+    assert "Validation chose both sides before the test split was opened" in page_of(files)
 
 
 def test_of_one_search_a_trial_is_named_alone(case_page: Callable[[str], str]) -> None:
