@@ -1,165 +1,249 @@
 """Digits that touch, cut where the network reads the pieces best (segmentation by recognition).
 
-Cuts are made at more places than needed: along the paths from top to bottom that cross the least ink. Every piece
-between two of them that could be a digit is read, and the sequence of pieces with the best sum of scores is kept.
+Cuts are tried along many lines from top to bottom, upright and leaning, each moved to where it crosses the least ink.
+Every piece between two of them that could be a digit is read, and of all ways to part the ink the likeliest is kept: a
+conditional random field over the cuts, whose weights were learnt on digits of MNIST that touch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from study.data.opening import Gray
-from study.inference.fitting import Mask, Pixels, box_of, pixels_of
+from study.inference.fitting import Mask, Pixels, box_of, pixels_of, stroke_width
 from study.inference.grouping import EIGHT, Part
 
 Floats = NDArray[np.float64]
-Paths = NDArray[np.int64]
-# Network inputs uint8 [N, 28, 28] to the digit that each is read as, [N], -1 where it is none of 0 to 9; and how well
-# it is read, [N]: log-odds up to a constant.
-Reader = Callable[[NDArray[np.uint8]], tuple[NDArray[np.int64], Floats]]
+Ints = NDArray[np.int64]
 
-NARROW = 0.6  # of a digit's height: a narrower part is never two
-WIDEST = 1.5  # of its height: the widest piece that can be a digit
-LEAST = 0.12  # of its height: the narrowest
-STEP = 0.06  # of the height between the places where cuts are tried
-REACH = 0.25  # of the height by which a cut may wander to either side
-SLANTS = (0.0, 0.2, 0.4, 0.6)  # columns by row
-MAX_CUTS = 60  # of one part
+NARROW = 0.5  # of a digit's height: a narrower part is never two
+WIDEST = 1.3  # of its height: the widest piece that can be a digit
 LOW = 0.55  # of the part's height: a lower piece is no digit
-PIECE_COST = 0.1  # of every piece: two halves that are read well are dearer than one whole
-# Log-odds that a piece is a whole digit, by logistic regression over 24,000 pieces of digits that touch, the
-# constant raised by 2; and the logarithm of a digit's width by its height, mean and standard deviation.
-BASE, BY_HEIGHT, BY_FORM = -6.7, 6.5, -0.2
+LEAST = 3  # squares of a stroke's width: the ink of the smallest piece
+STEP = 0.08  # of the height between the places where lines begin and end
+LEAN = (-0.25, 0.5)  # of the height by which a line's upper end may lie to the right of its lower end
+REACH = 0.1  # of the height by which a cut may leave its line to either side
+MAX_STEPS = 200  # along one part
+DEAREST = 4  # widths of a stroke: the most ink that a cut may cross
+ALIKE = 2  # squares of a stroke's width: of cuts that part the ink alike but for so much the cheapest is tried
+SLIVER = 0.12  # of a piece's largest part: what lies loose and is smaller belongs to its neighbours
+SAME = 0.6  # of two pieces' width together that they share where they are the same digit
+
+# The logarithm of a digit's width by its height, mean and standard deviation, by digit.
 FORMS = np.array(
     [
         *((-0.1, 0.19), (-0.57, 0.37), (-0.05, 0.2), (-0.18, 0.19), (-0.13, 0.18)),
         *((-0.1, 0.19), (-0.26, 0.21), (-0.23, 0.17), (-0.25, 0.2), (-0.3, 0.16)),
     ]
 )
+# What speaks for a piece being a digit, learnt on 700 parts of one to six digits: in the order of `_looks`.
+WEIGHTS = np.array([-4.61, 2.49, -0.23, -4.92, 4.65, -2.03, -1.18, -0.2, -2.42])
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """How N network inputs are read: the `digits` [N], -1 where it is none of 0 to 9; the `doubt` [N], a calibrated
+    probability that it is another one; the `distance` [N] from what that class looks like; and how `strange` it is
+    [N], above 1 like no digit."""
+
+    digits: Ints
+    doubt: Floats
+    distance: Floats
+    strange: Floats
+
+
+Reader = Callable[[NDArray[np.uint8]], Readings]  # of network inputs uint8 [N, 28, 28]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """Cuts from left to right; the first and the last are the part's sides. `paths` [K, h]: the column by row that lies
+    right of the cut; `left` [K, h]: pixels of ink left of it; `crossed` [K]: pixels of ink that it runs through."""
+
+    paths: Ints
+    left: Ints
+    crossed: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What lies between two cuts, as a `part` and as `pixels` for the network."""
+
+    start: int
+    end: int
+    part: Part
+    pixels: Pixels
 
 
 def cut_touching(part: Part, ink: Gray, read: Reader) -> list[Part]:
-    """The digits of a part from left to right; the part itself where no cut is read better. `ink` [h, w] of its box."""
+    """The digits of a part from left to right, with the probability that they are cut rightly; the part itself where
+    no cut is likelier. `ink` [h, w] of its box."""
     if part.width < NARROW * part.height or min(part.mask.shape) < 4:
         return [part]
-    cuts = _cuts(part.mask)
-    pairs = _spans(cuts, part.height)
-    pieces = {pair: piece for pair in pairs if (piece := _piece(part, cuts, pair)) is not None}
+    stroke = stroke_width(part.mask)
+    cuts = _cuts(part.mask, stroke)
+    pieces = list(_pieces(part, ink, cuts, stroke))
     if not pieces:
         return [part]
-    answers, read_well = read(np.stack([_pixels(part, ink, piece) for piece in pieces.values()]))
-    scores = read_well + _forms(part, list(pieces.values()), answers)
-    chosen = _best(len(cuts), dict(zip(pieces, -np.logaddexp(0, -scores) - PIECE_COST, strict=True)))
-    return [pieces[pair] for pair in chosen] or [part]
+    readings = read(np.stack([piece.pixels for piece in pieces]))
+    scores = _looks(pieces, readings, cuts.crossed / stroke, _usual_height(part.mask)) @ WEIGHTS
+    edges = np.array([(piece.start, piece.end) for piece in pieces])
+    last = len(cuts.paths) - 1
+    certain = _same(pieces, readings.digits) @ _probabilities(edges, scores, last)
+    return [replace(pieces[i].part, certain=min(1.0, float(certain[i]))) for i in _best(edges, scores, last)] or [part]
 
 
-def _forms(part: Part, pieces: Sequence[Part], answers: NDArray[np.int64]) -> Floats:
-    """What a piece's height, and its width for the digit that it is read as, say of it: log-odds [N]."""
-    width, height = np.array([(piece.width, piece.height) for piece in pieces]).T
-    mean, deviation = FORMS[answers].T
-    odd = np.where(answers < 0, 0, np.minimum(((np.log(width / height) - mean) / deviation) ** 2, 25))
-    return np.asarray(BASE + BY_HEIGHT * height / part.height + BY_FORM * odd)
+# --- cuts ------------------------------------------------------------------------------------------------------------
 
 
-def _pixels(part: Part, ink: Gray, piece: Part) -> Pixels:
-    x, y = piece.box[0] - part.box[0], piece.box[1] - part.box[1]
-    soft = ink[y : y + piece.height, x : x + piece.width]
-    return pixels_of(np.where(ndimage.binary_dilation(piece.mask), soft, 0).astype(np.float32), piece.mask)
+def _cuts(mask: Mask, stroke: float) -> _Cuts:
+    """The cheapest of those that part the ink nearly alike, and the sides."""
+    paths, costs = _near_lines(mask, stroke)
+    before = np.pad(mask.cumsum(axis=1), ((0, 0), (1, 0)))
+    rows = np.arange(len(mask))
+    left = before[rows, paths]
+    tried = [i for i in np.argsort(costs, kind="stable") if costs[i] <= DEAREST * stroke]
+    kept, chosen = [np.zeros_like(rows), before[:, -1]], []
+    for i in tried:
+        if (np.abs(np.array(kept) - left[i]).sum(axis=1) > ALIKE * stroke**2).all():
+            kept.append(left[i])
+            chosen.append(i)
+    chosen.sort(key=lambda i: int(left[i].sum()))
+    sides = np.full((2, len(mask)), [[0], [mask.shape[1]]])
+    paths = np.concatenate([sides[:1], paths[chosen], sides[1:]])
+    crossed = np.pad(mask, ((0, 0), (0, 1)))[rows, paths].sum(axis=1)
+    crossed[0] = 0
+    return _Cuts(paths, before[rows, paths], crossed)
 
 
-def _cuts(mask: Mask) -> Paths:
-    """Paths [K, h] from top to bottom, by column; the first and the last are the sides."""
-    paths = np.unique(_seams(mask, _stroke(mask)), axis=0)
-    paths = paths[np.argsort(paths.mean(axis=1), kind="stable")]
-    sides = np.zeros((1, len(mask)), np.int64)
-    return np.concatenate([sides, paths, sides + mask.shape[1]])
-
-
-def _stroke(mask: Mask) -> float:
-    """Width of the strokes: twice the median depth of the ink's middle."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))
-    ridge = (depth >= ndimage.maximum_filter(depth, 3)) & (depth > 0)
-    return float(2 * np.median(depth[ridge]) - 1)
-
-
-def _slant(mask: Mask) -> float:
-    """Columns that writing leans to the right per row upwards: there its upright strokes fill the fewest."""
-    height = len(mask)
-    ys, xs = np.nonzero(mask)
-    room = height * max(SLANTS)
-
-    def peaked(slant: float) -> float:
-        counts = np.bincount(np.asarray(xs + slant * ys + room - slant * height, np.int64), minlength=1)
-        return float((counts.astype(np.float64) ** 2).sum())
-
-    return max(SLANTS, key=peaked)
-
-
-def _seams(mask: Mask, stroke: float) -> Paths:
-    """For places all along the part the path near an upright or leaning line that crosses the least ink, [K, h]. To
-    run at the full reach from that line all the way costs as much as to cross a `stroke`."""
+def _near_lines(mask: Mask, stroke: float) -> tuple[Ints, Floats]:
+    """For each line between a place on the top and one on the bottom the path near it that crosses the least ink:
+    paths [L, h], and what they cost in pixels [L]. To run at the full reach all the way costs a `stroke`."""
     height, width = mask.shape
-    reach, slant = max(1, round(REACH * height)), _slant(mask)
-    step = max(1, round(STEP * height), width // MAX_CUTS)
-    centres = np.arange(step, width - 1, step)
+    step, reach = max(2, round(STEP * height), width // MAX_STEPS), max(1, round(REACH * height))
+    places = np.arange(0, width + 1, step)
+    lean = places[:, None] - places
+    tops, bottoms = np.nonzero((lean >= LEAN[0] * height) & (lean <= LEAN[1] * height))
+    down = np.linspace(0, 1, height)
+    lines = np.round(places[tops, None] + (places[bottoms] - places[tops])[:, None] * down).astype(np.int64)  # [L, h]
     off = np.arange(-reach, reach + 1)
     aside = stroke * (off / reach) ** 2 / height
-    lean = np.round(slant * (height / 2 - np.arange(height))).astype(np.int64)
-    padded = np.pad(mask, ((0, 0), (0, 1)))
-    total = np.zeros((len(centres), len(off)))
+    padded = np.pad(mask, ((0, 0), (reach, reach + 1)))
+    total = np.zeros((len(lines), len(off)))
     came = np.zeros((height, *total.shape), np.int8)
     for y in range(height):
         sides = np.pad(total, ((0, 0), (1, 1)), constant_values=np.inf)
         ways = np.stack([sides[:, :-2] + 0.05, sides[:, 1:-1], sides[:, 2:] + 0.05])
         came[y] = ways.argmin(axis=0) - 1
-        total = ways.min(axis=0) + padded[y][np.clip(centres[:, None] + off + lean[y], 0, width)] + aside
-    at, rows = total.argmin(axis=1), np.arange(len(centres))
-    paths = np.zeros((len(centres), height), np.int64)
+        total = ways.min(axis=0) + padded[y][lines[:, y, None] + off + reach] + aside
+    at, each = total.argmin(axis=1), np.arange(len(lines))
+    costs = total[each, at]
+    paths = np.zeros((len(lines), height), np.int64)
     for y in range(height - 1, -1, -1):
-        paths[:, y] = np.clip(centres + off[at] + lean[y], 0, width)
-        at = at + came[y, rows, at]
-    return paths
+        paths[:, y] = np.clip(lines[:, y] + off[at], 0, width)
+        at = at + came[y, each, at]
+    return paths, costs
 
 
-def _spans(cuts: Paths, height: int) -> list[tuple[int, int]]:
-    """Pairs of cuts as far apart as a digit is wide."""
-    middle = cuts.mean(axis=1)
-    n = len(middle)
-    return [
-        (i, j) for i in range(n) for j in range(i + 1, n) if LEAST * height <= middle[j] - middle[i] <= WIDEST * height
-    ]
+# --- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _piece(part: Part, cuts: Paths, pair: tuple[int, int]) -> Part | None:
-    """The ink between two cuts, without slivers of what lies beyond; None where it is too low for a digit."""
-    columns = np.arange(part.width)
-    start, end = (cuts[i][:, None] for i in pair)
-    mask = part.mask & (columns >= start) & (columns < end)
-    labels, count = ndimage.label(mask, EIGHT)
-    if count > 1:
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        mask = (sizes >= 0.12 * sizes.max())[labels] & mask
-    if not count:
-        return None
-    left, top, right, bottom = box_of(mask)
-    if bottom - top < LOW * part.height:
-        return None
+def _pieces(part: Part, ink: Gray, cuts: _Cuts, stroke: float) -> Iterator[_Piece]:
+    """All that could be a digit, by the cut that they end at."""
+    soft = np.where(ndimage.binary_dilation(part.mask), ink, 0).astype(np.float32)
+    columns, middles = np.arange(part.width), cuts.paths.mean(axis=1)
+    for end in range(1, len(middles)):
+        for start in np.flatnonzero(middles[end] - middles[:end] <= 2 * WIDEST * part.height):
+            rows = cuts.left[end] - cuts.left[start]
+            tall = np.flatnonzero(rows)
+            if rows.min() < 0 or rows.sum() < LEAST * stroke**2 or np.ptp(tall) + 1 < LOW * part.height:
+                continue
+            between = (columns >= cuts.paths[start][:, None]) & (columns < cuts.paths[end][:, None])
+            mask = _without_slivers(part.mask & between)
+            box = left, top, right, bottom = box_of(mask)
+            whole = start == 0 and end == len(middles) - 1
+            if bottom - top < LOW * part.height or (right - left > WIDEST * part.height and not whole):
+                continue
+            cropped = mask[top:bottom, left:right]
+            shown = np.where(between & (mask | ~part.mask), soft, 0)[top:bottom, left:right]
+            yield _Piece(int(start), end, _moved(box, part, cropped), pixels_of(shown, cropped, stroke))
+
+
+def _moved(box: tuple[int, int, int, int], part: Part, mask: Mask) -> Part:
     x, y = part.box[:2]
-    return Part((left + x, top + y, right + x, bottom + y), mask[top:bottom, left:right])
+    return Part((box[0] + x, box[1] + y, box[2] + x, box[3] + y), mask)
 
 
-def _best(n: int, scores: dict[tuple[int, int], float]) -> Sequence[tuple[int, int]]:
-    """The pairs of cuts from the first to the last whose scores have the largest sum."""
-    best: list[tuple[float, list[tuple[int, int]]]] = [(0.0, []), *((-np.inf, []) for _ in range(n - 1))]
-    for j in range(1, n):
-        for i in range(j):
-            if (i, j) in scores:
-                score = best[i][0] + float(scores[i, j])
-                if score > best[j][0]:
-                    best[j] = (score, [*best[i][1], (i, j)])
-    return best[-1][1]
+def _without_slivers(mask: Mask) -> Mask:
+    labels, count = ndimage.label(mask, EIGHT)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= SLIVER * sizes.max())[labels] & mask, dtype=bool)
+
+
+def _same(pieces: Sequence[_Piece], digits: Ints) -> Mask:
+    """[N, N]: pieces that are read alike in nearly the same place, cut a little elsewhere."""
+    left, right = np.array([(piece.part.box[0], piece.part.box[2]) for piece in pieces]).T
+    shared = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    either = np.maximum(right[:, None], right) - np.minimum(left[:, None], left)
+    return np.asarray((shared > SAME * either) & (digits[:, None] == digits))
+
+
+def _usual_height(mask: Mask) -> float:
+    """The median height of the ink around a column, as wide as a digit: neighbours may stand higher or lower."""
+    height, inked = len(mask), mask.any(axis=0)
+    top = np.where(inked, mask.argmax(axis=0), height)
+    bottom = np.where(inked, height - mask[::-1].argmax(axis=0), 0)
+    near = round(0.6 * height) | 1
+    return float(np.median(ndimage.maximum_filter1d(bottom, near) - ndimage.minimum_filter1d(top, near)))
+
+
+def _looks(pieces: Sequence[_Piece], readings: Readings, crossed: Floats, usual: float) -> Floats:
+    """Looks [N, 9] at pieces: all alike; how surely it is read; how far it is from its class, by itself and by its
+    width; its height in that of a `usual` digit, and what it lacks of 0.8; its form beside its class's; the strokes
+    that its cuts have `crossed` [K]; and how strange it is."""
+    width, height = np.array([(piece.part.width, piece.part.height) for piece in pieces], np.float64).T
+    mean, deviation = FORMS[readings.digits].T
+    odd = np.where(readings.digits < 0, 0, np.minimum(((np.log(width / height) - mean) / deviation) ** 2, 25))
+    sure = -np.log(np.clip(readings.doubt, 1e-4, 1)) / -np.log(1e-4)
+    distance, height = readings.distance / 20, height / usual
+    looks = [
+        *(np.ones_like(width), sure, distance, distance * width / usual),
+        *(np.minimum(height, 1), np.maximum(0.8 - height, 0), odd / 10),
+        np.array([crossed[piece.start] + crossed[piece.end] for piece in pieces]),
+        np.log1p(np.maximum(readings.strange, 0)),
+    ]
+    return np.stack(looks, axis=1)
+
+
+# --- the likeliest way -----------------------------------------------------------------------------------------------
+
+
+def _best(edges: Ints, scores: Floats, last: int) -> Sequence[int]:
+    """The pieces from the first cut to the last whose scores have the largest sum, none where no row of pieces reaches
+    it; `edges` [N, 2] by their ends."""
+    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+    for i, (start, end) in enumerate(edges.tolist()):
+        if start in best:
+            score = best[start][0] + float(scores[i])
+            if end not in best or score > best[end][0]:
+                best[end] = (score, [*best[start][1], i])
+    return best.get(last, (0.0, []))[1]
+
+
+def _probabilities(edges: Ints, scores: Floats, last: int) -> Floats:
+    """That each piece [N] is one of the digits, over all ways to part the ink."""
+    before, after = np.full(last + 1, -np.inf), np.full(last + 1, -np.inf)
+    before[0] = after[last] = 0
+    for (start, end), score in zip(edges, scores, strict=True):
+        before[end] = np.logaddexp(before[end], before[start] + score)
+    for (start, end), score in zip(edges[::-1], scores[::-1], strict=True):
+        after[start] = np.logaddexp(after[start], after[end] + score)
+    return np.asarray(np.exp(before[edges[:, 0]] + scores + after[edges[:, 1]] - max(before[last], -1e300)))

@@ -20,8 +20,12 @@ NO_PEN = 9.0  # from here on it is no stroke, and stays as it is
 THIN = 1.9  # and up to which they are strengthened; MNIST's median is about 2.7
 
 
-def pixels_of(soft: Gray, part: Mask) -> Pixels:
-    """Network input uint8 [28, 28] of a digit's soft ink [h, w] whose `part` is ink."""
+def pixels_of(soft: Gray, part: Mask, stroke: float | None = None) -> Pixels:
+    """Network input uint8 [28, 28] of a digit's soft ink [h, w] whose `part` is ink, in strokes as wide as `stroke`
+    pixels where that is known."""
+    left, top, right, bottom = box_of(part)
+    if stroke is not None and THIN <= stroke * FIT / max(right - left, bottom - top) <= THICK:
+        return centre(fit(soft[top:bottom, left:right]))
     return centre(fit(strengthen(soft, part)))
 
 

@@ -24,10 +24,12 @@ SAME_ROW = 0.5  # of the lower digit's height that neighbours in a row share
 
 @dataclass(frozen=True)
 class Part:
-    """A digit's ink: its box in the plane that is looked at, and the mask [h, w] of that box."""
+    """A digit's ink: its box in the plane that is looked at, the mask [h, w] of that box, and the probability that it
+    was rightly cut from digits that it touched."""
 
     box: Box
     mask: Mask
+    certain: float = 1.0
 
     @property
     def width(self) -> int:

@@ -18,6 +18,7 @@ from study.errors import ImageError, UsageError
 from study.inference.abstain import DEFAULT_THRESHOLD, Evidence, prediction_set, probabilities, strangeness
 from study.inference.answer import Prediction, save_pixels, why_not
 from study.inference.bundle import Description, load_bundle
+from study.inference.cutting import Readings
 from study.inference.ink import Invert
 from study.inference.preprocess import (
     BLANK,
@@ -41,7 +42,7 @@ LIKELY = 0.3  # and of its parts before those that touch are cut
 FEW = 12  # digits that may all touch one another
 MANY = 100  # digits: a page of more is read only where it is asked for
 ROOM = 120  # digits as wide as high that its parts may have room for: some are wider
-BY_DOUBT, BY_DISTANCE = 0.76, 0.16  # log-odds that a piece is a digit, by logistic regression as in cutting.py
+UNKNOWN = (20.0, 3.0)  # distance and strangeness of a piece where there is no second reader: cuts are not ventured
 DIGITS = tuple("0123456789")
 
 
@@ -57,12 +58,13 @@ class _Pending:
 
 @dataclass(frozen=True)
 class _Judged:
-    """The network's answer, the classes' calibrated probabilities [C], and how strange the picture is: above 1 it is
-    like no digit."""
+    """The network's answer, the classes' calibrated probabilities [C], how strange the picture is: above 1 it is like
+    no digit; and how far from the answer's class the second reader sees it, None without one."""
 
     digit: int
     p: NDArray[np.float64]
     strange: float
+    distance: float | None
 
     @property
     def probability(self) -> float:
@@ -185,21 +187,14 @@ class Predictor:
             return [one_of(look)]
         return [replace(one, flags=(*one.flags, READ_AS_ROW)) for one in each]
 
-    def _read(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The digits of network inputs [N, 28, 28] and how well they are read, as `cut_touching` wants them."""
-        answers, scores = [], []
-        for batch in _batches(pixels):
-            # Once: most of the pieces that are tried are no digits, so that nearly all would be read again.
-            evidence = self._evidence(np.stack(batch), self.reader.once)
-            p = probabilities(evidence, self.description.abstention, self.description.temperature)
-            rows = np.arange(len(batch)), evidence.answers
-            score = -BY_DOUBT * np.log(np.clip(1 - p[rows], 1e-4, 1))
-            if evidence.likelihoods is not None:
-                score -= BY_DISTANCE * np.sqrt(np.maximum(-evidence.likelihoods[rows], 0))
-            answers.append(evidence.answers)
-            scores.append(score)
+    def _read(self, pixels: NDArray[np.uint8]) -> Readings:
+        """How network inputs [N, 28, 28] are read, as `cut_touching` wants to know it."""
+        # Once: most of the pieces that are tried are no digits, so that nearly all would be read again.
+        judged = [one for batch in _batches(pixels) for one in self._judged(batch, self.reader.once)]
         names = np.array([int(name) if name in DIGITS else -1 for name in self.classes])
-        return names[np.concatenate(answers)], np.concatenate(scores)
+        odd = np.array([UNKNOWN if one.distance is None else (one.distance, one.strange) for one in judged])
+        doubt = np.array([1 - one.probability for one in judged])
+        return Readings(names[[one.digit for one in judged]], doubt, odd[:, 0], odd[:, 1])
 
     def _may_be_digits(self, look: Look) -> bool:
         """Before digits that touch are cut, which takes long: few digits, or some are read without doubt uncut."""
@@ -221,14 +216,17 @@ class Predictor:
             else:
                 yield self._answer(item, item.prepared, next(judged), top_k, threshold, coverage)
 
-    def _judged(self, pixels: Sequence[NDArray[np.uint8]]) -> list[_Judged]:
+    def _judged(
+        self, pixels: Sequence[NDArray[np.uint8]], read: Callable[[Tensor], Tensor] | None = None
+    ) -> list[_Judged]:
         if not pixels:
             return []
-        fitted, evidence = self.description.abstention, self._evidence(np.stack(pixels))
+        fitted, evidence = self.description.abstention, self._evidence(np.stack(pixels), read)
         p = probabilities(evidence, fitted, self.description.temperature)
+        strange = strangeness(evidence, fitted)
         return [
-            _Judged(int(answer), row, float(strange))
-            for answer, row, strange in zip(evidence.answers, p, strangeness(evidence, fitted), strict=True)
+            _Judged(int(answer), row, float(odd), distance)
+            for answer, row, odd, distance in zip(evidence.answers, p, strange, _distances(evidence), strict=True)
         ]
 
     def _answer(
@@ -274,6 +272,14 @@ def _in_detail(look: Look, source: Source, invert: Invert) -> Look:
         return look
     side = min(MAX_SIDE, round(max(look.opened.gray.shape) * min(look.opened.scale, 1.2 * SMALL / usual)))
     return look_at(open_gray(source, side), invert)
+
+
+def _distances(evidence: Evidence) -> list[float] | list[None]:
+    """How far, of Mahalanobis' kind, each of N pictures lies from the class that the network answers."""
+    if evidence.likelihoods is None:
+        return [None] * len(evidence.images)
+    own = evidence.likelihoods[np.arange(len(evidence.images)), evidence.answers]
+    return [float(distance) for distance in np.sqrt(np.maximum(-own, 0))]
 
 
 def _are_many(look: Look) -> bool:

@@ -33,6 +33,7 @@ PALEST = 0.25  # of the full tone: what a paler digit reaches
 LIKE = (0.4, 2.5)  # of the height of the digits in full tone: that of a paler one
 ROW = 3  # digits that make a row
 EVEN = (0.6, 1.6)  # of the median height: that of the digits of a row
+SURE = 0.9  # probability of a cut that is relied on
 MOST = 0.8  # of a picture's parts that are as high as one another where it is clearly a row
 
 POLARITY_UNCERTAIN = "polarity uncertain"
@@ -42,6 +43,7 @@ CLIPPED = "clipped"
 SEVERAL_DIGITS = "several digits"
 NOT_A_DIGIT = "not a digit"
 READ_AS_ROW = "read as a row"
+CUT_UNSURE = "cut is unsure"
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ def _prepared(look: Look, part: Part, row: int) -> Prepared:
         flags.append(NOT_A_DIGIT)
     if _touches_edge(part, look.mask.shape):
         flags.append(CLIPPED)
+    if part.certain < SURE:
+        flags.append(CUT_UNSURE)
     return Prepared(_pixels(look, part), look.in_picture(part.box), (), tuple(flags), row)
 
 

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 
-from study.inference.cutting import cut_touching
+from study.inference.cutting import Readings, cut_touching
 from study.inference.grouping import Part, group_parts
 
 
@@ -25,21 +27,50 @@ def cut(part, read):
     return cut_touching(part, part.mask.astype(np.float32), read)
 
 
+def read_as(digit, well):
+    doubt = np.where(well, 1e-4, 0.9)
+    return Readings(np.full(len(well), digit), doubt, np.where(well, 8.0, 20.0), np.where(well, 0.1, 3.0))
+
+
 def noughts(pixels):
-    """Reads as 0, and well, what is as wide as a nought."""
-    widths = (pixels.max(1) > 100).sum(1)
-    return np.zeros(len(pixels), np.int64), np.where((widths >= 12) & (widths <= 15), 6.0, -6.0)
+    """Reads as 0, and well, what is as wide as a nought, with ink on top and none below it."""
+    widths, top, inside = (pixels.max(1) > 100).sum(1), pixels[:, 4:7, 13:15], pixels[:, 8:10, 13:15]
+    return read_as(0, (widths >= 12) & (widths <= 15) & (top.max((1, 2)) > 100) & (inside.max((1, 2)) < 50))
 
 
 def test_noughts_that_touch_are_cut_where_the_pieces_are_read_best():
     pieces = cut(part_of(*ring(20), *ring(66), *ring(112), (60, 48, 112, 52)), noughts)
     assert [piece.box[1::2] for piece in pieces] == [(20, 80)] * 3
     assert np.allclose([piece.box[0] for piece in pieces], [20, 66, 112], atol=7)
+    assert min(piece.certain for piece in pieces) > 0.9
+
+
+def test_digits_that_lean_are_cut_along_their_slant():
+    mask = np.zeros((60, 80), bool)
+    for y in range(60):
+        for left in (30, 42):  # two strokes 10 wide that lean to the right, joined in the middle
+            mask[y, left - y // 2 : left - y // 2 + (12 if 26 < y < 32 else 8)] = True
+    (part,) = group_parts(mask)
+
+    def ones(pixels):
+        return read_as(1, (pixels > 100).sum(2).max(1) <= 8)
+
+    pieces = cut(part, ones)
+    assert len(pieces) == 2
+    assert np.allclose([piece.mask.sum() for piece in pieces], part.mask.sum() / 2, rtol=0.15)
+
+
+def test_cuts_are_uncertain_where_others_are_as_likely():
+    def read(pixels):
+        readings = read_as(0, np.ones(len(pixels), bool))
+        return replace(readings, digits=(pixels.max(1) > 100).sum(1) // 3)  # every width is another digit
+
+    assert min(piece.certain for piece in cut(part_of(*ring(20), *ring(60)), read)) < 0.9
 
 
 def test_what_is_read_well_as_a_whole_stays_whole():
     def read(pixels):
-        return np.full(len(pixels), -1), np.full(len(pixels), 3.0)
+        return read_as(-1, (pixels.max(1) > 100).sum(1) >= 18)
 
     part = part_of(*ring(20), (60, 46, 80, 54))
     assert [piece.box for piece in cut(part, read)] == [part.box]
