@@ -14,6 +14,7 @@ from study.command.annotated import with_notes
 from study.command.draw.server import READ, Drawing, beside
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
 from study.command.pages import with_pages
+from study.command.plots import with_few_panels
 from study.dashboard.artifacts import Artifacts
 from study.dashboard.notes import Notes
 from study.errors import ResultsError
@@ -46,7 +47,8 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
     # Optuna's cache: a page must not read every trial anew.
     cached = optuna.storages.get_storage(storage)
     app: Application = wsgi(cached, artifact_store=Artifacts(files.artifacts))
-    app = with_notes(without_parameters(app, storage), cached, Notes(files), may_write)
+    app = with_few_panels(without_parameters(app, storage), cached)
+    app = with_notes(app, cached, Notes(files), may_write)
     whole = files.whole
     shown = beside(with_pages(app, files), Drawing(whole.name, whole.model, whole))
     return guard(shown, hosts, may_write, harmless={READ})

@@ -27,7 +27,10 @@ class Explorer(Result):
 
 def numbers(study: StudyRecords, before: Report) -> Explorer:
     ranked = {family: one.importances or {} for family, one in before[mattered].families.items()}
-    tables = {family: table(_of_searches(study, family), list(ranked[family])) for family in study.families}
+    tables = {
+        family: table(_of_searches(study, family), list(ranked[family]), _finalist(study, family))
+        for family in study.families
+    }
     n_trials = sum(len(one["names"]) for one in tables.values())
     return Explorer(pack(json.dumps({"families": tables}, allow_nan=False)), n_trials, len(study.searches))
 
@@ -37,20 +40,33 @@ def _of_searches(study: StudyRecords, family: str) -> Mapping[int, Trials]:
     return {number: one.records.of(family).counted for number, one in study.searches.items()}
 
 
-def table(searches: Mapping[int, Trials], important: Sequence[str] = ()) -> dict[str, Any]:
+def _finalist(study: StudyRecords, family: str) -> tuple[int, int] | None:
+    """Search and number of the family's finalist, of several searches the one that did best on validation."""
+    found = {number: one.finalists.of(family) for number, one in study.searches.items()}
+    known = [(one.chosen.rank, number, one.chosen.trial) for number, one in found.items() if one.chosen]
+    return min(known)[1:] if known else None
+
+
+def table(
+    searches: Mapping[int, Trials], important: Sequence[str] = (), finalist: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """Of one family: what each trial came to, and its configuration by key, a list of values in the order of the
-    trials each; None where a trial has no such key. `names` tell the trials apart, `best` is the name of the best one
-    or None. `floats` are the keys whose values are written with a point, `first` those of the parameters that mattered,
-    most important first."""
+    trials each; None where a trial has no such key. `names` tell the trials apart. `against` is the name of the one
+    that each is held against: the `finalist` by its search and number or else the best trial, None without either.
+    `floats` are the keys whose values are written with a point, `first` those of the parameters that mattered, most
+    important first."""
     trials = Trials(trial for one in searches.values() for trial in one)
-    names, best = list(_names(searches)), trials.best
+    named = {(number, trial.number): trial for number, one in searches.items() for trial in one}
+    names, against = list(_names(searches)), named.get(finalist) if finalist else None
+    whose, against = ("finalist", against) if against else ("best trial", trials.best)
     keys = list(dict.fromkeys(key for trial in trials for key in trial.config))
     configs = {key: [trial.config.get(key) for trial in trials] for key in keys}
     # A parameter is called as its key, with what it depends on after it: learning_rate[sgd], width.0.
     first = list(dict.fromkeys(re.split(r"[.\[]", name)[0] for name in important))
     return {
         "names": names,
-        "best": next((name for name, trial in zip(names, trials, strict=True) if trial is best), None),
+        "against": next((name for name, trial in zip(names, trials, strict=True) if trial is against), None),
+        "whose": whose,
         "came": _came(searches, trials),
         "config": configs,
         "floats": [key for key in keys if _is_float(configs[key])],

@@ -21,8 +21,10 @@ TERMS = (
     Term(("trial", "trials"), "one configuration that was trained to see how good it is; #7 is the trial number 7"),
     Term(("pruned", "pruning"), "stopped early, because others were better after as much training"),
     Term(("rung", "rungs"), "a length of training at which trials are compared; the top rung is the full length"),
-    Term(("found",), "drawn and chosen by the search of this study"),
-    Term(("given",), "handed to the study, as a warm start, by a file or from another study; not found by its search"),
+    Term(
+        ("found, given",),
+        "drawn by the search of this study, or handed to it: as a warm start, in a file or from another study",
+    ),
     Term(("warm start", "warm starts"), "a configuration known to be good, which the authors of the space wrote down"),
     Term(("candidate", "candidates"), "one of the best trials of a family, trained again with fresh seeds"),
     Term(("finalist", "finalists"), "the candidate by which its family is judged: the best one on validation"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_a_table_has_a_column_for_each_key_of_any_trial() -> None:
 def test_trials_of_several_searches_are_told_apart() -> None:
     table = explorer.table({1: Trials([trial(0, 0.91)]), 2: Trials([trial(0, 0.95), trial(1, 0.93)])})
     assert table["names"] == ["0 of search 1", "0 of search 2", "1 of search 2"]
-    assert table["best"] == "0 of search 2"
+    assert (table["against"], table["whose"]) == ("0 of search 2", "best trial")
     assert table["came"]["search"] == [1, 2, 2]
 
 
@@ -148,9 +149,15 @@ class TestInABrowser:
         family, _, number = said(browser, "name").partition(" #")
         config = next(t.config for t in read_trials(study.trials_jsonl).of(family) if t.number == int(number))
         assert tomllib.loads(said(browser, "toml")) == config
-        assert said(browser, "differs") == "It is the best trial of its family."
-        browser.execute_script("document.querySelectorAll('#explorer tr[data-row]')[3].click()")
-        assert said(browser, "differs").startswith("Against the best trial, #")
+        told = re.fullmatch(
+            r"Against the finalist of its family, #(\d+), it differs in (\d+) of \d+ keys:", said(browser, "differs")
+        )
+        assert told is not None
+        lines = browser.execute_script("return document.querySelectorAll('#explorer [data-part=diff] tr').length")
+        assert lines == 1 + int(told[2])
+        place = [cells[0] for cells in rows(browser)].index(told[1])
+        browser.execute_script(f"document.querySelectorAll('#explorer tr[data-row]')[{place}].click()")
+        assert said(browser, "differs") == "It is the finalist of its family."
 
     def test_rows_sort_by_a_click_and_are_filtered_by_words(self, browser: Driver) -> None:
         accuracies = [float(cells[1]) for cells in rows(browser) if cells[1] != "–"]

@@ -26,8 +26,8 @@ DRAWN = 1000  # trials drawn per figure and family
 BARS = 15
 OPTUNA_TITLES = {
     "history": "How the search of {} went on: its completed trials, and the best so far. The worst tenth may lie below",
-    "slice": "Validation accuracy of {} against each parameter, a point per {}; pale points are early trials. The high "
-    "points say where to search on. The worst tenth may lie below",
+    "slice": "Validation accuracy of {} against each parameter, a dot per {}; pale dots are early trials. The "
+    "high dots say where to search on. The worst tenth may lie below",
 }
 HEIGHTS = {"history": 340, "slice": 340}
 
@@ -191,7 +191,10 @@ def _drawn(trial: TrialRecord, rung: int | None) -> DrawnTrial:
 
 
 def finding(found: Mattered, before: Report) -> str:
-    return f"{capital('; '.join(f'for {name}, {_told(entry)}' for name, entry in found.families.items()))}."
+    told: dict[str, list[str]] = {}
+    for name, entry in found.families.items():
+        told.setdefault(_told(entry), []).append(name)
+    return f"{capital('; '.join(f'for {listing(names)}, {said}' for said, names in told.items()))}."
 
 
 def _told(entry: FamilyMattered) -> str:
