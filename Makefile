@@ -11,7 +11,7 @@ test: .venv/dev lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not cluster"
 
 test-cluster: .venv/cluster
-	$(BIN)/python -m pytest -m "cluster and not slow" tests/execution
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "cluster and not slow" tests/execution
 
 test-all: .venv/dev .venv/cluster lint
 	$(BIN)/python -m pytest

@@ -65,5 +65,8 @@ class Machines:
         """As when its power fails: all of Ray's processes there at once."""
         self._cluster.remove_node(machine, allow_graceful=False)
 
+    def kill_head(self) -> None:
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
+
     def end(self) -> None:
         self._cluster.shutdown()
