@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from study.records.ledger import Goal, Ledger
 from study.records.settings import Ladder, RetrainSettings
 from study.records.trial import Rung, TrialRecord
+from study.stages.makespan import RunSeconds, fits, wall_of_runs
 
 SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
 SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
@@ -46,7 +46,6 @@ MOST_EPOCHS = 200.0
 _LEAST_SEARCH = 2.0  # seconds
 # Where starting up has taken so long that the search's share would leave nothing for retraining.
 _OF_THE_REST = 0.75
-_RETRAIN_MARGIN = 0.97  # the slowest candidate is planned for, which leaves room for validation and drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,45 +313,9 @@ def longest_retraining(speeds: Mapping[str, float], retrain: RetrainSettings, n_
     return wall_of_runs(runs, retrain, n_workers)
 
 
-RunSeconds = Mapping[str, Sequence[float]]  # by family
-
-
-def wall_of_runs(seconds: Mapping[str, float], retrain: RetrainSettings, n_workers: int) -> float:
-    """Wall-clock to plan for a retraining of one search whose runs take so many `seconds` in each family."""
-    candidates = {family: [run] * (retrain.candidates * retrain.candidate_seeds) for family, run in seconds.items()}
-    finals = {family: [run] * retrain.final_seeds for family, run in seconds.items()}
-    return _makespan(candidates, finals, n_workers) / _RETRAIN_MARGIN
-
-
 def _runs(costs: Mapping[str, RunCost], lengths: Mapping[str, Sequence[float]]) -> tuple[RunSeconds, RunSeconds]:
     """Seconds of the candidates' runs, and of the final runs."""
     seconds = {family: cost.seconds(lengths[family]) for family, cost in costs.items()}
     n_candidates = {family: len(runs) - costs[family].final_seeds for family, runs in seconds.items()}
     candidates = {family: runs[: n_candidates[family]] for family, runs in seconds.items()}
     return candidates, {family: runs[n_candidates[family] :] for family, runs in seconds.items()}
-
-
-def fits(candidates: RunSeconds, finals: RunSeconds, seconds: float, n_workers: int) -> bool:
-    """Whether runs of so many seconds end within `seconds` of wall-clock."""
-    return _makespan(candidates, finals, n_workers) <= _RETRAIN_MARGIN * seconds
-
-
-def _makespan(candidates: RunSeconds, finals: RunSeconds, n_workers: int) -> float:
-    """Wall-clock of all runs on `n_workers` in the order in which they are made: candidates first, since a family's
-    final runs wait for all of its own; among each the longest first."""
-    waiting = [(True, run, family) for family, runs in candidates.items() for run in runs]  # (is a candidate, …)
-    left = {family: len(runs) for family, runs in candidates.items()}
-    waiting += [(False, run, family) for family, runs in finals.items() if not left[family] for run in runs]
-    running: list[tuple[float, str, bool]] = []
-    now = 0.0
-    while waiting or running:
-        waiting.sort()
-        while waiting and len(running) < n_workers:
-            candidate, run, family = waiting.pop()
-            heapq.heappush(running, (now + run, family, candidate))
-        now, family, candidate = heapq.heappop(running)
-        if candidate:
-            left[family] -= 1
-            if left[family] == 0:
-                waiting += [(False, run, family) for run in finals[family]]
-    return now

@@ -17,6 +17,7 @@ from study.retraining.candidates import choose_beside, choose_candidates, choose
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
+from study.stages.makespan import fits, wall_of_runs
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
 
@@ -270,8 +271,7 @@ class _Planner:
             candidates[family] = [run for run, n in zip(runs, missing, strict=True) for _ in range(n)]
             n_final = held.n_final if held and not any(missing) else 0
             finals[family] = [max(runs)] * max(0, cost.final_seeds - n_final)
-        fits = planner.fits(candidates, finals, seconds, self._one.session.n_workers)
-        return least if fits else None
+        return least if fits(candidates, finals, seconds, self._one.session.n_workers) else None
 
     def _as_before(self, costs: Mapping[str, planner.RunCost], seconds: float) -> RunPlan:
         """The candidates that there were, with the runs that they have; a new family in the time that there is."""
@@ -307,7 +307,7 @@ def retrain_seconds(one: OneSearch) -> float | None:
         return seconds * parts.first
     files = one.first.session.files
     runs = run_seconds(files, held_by(files))
-    as_long = planner.wall_of_runs(runs, retrain, one.session.n_workers) if runs else seconds * parts.further
+    as_long = wall_of_runs(runs, retrain, one.session.n_workers) if runs else seconds * parts.further
     return min(seconds, as_long)
 
 

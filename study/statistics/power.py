@@ -36,7 +36,7 @@ class FalseAlarms:
 
 
 # By `compare_searches` at 5 %, 2,000 studies each (benchmarks/aa_power.py).
-FALSE_ALARMS = FalseAlarms((0.01, 0.06), (0.04, 0.11), (0.12, 0.28))
+FALSE_ALARMS = FalseAlarms((0.01, 0.06), (0.055, 0.102), (0.118, 0.266))
 _QUANTILES = (np.arange(64) + 0.5) / 64
 
 
@@ -66,7 +66,7 @@ class Foreseen(Result):
 def foresee(searches: int, images: int, spreads: Interval = RECORDED_SPREADS, gap: float = GAP) -> Foreseen:
     """Of `compare_searches` where the true accuracies of either family's searches have these standard deviations, one
     run each. What the sample says of the spread between searches is chance, too: averaged over the quantiles of its
-    distribution. Against 500 simulated studies (benchmarks/aa_power.py) power is at most 5 points too high where
+    distribution. Against 500 simulated studies (benchmarks/aa_power.py) power is at most 6 points too high where
     searches spread by 0.05 to 0.25 points; half-widths and degrees of freedom agree."""
     harder = 1 + gap / (2 * _ERROR)  # the worse family's images are read wrongly more often
     of_images = harder * (_BETWEEN_FAMILIES + 2 * _WITHIN / searches) / images

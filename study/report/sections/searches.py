@@ -11,6 +11,7 @@ import numpy as np
 
 from study.records.finalists import Choice
 from study.records.trial import Scalar
+from study.report import precision
 from study.report.charts import Chart, boxes
 from study.report.judged import Turned, of_sides, verdict
 from study.report.reading import Array, StudyRecords
@@ -19,9 +20,8 @@ from study.report.wording import NONE, count, listing, percent, points, setting
 from study.statistics.comparison import MIN_SEARCHES, Verdict
 from study.statistics.comparison import verdict as judge
 from study.statistics.groups import Groups
-from study.statistics.intervals import Interval
 from study.statistics.over_seeds import Comparison, compare_searches
-from study.statistics.power import FALSE_ALARMS, GAP, power_at
+from study.statistics.power import GAP, power_at
 from study.statistics.result import PAGE_ONLY, Result
 from study.statistics.searches import Spread, accuracy_spread, holm, spread
 
@@ -134,22 +134,8 @@ class Searches(Result):
         return [(family, name, found) for family, spreads in self.families.items() for name, found in spreads.known]
 
     @property
-    def covered(self) -> str:
-        """What the intervals between families leave open."""
-        return (
-            "The intervals cover other test images like these and other searches like these, not another training set, "
-            "search space or allowance."
-        )
-
-    @property
     def false_alarms(self) -> str:
-        known = FALSE_ALARMS
-        return (
-            "In simulated studies of 3, 5 and 10 searches, tested at 5 %, equal families were called different in "
-            f"{_range(known.usual)}; where one family alone had one search in five that ended half a point behind, in "
-            f"{_range(known.half_behind)}, a whole point, in {_range(known.point_behind)}: few searches without such a "
-            "one look better than the family is."
-        )
+        return precision.false_alarms()
 
     def differences(self, pair: FamilyPair) -> str:
         """Of each search, in points."""
@@ -158,11 +144,6 @@ class Searches(Result):
     def notes(self, row: SearchRow) -> str:
         told = {"warm start": row.warm_start, "shipped": row == self.shipped}
         return ", ".join(note for note, holds in told.items() if holds)
-
-
-def _range(shares: Interval) -> str:
-    """'1 to 6 %'."""
-    return f"{100 * shares[0]:.0f} to {100 * shares[1]:.0f} %"
 
 
 def numbers(study: StudyRecords, before: Report) -> Searches | None:
@@ -313,7 +294,14 @@ def finding(found: Searches | None, before: Report) -> str:
             "read."
         )
     pair = of_sides(found.pairs, found.winner, found.runner_up)
-    return " ".join([_verdict(found, pair), _averages(found), *_precision(pair), *_reservations(found)])
+    return " ".join(
+        [
+            _verdict(found, pair),
+            _averages(found),
+            *precision.sentences(None if pair is None else pair.pair),
+            *_reservations(found),
+        ]
+    )
 
 
 def _verdict(found: Searches, pair: Turned[FamilyPair] | None) -> str:
@@ -321,17 +309,6 @@ def _verdict(found: Searches, pair: Turned[FamilyPair] | None) -> str:
     if pair is None or found.winner is None:
         return "No two families were read on the test split in two searches or more, so none are compared."
     return verdict(pair.pair, found.winner)
-
-
-def _precision(pair: Turned[FamilyPair] | None) -> list[str]:
-    """What a verdict by these searches and images could have seen."""
-    if pair is None or pair.pair.verdict.label == "no verdict":
-        return []
-    df = count(round(pair.pair.comparison.df), "degree of freedom", "degrees of freedom")
-    return [
-        f"The interval reaches {points(pair.pair.half_width)} each way, with {df}: of comparisons as precise, "
-        f"{percent(pair.pair.power, 0)} would see families {points(GAP, digits=1)} apart."
-    ]
 
 
 def _averages(found: Searches) -> str:
