@@ -33,6 +33,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "data": "explore a dataset: classes, pixel statistics, samples",
         "spaces": "list, show and check search spaces",
         "doctor": "is this installation, this dataset, this study sound?",
+        "slurm": "a job script that runs a study on the nodes of a Slurm job",
         "completion": "what completes verbs and flags in your shell",
     },
 }
@@ -63,6 +64,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "data": ("study data", "study data --data-dir my-digits --html my-digits.html"),
     "spaces": ("study spaces list", "study spaces show cnn", "study spaces check mine.toml"),
     "doctor": ("study doctor", "study doctor --name second --repair"),
+    "slurm": ("study slurm > study.sh && sbatch --nodes=4 study.sh --budget 3h", "study slurm --exclusive > study.sh"),
     "completion": (
         "study completion bash > ~/.local/share/bash-completion/completions/study",
         "study completion zsh > ~/.zfunc/_study",

@@ -225,6 +225,12 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     add("--set-aside", action="store_true", help="only this: rename another study's trials that have this name there")
 
 
+def _slurm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exclusive", action="store_true", help="for nodes that have no other job (default: nodes may be shared)"
+    )
+
+
 def _completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="which shell the completion is for")
 
@@ -247,5 +253,6 @@ _FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "data": _data,
     "spaces": _spaces,
     "doctor": _doctor,
+    "slurm": _slurm,
     "completion": _completion,
 }

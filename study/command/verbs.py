@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from study.command import looking, tools
 from study.command.completion import completion
 from study.command.console import print_answer
+from study.command.slurm import slurm
 from study.command.summary import dashboard_command
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
@@ -232,5 +233,6 @@ VERBS: dict[str, Verb] = {
     "data": tools.data,
     "spaces": tools.spaces,
     "doctor": tools.doctor,
+    "slurm": slurm,
     "completion": completion,
 }
