@@ -95,6 +95,14 @@ def _add_cluster(add: Adder) -> None:
         "RAY_ADDRESS names, or the one at an address (default: no cluster)",
     )
     add(
+        "--cluster-machines",
+        type=names,
+        default=(),
+        metavar="NAME,NAME",
+        help="only machines with these host names, in which * and ? stand for others; a time budget needs machines of "
+        "one kind (default: all)",
+    )
+    add(
         "--cluster-patience",
         type=duration,
         default=300.0,

@@ -57,6 +57,7 @@ def _request(args: argparse.Namespace, command: str, started: float) -> Request:
         device=args.device,
         cluster=args.cluster,
         cluster_patience=args.cluster_patience,
+        cluster_machines=args.cluster_machines,
         storage=args.storage,
         repeats=getattr(args, "repeats", None),
         opens_test=opens_test,

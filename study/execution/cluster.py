@@ -25,9 +25,10 @@ from study.errors import StudyError
 from study.execution.host import About, Answer, Command, Host, HostEvent, Kept, Submit
 from study.execution.installation import Installation
 from study.execution.jobs import Died, Event, Finished, Job, Report
-from study.execution.nodes import Node
+from study.execution.nodes import Node, unlike
 from study.execution.ray_address import Cluster, Kind, Place
 from study.records.files import write_bytes
+from study.records.ledger import kind_of
 from study.records.paths import RunFiles
 from study.records.run import Precision
 from study.training.loop import TrainingData
@@ -68,12 +69,23 @@ class _Remote:
 
 class ClusterExecutor:
     """As many workers as the machines of a cluster have free cores, `limit` at most; machines that join later bring
-    theirs, and those that leave take them. What a lost machine had is reported as `Died`, with that as the cause."""
+    theirs, and those that leave take them. What a lost machine had is reported as `Died`, with that as the cause.
+
+    Where they are to be `alike`, machines of several kinds are a StudyError at first, and one of another kind that
+    joins later is left out."""
 
     def __init__(
-        self, cluster: Cluster, limit: int | None, data: TrainingData, *, precision: Precision = "fp32"
+        self,
+        cluster: Cluster,
+        limit: int | None,
+        data: TrainingData,
+        *,
+        precision: Precision = "fp32",
+        alike: bool = False,
     ) -> None:
         self._cluster = cluster
+        self._alike = alike
+        self._only_kind: str | None = None
         self._limit = limit
         self._kind: Kind = "CPU"
         self._device = "cpu"
@@ -130,6 +142,10 @@ class ClusterExecutor:
             ):
                 raise StudyError(f"--cluster {self._cluster.address}: {'; '.join(self._refused.values())}")
             self._turn(_TURN_SECONDS)
+        if self._alike:
+            if (why := unlike(self.nodes())) is not None:
+                raise StudyError(f"--cluster {self._cluster.address}: {why}")
+            self._only_kind = self.nodes()[0].kind
 
     @property
     def _n_starting(self) -> int:
@@ -175,6 +191,14 @@ class ClusterExecutor:
         difference = self._installation.difference(about.installation)
         if difference is not None:
             self._refuse(host, f"is another installation: {difference}; install the same there, or leave it out")
+            return
+        kind = kind_of(about.cpu, ())
+        if self._only_kind not in (None, kind):
+            self._refuse(
+                host,
+                f"is left out: its kind is {kind}, that of the others {self._only_kind}, and a time "
+                "budget needs machines of one kind",
+            )
             return
         host.about = about
         precision = self._installation.precision
@@ -229,7 +253,7 @@ class ClusterExecutor:
     def _why_none(self) -> str:
         if self._refused:
             return "; ".join(self._refused.values())
-        return f"none of the cluster's {len(self._places)} machines has a free {self._kind}"
+        return self._cluster.why_no_room(len(self._places), self._kind)
 
     # --- messages ----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.records.ledger import kind_of
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -20,6 +22,30 @@ class Node:
     cpu: str
     gpus: tuple[str, ...] = ()
     lost: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.cpu, self.gpus)
+
+
+def unlike(nodes: Iterable[Node]) -> str | None:
+    """Why machines of several kinds cannot share a time budget, and what to do; None of those of one kind."""
+    by_kind: dict[str, list[str]] = {}
+    for node in nodes:
+        by_kind.setdefault(node.kind, []).append(node.name)
+    if len(by_kind) < 2:
+        return None
+    most = max(by_kind.values(), key=lambda names: len(names))
+    told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())
+    return f"its machines are of {len(by_kind)} kinds ({told}), {not_shared(most)}"
+
+
+def not_shared(names: Iterable[str]) -> str:
+    """What follows from unlike machines; `names` are some that are alike."""
+    return (
+        "so that equal seconds would not buy the families equal work: choose like machines, such as "
+        f"--cluster-machines {','.join(names)}, or set --n-trials without --budget"
+    )
 
 
 def node_of(worker: int, nodes: Iterable[Node]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fnmatch
 import itertools
 import logging
 import os
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,12 +63,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that this process has joined. A command waits `patience` seconds for a worker; `say` tells of it."""
+    """A cluster that this process has joined. A command waits `patience` seconds for a worker; `say` tells of it. It
+    uses the machines whose names match one of the patterns in `machines`, all if there is none."""
 
     address: str
     patience: float
     say: Say
     door: str  # the socket of Ray's process on this machine
+    machines: Sequence[str] = ()
 
     def missing(self) -> str | None:
         """Which of Ray's two processes that a command cannot do without is gone, in words; None if neither is. Ray
@@ -91,8 +94,11 @@ class Cluster:
         return {
             node["NodeID"]: Place(node["NodeManagerHostname"], node["NodeManagerAddress"], free.get(node["NodeID"], {}))
             for node in ray.nodes()
-            if node["Alive"]
+            if node["Alive"] and self._is_chosen(node["NodeManagerHostname"])
         }
+
+    def _is_chosen(self, name: str) -> bool:
+        return not self.machines or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.machines)
 
     def wait_for_room(self, kind: Kind) -> int:
         """How many cores or GPUs nobody has taken, at least one. StudyError where none came in time."""
@@ -101,13 +107,17 @@ class Cluster:
             places = self.places()
             if (room := sum(place.room(kind) for place in places.values())) > 0:
                 return room
-            why = f"none of the cluster's {len(places)} machines has a free {kind}"
+            why = self.why_no_room(len(places), kind)
             if time.monotonic() > last:
                 raise StudyError(self.gave_up(why))
             if look == 0:
                 self.say(f"note: {why}; {self.waits}")
             time.sleep(_LOOK_SECONDS)
         raise AssertionError
+
+    def why_no_room(self, n_machines: int, kind: Kind) -> str:
+        chosen = f" that --cluster-machines {','.join(self.machines)} names" if self.machines else ""
+        return f"none of the cluster's {n_machines} machines{chosen} has a free {kind}"
 
     @property
     def waits(self) -> str:
@@ -145,7 +155,7 @@ def check_address(address: str) -> None:
 
 
 @contextlib.contextmanager
-def joined(address: str, cores: int, patience: float, say: Say) -> Iterator[Cluster]:
+def joined(address: str, cores: int, patience: float, say: Say, machines: Sequence[str] = ()) -> Iterator[Cluster]:
     """The cluster at an address until the end of the block: `local` is a new one of this machine, with so many cores.
 
     StudyError in one line where there is none, or none that this machine belongs to.
@@ -175,7 +185,7 @@ def joined(address: str, cores: int, patience: float, say: Say) -> Iterator[Clus
         ray._private.worker.print_to_stdstream = lambda *_, **__: None
         try:
             door = ray._private.worker._global_node.raylet_socket_name
-            yield Cluster(ray.get_runtime_context().gcs_address, patience, say, door)
+            yield Cluster(ray.get_runtime_context().gcs_address, patience, say, door, machines)
         finally:
             _leave()
 

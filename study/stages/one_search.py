@@ -58,9 +58,14 @@ class Workers:
         if session.cluster is not None:
             from study.execution.cluster import ClusterExecutor  # loads Ray
 
-            limit = session.request.workers
             return self._running.enter_context(
-                ClusterExecutor(session.cluster, limit, session.data, precision=session.precision)
+                ClusterExecutor(
+                    session.cluster,
+                    session.request.workers,
+                    session.data,
+                    precision=session.precision,
+                    alike=session.ledger.budget is not None,
+                )
             )
         return self._running.enter_context(
             ProcessExecutor(

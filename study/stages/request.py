@@ -63,6 +63,7 @@ class Request:
     device: str = "auto"
     cluster: str | None = None
     cluster_patience: float = 300.0
+    cluster_machines: tuple[str, ...] = ()
     storage: str | None = None
     repeats: int | None = None
     opens_test: bool = False  # whether this command is to read the test split

@@ -118,7 +118,8 @@ def cluster_of(request: Request, say: Callable[[str], None]) -> Iterator[Cluster
         yield None
         return
     cores = request.workers or available_cores()
-    with joined(request.cluster, cores, request.cluster_patience, say) as cluster:
+    machines = request.cluster_machines
+    with joined(request.cluster, cores, request.cluster_patience, say, machines) as cluster:
         yield cluster
 
 

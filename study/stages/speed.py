@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import mean
 from typing import Any
 
 from study.errors import StudyError
 from study.execution.executors import Executor
 from study.execution.jobs import Finished, Job, Report
+from study.execution.nodes import node_of, not_shared
 from study.space.parameters import SearchSpace
 from study.space.sampling import branches
 from study.training.loop import Schedule
@@ -18,6 +20,7 @@ _SECONDS = 1.0
 _BATCHES = 8  # up to the first look at the clock
 _GROWTH = 1.1  # from look to look: a GPU takes thousands of batches in that time, and must not wait for each look
 _LOOKS = 70
+_UNLIKE = 2.0  # times as fast: less lies between two looks at one machine that others use, too
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Speed:
     examples_per_second: float | None = None
     reason: str | None = None
     seconds: float = 0.0
+    worker: int | None = None
     ended: bool = False
     _first: tuple[int, float] | None = None
 
@@ -57,6 +61,7 @@ def run_speeds(executor: Executor, configs: Sequence[Mapping[str, Any]]) -> list
             continue
         speed = speeds[int(event.job.id)]
         if isinstance(event, Report):
+            speed.worker = event.worker
             speed.look(event.examples, event.metrics.training_seconds)
             # Each is to be measured beside the others: none stops before the last, unless one waits for its worker.
             one_waits = sum(not speed.ended for speed in speeds) > executor.n_workers
@@ -71,17 +76,44 @@ def run_speeds(executor: Executor, configs: Sequence[Mapping[str, Any]]) -> list
 def measure_speeds(executor: Executor, spaces: Sequence[SearchSpace]) -> dict[str, float]:
     """Examples a second of a typical configuration of each family while every worker is busy, as in the search.
 
-    StudyError if a family cannot train at all.
+    StudyError if a family cannot train at all, or trains on one machine twice as fast as on another.
     """
+    found = _measured(executor, spaces)
+    if (why := _too_unlike(found)) is not None:
+        found = _measured(executor, spaces)  # it may have been a moment in which others worked there
+        if _too_unlike(found) is not None:
+            raise StudyError(why)
+    return {family: mean(speed for _, speed in speeds) for family, speeds in found.items()}
+
+
+def _measured(executor: Executor, spaces: Sequence[SearchSpace]) -> Mapping[str, list[tuple[str, float]]]:
+    """(machine, examples a second) of each training, by family."""
     copies = max(1, executor.n_workers // len(spaces))
-    families = [space for space in spaces for _ in range(copies)]
-    found: dict[str, list[float]] = {}
-    for space, speed in zip(families, run_speeds(executor, [_typical(space) for space in families]), strict=True):
-        if speed.reason:
-            raise StudyError(f"family {space.family} cannot train at all: {speed.reason}")
-        if speed.examples_per_second is not None:
-            found.setdefault(space.family, []).append(speed.examples_per_second)
-    return {family: sum(speeds) / len(speeds) for family, speeds in found.items()}
+    rounds = [[space for space in spaces for _ in range(copies)]]
+    if len(executor.nodes()) > 1:  # each family on each machine
+        rounds = [[space] * executor.n_workers for space in spaces]
+    found: dict[str, list[tuple[str, float]]] = {}
+    for families in rounds:
+        for space, speed in zip(families, run_speeds(executor, [_typical(space) for space in families]), strict=True):
+            if speed.reason:
+                raise StudyError(f"family {space.family} cannot train at all: {speed.reason}")
+            if speed.examples_per_second is not None and speed.worker is not None:
+                node = node_of(speed.worker, executor.nodes()) or ""
+                found.setdefault(space.family, []).append((node, speed.examples_per_second))
+    return found
+
+
+def _too_unlike(found: Mapping[str, list[tuple[str, float]]]) -> str | None:
+    """Where machines train a family at speeds too far apart for equal seconds to be equal work."""
+    for family, measured in found.items():
+        by_node = {name: mean(speed for node, speed in measured if node == name) for name, _ in measured}
+        fastest = max(by_node.values())
+        slow = [name for name, speed in by_node.items() if speed * _UNLIKE < fastest]
+        if slow:
+            told = ", ".join(f"{name} {speed:,.0f}" for name, speed in by_node.items())
+            alike = [name for name in by_node if name not in slow]
+            return f"the machines train {family} at unlike speeds, in examples a second {told}, {not_shared(alike)}"
+    return None
 
 
 def _typical(space: SearchSpace) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import functools
 import threading
+from collections import deque
 
 import pytest
 
 from study.errors import StudyError
 from study.execution.executors import InProcessExecutor
-from study.execution.jobs import Job, OnRung, Outcome, RungMetrics
+from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report, RungMetrics
+from study.execution.nodes import Node
 from study.execution.worker import train
 from study.space.grammar import parse_space
 from study.stages import speed as probe
@@ -107,3 +109,48 @@ def test_more_trainings_than_workers_are_measured_one_after_the_other(n_workers:
         speeds = probe.run_speeds(executor, [{}] * 4)
     assert all(speed.examples_per_second for speed in speeds)
     assert max(looks[: 4 - n_workers]) == 5  # those that another waits for stop as soon as they are measured
+
+
+class Unlike(InProcessExecutor):
+    """Three workers on two machines; `seconds` between the looks of each training say how fast its machine is."""
+
+    def __init__(self, *slower: float) -> None:
+        self.n_measured = 0
+        self._factors = iter(slower)
+        super().__init__(3, lambda job, on_rung: Outcome())
+
+    def nodes(self) -> list[Node]:
+        return [Node("c1", "10.0.0.1", (0, 1), "AMD EPYC"), Node("c2", "10.0.0.2", (2,), "AMD EPYC")]
+
+    def submit(self, job: Job) -> None:
+        if job.id == "0":
+            self.n_measured += 1
+            self._slower = next(self._factors)
+        self._jobs: deque[tuple[Job, int]] = getattr(self, "_jobs", deque())
+        self._jobs.append((job, 0))
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        job, look = self._jobs.popleft()
+        worker = int(job.id)  # as many trainings as workers
+        seconds = look * 0.5 * (self._slower if worker == 2 else 1.0)
+        if look < 4:
+            self._jobs.append((job, look + 1))
+            return Report(job, worker, 100 * look, RungMetrics(1.0, 0.1, seconds, None))
+        return Finished(job, worker, seconds, None)
+
+    def answer(self, job: Job, go: bool) -> None:
+        pass
+
+
+def test_each_machine_is_measured_and_unlike_ones_are_refused_if_they_stay_so(make_settings: object) -> None:
+    settings = make_settings()  # type: ignore[operator]
+    spaces = [parse_space(family.space, name) for name, family in settings.families.items()]
+    with Unlike(1.0, 1.5) as alike:
+        speeds = probe.measure_speeds(alike, spaces)
+    assert alike.n_measured == len(spaces)  # each family on all workers
+    assert speeds[spaces[0].family] == 200.0
+    with Unlike(1.0, 3.0, 1.0, 1.0) as busy_for_a_moment:
+        probe.measure_speeds(busy_for_a_moment, spaces)
+    said = rf"train {spaces[1].family} at unlike speeds, in examples a second c1 200, c2 67, so that .*--cluster-machines c1, or"
+    with Unlike(1.0, 3.0, 1.0, 3.0) as unlike, pytest.raises(StudyError, match=said):
+        probe.measure_speeds(unlike, spaces)
