@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 PATIENCE = 120.0  # seconds until Slurm is up
@@ -69,6 +70,7 @@ while [ ! -e {root}/plugged-$1 ]; do sleep 0.1; done
 ip link set lo up
 ip address add 10.77.0.$1/24 dev eth0
 ip link set eth0 up
+[ ! -e {root}/cpuinfo-n$1 ] || mount --bind {root}/cpuinfo-n$1 /proc/cpuinfo
 mkdir -p {root}/spool-n$1 /mnt
 mount --bind {shared} /mnt
 mount -t tmpfs none /tmp
@@ -123,14 +125,18 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def slurm_of(n_nodes: int, cpus: int, root: Path, shared: Path) -> Iterator[Slurm]:
-    """A Slurm of so many nodes with so many cores each, that see the folder `shared`, in which `root` is."""
+def slurm_of(n_nodes: int, cpus: int, root: Path, shared: Path, processors: Mapping[str, str]) -> Iterator[Slurm]:
+    """A Slurm of so many nodes, n1 and on, with so many cores each, that see the folder `shared`, in which `root` is.
+    Some of them say that they have other `processors`."""
     numbers = range(1, n_nodes + 1)
     (root / "state").mkdir(parents=True)
     nodes = "\n".join(f"NodeName=n{k} NodeAddr=10.77.0.{k} CPUs={cpus}" for k in numbers)
     hosts = ["127.0.0.1 localhost", "10.77.0.254 control", *(f"10.77.0.{k} n{k}" for k in numbers)]
     (root / "hosts").write_text("\n".join(hosts) + "\n")
     (root / "slurm.conf").write_text(_CONFIGURATION.format(root=root, nodes=nodes))
+    for node, model in processors.items():
+        told = re.sub(r"(model name\s*: ).*", rf"\1{model}", Path("/proc/cpuinfo").read_text())
+        (root / f"cpuinfo-{node}").write_text(told)
     (root / "node.sh").write_text(_NODE.format(root=root, shared=shared))
     (root / "control.sh").write_text(_CONTROL.format(root=root, numbers=" ".join(map(str, numbers))))
     words = ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]

@@ -94,10 +94,11 @@ class Cluster:
         return {
             node["NodeID"]: Place(node["NodeManagerHostname"], node["NodeManagerAddress"], free.get(node["NodeID"], {}))
             for node in ray.nodes()
-            if node["Alive"] and self._is_chosen(node["NodeManagerHostname"])
+            if node["Alive"] and self.is_chosen(node["NodeManagerHostname"])
         }
 
-    def _is_chosen(self, name: str) -> bool:
+    def is_chosen(self, name: str) -> bool:
+        """Whether a machine of this host name is used."""
         return not self.machines or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.machines)
 
     def wait_for_room(self, kind: Kind) -> int:

@@ -41,8 +41,9 @@ class Desk:
     slurm: Slurm
     folder: Path
 
-    def submit(self, kind: str, *words: str, options: tuple[str, ...] = ()) -> str:
+    def submit(self, kind: str, *words: str, nodes: str = "n1,n2") -> str:
         """The number of a job that runs a study of this name."""
+        options = [f"--nodelist={nodes}", *(["--cpus-per-task=2"] if kind == "shared" else [])]
         script = self.folder / f"{kind}.sh"
         spaces = [word for family in TINY_SPACES for word in ("--space", f"{family}.toml")]
         flags = ["--data-dir", "digits", *spaces, "--name", kind, "--families", "mlp,cnn", *words]
@@ -71,14 +72,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory, write_idx: Callable[[Path], P
             [sys.executable, "-m", "study", "slurm", *words], capture_output=True, text=True, check=True
         )
         (folder / f"{kind}.sh").write_text(made.stdout)
-    with slurm_of(2, 2, shared / "slurm", shared) as slurm:
+    with slurm_of(3, 2, shared / "slurm", shared, {"n3": "Another Processor"}) as slurm:
         yield Desk(slurm, folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers"), [("shared", [1, 2]), ("exclusive", [2, 2])])
 def test_a_study_runs_on_all_nodes_of_a_job(desk: Desk, kind: str, workers: list[int]) -> None:
-    job = desk.submit(kind, "--n-trials", "4", options=("--cpus-per-task=2",) if kind == "shared" else ())
+    job = desk.submit(kind, "--n-trials", "4")
     assert desk.slurm.wait_for(job, JOB_SECONDS) == "COMPLETED", desk.log(job)
     files = desk.files(kind)
     assert files.report_html.is_file()
@@ -95,7 +96,7 @@ def test_a_study_runs_on_all_nodes_of_a_job(desk: Desk, kind: str, workers: list
 def test_what_slurm_cuts_short_goes_on_with_the_same_words(desk: Desk, kind: str) -> None:
     files = desk.files(f"{kind}-long")
     words = ("--name", files.name, "--n-trials", "100000")
-    job = desk.submit(kind, *words, options=("--cpus-per-task=2",) if kind == "shared" else ())
+    job = desk.submit(kind, *words)
     last = time.monotonic() + JOB_SECONDS
     while not files.trials_jsonl.exists() or not read_trials(files.trials_jsonl):
         assert time.monotonic() < last, desk.log(job)
@@ -107,3 +108,12 @@ def test_what_slurm_cuts_short_goes_on_with_the_same_words(desk: Desk, kind: str
     again = desk.submit(kind, "--name", files.name, "--n-trials", str(done + 2), "--no-evaluate")
     assert desk.slurm.wait_for(again, JOB_SECONDS) == "COMPLETED", desk.log(again)
     assert len(read_trials(files.trials_jsonl).counted) > done
+
+
+@pytest.mark.slow
+def test_a_time_budget_is_not_shared_among_unlike_nodes(desk: Desk) -> None:
+    job = desk.submit("shared", "--name", "unlike", "--budget", "1m", nodes="n1,n3")
+    assert desk.slurm.wait_for(job, JOB_SECONDS) == "FAILED", desk.log(job)
+    assert "its machines are of 2 kinds" in desk.log(job)
+    assert "Another Processor: n3" in desk.log(job)
+    assert not read_ledger(desk.files("unlike").ledger).spent
