@@ -25,6 +25,6 @@ def test_a_worker_lives_on_one_machine() -> None:
     ("patterns", "names"), [((), {"c1", "c2", "g1"}), (("c*",), {"c1", "c2"}), (("g1", "c2"), {"c2", "g1"})]
 )
 def test_machines_are_chosen_by_their_names(patterns: tuple[str, ...], names: set[str]) -> None:
-    cluster = Cluster("10.0.0.1:6379", 60.0, lambda text: None, patterns)
+    cluster = Cluster("10.0.0.1:6379", 60.0, lambda text: None, "", patterns)
     assert {name for name in ("c1", "c2", "g1") if cluster.is_chosen(name)} == names
     assert ("that --cluster-machines c* names" in cluster.why_no_room(0, "CPU")) == (patterns == ("c*",))
