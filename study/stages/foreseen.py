@@ -29,18 +29,17 @@ def _families(found: Foreseen) -> str:
     a, b = (points(spread) for spread in RECORDED_SPREADS)
     needed = enough_searches(found.images)
     more = f"; --repeats {needed}, each as long, would see them in {percent(ENOUGH, 0)}" if needed else ""
-    return (
-        f"{_seen(found)}, if its {found.searches} searches spread as recorded ones of a minute did ({a} and {b}){more}"
-    )
+    spread = f"if its {found.searches} searches spread as recorded ones of a minute did ({a} and {b})"
+    return f"{_seen('families', found)}, {spread}{more}"
 
 
 def _finalists(found: Foreseen) -> str:
-    return f"{_seen(found)}, since it has only {count(found.images, 'test image')}"
+    return f"{_seen('finalists', found)}: a larger test part would see more"
 
 
-def _seen(found: Foreseen) -> str:
-    what = "families" if found.unit == "search" else "finalists"
+def _seen(what: str, found: Foreseen) -> str:
+    apart = f"{what} {points(found.gap, digits=1)} apart"
     return (
-        f"such a study tells {what} {points(found.gap, digits=1)} apart in about {percent(found.power, 0)} of cases "
-        f"(interval ±{points(found.half_width)})"
+        f"on {count(found.images, 'test image')} such a study tells {apart} in about "
+        f"{percent(found.power, 0)} of cases (interval ±{points(found.half_width)})"
     )

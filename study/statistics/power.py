@@ -11,7 +11,6 @@ import numpy as np
 from scipy import special
 
 from study.statistics.intervals import Interval
-from study.statistics.over_seeds import Unit
 from study.statistics.result import Result
 
 GAP = 0.003  # what a comparison should be able to see
@@ -54,7 +53,6 @@ class Foreseen(Result):
     """Of a comparison by so many searches, or seeds of two finalists, on so many images: median half-width of its 95 %
     interval, median degrees of freedom, and how often a true difference of `gap` is called one."""
 
-    unit: Unit
     searches: int
     images: int
     gap: float
@@ -79,7 +77,7 @@ def foresee(searches: int, images: int, spreads: Interval = RECORDED_SPREADS, ga
     df = np.minimum(2 * (searches - 1), variance**2 * (searches - 1) / (of_a**2 + of_b**2))
     half = special.stdtrit(df, 0.975) * np.sqrt(variance)
     seen = special.ndtr((gap - half) / true_se) + special.ndtr((-gap - half) / true_se)
-    return Foreseen("search", searches, images, gap, float(np.median(half)), float(np.median(df)), float(seen.mean()))
+    return Foreseen(searches, images, gap, float(np.median(half)), float(np.median(df)), float(seen.mean()))
 
 
 def enough_searches(images: int, spreads: Interval = RECORDED_SPREADS) -> int | None:
@@ -94,4 +92,4 @@ def foresee_finalists(seeds: int, images: int, gap: float = GAP) -> Foreseen:
     variance = harder * (_BETWEEN_FAMILIES + 2 * _WITHIN / seeds) / images + 2 * _SEED_SD**2 / seeds
     se, df = float(np.sqrt(variance)), float(images - 1)
     half = float(special.stdtrit(df, 0.975)) * se
-    return Foreseen("seed", seeds, images, gap, half, df, power_at(gap, se, df))
+    return Foreseen(seeds, images, gap, half, df, power_at(gap, se, df))

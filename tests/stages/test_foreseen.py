@@ -21,16 +21,17 @@ def one(n_searches: int, n_test: int | None, families: tuple[str, ...] = ("cnn",
 
 def test_few_searches_are_told_what_they_miss_and_how_many_would_not() -> None:
     assert sees_little(one(3, 10_000)) == (
-        "such a study tells families 0.3 points apart in about 16 % of cases (interval ±0.58 points), if its 3 "
-        "searches spread as recorded ones of a minute did (0.25 points and 0.22 points); --repeats 14, each as long, "
-        "would see them in 80 %"
+        "on 10,000 test images such a study tells families 0.3 points apart in about 16 % of cases (interval ±0.58 "
+        "points), if its 3 searches spread as recorded ones of a minute did (0.25 points and 0.22 points); "
+        "--repeats 14, each as long, would see them in 80 %"
     )
+    assert "--repeats" not in str(sees_little(one(3, 400)))  # no number of them would
 
 
 def test_few_test_images_are_told_of_one_search_s_finalists() -> None:
     assert sees_little(one(1, 2_007)) == (
-        "such a study tells finalists 0.3 points apart in about 48 % of cases (interval ±0.31 points), since it has "
-        "only 2,007 test images"
+        "on 2,007 test images such a study tells finalists 0.3 points apart in about 48 % of cases (interval ±0.31 "
+        "points): a larger test part would see more"
     )
 
 
