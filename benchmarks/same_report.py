@@ -39,7 +39,7 @@ ADDED += [
         r"(calibration/families/[^/]+/(errors/\d+|beyond)|mattered/families/[^/]+/clear.*)",
     ),
 ]
-ADDED += [r"halfway(/.*)?", r"families/(meaning|families/\d+/space_sha256)"]
+ADDED += [r"classes/pages/.*", r"halfway(/.*)?", r"families/(meaning|families/\d+/space_sha256)"]
 ADDED += [r"families/families/\d+/given(/.*)?", r"(protocol|fair)/budget/given_seconds(/.*)?"]
 OF_THE_CLOCK = (
     *(r"written", r"made_from", r"backup(/.*)?", r"(.*/)?(commands|stages)(/.*)?", r".*seconds.*", r".*latency.*"),
