@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from study.inference.grouping import Box
-from study.inference.preprocess import BLANK, CUT_UNSURE, NOT_A_DIGIT, SEVERAL_DIGITS, Prepared
+from study.inference.preprocess import BLANK, CUT_UNCERTAIN, NOT_A_DIGIT, SEVERAL_DIGITS, Prepared
 
 LISTED = 10  # boxes that a reason names
 
@@ -73,7 +73,7 @@ def why_not(
         return f"{len(prepared.boxes)} digits, at (left top right bottom) {boxes}; --segment reads them one by one"
     if NOT_A_DIGIT in flags:
         return "unlike any digit it was trained on"
-    if CUT_UNSURE in flags:
+    if CUT_UNCERTAIN in flags:
         return f"digits that touch: where {labels[0]} begins and ends is unsure"
     if probability < threshold:
         either = " or ".join(labels[:3]) if len(labels) > 1 else f"probably {labels[0]}"

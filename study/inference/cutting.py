@@ -41,6 +41,8 @@ FORMS = np.array(
         *((-0.1, 0.19), (-0.26, 0.21), (-0.23, 0.17), (-0.25, 0.2), (-0.3, 0.16)),
     ]
 )
+# Log-odds by the logarithm of the number of parts beside it that are no wider than high: set by hand.
+BY_SINGLES = 0.5
 # What speaks for a piece being a digit, learnt on 700 parts of one to six digits: in the order of `_looks`.
 WEIGHTS = np.array([-4.61, 2.49, -0.23, -4.92, 4.65, -2.03, -1.18, -0.2, -2.42])
 
@@ -80,9 +82,10 @@ class _Piece:
     pixels: Pixels
 
 
-def cut_touching(part: Part, ink: Gray, read: Reader) -> list[Part]:
+def cut_touching(part: Part, ink: Gray, read: Reader, singles: int = 0) -> list[Part]:
     """The digits of a part from left to right, with the probability that they are cut rightly; the part itself where
-    no cut is likelier. `ink` [h, w] of its box."""
+    no cut is likelier. `ink` [h, w] of its box; beside it there are `singles` that look like one digit each, and the
+    more there are the likelier it is one, too."""
     if part.width < NARROW * part.height or min(part.mask.shape) < 4:
         return [part]
     stroke = stroke_width(part.mask)
@@ -92,8 +95,8 @@ def cut_touching(part: Part, ink: Gray, read: Reader) -> list[Part]:
         return [part]
     readings = read(np.stack([piece.pixels for piece in pieces]))
     scores = _looks(pieces, readings, cuts.crossed / stroke, _usual_height(part.mask)) @ WEIGHTS
-    edges = np.array([(piece.start, piece.end) for piece in pieces])
-    last = len(cuts.paths) - 1
+    edges, last = np.array([(piece.start, piece.end) for piece in pieces]), len(cuts.paths) - 1
+    scores[(edges == (0, last)).all(axis=1)] += BY_SINGLES * np.log1p(singles)
     certain = _same(pieces, readings.digits) @ _probabilities(edges, scores, last)
     return [replace(pieces[i].part, certain=min(1.0, float(certain[i]))) for i in _best(edges, scores, last)] or [part]
 

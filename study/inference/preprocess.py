@@ -43,7 +43,7 @@ CLIPPED = "clipped"
 SEVERAL_DIGITS = "several digits"
 NOT_A_DIGIT = "not a digit"
 READ_AS_ROW = "read as a row"
-CUT_UNSURE = "cut is unsure"
+CUT_UNCERTAIN = "cut uncertain"
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,12 @@ def each_of(look: Look, read: Reader | None = None) -> list[Prepared]:
         return [one_of(look)]
     parts = look.parts
     if read is not None:
-        parts = tuple(piece for part in parts for piece in cut_touching(part, _ink_of(look, part), read))
+        singles = [part.width <= part.height for part in parts]
+        parts = tuple(
+            piece
+            for part, single in zip(parts, singles, strict=True)
+            for piece in cut_touching(part, _ink_of(look, part), read, sum(singles) - single)
+        )
     made = [_prepared(look, part, number) for number, row in enumerate(rows_of(parts), 1) for part in row]
     boxes = tuple(one.box for one in made) if len(made) > 1 else ()
     return [replace(one, boxes=boxes) for one in made]
@@ -179,7 +184,7 @@ def _prepared(look: Look, part: Part, row: int) -> Prepared:
     if _touches_edge(part, look.mask.shape):
         flags.append(CLIPPED)
     if part.certain < SURE:
-        flags.append(CUT_UNSURE)
+        flags.append(CUT_UNCERTAIN)
     return Prepared(_pixels(look, part), look.in_picture(part.box), (), tuple(flags), row)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from study.inference.answer import why_not
-from study.inference.preprocess import SEVERAL_DIGITS, Prepared
+from study.inference.preprocess import CUT_UNCERTAIN, SEVERAL_DIGITS, Prepared
 
 
 def reason(count):
@@ -16,3 +16,8 @@ def test_of_many_digits_ten_are_listed(count, end):
     assert reason(count).startswith(f"{count} digits, at (left top right bottom) 0 0 1 9, 1 0 2 9")
     assert end in reason(count)
     assert len(reason(count)) < 200
+
+
+def test_what_may_be_cut_elsewhere_is_left_open_however_surely_it_is_read():
+    prepared = Prepared(np.zeros((28, 28), np.uint8), (0, 0, 9, 9), (), (CUT_UNCERTAIN,))
+    assert "touch" in why_not(prepared.flags, prepared, 1.0, 0.5, ("1",))

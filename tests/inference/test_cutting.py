@@ -76,12 +76,21 @@ def test_what_is_read_well_as_a_whole_stays_whole():
     assert [piece.box for piece in cut(part, read)] == [part.box]
 
 
-def test_a_narrow_part_is_not_read_at_all():
+def test_among_many_single_digits_it_takes_more_to_cut_one():
+    part = part_of(*ring(20), *ring(58))
+
+    def cut_among(singles):
+        return len(cut_touching(part, part.mask.astype(np.float32), noughts, singles))
+
+    assert [cut_among(0), cut_among(10**9)] == [2, 1]
+
+
+def test_a_narrow_part_and_one_of_three_pixels_are_not_read_at_all():
     def read(pixels):
         raise AssertionError
 
-    part = part_of((20, 20, 40, 80))
-    assert cut(part, read) == [part]
+    for part in (part_of((20, 20, 40, 80)), Part((0, 0, 3, 1), np.ones((1, 3), bool))):
+        assert cut(part, read) == [part]
 
 
 def test_pieces_share_no_ink_and_lie_in_the_part():
@@ -95,8 +104,3 @@ def test_pieces_share_no_ink_and_lie_in_the_part():
     whole[part.box[1] : part.box[3], part.box[0] : part.box[2]] = part.mask
     assert plane.max() == 1
     assert not (plane.astype(bool) & ~whole).any()
-
-
-def test_a_part_of_three_pixels_is_left_alone():
-    part = Part((0, 0, 3, 1), np.ones((1, 3), bool))
-    assert cut(part, noughts) == [part]
