@@ -1,6 +1,8 @@
 """Augmentation of a batch at a time, drawn anew for each image. Strength 1 is the widest that still reads as the digit.
 
-One interpolation per image: rotation, scale, shear, translation and the elastic field are one sampling grid.
+One interpolation per image: rotation, scale, shear, translation and the elastic field are one sampling grid. With
+"hands" the last BY_HANDS of a batch, whose order is random, are elastic and then drawn by other pens, the others
+shifted.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from study.data.other_hands import by_other_hands
 from study.errors import ConfigError
 
-Kind = Literal["none", "shift", "affine", "elastic"]
+Kind = Literal["none", "shift", "affine", "elastic", "hands"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 MAX_SHIFT_PIXELS = 4
@@ -25,6 +28,7 @@ MAX_SHEAR = 0.2
 MAX_TRANSLATION_PIXELS = 3.0
 ELASTIC_KNOTS = 6
 ELASTIC_PIXELS = 1.5
+BY_HANDS = 0.3  # of a batch
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -46,7 +50,16 @@ def augment(x: Tensor, kind: str, strength: float, generator: torch.Generator) -
         raise ConfigError(f"augmentation_strength is {strength}: expected above 0 and at most 1")
     if kind == "shift":
         return _shift(x, max(1, round(MAX_SHIFT_PIXELS * strength)), generator)
+    if kind == "hands":
+        kept = n_plain(len(x))
+        bent = _warp(x[kept:], strength, generator, elastic=True)
+        return torch.cat([augment(x[:kept], "shift", strength, generator), by_other_hands(bent, generator)])
     return _warp(x, strength, generator, elastic=kind == "elastic")
+
+
+def n_plain(n: int) -> int:
+    """How many images at the beginning of a batch of n the kind "hands" shifts only."""
+    return n - round(BY_HANDS * n)
 
 
 def _shift(x: Tensor, reach: int, generator: torch.Generator) -> Tensor:

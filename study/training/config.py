@@ -18,7 +18,7 @@ from study.space.parameters import Config, SearchSpace
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "nadam", "muon"]
 ScheduleName = Literal["one_cycle", "cosine", "linear"]
 ImagesName = Literal["all", "hard"]
-AugmentationName = Literal["none", "shift", "affine", "elastic"]
+AugmentationName = Literal["none", "shift", "affine", "elastic", "hands"]
 
 
 class TrainingConfig(Configuration):

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from study.data.augment import MAX_SHIFT_PIXELS, augment, to_float
 from study.errors import ConfigError
 
-KINDS = ["shift", "affine", "elastic"]
+KINDS = ["shift", "affine", "elastic", "hands"]
 
 
 def generator(seed=0):

@@ -1,0 +1,145 @@
+"""What a last stage on digits by other hands would do to a study's network. Two minutes on one core.
+
+    python benchmarks/hands.py results/mnist [--steps 800] [--learning-rate 0.004] [--toward 0.1] [--images 1000]
+
+The candidate run of the shipped trial, which was not trained on validation images, learns for some steps more, with the
+augmentation "hands" in place of its own and hard images as before; on the pictures that are only shifted its logits are
+held to those it had (`--toward` weighs their squared distance). Validation images before and after: clean, under the
+corruptions of the robustness ladder, apart by whether training showed such, and as read by way of `study predict` from
+pictures drawn by other hands. The study is left as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from strangers import candidate_of_shipped
+from torch import Tensor, nn
+
+from study.data.augment import augment, n_plain, to_float
+from study.data.datasets import load_train, pixel_statistics, split_as_before
+from study.errors import StudyError
+from study.evaluation.corruptions import LADDER, corrupted
+from study.evaluation.test_set import load_run, logits_of
+from study.inference.bundle import load_bundle
+from study.inference.hands import read_hands
+from study.inference.predictor import Predictor
+from study.records.paths import StudyFiles
+from study.records.run import Run
+from study.records.settings import load_settings
+from study.training.config import training_config
+from study.training.images import HardBatches
+from study.training.loop import TrainingData
+from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+
+LIKE_TRAINED = ("gaussian blur", "shot noise", "impulse noise", "shear", "scale", "rotate", "translate", "dotted line")
+STRENGTH = 0.6
+SEED = 1
+
+
+def data_of(files: StudyFiles) -> TrainingData:
+    dataset = load_settings(files.settings).dataset
+    whole = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
+    train, validation = split_as_before(whole, dataset.split_seed, dataset.split_sha256)
+    parts = torch.from_numpy(train), torch.from_numpy(validation)
+    return TrainingData(whole.images, whole.labels, *parts, *pixel_statistics(whole.images.numpy()[train]), 10)
+
+
+def fine_tuned(before: nn.Module, run: Run, data: TrainingData, steps: int, rate: float, toward: float) -> nn.Module:
+    """A copy of the network that learned for so many steps more."""
+    config = training_config({**run.config, "learning_rate": rate, "images": "hard"})
+    model, generator = copy.deepcopy(before).train(), torch.Generator().manual_seed(SEED)
+    optimizer = build_optimizer(model, config)
+    batches = HardBatches(
+        data.train,
+        config.batch_size,
+        SEED,
+        n_images=len(data.labels),
+        n_classes=data.n_classes,
+        cycles=(steps,),
+        share=config.images_share,
+        power=config.images_power,
+    )
+    for step in range(steps):
+        index = batches[step]
+        x = augment(to_float(data.images[index]), "hands", STRENGTH, generator)
+        x = ((x - data.mean) / data.std).contiguous(memory_format=torch.channels_last)
+        logits, labels = model(x), data.labels[index]
+        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+        plain = n_plain(len(x))
+        with torch.no_grad():
+            known = before(x[:plain])
+        (loss + toward * F.mse_loss(logits[:plain], known) * plain / len(x)).backward()
+        set_learning_rate(optimizer, rate * learning_rate_factor(config.schedule, config.warmup, step / steps))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        batches.learn(index, logits.detach(), labels)
+    return model.eval()
+
+
+def right(model: nn.Module, run: Run, x: Tensor, labels: Tensor) -> float:
+    return 100 * float((logits_of(model, x, run.record).argmax(axis=1) == labels.numpy()).mean())
+
+
+def by_kind(model: nn.Module, run: Run, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracy in percent by kind of corruption, the mean over its levels."""
+    return {
+        one.kind: float(np.mean([right(model, run, corrupted(x, one, level), labels) for level in one.levels]))
+        for one in LADDER
+    }
+
+
+def mean_of(found: Mapping[str, float], kinds: Iterable[str]) -> float:
+    return float(np.mean([found[kind] for kind in kinds]))
+
+
+def show(name: str, model: nn.Module, run: Run, files: StudyFiles, data: TrainingData, n_images: int) -> None:
+    images, labels = data.images[data.validation], data.labels[data.validation]
+    kinds = by_kind(model, run, to_float(images[:n_images]), labels[:n_images])
+    new = [kind for kind in kinds if kind not in LIKE_TRAINED]
+    style = [one.kind for one in LADDER if one.group == "MNIST-C style"]
+    shipped = load_bundle(files.model)
+    own = {"mean": run.record.mean, "std": run.record.std, "on_black": run.record.on_black}
+    reader = Predictor(model, shipped.description.model_copy(update=own), shipped.second_reader)
+    _, hands = read_hands(reader, images.numpy(), labels.numpy(), count=1200, seed=7)
+    print(
+        f"{name:7} clean {right(model, run, images, labels):.2f}  all kinds {mean_of(kinds, kinds):.1f}  MNIST-C style "
+        f"{mean_of(kinds, style):.1f}  like trained {mean_of(kinds, LIKE_TRAINED):.1f}  never trained "
+        f"{mean_of(kinds, new):.1f}  drawn hands {100 * hands.mean():.1f}"
+    )
+    print("        " + ", ".join(f"{kind} {value:.0f}" for kind, value in kinds.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="folder of a study, such as results/mnist")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--learning-rate", type=float, default=0.004)
+    parser.add_argument("--toward", type=float, default=0.1)
+    parser.add_argument("--images", type=int, default=1000, help="validation images to corrupt")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    files = StudyFiles(options.study)
+    try:
+        described = load_bundle(files.model).description
+        name = candidate_of_shipped(files, int((described.model_extra or {})["trial"]), described.family)
+        data = data_of(files)
+        before, run = load_run(files.run(name))
+    except StudyError as error:
+        raise SystemExit(f"hands.py: {error}") from None
+    show("before", before, run, files, data, options.images)
+    start = time.process_time()
+    after = fine_tuned(before, run, data, options.steps, options.learning_rate, options.toward)
+    print(f"{options.steps} steps: {time.process_time() - start:.0f} s of one core")
+    show("after", after, run, files, data, options.images)
+
+
+if __name__ == "__main__":
+    main()
