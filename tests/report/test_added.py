@@ -10,6 +10,7 @@ from synthetic import Wanted, write_study
 
 from study.records.files import read_json, read_jsonl, write_json
 from study.records.paths import StudyFiles
+from study.report.added import Added, in_brief
 
 
 @pytest.fixture
@@ -110,3 +111,13 @@ def test_without_logits_only_the_accuracies_are_told(files: StudyFiles) -> None:
 def test_what_was_not_given_is_compared_with_nothing(tmp_path: Path) -> None:
     rows = build(write_study(tmp_path / "plain", Wanted(warm_starts=0, trials=4)))["answer"]["added"]
     assert {row["against"] for row in rows} == {"first drawn"}
+
+
+def test_what_the_search_added_is_told_in_one_sentence() -> None:
+    def row(family: str, low: float, high: float) -> Added:
+        return Added(family, "given", "test", 1, 0.99, 0.99, (low + high) / 2, (low, high), "")
+
+    rows = (row("a", 0.001, 0.002), row("b", -0.002, -0.001), row("c", -0.001, 0.001))
+    told = "better for a, worse for b, neither better nor worse beyond chance for c"
+    assert in_brief(rows) == f"What was found is, against what was given, {told}."
+    assert in_brief(()) is None

@@ -61,6 +61,7 @@ class Answer(Result):
     caveats: tuple[str, ...]
     first: FirstScreen
     added: tuple[Added, ...]
+    added_in_brief: str | None = field(metadata=PAGE_ONLY)
     added_note: str | None = field(metadata=PAGE_ONLY)
 
 
@@ -91,6 +92,7 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         caveats=tuple(_caveats(before, behind if several is None else None)),
         first=before[first_screen],
         added=before[added],
+        added_in_brief=added.in_brief(before[added]),
         added_note=added.note(before[added], None if study.groups is None else len(study.groups)),
     )
 
@@ -200,7 +202,7 @@ def finding(found: Answer, before: Report) -> str:
     text, several = _of_one_search(found, before.study.settings.dataset.lacks_test), before[searches]
     if several is not None:
         alone = f" In search 1, {text[:1].lower()}{text[1:]}" if several.tested < several.needed else ""
-        text = searches.finding(several, before) + alone
+        text = searches.told(several) + alone
     exploratory = found.stage == "evaluated" and before[header].exploratory
     return f"Exploratory: {text[:1].lower()}{text[1:]}" if exploratory else text
 

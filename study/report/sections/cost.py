@@ -88,7 +88,16 @@ def charts(found: Costs) -> list[Chart]:
     if figure is None:
         return []
     rows = [(point.label, point.kind, *cells(point)) for point in found.points]
-    return [Chart("cost", "Test accuracy against cost.", figure, ("network", "role", *COLUMNS), rows, True)]
+    return [
+        Chart(
+            "cost",
+            "Test accuracy against cost: further up and to the left is better.",
+            figure,
+            ("network", "role", *COLUMNS),
+            rows,
+            True,
+        )
+    ]
 
 
 def _traces(found: Costs, cost: Cost, axis: str, *, legend: bool) -> list[Figure]:

@@ -116,7 +116,7 @@ def _tuning(found: Fair, curves: Mapping[str, TuningCurve], over: Literal["secon
     ]
     x = {"seconds": "worker-seconds spent", "trials": "sampled trials finished"}[over]
     figure = {"data": data, "layout": layout(x, "best on validation, %")}
-    label = f"Best validation score so far against {x}, one search per family."
+    label = f"Best validation score so far against {x}: a line that still rises at its end asks for more."
     columns = ("family", "trial", "worker-seconds", "sampled trials", "best")
     return Chart(f"tuning-{over}", label, figure, columns, rows, tells_finding=True)
 

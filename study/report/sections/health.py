@@ -188,7 +188,16 @@ def charts(found: Health) -> list[Chart]:
     rows = [(bar.trial, _worker(bar), bar.state, f"{bar.start:.1f}", f"{bar.seconds:.1f}") for bar in found.timeline]
     columns = ("trial", "worker", "state", "start, s", "length, s")
     figure = {"data": data, "layout": axis}
-    return [Chart("timeline", "Trials on their workers over time.", figure, columns, rows, tells_finding=True)]
+    return [
+        Chart(
+            "timeline",
+            "Trials on their workers over time: gaps are waiting, hatched trials were stopped early.",
+            figure,
+            columns,
+            rows,
+            tells_finding=True,
+        )
+    ]
 
 
 def _worker(bar: Bar) -> str:

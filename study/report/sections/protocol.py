@@ -131,4 +131,12 @@ def charts(found: Protocol) -> list[Chart]:
     axis = layout("class", "images", 280, barmode="group")
     axis["xaxis"]["type"] = "category"
     figure = {"data": data, "layout": axis}
-    return [Chart("class-counts", "Images per class and part", figure, ("class", *found.counts), rows)]
+    return [
+        Chart(
+            "class-counts",
+            "Images per class and part: bars of one height are balanced classes.",
+            figure,
+            ("class", *found.counts),
+            rows,
+        )
+    ]

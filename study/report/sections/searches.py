@@ -283,9 +283,21 @@ def _shipped(rows: Sequence[SearchRow], search: int, chosen: Choice | None) -> S
 
 
 def finding(found: Searches | None, before: Report) -> str:
-    """What the searches say of their families, or how far they are; nothing of one search."""
+    """How far the searches lie apart, which the answer does not say of each family; nothing of one search."""
     if found is None:
         return ""
+    if found.tested == 0:
+        return told(found)
+    spread = [
+        f"{family} {points(one.test.sd)}" for family, one in found.families.items() if one.test and one.test.n > 1
+    ]
+    if not spread:
+        return "Too few searches were read on the test split to say how far they lie apart."
+    return f"Standard deviation of test accuracy between searches: {listing(spread)}."
+
+
+def told(found: Searches) -> str:
+    """What the searches say of their families, or how far they are."""
     if found.winner is None:
         return f"Of {found.asked} searches {found.ready} have finalists, so nothing is said of their families yet."
     if found.tested == 0:

@@ -52,4 +52,10 @@ def finding(found: Seeds, before: Report) -> str:
 
 def charts(found: Seeds) -> list[Chart]:
     values = {family: dict(enumerate(row.accuracies)) for family, row in found.families.items()}
-    return boxes("seeds", "Test accuracy of every seed of each finalist.", "seed", values, tells_finding=True)
+    return boxes(
+        "seeds",
+        "Test accuracy of each finalist, a dot per seed: how far chance in training moves it.",
+        "seed",
+        values,
+        tells_finding=True,
+    )

@@ -129,4 +129,4 @@ def test_a_family_that_failed_in_every_search_hides_nothing_of_the_others(tmp_pa
     accuracy = {"cnn": 0.994, "mlp": 0.983, "mixer": 0.98}
     report = build(write_study(tmp_path / "some", Wanted(accuracy=accuracy, failed=("mixer",), trials=6, repeats=2)))
     assert report["searches"]["tested"] == 2
-    assert "Over 2 searches the finalists average cnn" in report["findings"]["searches"]
+    assert "Over 2 searches the finalists average cnn" in report["findings"]["answer"]
