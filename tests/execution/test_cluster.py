@@ -60,9 +60,9 @@ def start(cluster: Cluster, training_data: TrainingData) -> Iterator[Callable[..
 
     started = []
 
-    def start(limit: int | None = None, patience: float = PATIENCE) -> Any:
+    def start(limit: int | None = None, patience: float = PATIENCE, *, alike: bool = False) -> Any:
         waiting = replace(cluster, patience=patience)
-        started.append(ClusterExecutor(waiting, limit, training_data))
+        started.append(ClusterExecutor(waiting, limit, training_data, alike=alike))
         return started[-1]
 
     yield start
@@ -117,6 +117,21 @@ def test_machines_that_join_bring_workers_and_lost_ones_take_them(
     machines.kill(second)
     with pytest.raises(StudyError, match=r"no worker came in 0 s: none of the cluster's \d machines? has a free CPU"):
         until(executor, lambda _: False)
+
+
+def test_where_machines_are_to_be_alike_one_of_another_kind_that_joins_is_left_out(
+    machines: Machines, start: Callable[..., Any], said: list[str]
+) -> None:
+    first = machines.add()
+    executor = start(alike=True)
+    assert executor._only_kind == executor.nodes()[0].kind
+    executor._only_kind = "Another Processor"  # as if the first had one
+    second = machines.add(2)
+    until(executor, lambda _: any("is left out: its kind is" in text for text in said))
+    assert "that of the others Another Processor" in said[-1]
+    assert executor.n_workers == 1
+    for machine in (first, second):
+        machines.kill(machine)
 
 
 def test_a_run_of_a_lost_machine_goes_on_elsewhere_bit_for_bit(
