@@ -1,28 +1,30 @@
 """Rules of pruning and ladders replayed on the recorded pool, on equal worker-seconds: what a search would hand over.
 
-    python benchmarks/rules.py [--replays 1000] [--families cnn,mlp] [--seed 0]
+    python benchmarks/rules.py [--replays 1000] [--families cnn,mlp] [--seed 0] [--equal-seconds]
 
 Reads what pool.py recorded, trains nothing, takes half a minute. A replay draws configurations from a family's pool
 with replacement, by a seed that is the same for every rule, and one worker trains them in turn, rung by rung, until the
 seconds are used: the pool's processor seconds of the run with restarts. The best by the highest rung and the value
 there (three of them, or one in a study of 60 s) are then trained for two epochs under another seed (`whole`); the best
-of these on validation is the finalist, judged on the dev-test slice. The seconds are such that the program of 26
-November makes as many trials in them as it did on two cores of an EPYC in a default study, and in one of 60 s; so are
-the ladders.
+of these on validation is the finalist, judged on the dev-test slice. With --equal-seconds final runs get equal seconds
+in place of equal examples, as in the program: their accuracy lies between those at the recorded lengths, and beyond two
+epochs the error is taken to fall as examples to the power of -0.3. The seconds are such that the program of 26 November
+makes as many trials in them as it did on two cores of an EPYC in a default study, and in one of 60 s; so are the
+ladders. Reading a validation image is taken to cost a third of training on one.
 
     program          a trial goes on while it is among the best 1/5 of the values at its rung so far
     1/r              the same with another share
     within m         a trial goes on, too, that is within m standard errors of the last one that goes on by the rule
     finish two       the last fifth of the seconds trains the two best trials that are below the top rung up to it
-    dead             a trial that is within chance (20 %) at a third of the first rung ends there
+    dead             a trial within chance (20 %) at a rung ends there, be it the first or the best
+    dead early       the same at a third of the first rung, of those that are within chance at the rung: at best
     one rung less    without the lowest rung
     one rung more    with a further one below
     lower, lowest    each rung a third, or a ninth, as long: more, shorter trials
     higher           each rung three times as long: fewer, longer trials
 
 The pool's spaces knew neither Muon nor the choice of images, its draws are random, and there are a hundred of them: the
-table says how rules do beside each other, not what a search reaches, and nothing of the sampler. Every final run has
-the same length, so that it says nothing of trials chosen for their speed, either.
+table says how rules do beside each other, not what a search reaches, and nothing of the sampler.
 """
 
 from __future__ import annotations
@@ -31,16 +33,20 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from _rows import RECORDED, Rows
-from pool import KEY, RUNGS
+from pool import FULL, KEY, RUNGS
 from replay import Floats, Pool, read_pool
 
 from study.seeds import derive_seed
 
 N_VALIDATION = 10_000
 DEAD = 0.2
+CHANCE = 0.1
+FALL = 0.3
+JUDGING = 1 / 3  # what an image costs that is read, of one that is trained on
 # Of a difference between two networks' readings of the same images about half is what both err on.
 OWN_SHARE = 0.5
 GROUP = 10  # replays, of which the worst is shown
@@ -55,6 +61,7 @@ class Rule:
     within: float = 0.0
     finish: int = 0
     dead: bool = False
+    early: bool = False
     fewer: int = 0
     shift: int = 0
     more: int = 0
@@ -67,12 +74,14 @@ RULES = (
     Rule("within 2", within=2.0),
     Rule("finish two", finish=2),
     Rule("dead", dead=True),
+    Rule("dead early", dead=True, early=True),
     Rule("one rung less", fewer=1),
     Rule("one rung more", more=1),
     Rule("higher", shift=1),
     Rule("lower", shift=-1),
     Rule("lower, 1/3", shift=-1, factor=3),
     Rule("lower, dead", shift=-1, dead=True),
+    Rule("lower, dead early", shift=-1, dead=True, early=True),
     Rule("lowest", shift=-2),
 )
 
@@ -85,13 +94,14 @@ class Case:
     seconds: float
     ladder: tuple[int, ...]
     n_candidates: int
+    final_seconds: float
 
 
 CASES = (
-    Case("cnn", 50.0, (1, 2), 3),
-    Case("cnn", 10.0, (0, 1), 1),
-    Case("mlp", 40.0, (1, 2, 3), 3),
-    Case("mlp", 8.0, (1, 2), 1),
+    Case("cnn", 50.0, (1, 2), 3, 12.0),
+    Case("cnn", 10.0, (0, 1), 1, 8.0),
+    Case("mlp", 40.0, (1, 2, 3), 3, 6.0),
+    Case("mlp", 8.0, (1, 2), 1, 4.0),
 )
 
 
@@ -105,25 +115,33 @@ class Recorded:
     worth: Floats
 
 
-def recorded(rows: Sequence[dict[str, float]], pool: Pool, family: str) -> Recorded:
+def recorded(rows: Sequence[dict[str, Any]], pool: Pool, family: str, final_seconds: float | None) -> Recorded:
+    """Final runs of two epochs, or of so many seconds."""
     cells = {(row["way"], row["rung"], row["number"]): row for row in rows if row["family"] == family}
     numbers = sorted({int(number) for _, _, number in cells if number >= 0})
 
-    def seconds(rung: int, number: int) -> float:
-        """Of a run that failed: by the examples up to there, at a speed of the middle."""
-        row = cells["restarts", rung, number]
-        return float(row["cpu_seconds"]) if row["status"] == "ok" else float("nan")
+    def read(way: str, column: str, failed: float) -> Floats:
+        rungs = [[cells[way, rung, number] for number in numbers] for rung in RUNGS]
+        return np.array(
+            [[float(row[column]) if row["status"] == "ok" else failed for row in row_of] for row_of in rungs]
+        )
 
-    taken = np.array([[seconds(rung, number) for number in numbers] for rung in RUNGS])
-    middle = np.nanmedian(taken, axis=1, keepdims=True)
+    taken = read("restarts", "cpu_seconds", np.nan)
+    # Of a run that failed: those of the middle one.
+    seconds = np.where(np.isnan(taken), np.nanmedian(taken, axis=1, keepdims=True), taken)
     assert pool.restarts is not None
-    cold = pool.cold
-    return Recorded(
-        pool.restarts.value[:, cold],
-        np.where(np.isnan(taken), middle, taken),
-        np.nan_to_num(pool.whole.value[-1][cold]),
-        pool.final[cold],
-    )
+    examples = np.full(len(numbers), FULL) if final_seconds is None else final_seconds * FULL / seconds[-1]
+    chosen_by, worth = (after(examples, read("whole", column, CHANCE)) for column in ("value", "dev_test"))
+    return Recorded(pool.restarts.value[:, pool.cold], seconds, chosen_by, worth)
+
+
+def after(examples: Floats, accuracy: Floats) -> Floats:
+    """Accuracy [n] after so many examples [n], from that at the pool's lengths [rungs, n]."""
+    errors, lengths = np.log(1 - accuracy + 1e-4), np.log(RUNGS)
+    within = np.array([np.interp(np.log(n), lengths, error) for n, error in zip(examples, errors.T, strict=True)])
+    beyond = np.maximum(0.0, np.log(examples) - lengths[-1])
+    found: Floats = 1 - np.exp(within - FALL * beyond)
+    return found
 
 
 def margin(within: float, value: float, n_read: int) -> float:
@@ -173,11 +191,13 @@ class Replay:
 
     def _reached(self, which: int, search: float) -> tuple[int, float]:
         """Where a trial ends: its rung, and the value there."""
-        begun = self.spent
+        begun, judging = self.spent, 0.0
+        seconds = self._pool.seconds[:, which]
         for rung, place in enumerate(self._ladder):
-            value, seconds = self._value(rung, which), self._pool.seconds[:, which]
-            is_dead = self._rule.dead and rung == 0 and not value > DEAD
-            self.spent = begun + float(seconds[place]) / (3 if is_dead else 1)
+            value = self._value(rung, which)
+            judging += JUDGING * self._n_read(rung) * float(seconds[place]) / RUNGS[place]
+            is_dead = self._rule.dead and not value > DEAD
+            self.spent = begun + (float(seconds[place]) + judging) / (3 if is_dead and self._rule.early else 1)
             if is_dead or np.isnan(value):
                 return max(0, rung - 1), 0.0
             if rung == len(self._ladder) - 1:
@@ -187,11 +207,14 @@ class Replay:
                 return rung, value
         raise AssertionError("a ladder has a rung")
 
+    def _n_read(self, rung: int) -> int:
+        """Validation images that a rung reads: `Schedule.rungs`."""
+        return N_VALIDATION // min(9, max(1, RUNGS[self._ladder[-1]] // RUNGS[self._ladder[rung]]))
+
     def _goes_on(self, rung: int, value: float) -> bool:
         seen = self._seen[rung]
         place = max(1, (len(seen) + 1) // self._rule.factor)
-        n_read = N_VALIDATION // max(1, RUNGS[self._ladder[-1]] // RUNGS[self._ladder[rung]])
-        reached = value + margin(self._rule.within, value, n_read)
+        reached = value + margin(self._rule.within, value, self._n_read(rung))
         goes_on = sum(other > reached for other in seen) < place
         seen.append(value)
         return goes_on
@@ -227,14 +250,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Replays rules of pruning on the recorded pool.")
     parser.add_argument("--pool", type=Path, default=RECORDED / "pool.csv")
     parser.add_argument("--families", default="cnn,mlp")
-    parser.add_argument("--replays", type=int, default=2000)
+    parser.add_argument("--replays", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--equal-seconds", action="store_true", help="final runs of equal seconds, not examples")
     arguments = parser.parse_args()
     rows = Rows(arguments.pool, KEY).all()
     for family in arguments.families.split(","):
-        pool = recorded(rows, read_pool(rows, family), family)
+        whole = read_pool(rows, family)
         for case in CASES:
             if case.family == family:
+                pool = recorded(rows, whole, family, case.final_seconds if arguments.equal_seconds else None)
                 table(pool, case, arguments.replays, arguments.seed)
 
 
