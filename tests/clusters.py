@@ -6,12 +6,13 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psutil
 import pytest
 
-from study.execution.executors import Executor
+from study.execution.executors import Executor, InProcessExecutor
 from study.execution.ray_address import check_address, joined
 from study.training.loop import TrainingData
 
@@ -25,6 +26,14 @@ def skip_or_fail() -> None:
     if importlib.util.find_spec("ray") is None:
         required = "cluster" in os.environ.get("STUDY_TESTS_REQUIRE", "").split(",")
         (pytest.fail if required else pytest.skip)("Ray is not installed: pip install 'digit-study[cluster]'")
+
+
+def machines_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every death of a worker of this process be that of its machine."""
+    replaced = InProcessExecutor._replace
+    monkeypatch.setattr(
+        InProcessExecutor, "_replace", lambda *words: replace(replaced(*words), lost="machine far is lost")
+    )
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 Ray starts the hosts, hands each the training data once, carries messages, and tells when a machine is gone. Between
 the driver and a host go batches: one call tells a host what is new and returns when something has happened there.
+A machine that is cut from the network counts as lost once Ray says so, after a minute unless its head is told otherwise
+(RAY_health_check_period_ms and its like).
 """
 
 from __future__ import annotations

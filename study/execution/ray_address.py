@@ -133,21 +133,24 @@ class Cluster:
 
 def check_address(address: str) -> None:
     """UsageError for an address that can be none; StudyError where Ray is not installed, or nobody answers at it."""
+    host, _, port = address.rpartition(":")
+    if address not in (LOCAL, AUTO) and not (host and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+        raise UsageError(
+            f"--cluster {address!r} is not usable: expected local, auto or HOST:PORT, such as 10.0.0.1:6379"
+        )
     if sys.modules.get("ray") is None:
         _prepare(address)
     try:
         import ray  # noqa: F401
     except ImportError:
         raise StudyError(f"--cluster {address} needs Ray: pip install 'digit-study[cluster]'") from None
-    if address in (LOCAL, AUTO):
-        return
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise UsageError(
-            f"--cluster {address!r} is not usable: expected local, auto or HOST:PORT, such as 10.0.0.1:6379"
-        )
+    if host:
+        _check_answer(address, host, int(port))
+
+
+def _check_answer(address: str, host: str, port: int) -> None:
     try:
-        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+        socket.create_connection((host, port), _ANSWER_SECONDS).close()
     except OSError as error:
         raise StudyError(
             f"--cluster {address}: nobody answers there ({error.strerror or error}); start Ray there with "
@@ -205,7 +208,7 @@ def _leave() -> None:
 def _not_joined(address: str, error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
     return (
-        f"--cluster {address}: {text}; this machine must belong to the cluster: "
+        f"--cluster {address}: {text}; this machine must have the cluster's token (RAY_AUTH_TOKEN) and belong to it: "
         "`ray start --address=HOST:PORT --num-cpus=0` adds it without workers of its own"
     )
 

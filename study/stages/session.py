@@ -167,6 +167,8 @@ class Hardware:
     @classmethod
     def of(cls, request: Request, cluster: Cluster | None) -> Hardware:
         if cluster is not None:
+            if request.device not in ("auto", "cpu"):
+                raise UsageError(f"--device {request.device} with --cluster: expected cpu, on which a cluster trains")
             fitting = cluster.wait_for_room("CPU")
             return cls(torch.device("cpu"), min(request.workers or fitting, fitting), fitting, cluster)
         device = choose_device(request.device)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from clusters import machines_are_lost
+
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job, OnRung, Outcome, Report, RungMetrics
 from study.execution.worker import DriverLeftError
@@ -54,6 +57,21 @@ def test_a_job_whose_worker_dies_is_tried_three_times_and_the_others_go_on() -> 
     assert begun.count("job 1") == MAX_ATTEMPTS
     assert {job for job, reason in ended.items() if reason is None} == {"job 0", "job 2"}
     assert "died 3 times" in str(ended["job 1"])
+
+
+def test_deaths_with_a_machine_that_is_lost_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines_are_lost(monkeypatch)
+    deaths, ended = iter(range(2 * MAX_ATTEMPTS)), list[str | None]()
+
+    def work(job: Job, on_rung: OnRung) -> Outcome:
+        if next(deaths, None) is not None:
+            raise DriverLeftError
+        return Outcome()
+
+    left = iter(jobs(1))
+    with InProcessExecutor(1, work) as executor:
+        train_all(executor, lambda: next(left, None), on_end=lambda event: ended.append(event.reason))
+    assert ended == [None]
 
 
 def test_what_is_handed_out_once_a_job_has_ended_is_trained_too_and_all_in_this_order() -> None:

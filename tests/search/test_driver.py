@@ -23,6 +23,7 @@ from bench import (
     power_until,
     work,
 )
+from clusters import machines_are_lost
 
 from study.errors import FamilyStoppedError, ResultsError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
@@ -482,6 +483,26 @@ def test_a_trial_whose_worker_died_three_times_failed_by_its_own_cause(bench: Be
     mlp = [record for record in bench.records if record.family == "mlp"]
     assert [(record.attempt, record.counted) for record in mlp] == [(1, False), (2, False), (3, True)]
     assert len({record.seed for record in mlp}) == 1
+    bench.check()
+
+
+def test_a_trial_that_was_lost_with_its_machine_is_tried_again_however_often(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines_are_lost(monkeypatch)
+    losses = iter(range(5))
+
+    def lost(job: Job, on_rung: OnRung) -> Outcome:
+        if job.id.startswith("mlp") and next(losses, None) is not None:
+            raise DriverLeftError
+        return work(job, on_rung)
+
+    bench.search(Limits(n_trials=1), lost)
+    *before, last = [record for record in bench.records if record.family == "mlp"]
+    assert [(record.counted, record.reason) for record in before] == [
+        (False, "its worker died (machine far is lost)")
+    ] * 5
+    assert (last.counted, last.attempt, last.draw) == (True, 6, before[0].draw)
     bench.check()
 
 
