@@ -25,7 +25,7 @@ from study.stages.foreseen import sees_little
 from study.stages.one_search import OneSearch, Progress, Workers
 from study.stages.repeats import open_repeat
 from study.stages.retrain import retrain_candidates
-from study.stages.run_plan import hands_over_found, retrain_seconds
+from study.stages.run_plan import hands_over_found, taken_of_others
 from study.stages.search import search_families
 from study.stages.session import Session
 from study.stages.shifts import shipped_reading
@@ -104,7 +104,7 @@ class Stages:
         search_families(one)
 
     def _retrain(self, one: OneSearch) -> None:
-        ahead = _taken_of_others(one) if one.first is None else self._ahead()
+        ahead = taken_of_others(one) if one.first is None else self._ahead()
         self.progress.stage("retrain", after=self._agenda.after_retraining(one.number, ahead))
         retrain_candidates(one)
 
@@ -331,12 +331,6 @@ class Stages:
     def _examine_seconds(self) -> float:
         goal = self.first.goal
         return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._spare)
-
-
-def _taken_of_others(first: OneSearch) -> float:
-    """Seconds that the first search has taken, and its retraining will take, of the shares of those after it."""
-    planned = retrain_seconds(first) or 0.0
-    return max(0.0, planned - (first.plan.seconds_for_runs or 0.0)) + first.plan.used.lent
 
 
 def _again(wanted: RunsToTest) -> str:

@@ -311,6 +311,12 @@ def retrain_seconds(one: OneSearch) -> float | None:
     return min(seconds, as_long)
 
 
+def taken_of_others(first: OneSearch) -> float:
+    """Seconds that the first search has taken, and its retraining will take, of the shares of those after it."""
+    planned = retrain_seconds(first) or 0.0
+    return max(0.0, planned - (first.plan.seconds_for_runs or 0.0)) + first.plan.used.lent
+
+
 def _n_beside(study: OneSearch, retrain: RetrainSettings) -> float:
     """What the first search trains of a family beside what it found, as a mean over the families."""
     settings, counted = study.session.settings, read_trials(study.session.files.trials_jsonl).counted

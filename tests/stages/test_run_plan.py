@@ -19,9 +19,19 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
+from study.stages.agenda import Agenda
 from study.stages.extension import settle_for_what_helps, unused_budget
 from study.stages.plan import SearchPlan, Used
-from study.stages.run_plan import Held, RunPlan, hands_over_found, held_by, plan_runs, planned_runs, retrain_seconds
+from study.stages.run_plan import (
+    Held,
+    RunPlan,
+    hands_over_found,
+    held_by,
+    plan_runs,
+    planned_runs,
+    retrain_seconds,
+    taken_of_others,
+)
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
 TOP_RUNG = 900
@@ -248,6 +258,14 @@ def test_the_first_search_gets_time_for_every_given_candidate(make: Make) -> Non
     (before, found, seeds), (after, *_) = seconds
     parts = [3 * (found + n * seeds) / (3 * found + n * seeds) for n in (1, 2)]
     assert after / before == pytest.approx(parts[1] / parts[0])
+
+
+def test_while_the_first_search_retrains_the_time_left_ends_with_the_budget(make: Make) -> None:
+    one = given_apart(make([*BETTER, *GIVEN], budget=900.0, used=140.0, stored=ONE_RUN, reached=None))
+    one.n_searches, one.goal = 3, one.goal.model_copy(update={"n_searches": 3})
+    one.session.ledger.lent = 4.0
+    left = Agenda(one.goal, evaluates=True).after_retraining(1, taken_of_others(one))
+    assert 140.0 + (retrain_seconds(one) or 0.0) + (left or 0.0) == pytest.approx(900.0)
 
 
 def test_a_budget_without_a_verdict_has_one_run_for_the_better_of_both(make: Make) -> None:

@@ -78,7 +78,7 @@ def numbers(study: StudyRecords, before: Report) -> Families:
 
 def _meaning(study: StudyRecords, given: Budget) -> str:
     settings, retrain = study.settings, study.settings.retrain
-    most = "" if given.allowance is None else f" with at most {_most(given, given.allowance)}"
+    most = "" if given.allowance is None else f", with at most {_most(given, given.allowance)}"
     each = f" in each of {study.n_searches} searches" if study.n_searches > 1 else ""
     final = count(retrain.final_seeds, "final run") if retrain.final_seeds else "no further final run"
     return (
