@@ -222,11 +222,11 @@ class Study:
         """One row per trial that ended, in the order in which they did.
 
         `search`, `family` and `number` name it. `origin` is found, if the search drew it, or given; `role` says where
-        it is from: sampled, warm_start, given_file or imported. `state` is Optuna's; `ending` says why it ended:
-        complete, pruned, budget, failed, interrupted or withdrawn, and `reason` says it in words. `value` is validation
-        accuracy after `examples` training images, `nll_scaled` its negative log-likelihood there in nats, at the
-        temperature that fits best. A worker on `node` held it for `held_seconds`, of which it trained for
-        `training_seconds`.
+        it is from: sampled, warm_start, given_file, imported or proposed. `state` is Optuna's; `ending` says why it
+        ended: complete, pruned, budget, failed, interrupted or withdrawn, and `reason` says it in words.
+        `value` is validation accuracy after `examples` training images, `nll_scaled` its negative log-
+        likelihood there in nats, at the temperature that fits best. A worker on `node` held it for
+        `held_seconds`, of which it trained for `training_seconds`.
         `flops` are of one image. `counted` is False for a trial that was interrupted and tried again as another
         `attempt`; `further_seed_of` is the first trial with the same configuration.
         """

@@ -10,6 +10,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "search and compare": {
         "run": "search, retrain, evaluate, examine and report; the same command again continues",
         "train": "train one configuration without a search, and validate it",
+        "propose": "give a study that is searched a configuration of your own, which its search tries next",
         "compare": "one page for two or more finished studies: protocols, leaderboard, differences, costs",
     },
     "the stages of a run, one by one": {
@@ -45,6 +46,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "study run --dry-run --format json",
     ),
     "train": ("study show best --as toml > mine.toml", "study train mine.toml --seed 3"),
+    "propose": ("study propose mine.toml", "study propose --family cnn mine.toml --name second"),
     "compare": ("study compare mnist second", "study compare mnist elsewhere/results/mnist --out both.html"),
     "search": ("study search --n-trials 20", "study search --n-trials 40"),
     "retrain": ("study retrain",),

@@ -120,6 +120,12 @@ def _train(parser: argparse.ArgumentParser) -> None:
     flags.add_device(add)
 
 
+def _propose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a configuration in TOML, as `study show best` prints")
+    flags.add_study(parser)
+    parser.add_argument("--family", metavar="NAME", help="its family (default: the one that the file names or fits)")
+
+
 # --- look at studies -------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +244,7 @@ def _completion(parser: argparse.ArgumentParser) -> None:
 _FLAGS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run,
     "train": _train,
+    "propose": _propose,
     "compare": _compare,
     "search": flags.add_work,
     "retrain": flags.add_work,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from study.records.ledger import Ledger, read_ledger
 from study.records.locking import is_driven_by
 from study.records.paths import StudyFiles, done_runs
+from study.records.proposed import read_proposals
 from study.records.settings import StudySettings, load_settings
 from study.records.trial import Trials, read_trials
+from study.space.points import identity
 
 
 def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]:
@@ -17,7 +20,11 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
     settings = load_settings(files.settings)
     trials = read_trials(files.trials_jsonl)
     ledger = read_ledger(files.ledger)
-    families = {name: _family(name, trials.of(name), settings, ledger) for name in settings.families}
+    waiting = _waiting(files, trials)
+    families = {
+        name: _family(name, trials.of(name), settings, ledger) | {"proposed_waiting": waiting[name]}
+        for name in settings.families
+    }
     budget = ledger.budget
     folders = dict(enumerate(ledger.further_searches(files), 2))
     repeats = [study_status(one) | {"search": number} for number, one in folders.items() if one.exists()]
@@ -40,6 +47,12 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "nodes": [node.model_dump() for node in ledger.commands[-1].nodes] if ledger.commands else [],
     }
     return found | {"lines": _lines(found)}
+
+
+def _waiting(files: StudyFiles, trials: Trials) -> Counter[str]:
+    """How many proposed configurations of each family have no trial yet."""
+    tried = {(trial.family, identity(trial.config)) for trial in trials.given}
+    return Counter(one.family for one in read_proposals(files) if (one.family, identity(one.config)) not in tried)
 
 
 def _family(name: str, trials: Trials, settings: StudySettings, ledger: Ledger) -> dict[str, Any]:
@@ -123,6 +136,7 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     best = "–" if row["best_given"] is None else f"{100 * row['best_given']:.2f} %"
     said = {
         "given": f"{'1 trial was' if row['given'] == 1 else str(row['given']) + ' trials were'} given, best {best}",
+        "proposed_waiting": f"proposed, and waiting for a search: {row['proposed_waiting']}",
         "last_failure": f"last failure: {row['last_failure']}",
         "searched_whole": f"searched whole: {whole} tried",
         "further_seeds": f"{row['further_seeds']} of its trials are further seeds of a configuration tried before",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from study.command import looking, tools
 from study.command.completion import completion
-from study.command.console import print_answer
+from study.command.console import existing_files, print_answer
 from study.command.slurm import slurm
 from study.command.summary import dashboard_command
+from study.records.locking import lock_holder
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
 
@@ -216,8 +217,25 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
     return 0
 
 
+def propose(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.records.trial import read_trials
+    from study.search.proposed import propose as write
+
+    files = existing_files(args)
+    found, path = write(files, args.file, args.family, read_trials(files.trials_jsonl))
+    is_searched = lock_holder(files) is not None
+    if args.format == "json":
+        about = {"family": found.family, "config": found.config, "file": str(path), "at_work": is_searched}
+        print_answer(args.verb, about)
+        return 0
+    taken = "the command at work" if is_searched else "the next command that searches, such as `study run`,"
+    print(with_its_name(f"proposed to {found.family}: {taken} tries it before its next trial ({path})", files))
+    return 0
+
+
 VERBS: dict[str, Verb] = {
     "run": run,
+    "propose": propose,
     "search": search,
     "retrain": retrain,
     "evaluate": evaluate,

@@ -28,6 +28,7 @@ _ROLES: Mapping[Role, str] = {
     "warm_start": "a warm start of the search space",
     "given_file": "given in a file",
     "imported": "taken over from another study",
+    "proposed": "proposed while the search ran",
 }
 _ENDINGS: Mapping[Ending, str] = {
     "complete": "completed",

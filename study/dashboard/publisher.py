@@ -66,7 +66,8 @@ class Publisher:
         lines = [
             f"# Family {family.name} of study {self._files.name}: {state}",
             f"- trials: {family.counted} counted" + (f", best {_told(best)}" if best else ""),
-            *_given(search.given.get(family.name)),
+            *_given(search.given.get(family.name), "given, and not seen by the search"),
+            *_given(search.proposed.get(family.name), "proposed, and not seen by the search"),
             f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
             f"- rungs, in examples seen: {ladder}; a trial that did not reach the last one was pruned",
             "- value: accuracy on the validation split; never a performance of the finalist",
@@ -80,13 +81,13 @@ def _told(trial: TrialRecord) -> str:
     return f"#{trial.number}, {trial.origin_in_words}, with {100 * trial.last.accuracy:.2f} % on validation"
 
 
-def _given(given: FamilySearch | None) -> list[str]:
+def _given(given: FamilySearch | None, what: str) -> list[str]:
     """Of a study that keeps apart what is given."""
     if given is None or not given.records:
         return []
     best = f", best {_told(given.best)}" if given.best else ""
     seconds = f"{given.spent:.0f} worker-seconds of their own"
-    return [f"- given, and not seen by the search: {given.counted} trials{best}, {seconds}"]
+    return [f"- {what}: {given.counted} trials{best}, {seconds}"]
 
 
 def best_so_far(families: list[FamilySearch]) -> go.Figure:

@@ -100,6 +100,11 @@ class StudyFiles:
         return self.root / "test"
 
     @property
+    def proposed(self) -> Path:
+        """Configurations that were proposed to the search."""
+        return self.root / "proposed"
+
+    @property
     def seal(self) -> Path:
         return self.test / "seal.json"
 

@@ -23,10 +23,15 @@ Form = Literal[1, 2]
 Scalar: TypeAlias = str | int | float | bool
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
 # sampled: drawn by the search; all else is given: a warm start of the space, a configuration from a file of the
-# user's, a trial of another study.
-Role = Literal["sampled", "warm_start", "given_file", "imported"]
+# user's, a trial of another study, a configuration proposed while the search ran.
+Role = Literal["sampled", "warm_start", "given_file", "imported", "proposed"]
 Origin = Literal["found", "given"]
-SOURCES: Mapping[Role, str] = {"warm_start": "warm start", "given_file": "file", "imported": "imported"}
+SOURCES: Mapping[Role, str] = {
+    "warm_start": "warm start",
+    "given_file": "file",
+    "imported": "imported",
+    "proposed": "proposed",
+}
 # complete: reached the top rung; pruned: by the pruner; budget: stopped at a rung, because the search ended; failed: by
 # its own cause; interrupted: its command or its worker ended; withdrawn: the search ended before it began.
 Ending = Literal["complete", "pruned", "budget", "failed", "interrupted", "withdrawn"]

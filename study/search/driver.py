@@ -26,21 +26,19 @@ from study.records.collecting import uncollected
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
-from study.search.agreement import is_given, reconcile, record_of
-from study.search.family import End, FamilySearch, Flight, Proposal, owed
-from study.search.given import given_to
-from study.search.identity import owner_of
+from study.search.agreement import record_of
+from study.search.family import End, FamilySearch, Flight, Proposal
+from study.search.given import proposal
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
-from study.search.pruners import make_pruner
+from study.search.parts import open_parts
+from study.search.proposed import Proposals
 from study.search.samplers import fix_parameters, make_given_sampler, make_sampler
-from study.search.storage import fail_uncounted, open_study, quiet_experimental, sweep
-from study.search.tables import damage_explained, stored_trials
-from study.search.tried import Tried
+from study.search.storage import fail_uncounted, quiet_experimental
+from study.search.tables import damage_explained
 from study.search.turns import Limits, Running, next_family, seconds_so_far
 from study.seeds import derive_seed
-from study.space.grammar import parse_space
-from study.space.parameters import Config, SearchSpace
+from study.space.parameters import Config
 from study.space.points import identity
 from study.space.sampling import sample
 from study.training.loop import Schedule
@@ -74,47 +72,19 @@ class Search:
         self._mirror = Mirror(storage, guard)
         self._written = time.monotonic()
         self._n_unwritten = 0  # trials that ended and are still to be written
-        spaces = {name: parse_space(family.space, family.space_file) for name, family in settings.families.items()}
-        # The same number for every family: the one whose space offers fewest decides.
-        self._n_warm = min([settings.warm_starts, *(len(space.warm_starts) for space in spaces.values())])
-        self.families: dict[str, FamilySearch] = {}
-        self.given: dict[str, FamilySearch] = {}  # beside each family's search, where what is given is kept apart
         with damage_explained():
-            for name, space in spaces.items():
-                self._open(name, space, records)
+            opened = open_parts(files, settings, storage, self._mirror, records)
+        self.families = {family.name: family for family in opened if family.kind == "found"}
+        # Beside each family's search, where what is given is kept apart, before the search and while it runs.
+        self.given = {family.name: family for family in opened if family.kind == "given"}
+        self.proposed = {family.name: family for family in opened if family.kind == "proposed"}
+        self._proposals = Proposals(files, settings, self.records)
         self.limits = Limits()
         self._nodes: Callable[[], Sequence[Node]] = tuple  # of the executor that runs it
 
     @property
-    def _apart(self) -> bool:
-        return self._settings.given == "apart"
-
-    def _open(self, name: str, space: SearchSpace, records: Trials) -> None:
-        family = self._settings.families[name]
-        owner = owner_of(self._settings)
-        stored = open_study(self.storage, f"{self._settings.name}/{name}", "accuracy", "maximize", owner)
-        sweep(self.storage, stored)
-        trials = stored_trials(self.storage, stored._study_id)
-        ours = reconcile(trials, name, records, self._files, self._settings.format_version)
-        hidden = {trial.number for trial in trials if is_given(trial)} if self._apart else set()
-        study = self._mirror.open(stored, trials, hidden)
-        study.pruner = make_pruner(self._settings.pruner, family.ladder)
-        tried = Tried(space, derive_seed(self._settings.seed, name, 0, "grid"), ours.found if self._apart else ours)
-        if not self._apart:
-            self.families[name] = FamilySearch(name, space, family, study, stored, list(ours), tried)
-            self.families[name].proposals.extend(owed(ours, given_to(self._settings, space, self._n_warm)))
-            return
-        self.families[name] = FamilySearch(name, space, family, study, stored, list(ours.found), tried)
-        self.families[name].proposals.extend(owed(ours.found))
-        beside, none = self._mirror.open_beside(study), Tried(space, 0, ours.given)
-        self.given[name] = FamilySearch(name, space, family, beside, stored, list(ours.given), none, is_given=True)
-        # What is given is trained once per study, not in each of its searches.
-        given = [] if self._settings.repeat_of else given_to(self._settings, space, self._n_warm)
-        self.given[name].proposals.extend(owed(ours.given, given))
-
-    @property
     def _all(self) -> list[FamilySearch]:
-        return [*self.families.values(), *self.given.values()]
+        return [*self.families.values(), *self.given.values(), *self.proposed.values()]
 
     @property
     def records(self) -> Trials:
@@ -166,12 +136,20 @@ class Search:
     def _fill(self, executor: Executor) -> None:
         """Keep every worker busy and one proposal ready: what is given first, then from the family with the most
         left."""
+        self._take_proposed()
         while sum(len(family.flights) for family in self._all) - self._n_unwritten <= executor.n_workers:
             family = next_family(self._all, self.limits, self._running(executor))
             if family is None:
                 return
             with shielded():
                 executor.submit(self._ask(family))
+
+    def _take_proposed(self) -> None:
+        """A damaged file does not end a search that runs: whoever proposes next or asks for the status is told."""
+        with contextlib.suppress(ResultsError):
+            for name, found in self._proposals.new().items():
+                if (family := self.proposed.get(name)) is not None:
+                    family.proposals.extend(proposal(one, family.space, "proposed") for one in found)
 
     def _running(self, executor: Executor) -> Running:
         return {} if self.limits.allowance is None and self.limits.given is None else executor.running()
@@ -181,7 +159,7 @@ class Search:
         draw = proposal.draw if proposal.draw is not None else family.next_draw
         family.next_draw = max(family.next_draw, draw + 1)
         trial, config = self._draw(family, proposal, draw)
-        purpose = "given" if family.is_given else "trial"
+        purpose = "trial" if family.kind == "found" else family.kind
         seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
         proposal = replace(proposal, parameters=dict(trial.params), draw=draw, seed=seed)
         number = self._mirror.number_of(trial)

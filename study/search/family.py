@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import optuna
 from optuna.trial import TrialState
@@ -19,6 +19,7 @@ from study.space.parameters import Config, SearchSpace
 from study.space.points import identity
 
 MAX_FAILURES_IN_A_ROW = 5
+Kind = Literal["found", "given", "proposed"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class FamilySearch:
     stored: optuna.Study
     records: list[TrialRecord]
     tried: Tried
-    is_given: bool = False
+    kind: Kind = "found"
     proposals: deque[Proposal] = field(default_factory=deque)
     flights: dict[str, Flight] = field(default_factory=dict)
     history: History = field(default_factory=History)
@@ -92,6 +93,11 @@ class FamilySearch:
         self.next_draw = 1 + max((record.draw for record in self.records if record.draw is not None), default=-1)
         for record in self.records:
             self._sum_up(record)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its configurations are given, before the search or while it runs, and none is drawn."""
+        return self.kind != "found"
 
     def _sum_up(self, record: TrialRecord) -> None:
         if not self.is_given or record.role != "imported":  # which took its seconds in another study
@@ -172,5 +178,6 @@ def owed(records: Iterable[TrialRecord], given: Sequence[Proposal] = ()) -> list
 
 
 def repeat(record: TrialRecord) -> Proposal:
-    config = dict(record.config) if record.role == "given_file" and not record.parameters else None
+    is_whole = record.role in ("given_file", "proposed") and not record.parameters
+    config = dict(record.config) if is_whole else None
     return Proposal(dict(record.parameters), record.role, record.draw, record.seed, record.attempt + 1, config=config)

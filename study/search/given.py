@@ -1,4 +1,5 @@
-"""`--given FILE`: a configuration of the user's own, a search space in which every value is fixed."""
+"""`--given FILE` and `study propose FILE`: a configuration of the user's own, a search space in which every value is
+fixed."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import tomli_w
 
 from study.errors import SpaceError
 from study.records.settings import GivenConfiguration, StudySettings
+from study.records.trial import Role
 from study.search.family import Proposal
 from study.search.imports import replay
 from study.search.spaces import check_space
@@ -22,10 +24,11 @@ from study.space.sampling import branches
 from study.training.config import completed, known_keys
 
 
-def read_given(path: Path, spaces: Mapping[str, SearchSpace]) -> GivenConfiguration:
-    """The configuration in a file; what it leaves out is as the family's space fixes it, or the default of the key.
-    It may lie outside the ranges of the space. SpaceError names file, key, the value seen and the one expected."""
-    table = _table(path)
+def read_given(path: Path, spaces: Mapping[str, SearchSpace], flag: str = "--given ") -> GivenConfiguration:
+    """The configuration in a file, which was named after `flag`; what it leaves out is as the family's space fixes it,
+    or the default of the key. It may lie outside the ranges of the space. SpaceError names file, key, the value seen
+    and the one expected."""
+    table = _table(path, flag)
     family = table.pop("family", None)
     if family is None:
         family = _family_of(path, table, spaces)
@@ -49,13 +52,13 @@ def as_read_now(stored: GivenConfiguration, spaces: Mapping[str, SearchSpace]) -
     return stored.model_copy(update={"config": completed(stored.config, spaces[stored.family])})
 
 
-def _table(path: Path) -> Config:
+def _table(path: Path, flag: str) -> Config:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpaceError(f"--given {path}: cannot be read ({error.strerror}); expected a TOML file") from None
+        raise SpaceError(f"{flag}{path}: cannot be read ({error.strerror}); expected a TOML file") from None
     except (ValueError, RecursionError) as error:
-        raise SpaceError(f"--given {path}: not TOML: {error}") from None
+        raise SpaceError(f"{flag}{path}: not TOML: {error}") from None
 
 
 def _family_of(path: Path, table: Mapping[str, Any], spaces: Mapping[str, SearchSpace]) -> str:
@@ -70,12 +73,12 @@ def _family_of(path: Path, table: Mapping[str, Any], spaces: Mapping[str, Search
 def given_to(settings: StudySettings, space: SearchSpace, n_warm: int) -> list[Proposal]:
     """What a study gives to a family: warm starts of its space, then configurations from files."""
     warm = [Proposal(warm_start_params(space, index), "warm_start") for index in range(n_warm)]
-    return [*warm, *(_proposal(one, space) for one in settings.given_files if one.family == space.family)]
+    return [*warm, *(proposal(one, space) for one in settings.given_files if one.family == space.family)]
 
 
-def _proposal(one: GivenConfiguration, space: SearchSpace) -> Proposal:
+def proposal(one: GivenConfiguration, space: SearchSpace, role: Role = "given_file") -> Proposal:
     parameters = parameters_in(space, one.config)
-    return Proposal(parameters, "given_file", config=None if parameters else one.config)
+    return Proposal(parameters, role, config=None if parameters else one.config)
 
 
 def parameters_in(space: SearchSpace, config: Mapping[str, Any]) -> dict[str, Any]:

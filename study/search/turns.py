@@ -11,13 +11,14 @@ from study.search.family import FamilySearch
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search ends. `allowance` is in worker-seconds for each family, `given` the same for what is given to it
-    apart from its search, `deadline` on the monotonic clock."""
+    """When a search ends. `allowance` is in worker-seconds for each family, `given` and `proposed` the same for what is
+    given to it apart from its search, before that and while it runs, `deadline` on the monotonic clock."""
 
     allowance: float | None = None
     n_trials: int | None = None
     deadline: float | None = None
     given: float | None = None
+    proposed: float | None = None
 
     def are_over(self, ahead: float = 0.0) -> bool:
         """Whether the deadline has come, or comes within so many seconds."""
@@ -25,7 +26,7 @@ class Limits:
 
     def seconds_of(self, family: FamilySearch) -> float | None:
         """Worker-seconds that a family's trials may take."""
-        return self.given if family.is_given else self.allowance
+        return {"found": self.allowance, "given": self.given, "proposed": self.proposed}[family.kind]
 
 
 Running = Mapping[str, float]  # seconds so far of the jobs that workers have, by job

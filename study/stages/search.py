@@ -17,6 +17,7 @@ from study.records.trials_csv import write_trials_csv
 from study.search.driver import Search
 from study.search.family import FamilySearch
 from study.search.imports import import_trials, left_out, load_source
+from study.search.proposed import SHARE as PROPOSED_SHARE
 from study.search.turns import Limits
 from study.space.parameters import SearchSpace
 from study.stages.allowance import allowances, lent_seconds, speeds_of
@@ -47,7 +48,8 @@ def search_families(one: OneSearch) -> None:
         allowed = allowances(one, trials)
         publisher = Publisher(session.files)
         deadline = one.plan.search_deadline(time.monotonic())
-        limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given)
+        proposed = None if allowed.found is None else PROPOSED_SHARE * allowed.found
+        limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given, proposed)
         _say_small_spaces(one, search)
 
         executor = one.workers.executor
@@ -117,7 +119,9 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
             held_seconds=round(family.spent, 2),
             training_seconds=round(sum(record.training_seconds for record in family.records), 2),
             searched_whole=family.tried.n_points if family.is_whole else None,
-            given_seconds=round(search.given[name].spent, 2) if name in search.given else None,
+            given_seconds=round(search.given[name].spent + search.proposed[name].spent, 2)
+            if name in search.given
+            else None,
         )
         for name, family in search.families.items()
     }

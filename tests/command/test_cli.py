@@ -183,6 +183,7 @@ def test_every_verb_answers_in_the_form_that_is_documented(
         **{stage: [*working, "--n-trials", "2"] for stage in ("search", "retrain", "evaluate")},
         "examine": [*working, "--audit", "1"],
         "train": [tmp_path / "mine.toml", "--data-dir", work["data"], "--results", tmp_path, "--epochs", "1"],
+        "propose": [tmp_path / "mine.toml", "--name", "sealed", "--results", tmp_path],
         "compare": ["done", "done-too", "--results", work["results"], "--out", tmp_path / "both.html"],
         "show": ["best", *where],
         "predict": [tmp_path / "0.png", *where],
@@ -193,6 +194,8 @@ def test_every_verb_answers_in_the_form_that_is_documented(
     }
     if verb == "compare":
         shutil.copytree(work["results"] / "done", work["results"] / "done-too")
+    if verb == "propose":  # to a study whose test split is sealed
+        shutil.copytree(work["results"] / "done", tmp_path / "sealed", ignore=shutil.ignore_patterns("test"))
     assert study(*verb.split(), *words.get(verb, where), "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     for row in found if isinstance(found, list) else [found]:

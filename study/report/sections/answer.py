@@ -147,6 +147,7 @@ _GIVEN: Mapping[Role, str] = {
     "warm_start": "; it is a warm start",
     "given_file": "; it was given by a file",
     "imported": "; it comes from another study",
+    "proposed": "; it was proposed while the search ran",
 }
 
 

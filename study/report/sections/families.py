@@ -53,6 +53,7 @@ class FamilyRow(Result):
     best: TrialSummary | None
     best_sampled: TrialSummary | None
     from_files: int = field(metadata=PAGE_ONLY)
+    proposed: int = field(metadata=PAGE_ONLY)
     n_given: int = field(metadata=PAGE_ONLY)
 
     @property
@@ -115,6 +116,7 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         best=summary(trials.best),
         best_sampled=summary(trials.found.best),
         from_files=sum(trial.role == "given_file" for trial in given),
+        proposed=sum(trial.role == "proposed" for trial in given),
         n_given=len(given),
     )
 

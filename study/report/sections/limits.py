@@ -89,6 +89,7 @@ _SOURCES_SAID = {
     "warm_start": "A warm start",
     "given_file": "What a file held",
     "imported": "A trial of another study",
+    "proposed": "What was proposed while the search ran",
 }
 
 
