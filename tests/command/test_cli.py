@@ -191,6 +191,7 @@ def test_every_verb_answers_in_the_form_that_is_documented(
         "data": ["--data-dir", work["data"]],
         "spaces": ["list"],
         "completion": ["bash"],
+        "slurm": [],
     }
     if verb == "compare":
         shutil.copytree(work["results"] / "done", work["results"] / "done-too")
