@@ -82,8 +82,8 @@ class Parts(Generic[S]):
         return next(number for number, place in enumerate(self.places, self.first) if place.name == name)
 
     def section(self, name: str) -> str:
-        """How a sentence cites a section: 'section 14'."""
-        return f"section {self.number(name)}"
+        """How a sentence cites a section: 'section 14', or 'top of the page' for what stands before the first."""
+        return f"section {self.number(name)}" if self.number(name) else "top of the page"
 
 
 class Report(Parts[StudyRecords]):

@@ -67,7 +67,8 @@ def test_no_sentence_says_more_than_the_study_allows(name: str, case_report: Rep
 @pytest.mark.parametrize("name", CASES)
 def test_every_advice_cites_its_section_and_a_number(name: str, case_report: Reports) -> None:
     for item in case_report(name)["conclusion"]["future"]:
-        assert re.search(rf"\(section {item['section']}, [^)]*\d|\d[^()]*\(section {item['section']}\)", item["text"])
+        place = f"section {item['section']}" if item["section"] else "top of the page"
+        assert re.search(rf"\({place}, [^)]*\d|\d[^()]*\({place}\)", item["text"])
 
 
 def test_an_ablation_of_an_earlier_finalist_is_not_shown(tmp_path: Path) -> None:

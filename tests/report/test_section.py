@@ -42,7 +42,7 @@ def test_a_chart_that_tells_the_finding_ends_with_it() -> None:
 def test_a_section_is_cited_by_name_with_its_place() -> None:
     report = Report(None, SECTIONS)  # type: ignore[arg-type]
     assert [report.section(name) for name in ("header", "answer", "mattered")] == [
-        "section 0",
+        "top of the page",
         "section 1",
         "section 14",
     ]
