@@ -10,8 +10,9 @@ from study.records.ledger import Goal
 from study.report.wording import count, duration, flag_value
 from study.stages import plan as planner
 from study.stages.goal import with_limits_of
+from study.stages.held import held_by, run_seconds
 from study.stages.one_search import OneSearch
-from study.stages.run_plan import held_by, planned_runs, run_seconds
+from study.stages.run_plan import planned_runs
 from study.statistics.comparison import MIN_SEARCHES
 
 _ROOM = 1.05

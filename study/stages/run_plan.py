@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from study.errors import StudyError
-from study.records.finalists import Finalists, read_finalists
 from study.records.ledger import PlannedRuns, RetrainPlan
 from study.records.made_of import digest_of_trials
-from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings
 from study.records.trial import TrialRecord, Trials, read_trials
 from study.retraining.candidates import choose_beside, choose_candidates, choose_of_both
 from study.retraining.runs import RunLengths
 from study.space.points import identity
 from study.stages import plan as planner
+from study.stages.held import by_number, held_by, run_seconds
 from study.stages.makespan import fits, wall_of_runs
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
@@ -27,42 +26,6 @@ TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 _SPEED_SHARE = 0.5
 _LONGER = 1.1  # times a run's length: for less, no run that is there is trained anew
 Candidates = dict[str, Trials]
-
-
-@dataclass(frozen=True)
-class Held:
-    """A family's part in an earlier retraining: its finalist, how many final runs on train + validation it has, and of
-    each candidate, by trial number, how many examples a run saw and how many runs there are."""
-
-    finalist: int
-    n_final: int
-    examples: dict[int, int]
-    n_runs: dict[int, int]
-
-    @property
-    def length(self) -> int:
-        return self.examples[self.finalist]
-
-
-def held_by(files: StudyFiles) -> dict[str, Held]:
-    """What each family has; nothing before the first retraining."""
-    found = read_finalists(files.finalists) if files.finalists.is_file() else Finalists()
-    return {
-        family: Held(
-            row.finalist,
-            len(set(row.final_runs) - {run for one in row.candidates for run in one.runs}),
-            {candidate.trial: candidate.examples for candidate in row.candidates},
-            {candidate.trial: len(candidate.runs) for candidate in row.candidates},
-        )
-        for family, row in found.families.items()
-        if row.finalist is not None and row.final_runs
-    }
-
-
-def run_seconds(files: StudyFiles, held: Mapping[str, Held]) -> dict[str, float]:
-    """What a run of each family's finalist takes, at the speed that its trial had in the search."""
-    known = _by_number(read_trials(files.trials_jsonl))
-    return {family: one.length / planner.steady_speed(known[family, one.finalist]) for family, one in held.items()}
 
 
 @dataclass(frozen=True)
@@ -109,7 +72,7 @@ def _stored_plan(one: OneSearch, counted: Trials) -> RunPlan | None:
         return None
     if not hands_over_found(one):
         return None
-    known = _by_number(counted)
+    known = by_number(counted)
     wanted = [(family, trial) for family, runs in plan.runs.items() for trial in runs.trials]
     if not wanted or not known.keys() >= set(wanted):
         return None
@@ -130,7 +93,7 @@ class _Planner:
     def __init__(self, one: OneSearch, counted: Trials) -> None:
         self._one = one
         self._counted = counted
-        self._known = _by_number(counted)
+        self._known = by_number(counted)
         self._held = {
             family: held
             for family, held in held_by(one.session.files).items()
@@ -343,10 +306,6 @@ def hands_over_found(one: OneSearch) -> bool:
     found = choose_candidates(trials.found, 1, speed_share=0.0)
     given = {(trial.family, trial.number) for trial in trials.given}
     return all((family, known.finalist) not in given for family, known in held.items() if family in found)
-
-
-def _by_number(trials: Trials) -> dict[tuple[str, int], TrialRecord]:
-    return {(trial.family, trial.number): trial for trial in trials}
 
 
 def _why(trials: Trials) -> str:

@@ -21,12 +21,11 @@ from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import TrialRecord, read_trials
 from study.stages.agenda import Agenda
 from study.stages.extension import settle_for_what_helps, unused_budget
+from study.stages.held import Held, held_by
 from study.stages.plan import SearchPlan, Used
 from study.stages.run_plan import (
-    Held,
     RunPlan,
     hands_over_found,
-    held_by,
     plan_runs,
     planned_runs,
     retrain_seconds,
