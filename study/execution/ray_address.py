@@ -262,8 +262,10 @@ def _temporary_files_in(folder: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray sets a handler of its own for SIGTERM; this program's come back."""
-    taken = {signum: signal.getsignal(signum) for signum in (*FOR_THE_DRIVER, signal.SIGTERM)}
+    """Ray sets a handler of its own for SIGTERM, where it is asked in the main thread; this program's come back."""
+    is_main = threading.current_thread() is threading.main_thread()
+    signums = (*FOR_THE_DRIVER, signal.SIGTERM) if is_main else ()
+    taken = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield
     finally:
