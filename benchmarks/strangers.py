@@ -23,17 +23,20 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import torch
 from _looks import look_at_test
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from study.data.datasets import Dataset, load_train, split_as_before
 from study.errors import StudyError
 from study.evaluation.test_set import load_run
+from study.inference.abstain import Evidence, probabilities, strangeness
 from study.inference.answer import Prediction
 from study.inference.bundle import load_bundle
 from study.inference.predictor import Predictor
-from study.inference.refusal import measure_refusals
+from study.inference.refusal import NO_DIGIT, measure_refusals
 from study.records.files import write_json
 from study.records.paths import StudyFiles, done_runs
 from study.records.run import read_record
@@ -85,8 +88,8 @@ def candidate_predictor(files: StudyFiles, run: str | None) -> tuple[Predictor, 
     described = shipped.description
     extra = described.model_extra or {}
     name = run or candidate_of_shipped(files, int(extra["trial"]), described.family)
-    model, run = load_run(files.run(name))
-    update = {"mean": run.record.mean, "std": run.record.std, "on_black": run.record.on_black}
+    model, read = load_run(files.run(name))
+    update = {"mean": read.record.mean, "std": read.record.std, "on_black": read.record.on_black}
     own = described.model_copy(update=update)
     return Predictor(model, own, shipped.second_reader), name
 
@@ -140,6 +143,38 @@ def print_refusals(predictor: Predictor, digits: Dataset, per_kind: int, seed: i
         print(f"{one['picture']:28} {100 * one['abstained']:10.1f} {100 * one['wrong']:15.1f}")
 
 
+def doubts(predictor: Predictor, pictures: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float64]]:
+    """How strange each picture is [N], and how unsure its answer."""
+    pixels = np.stack([one.pixels for one in predictor.predict(pictures, segment=False) if one.pixels is not None])
+    second = predictor.second_reader
+    likelihoods = None if second is None else second(torch.from_numpy(pixels)).numpy()
+    evidence, described = Evidence(pixels, predictor.logits(pixels), likelihoods), predictor.description
+    p = probabilities(evidence, described.abstention, described.temperature)
+    return {"strange": strangeness(evidence, described.abstention), "unsure": 1 - p.max(axis=1)}
+
+
+def auroc(of_digits: NDArray[np.float64], of_others: NDArray[np.float64]) -> float:
+    """How often another picture has the larger doubt than a digit, of all pairs; a draw is half."""
+    is_other = np.repeat([False, True], [len(of_digits), len(of_others)])
+    return float(roc_auc_score(is_other, np.concatenate([of_digits, of_others])))
+
+
+def print_auroc(predictor: Predictor, digits: Dataset, per_kind: int, seed: int, fashion: Path | None) -> None:
+    images = digits.images.numpy()
+    known = doubts(predictor, list(images[:: max(1, len(images) // 1000)]))
+    others = {}
+    for number, (kind, draw) in enumerate(NO_DIGIT.items()):
+        rng = np.random.default_rng((seed, number))
+        sides = rng.integers(*SIDES, per_kind, endpoint=True)
+        others[kind] = [draw(rng, images, int(side)) for side in sides]
+    if fashion is not None:
+        others["Fashion-MNIST"] = list(load_train("fashion", fashion).images[:per_kind].numpy())
+    print(f"\n{'AUROC against digits, %':28} {'strange':>10} {'unsure':>10}")
+    for kind, pictures in others.items():
+        found = doubts(predictor, pictures)
+        print(f"{kind:28}" + "".join(f" {100 * auroc(known[name], found[name]):10.1f}" for name in known))
+
+
 def drawn(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     chosen = np.random.default_rng(seed).choice(len(digits), min(count, len(digits)), replace=False)
     return digits.images[chosen].numpy(), digits.labels[chosen].numpy()
@@ -163,6 +198,7 @@ def on_validation(files: StudyFiles, options: argparse.Namespace) -> None:
     print(f"{name}, {options.per_kind} validation digits a kind, threshold {predictor.threshold:.4f}\n")
     print_strangers(strangers_rows(predictor, *drawn(digits, options.per_kind, options.seed), options.seed))
     print_refusals(predictor, digits, options.per_kind, options.seed, options.fashion)
+    print_auroc(predictor, digits, options.per_kind, options.seed, options.fashion)
 
 
 def main() -> None:

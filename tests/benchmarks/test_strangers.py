@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from study.data.datasets import load_train, split_of, split_sha256
@@ -33,3 +34,9 @@ def test_unseen_digits_are_those_of_the_split_that_the_study_recorded(small_stud
     save_settings(small_study.settings.model_copy(update={"dataset": recorded}), small_study.files.settings)
     (Path(dataset.data_dir) / "train-groups.txt").write_text("".join(f"{i // 4}\n" for i in range(len(train.labels))))
     assert (strangers.unseen_digits(small_study.files).images == train.images[older]).all()
+
+
+def test_auroc_counts_pairs_and_draws_as_half(strangers: ModuleType) -> None:
+    digits, others = np.array([0.1, 0.2, 0.5]), np.array([0.5, 0.9])
+    assert strangers.auroc(digits, others) == pytest.approx((3 + 2.5) / 6)
+    assert strangers.auroc(others, digits) == pytest.approx(0.5 / 6)
