@@ -19,7 +19,7 @@ from study.records.predictions import read_validation
 from study.records.trial import SOURCES, Origin, TrialRecord
 from study.report.reading import StudyRecords
 from study.report.section import Report
-from study.report.wording import listing, percent, point_interval, points
+from study.report.wording import capital, listing, percent, point_interval, points
 from study.statistics.intervals import Interval
 from study.statistics.over_seeds import compare_finalists
 from study.statistics.result import Result
@@ -182,12 +182,13 @@ def in_brief(rows: tuple[Added, ...]) -> str | None:
     better = [family for family, (low, _) in known if low > 0]
     worse = [family for family, (_, high) in known if high < 0]
     level = [family for family, _ in known if family not in (*better, *worse)]
-    told = [
-        f"{word} for {listing(families)}"
-        for word, families in (("better", better), ("worse", worse), ("neither better nor worse beyond chance", level))
-        if families
-    ]
-    return f"What was found is, against what was given, {', '.join(told)}." if told else None
+    outcomes = (
+        ("the search found a better one than was given", better),
+        ("the search found none as good as was given", worse),
+        ("found and given differ by no more than chance", level),
+    )
+    told = [f"for {listing(families)} {outcome}" for outcome, families in outcomes if families]
+    return f"{capital('; '.join(told))}." if told else None
 
 
 def note(rows: tuple[Added, ...], n_groups: int | None) -> str | None:

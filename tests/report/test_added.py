@@ -110,6 +110,8 @@ def test_what_the_search_added_is_told_in_one_sentence() -> None:
         return Added(family, "given", "test", 1, 0.99, 0.99, (low + high) / 2, (low, high), "")
 
     rows = (row("a", 0.001, 0.002), row("b", -0.002, -0.001), row("c", -0.001, 0.001))
-    told = "better for a, worse for b, neither better nor worse beyond chance for c"
-    assert in_brief(rows) == f"What was found is, against what was given, {told}."
+    assert in_brief(rows) == (
+        "For a the search found a better one than was given; for b the search found none as good as was given; for c "
+        "found and given differ by no more than chance."
+    )
     assert in_brief(()) is None
