@@ -59,9 +59,9 @@ def read_summary(files: StudyFiles) -> Summary | None:
 
 
 def _added(rows: Sequence[Mapping[str, Any]], family: str) -> str | None:
-    """Of the family: how much the search added where that was measured, else why it was not."""
-    ours = sorted((row for row in rows if row["family"] == family), key=lambda row: row["difference"] is None)
-    return ours[0]["sentence"].removeprefix(f"{family}: ") if ours else None
+    """How much the search added to the family, where that was measured."""
+    known = (row["sentence"] for row in rows if row["family"] == family and row["difference"] is not None)
+    return next((sentence.removeprefix(f"{family}: ") for sentence in known), None)
 
 
 def _winner(report: Mapping[str, Any]) -> Winner | None:
