@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -64,7 +66,9 @@ class Machines:
         from ray.cluster_utils import Cluster
 
         self._small = {"object_store_memory": 10**8, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **self._small})
+        self._folder = tempfile.mkdtemp(prefix="ray-")  # pytest's own has too long a name for a socket
+        head = {"num_cpus": 0, "temp_dir": self._folder, **self._small}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
 
     def add(self, cores: int = 1, **environment: str) -> Any:
@@ -79,3 +83,4 @@ class Machines:
 
     def end(self) -> None:
         self._cluster.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
