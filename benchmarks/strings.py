@@ -2,7 +2,7 @@
 
     python benchmarks/strings.py results/mnist [--run cnn-t9-seed0] [--count 150] [--seed 0]
 
-Pairs are pushed together until they touch; strings of 3 to 8 digits likewise, with gaps between some of them; sheets
+Pairs are pushed together until they touch; strings of 2 to 8 digits likewise, with gaps between some of them; sheets
 are rows that climb or fall a little, in ink of different darkness. A picture counts as right where every digit is read,
 in order, whether the answers are given or left open. The network that reads has not been trained on these digits.
 """
@@ -111,6 +111,7 @@ def measure(predictor: Predictor, images: Digits, labels: NDArray[np.int64], cou
     kinds: list[tuple[str, int, int, float, bool | None]] = [
         ("one digit, --segment", 1, 1, 0.0, True),
         ("two that touch, --segment", 2, 2, 1.0, True),
+        ("2 to 6, all touch, --segment", 2, 6, 1.0, True),
         ("3 to 8, all touch, --segment", 3, 8, 1.0, True),
         ("3 to 8, a third touch, --segment", 3, 8, 0.33, True),
         ("3 to 8, a third touch, by itself", 3, 8, 0.33, None),
@@ -122,10 +123,10 @@ def measure(predictor: Predictor, images: Digits, labels: NDArray[np.int64], cou
             parts, names = chosen(int(rng.integers(low, high + 1)))
             scores.append(right(predictor, on_paper(string(parts, rng, touching)), names, segment))
         show(name, scores)
-    for rows, columns in ((4, 6), (20, 25)):
+    for rows, columns, asked in ((4, 6, None), (10, 10, None), (20, 25, True)):
         at = rng.integers(0, len(images), rows * columns)
         page = sheet(images[at], rows, columns, rng)
-        answers = predictor.predict([page], segment=None)
+        answers = predictor.predict([page], segment=asked)
         found = [answer.digit for answer in answers]
         same = len(found) == len(at)
         good = int((np.array(found) == labels[at]).sum()) if same else 0
