@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import integrate, special
 
 from study.statistics.intervals import Interval
 from study.statistics.result import Result
@@ -45,7 +45,14 @@ def power_at(gap: float, se: float, df: float) -> float:
     if se == 0:
         return 1.0
     t, shift = float(special.stdtrit(df, 0.975)), gap / se
-    return float(special.nctdtr(df, shift, -t) + 1 - special.nctdtr(df, shift, t))
+
+    def seen(share: float) -> float:
+        """Where the standard error is estimated as at this quantile of its distribution."""
+        estimated = t * np.sqrt(2 * special.gammaincinv(df / 2, share) / df)
+        return float(special.ndtr(shift - estimated) + special.ndtr(-shift - estimated))
+
+    # scipy's own function of that distribution, nctdtr, has no number for many a small standard error.
+    return float(integrate.quad(seen, 0, 1, limit=200)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ def test_power_is_that_of_the_noncentral_t_distribution() -> None:
         assert power_at(gap, se, 4) == pytest.approx(beyond.cdf(-reach) + beyond.sf(reach))
     assert power_at(0.0, 0.001, 4) == pytest.approx(0.05)
     assert power_at(0.003, 0.0, 4) == 1.0
+    assert power_at(0.003, 0.0003, 4) == pytest.approx(1.0)  # for which scipy has no number
+    assert power_at(0.003, 0.0003, 2) == pytest.approx(0.99275, abs=1e-5)
 
 
 @pytest.mark.parametrize(
