@@ -28,7 +28,7 @@ def summary_lines(files: StudyFiles, results: Path) -> list[str]:
         said.append(f"report: {files.report_html}")
     said.append(f"dashboard: {dashboard_command(files, results)}")
     if found is not None:
-        said.append(with_its_name(f"next: {found.use} {found.advice}", files))
+        said.append(with_its_name(f"next: {'. '.join(filter(None, (found.use, found.advice)))}", files))
     return said
 
 
@@ -47,10 +47,10 @@ def _found(found: Summary) -> Iterator[str]:
 
 
 def winner_line(winner: Winner) -> str:
+    several = f", mean of {winner.searches} searches" if winner.searches > 1 else ""
     if winner.accuracy is None:
         score = "" if winner.validation is None else f", {100 * winner.validation:.2f} % there with fresh seeds"
-        return f"winner by validation: {winner.title}{score}; the test split is sealed"
-    several = f", mean of {winner.searches} searches" if winner.searches > 1 else ""
+        return f"winner by validation: {winner.title}{score}{several}"
     sure = ""
     if winner.interval95 is not None:
         low, high = winner.interval95

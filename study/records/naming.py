@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from study.errors import ResultsError, UsageError
@@ -10,6 +11,7 @@ from study.records.paths import StudyFiles
 
 _MEANS_A_STUDY = "run|search|retrain|evaluate|examine|report|status|dashboard|export|doctor"
 _UNNAMED = re.compile(rf"`study (?:{_MEANS_A_STUDY})(?![^`]*--name)(?=[ `])")
+_RUN_OF_A_NAME = re.compile(r"(study run --name [\w.-]*[\w-])(?! --results)")
 _OF_NO_FLAGS = StudyFiles(Path("results/mnist"))
 
 
@@ -56,3 +58,9 @@ def with_its_name(text: str, files: StudyFiles) -> str:
     if files.named == _OF_NO_FLAGS.named:
         return text
     return _UNNAMED.sub(lambda command: f"{command[0]} {files.named}", text)
+
+
+def where_it_is(text: str, files: StudyFiles) -> str:
+    """A text whose commands go on with a study, or start one beside it, as they are to be given in this folder."""
+    _, _, *results = shlex.split(files.named)
+    return _RUN_OF_A_NAME.sub(lambda command: f"{command[0]} {shlex.join(results)}", text) if results else text

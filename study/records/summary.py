@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.records.files import read_json
+from study.records.naming import where_it_is
 from study.records.paths import StudyFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Winner:
-    """The family that validation chose. `accuracy` is on the test split with its 95 % interval, a mean over `searches`
-    or over the finalist's seeds; None while that split is sealed. `validation` is the finalist's fresh-seed mean."""
+    """The family that validation chose. `accuracy` is on the test split with its 95 % interval, None while that is
+    sealed or where it could not be read; `validation` is that of fresh seeds. Both are means over `searches` or, of one
+    search, over the finalist's seeds."""
 
     family: str
     title: str
@@ -27,7 +29,7 @@ class Winner:
 class Summary:
     """Sentences are the report's own. `network` is the winner's architecture in words, `added` by how much the search
     improved on what it was given, `shipped` what `study predict` uses where that is no finalist, `use` how to use the
-    winner, `advice` what to try."""
+    model that is there, `advice` what to try."""
 
     winner: Winner | None
     verdict: str
@@ -35,7 +37,7 @@ class Summary:
     added: str | None
     shipped: str | None
     best_trial: str | None
-    use: str
+    use: str | None
     advice: str
 
 
@@ -53,9 +55,15 @@ def read_summary(files: StudyFiles) -> Summary | None:
         added=None if winner is None else _added(answer.get("added") or (), winner.family),
         shipped=answer.get("shipped_sentence"),
         best_trial=answer.get("best_trial_sentence"),
-        use=f"{findings['reproduce'].removesuffix('.')}.",
-        advice=findings["conclusion"],
+        use=f"The model is ready: study predict photo.png {files.named}"
+        if report["reproduce"]["model_ready"]
+        else None,
+        advice=where_it_is(findings["conclusion"], files),
     )
+
+
+def _use(files: StudyFiles) -> str:
+    return f"The model is ready: study predict photo.png {files.named}"
 
 
 def _added(rows: Sequence[Mapping[str, Any]], family: str) -> str | None:
@@ -70,10 +78,12 @@ def _winner(report: Mapping[str, Any]) -> Winner | None:
     family = several["winner"] if several else report["answer"]["winner"]
     if family is None:
         return None
-    row: Mapping[str, Any] = next((row for row in report["leaderboard"]["rows"] if row["family"] == family), {})
     if several:
-        test = several["families"].get(family, {}).get("test")
-        return Winner(family, family, *_accuracy(test), row.get("validation_mean"), several["ready"])
+        found = several["families"][family]
+        validation, test = found["validation"], found["test"]
+        n_searches = (test or validation)["n"]
+        return Winner(family, family, *_accuracy(test), validation["mean"], n_searches)
+    row: Mapping[str, Any] = next((row for row in report["leaderboard"]["rows"] if row["family"] == family), {})
     title = row.get("title", family).removeprefix("finalist ")
     test = (row.get("test") or {}).get("accuracy")
     return Winner(family, title, *_accuracy(test), row.get("validation_mean"), 1)

@@ -23,7 +23,7 @@ EDGES_NAMED = 2
 def start(report: Report) -> list[Advice]:
     if report.study.stage != "empty":
         return []
-    text = f"Nothing has been searched ({report.section('health')}, 0 trials): study run --budget 5m"
+    text = f"Nothing has been searched ({report.section('health')}, 0 trials): {continued(report)} --budget 5m"
     return [Advice(text, report.number("health"))]
 
 
