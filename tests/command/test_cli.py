@@ -154,7 +154,7 @@ def test_the_summary_and_the_status_of_a_finished_study_say_who_won(
 
 def forms() -> dict[str, set[str]]:
     """The keys of each verb's answer, as FORMS.md has them."""
-    text = (Path(__file__).parents[2] / "FORMS.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "study/command/FORMS.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[a-z`, -]+`) \| (.*?) \|", text, re.MULTILINE)
     return {
         verb: set(re.findall(r"`(\w+)`", keys)) for verbs, keys in rows for verb in re.findall(r"`([a-z -]+)`", verbs)
