@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from study.command.arguments import count, positive, seed
 from study.command.live import reporter
 from study.command.working import at_work, run_stages
 from study.errors import ResumeError, StudyError, UsageError
 from study.records.files import write_with
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles, prepare_results_folder
+from study.records.settings import PrunerName, SamplerName, load_settings
 from study.stages.request import Request
 
 OWN = "own-images"  # what a study of arrays is called that nobody named
 Arrays = Mapping[str, NDArray[Any]]
+_NUMBERS: Mapping[str, Callable[[str], float]] = {
+    "budget": positive,
+    "n_trials": count,
+    "repeats": count,
+    "workers": count,
+    "seed": seed,
+    "split_seed": seed,
+}
+_NAMES = {"sampler": get_args(SamplerName), "pruner": get_args(PrunerName)}
 
 
 def arrays_of(images: Any, labels: Any, test_images: Any, test_labels: Any) -> Arrays:
@@ -39,14 +51,16 @@ def arrays_of(images: Any, labels: Any, test_images: Any, test_labels: Any) -> A
 
 def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
     """Run a study of these arrays, which are kept in its folder, or of the data set that the request names."""
+    request = _checked(request)
     files = request.files
-    known = files.exists()
+    known, had_arrays, begun = files.exists(), _place(files).exists(), False
     request = replace(request, command=_in_words(request, arrays))
     try:
         request.check("run")
         if arrays:
             request = replace(request, data_dir=_kept(arrays, files))
         with at_work(request, lambda: reporter(quiet)) as stages:
+            begun = True
             stages.progress.say(f"study '{files.name}' in {files.root}")
             stages.progress.say(f"watch it: study dashboard {files.named}")
             run_stages(stages, evaluate=request.opens_test)
@@ -55,9 +69,25 @@ def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
             error.args = (with_its_name(str(error), files),)
         raise
     finally:
-        if arrays and not known and not files.exists():
+        # Arrays of a study that did not come to be, or others than those that it lost.
+        if arrays and not begun and not had_arrays and (known or not files.exists()):
             _take_back(files)
     return files
+
+
+def _checked(request: Request) -> Request:
+    """With numbers of Python's own types. UsageError for a value that no flag of the command could have."""
+    told: dict[str, Any] = {}
+    for name, read in _NUMBERS.items():
+        if (value := getattr(request, name)) is not None:
+            try:
+                told[name] = read(str(value))
+            except argparse.ArgumentTypeError as error:
+                raise UsageError(f"Study.run: {name}: {error}") from None
+    for name, known in _NAMES.items():
+        if (value := getattr(request, name)) not in (None, *known):
+            raise UsageError(f"Study.run: {name}: {value!r} is not usable: expected one of {', '.join(known)}")
+    return replace(request, **told)
 
 
 def _in_words(request: Request, arrays: Arrays) -> str:
@@ -82,11 +112,18 @@ def _plain(value: object) -> object:
 
 
 def _kept(arrays: Arrays, files: StudyFiles) -> Path:
-    """The study's own .npz with the arrays. ResumeError if it is there with others, DataError if they are none."""
+    """The study's own .npz with the arrays. ResumeError for a study of other data, DataError if they are none."""
     path = _place(files)
-    if files.exists() and path.exists():
-        _check_same(arrays, path, files.name)
-        return path
+    if files.exists():
+        dataset = load_settings(files.settings).dataset
+        if not (dataset.data_dir or "").endswith(path.suffix):
+            raise ResumeError(
+                f"study '{files.name}' was created with data set {dataset.name}, seen images beside it: continue it "
+                "without them, or start another with name="
+            )
+        if path.exists():
+            _check_same(arrays, path, files.name)
+            return path
 
     prepare_results_folder(files.root)
 
@@ -113,7 +150,7 @@ def _place(files: StudyFiles) -> Path:
 
 
 def _take_back(files: StudyFiles) -> None:
-    """Arrays of a study that did not come to be, and its folder, if nothing else lies there."""
+    """Remove the arrays, and the folder if nothing else lies there."""
     _place(files).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         files.root.rmdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,6 +17,8 @@ from study.command.cli import main
 from study.command.live import LiveTable
 from study.data.datasets import Dataset
 from study.errors import DataError, ResumeError, StudyError, UsageError
+from study.records.paths import StudyFiles
+from study.records.settings import StudySettings, save_settings
 from study.search.turns import Limits
 
 SCRIPT = """
@@ -132,6 +134,11 @@ IMAGES, LABELS = np.zeros((40, 28, 28), np.uint8), np.arange(40) % 10
         ({"images": IMAGES, "labels": LABELS, "families": ["mlp", "nope"]}, UsageError, "'nope' is unknown"),
         ({"images": IMAGES, "labels": LABELS, "budget": "5"}, UsageError, "duration '5' is not usable"),
         ({"dataset": "nope"}, UsageError, "'nope' is unknown"),
+        ({"budget": -5.0}, UsageError, "budget: '-5.0' is not usable: expected a number above 0"),
+        ({"n_trials": 0}, UsageError, "n_trials: '0' is not usable: expected a whole number from 1 on"),
+        ({"images": IMAGES, "labels": LABELS, "workers": 1.5}, UsageError, "workers: '1.5' is not usable"),
+        ({"split_seed": -1}, UsageError, "split_seed: '-1' is not usable"),
+        ({"sampler": "nope"}, UsageError, "sampler: 'nope' is not usable: expected one of tpe, random, qmc, grid"),
     ],
 )
 def test_what_is_wrong_is_said_as_the_command_says_it_and_leaves_nothing(
@@ -140,3 +147,18 @@ def test_what_is_wrong_is_said_as_the_command_says_it_and_leaves_nothing(
     with pytest.raises(error, match=said):
         Study.run(**asked, results=tmp_path / "results", quiet=True)  # type: ignore[arg-type]
     assert not (tmp_path / "results").exists() or not any((tmp_path / "results").iterdir())
+
+
+def test_a_study_of_other_data_and_one_that_lost_its_arrays_take_no_others(
+    make_settings: Callable[..., StudySettings], files: StudyFiles
+) -> None:
+    settings, place = make_settings({"mlp": TINY_SPACES["mlp"]}), files.root / f"{files.name}.npz"
+    lost = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"data_dir": str(place)})})
+    for one, error, said in (
+        (settings, ResumeError, "created with data set slice, seen images beside it"),
+        (lost, DataError, "sha256"),
+    ):
+        save_settings(one, files.settings)
+        with pytest.raises(error, match=said):
+            Study.run(IMAGES, LABELS, name=files.name, results=files.root.parent, evaluate=False, quiet=True)
+        assert not place.exists()
