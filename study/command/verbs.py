@@ -218,17 +218,22 @@ def examine(args: argparse.Namespace, command: str, started: float) -> int:
 
 
 def propose(args: argparse.Namespace, command: str, started: float) -> int:
+    from study.records.ledger import read_ledger
     from study.records.trial import read_trials
     from study.search.proposed import propose as write
 
     files = existing_files(args)
     found, path = write(files, args.file, args.family, read_trials(files.trials_jsonl))
-    is_searched = lock_holder(files) is not None
+    ledger = read_ledger(files.ledger)
+    is_done = ledger.has_reached("search", ledger.goal)
+    is_searched = not is_done and lock_holder(files) is not None
     if args.format == "json":
         about = {"family": found.family, "config": found.config, "file": str(path), "at_work": is_searched}
         print_answer(args.verb, about)
         return 0
     taken = "the command at work" if is_searched else "the next command that searches, such as `study run`,"
+    if is_done:
+        taken = "its search is done, and one with a larger --budget or --n-trials"
     print(with_its_name(f"proposed to {found.family}: {taken} tries it before its next trial ({path})", files))
     return 0
 

@@ -18,6 +18,7 @@ from tiny_spaces import TINY_SPACES
 from study.command.cli import main
 from study.errors import ResultsError
 from study.records.files import write_json
+from study.records.ledger import Goal, Ledger, write_ledger
 from study.records.paths import StudyFiles
 from study.records.proposed import read_proposals
 from study.records.settings import save_settings
@@ -128,6 +129,10 @@ def test_it_waits_for_the_next_search_is_tried_once_and_survives_kills_of_either
     assert Counter(trial.role for trial in bench.counted) == {"warm_start": 2, "proposed": 1, "sampled": 3}
     assert propose(OUTSIDE) == 2
     assert "was given to study" in capsys.readouterr().err
+    done = Goal(n_trials=3, families=("cnn",))
+    write_ledger(files.ledger, Ledger(goal=done, reached={"search": done}))
+    assert propose(INSIDE) == 0
+    assert "its search is done, and one with a larger --budget or --n-trials tries it" in capsys.readouterr().out
 
 
 def test_many_proposals_leave_the_search_its_time(bench: Bench, propose: Propose) -> None:
