@@ -177,6 +177,9 @@ class Study:
         arrays = called.arrays_of(images, labels, test_images, test_labels)
         if arrays and (dataset, data_dir) != (None, None):
             raise UsageError("Study.run: seen images beside dataset or data_dir, expected one of them")
+        for argument, value in (("families", families), ("spaces", spaces), ("given", given)):
+            if isinstance(value, str):
+                raise UsageError(f"Study.run: {argument}: seen the text {value!r}, expected a list of them")
         asked = Request(
             command="Study.run",
             started=time.monotonic(),
@@ -185,7 +188,7 @@ class Study:
             dataset=dataset,
             data_dir=None if data_dir is None else Path(data_dir),
             spaces=tuple(map(Path, spaces)),
-            families=None if families is None else tuple(families),
+            families=None if families is None else tuple(dict.fromkeys(families)),
             single_family=single_family,
             budget=parse_duration(budget) if isinstance(budget, str) else budget,
             n_trials=n_trials,

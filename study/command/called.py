@@ -36,9 +36,15 @@ _NAMES = {"sampler": get_args(SamplerName), "pruner": get_args(PrunerName)}
 
 
 def arrays_of(images: Any, labels: Any, test_images: Any, test_labels: Any) -> Arrays:
-    """By their names in an .npz. UsageError for images without labels, or the other way round, or a test part alone."""
-    given = {"x_train": images, "y_train": labels, "x_test": test_images, "y_test": test_labels}
-    found = {name: np.asarray(value) for name, value in given.items() if value is not None}
+    """By their names in an .npz. UsageError for images without labels, or the other way round, or a test part alone,
+    and for what is no array of numbers."""
+    given = {
+        "x_train": ("images", images),
+        "y_train": ("labels", labels),
+        "x_test": ("test_images", test_images),
+        "y_test": ("test_labels", test_labels),
+    }
+    found = {key: _array(name, value) for key, (name, value) in given.items() if value is not None}
     pairs = (("images", "labels", "train"), ("test_images", "test_labels", "test"))
     for first, second, part in pairs:
         if (f"x_{part}" in found) != (f"y_{part}" in found):
@@ -47,6 +53,14 @@ def arrays_of(images: Any, labels: Any, test_images: Any, test_labels: Any) -> A
     if found and "x_train" not in found:
         raise UsageError("Study.run: seen test_images and test_labels alone, expected images and labels, too")
     return found
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    with contextlib.suppress(ValueError):  # rows of several lengths
+        found = np.asarray(value)
+        if found.dtype != object:
+            return found
+    raise UsageError(f"Study.run: {name} are no array, expected numbers in rows as long as one another")
 
 
 def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:

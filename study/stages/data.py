@@ -148,6 +148,8 @@ def _means_own_copy(request: Request) -> bool:
 
 def _training(dataset: Dataset, train: Indices, validation: Indices) -> TrainingData:
     mean, std = pixel_statistics(dataset.images.numpy()[train])
+    if not std > 0:
+        raise DataError(f"{dataset.name}: all pixels of the training part are alike, expected ink on another ground")
     parts = torch.from_numpy(train), torch.from_numpy(validation)
     return TrainingData(dataset.images, dataset.labels, *parts, mean, std, len(dataset.classes))
 
