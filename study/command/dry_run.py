@@ -36,7 +36,7 @@ def _family_row(family: FamilyAhead, plan: DryRun) -> dict[str, object]:
     return {
         "family": family.name,
         "trials so far": family.trials,
-        "may spend": f"{plan.goal.n_trials} trials" if allowance is None else f"{allowance:.0f} s of a worker",
+        "may spend": f"{plan.goal.n_trials} trials" if allowance is None else f"{max(allowance, 0):.0f} s of a worker",
         "rungs (examples)": ", ".join(f"{n:,}" for n in family.rungs),
         "one goes on of": family.reduction_factor,
         "examples/s": "–" if speed is None else f"{speed:,.0f}",

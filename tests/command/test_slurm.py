@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,20 @@ def test_a_job_script_is_bash_and_runs_this_installation(words: list[str], capsy
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert f"export PATH={Path(sys.executable).parent}:$PATH" in script
     assert ("#SBATCH --exclusive" in script) == bool(words)
+
+
+def test_a_job_ends_where_ray_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["slurm"]) == 0
+    (tmp_path / "study.sh").write_text(capsys.readouterr().out)
+    for name, line in (("scontrol", "echo localhost"), ("srun", "echo no room >&2; exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    job = {"JOB_ID": "7", "JOB_NODELIST": "localhost", "JOB_NUM_NODES": "1", "CPUS_PER_TASK": "2"}
+    told = {f"SLURM_{name}": value for name, value in job.items()}
+    words, around = ["bash", "study.sh"], {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **told}
+    ended = subprocess.run(words, cwd=tmp_path, env=around, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (1, "Ray did not start on localhost: ray-7.log says why\n")
+    assert (tmp_path / "ray-7.log").read_text() == "no room\n"
 
 
 # --- in a real Slurm -------------------------------------------------------------------------------------------------

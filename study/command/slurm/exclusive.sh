@@ -35,6 +35,6 @@ while true; do
     kill -0 $step 2>/dev/null || break
 done
 status=$(cat "$RAY_TMPDIR/status" || echo 1)
-[ "$status" -ne 143 ] || echo "continue with the same command: sbatch, its flags, this script, $*"
+[ "$status" -ne 143 ] || echo "continue with the same command: sbatch, its flags, this script${*:+$(printf ' %q' "$@")}"
 srun --ntasks-per-node=1 rm -rf "$RAY_TMPDIR"
 exit "$status"

@@ -26,7 +26,11 @@ start_ray() { # nodes, which of the job's, flags
 # One core of the first node is for the command itself.
 start_ray 1 --nodelist="$head" --head --node-ip-address="$ip" --port="$port" --include-dashboard=false \
     --num-cpus=$((SLURM_CPUS_PER_TASK - 1))
-until (exec 3<>"/dev/tcp/$ip/$port") 2>/dev/null; do sleep 1; done
+ray=$!
+until (exec 3<>"/dev/tcp/$ip/$port") 2>/dev/null; do
+    kill -0 $ray 2>/dev/null || { echo "Ray did not start on $head: $log says why" >&2 && exit 1; }
+    sleep 1
+done
 others=$((SLURM_JOB_NUM_NODES - 1))
 [ $others -eq 0 ] || start_ray $others --exclude="$head" --address="$ip:$port" --num-cpus="$SLURM_CPUS_PER_TASK"
 for _ in {1..300}; do # a node that takes longer joins later
@@ -42,7 +46,7 @@ while true; do
     status=$?
     kill -0 $study 2>/dev/null || break
 done
-[ $status -ne 143 ] || echo "continue with the same command: sbatch, its flags, this script, $*"
+[ $status -ne 143 ] || echo "continue with the same command: sbatch, its flags, this script${*:+$(printf ' %q' "$@")}"
 kill $(jobs -p) 2>/dev/null
 wait
 srun --overlap --ntasks-per-node=1 rm -rf "$RAY_TMPDIR"
