@@ -52,8 +52,9 @@ def starved(report: Report) -> list[Advice]:
     items = []
     for row in report[families].families:
         done, total = report[mattered].families[row.family].completed_sampled, row.trials
-        unfinished = total and row.states["FAIL"] < total and report.study.stage != "searching"
-        if unfinished and _is_starved(report, row.family):
+        has_ended = report.study.stage in ("retrained", "evaluated")
+        all_failed = total > 0 and row.states["FAIL"] == total
+        if has_ended and not all_failed and _is_starved(report, row.family):
             trained = f"Only {count(done, 'trial')}" if done else "No trial"
             text = (
                 f"{trained} that the search drew for {row.family}{in_first(report)} "

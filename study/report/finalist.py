@@ -90,6 +90,7 @@ class FinalistPage(Result):
     groups: tuple[Group, ...]
     anchor: str = field(metadata=PAGE_ONLY)
     families: tuple[str, ...] = field(metadata=PAGE_ONLY)  # of the study, for its colour
+    about_groups: str = field(metadata=PAGE_ONLY)
 
 
 def numbers(study: StudyRecords, before: Report) -> dict[str, FinalistPage]:
@@ -115,6 +116,7 @@ def _page(study: StudyRecords, family: str, anchor: str) -> FinalistPage:
         groups=tuple(_groups(study, family)) if family in study.correct else (),
         anchor=anchor,
         families=tuple(study.families),
+        about_groups=_about_groups(study),
     )
 
 
@@ -222,6 +224,13 @@ def _groups(study: StudyRecords, family: str) -> Iterator[Group]:
         yield _group(name, correct[:, half], found.interval95)
     if study.test_groups is not None:
         yield from _worst(correct, study.test_groups)
+
+
+def _about_groups(study: StudyRecords) -> str:
+    bundled = study.settings.dataset.is_bundled_mnist
+    halves = "of MNIST's test images differ in their writers and in difficulty" if bundled else "of the test images"
+    worst = "" if study.test_groups is None else "; below them the groups with the most errors"
+    return f"Errors by group: the halves {halves}{worst}"
 
 
 def _group(name: str, correct: Array, interval: Interval | None) -> Group:

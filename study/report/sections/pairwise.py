@@ -197,8 +197,8 @@ def charts(found: Pairwise) -> list[Chart]:
     rows = [(name, *_cells(pair)) for name, pair in zip(names, found.pairs, strict=True)]
     columns = ("pair", "difference", "95 % interval", "p", "Holm p", "verdict")
     label = (
-        "Differences of finalists with 95 % intervals. One that leaves out 0 is no chance; one inside the band of ±0.2 "
-        "points is too small to matter."
+        "Differences of finalists with 95 % intervals. Chance alone seldom makes one that leaves out 0; one inside the "
+        "band of ±0.2 points is too small to matter."
     )
     return [Chart("forest", label, figure, columns, rows, tells_finding=True)]
 

@@ -105,7 +105,12 @@ def _class_counts(study: StudyRecords) -> dict[str, list[int]]:
 def finding(found: Protocol, before: Report) -> str:
     given = found.budget
     if not any(given.trials.values()):
-        return "No trial has run yet; the protocol below is what will be kept."
+        given_alone = bool(before.study.records.counted)
+        return (
+            "The search has drawn no trial: only what was given was trained."
+            if given_alone
+            else "No trial has run yet; the protocol below is what will be kept."
+        )
     if len(given.trials) < 2:
         return "One family was searched, so there was nothing to make equal."
     what = "worker-seconds of search" if given.equalised == "seconds" else "trials"

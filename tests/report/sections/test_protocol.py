@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from cases import Wanted
+from synthetic import write_study
+
+from study.report.page import make
 from study.report.section import Report
-from study.report.sections import protocol
+from study.report.sections import classes, conclusion, protocol
 
 Made = Callable[[str], Report]
 
@@ -31,6 +36,21 @@ def test_the_rule_for_what_was_given_is_said_where_it_is_kept_apart(case_page: C
     other = case_page("clear win")
     assert "What was given, such as a warm start" not in other
     assert "the first one of each family became its finalist" in other
+
+
+def test_a_search_that_drew_nothing_is_not_called_one_that_has_not_begun(tmp_path: Path) -> None:
+    made = make(write_study(tmp_path / "given", Wanted(apart=True, warm_starts=2, trials=2)))
+    assert protocol.finding(made[protocol], made) == "The search has drawn no trial: only what was given was trained."
+    assert (
+        made[conclusion]
+        .future[0]
+        .text.endswith("give it more time with study run --name given --budget 10m --no-evaluate")
+    )
+    page = made[classes].pages["cnn"]
+    assert (
+        page.about_groups
+        == "Errors by group: the halves of MNIST's test images differ in their writers and in difficulty"
+    )
 
 
 def test_before_retraining_no_family_has_a_schedule(case_made: Made) -> None:

@@ -153,8 +153,8 @@ def charts(found: ComparedPairs) -> list[Chart]:
     figure = forest.pairs([pair.comparison for pair in pairs], names)
     rows = [(name, *forest.cells(pair.comparison), pair.reading.label) for name, pair in zip(names, pairs, strict=True)]
     label = (
-        "Differences of finalists with 95 % intervals. One that leaves out 0 is no chance; one inside the band of ±0.2 "
-        "points is too small to matter."
+        "Differences of finalists with 95 % intervals. Chance alone seldom makes one that leaves out 0; one inside the "
+        "band of ±0.2 points is too small to matter."
     )
     columns = ("pair", "difference", "95 % interval", "reading")
     return [Chart("forest", label, figure, columns, rows, tells_finding=True)]
