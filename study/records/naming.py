@@ -11,7 +11,7 @@ from study.records.paths import StudyFiles
 
 _MEANS_A_STUDY = "run|search|retrain|evaluate|examine|report|status|dashboard|export|doctor"
 _UNNAMED = re.compile(rf"`study (?:{_MEANS_A_STUDY})(?![^`]*--name)(?=[ `])")
-_RUN_OF_A_NAME = re.compile(r"(study run --name [\w.-]*[\w-])(?! --results)")
+_WITH_A_NAME = re.compile(r"(study \w+ --name [\w.-]*[\w-])(?!\S* --results)")
 _OF_NO_FLAGS = StudyFiles(Path("results/mnist"))
 
 
@@ -63,4 +63,4 @@ def with_its_name(text: str, files: StudyFiles) -> str:
 def where_it_is(text: str, files: StudyFiles) -> str:
     """A text whose commands go on with a study, or start one beside it, as they are to be given in this folder."""
     _, _, *results = shlex.split(files.named)
-    return _RUN_OF_A_NAME.sub(lambda command: f"{command[0]} {shlex.join(results)}", text) if results else text
+    return _WITH_A_NAME.sub(lambda command: f"{command[0]} {shlex.join(results)}", text) if results else text

@@ -12,12 +12,14 @@ LUCK = 0.001  # a search score that fresh seeds do not repeat
 
 
 def unopened(report: Report) -> list[Advice]:
-    if report.study.stage != "retrained" or report.study.openings:
+    study = report.study
+    if study.stage != "retrained" or study.openings or study.settings.dataset.lacks_test:
         return []
     alone = " --single-family" if is_alone(report) else ""
     text = (
         f"The test split is sealed ({report.section('header')}, opened 0 times): give the search more time first if "
-        f"the advice below says so, and open it once with study evaluate{alone} when nothing is left to tune."
+        f"that is advised, and open it once with study evaluate --name {study.settings.name}{alone} when nothing is "
+        "left to tune."
     )
     return [Advice(text, report.number("header"))]
 

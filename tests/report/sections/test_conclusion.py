@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from synthetic import Wanted, write_study
 
+from study.records.settings import load_settings, save_settings
 from study.report.page import make
 from study.report.sections import conclusion
 
@@ -17,6 +18,14 @@ def test_what_one_family_is_advised_to_do_does_not_open_the_test_split_unasked(s
     commands = [found for text in advised for found in re.findall(r"study (?:run|evaluate)[^,;.]*", text)]
     assert commands
     assert all("--no-evaluate" in command or "--single-family" in command for command in commands)
+
+
+def test_nobody_is_advised_to_open_a_test_split_that_is_not_there(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "own", Wanted(stage="retrained"))
+    settings = load_settings(files.settings)
+    own = settings.dataset.model_copy(update={"data_dir": "own.npz", "sha256": {}})
+    save_settings(settings.model_copy(update={"dataset": own}), files.settings)
+    assert not any("study evaluate" in item.text for item in make(files)[conclusion].future)
 
 
 def test_the_advice_does_not_read_the_test_split(tmp_path: Path) -> None:
