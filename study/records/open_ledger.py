@@ -25,6 +25,7 @@ class OpenLedger(Ledger):
 
     _path: Path
     _started: float
+    _paused: float | None = None  # since when
     _before: float = 0.0
     _charged: bool = True
     _saved: float = 0.0
@@ -51,7 +52,8 @@ class OpenLedger(Ledger):
 
     @property
     def _of_this_command(self) -> float:
-        return time.monotonic() - self._started if self._charged else 0.0
+        now = time.monotonic() if self._paused is None else self._paused
+        return now - self._started if self._charged else 0.0
 
     def left(self, budget: float) -> float:
         return budget - self.used
@@ -86,11 +88,12 @@ class OpenLedger(Ledger):
     def paused(self) -> Iterator[None]:
         """The block's wall-clock is charged to another study's ledger, and not to this one."""
         self.save()
-        began = time.monotonic()
+        self._paused = time.monotonic()
         try:
             yield
         finally:
-            self._started += time.monotonic() - began
+            self._started += time.monotonic() - self._paused
+            self._paused = None
 
     def note_nodes(self, nodes: Sequence[NodeSeen]) -> None:
         """The machines of this command's workers, those that were lost, too."""

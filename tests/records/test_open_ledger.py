@@ -102,6 +102,7 @@ def test_what_another_ledger_is_charged_is_not_charged_here(tmp_path: Path, cloc
         other = OpenLedger.open(tmp_path / "other.json", "study run", clock.now, {})
         clock.now += 50
         assert (other.used, read_json(path)["commands"][0]["seconds"]) == (50.0, 3.0)  # a kill now forgets nothing
+        assert ledger.used == 3.0
     clock.now += 2
     assert ledger.used == 5.0
     with pytest.raises(RuntimeError), ledger.paused():  # noqa: PT012
