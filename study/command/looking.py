@@ -13,9 +13,11 @@ from typing import Any
 
 from study.command.console import existing_files, print_answer, print_rows
 from study.command.summary import earlier_export, summary_as_json, summary_lines, winner_line
+from study.errors import ResultsError
 from study.records.locking import lock_holder
+from study.records.naming import with_its_name
 from study.records.paths import StudyFiles
-from study.records.summary import read_summary
+from study.records.summary import Summary, read_summary
 
 
 def print_summary(args: argparse.Namespace, files: StudyFiles, **also: object) -> None:
@@ -60,7 +62,7 @@ def print_status(files: StudyFiles, args: argparse.Namespace) -> int:
     from study.command.status import study_status
 
     holder = lock_holder(files)
-    summary = read_summary(files)
+    summary = _summary(files)
     winner = None if summary is None else summary.winner
     found = study_status(files, holder) | {"held_by": holder, "winner": None if winner is None else asdict(winner)}
     if args.format == "json":
@@ -74,6 +76,15 @@ def print_status(files: StudyFiles, args: argparse.Namespace) -> int:
         print(winner_line(winner), *([f"network: {summary.network}"] if summary.network else []), sep="\n")
     print(*found["lines"], sep="\n")
     return 0
+
+
+def _summary(files: StudyFiles) -> Summary | None:
+    """A study's state stands in other files: a damaged report does not hide it."""
+    try:
+        return read_summary(files)
+    except ResultsError as error:
+        print(with_its_name(f"note: {error}", files), file=sys.stderr)
+        return None
 
 
 def _status_row(family: str, row: Mapping[str, Any]) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from study.errors import ResultsError
 from study.records.files import read_json
 from study.records.naming import where_it_is
 from study.records.paths import StudyFiles
@@ -42,10 +43,19 @@ class Summary:
 
 
 def read_summary(files: StudyFiles) -> Summary | None:
-    """None before there is a report. Reports of earlier versions have fewer sentences."""
+    """None before there is a report. Reports of earlier versions have fewer sentences; ResultsError for a damaged
+    one."""
     if not files.report_json.is_file():
         return None
-    report = read_json(files.report_json)
+    try:
+        return _summary(files, read_json(files.report_json))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{files.report_json} is no report's ({error!r}); write it again with `study report`"
+        ) from None
+
+
+def _summary(files: StudyFiles, report: Mapping[str, Any]) -> Summary:
     answer, findings = report["answer"], report["findings"]
     winner = _winner(report)
     return Summary(

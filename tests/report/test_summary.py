@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import Wanted
+from synthetic import write_study
 
+from study.command.cli import main
 from study.command.summary import summary_lines
+from study.errors import ResultsError
 from study.records.paths import StudyFiles
 from study.records.summary import read_summary
 
@@ -64,3 +68,17 @@ def test_a_test_split_that_was_read_in_vain_is_not_called_sealed(summed_up: Call
     first, verdict, *_ = summary_lines(files, files.root.parent)
     assert first == "winner by validation: cnn #11, 99.40 % there with fresh seeds"
     assert verdict == "The winner cnn has no usable predictions on the test split, so there is no verdict."
+
+
+@pytest.mark.parametrize("text", ['{"answer":', "{}", "[]", '{"answer": {"winner": "cnn"}, "findings": {}}'])
+def test_a_damaged_report_is_named_with_what_writes_it_and_hides_no_state(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = write_study(tmp_path / "damaged", Wanted(trials=2))
+    files.report_json.write_text(text)
+    with pytest.raises(ResultsError, match=r"report.json is (not JSON|no report's) .*; (move|write) it "):
+        read_summary(files)
+    assert main(["status", "--name", "damaged", "--results", str(tmp_path), "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["winner"] is None
+    assert captured.err.startswith(f"note: {files.report_json} is ")
