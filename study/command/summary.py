@@ -63,7 +63,7 @@ def earlier_export(files: StudyFiles) -> str | None:
     earlier = files.model / EARLIER_EXPORT
     if not earlier.exists() or (files.model / EXPORT).exists():
         return None
-    return f"{earlier} is of an earlier network: `study export --name {files.name}` exports the one that is there now"
+    return f"{earlier} is of an earlier network: `study export {files.named}` exports the one that is there now"
 
 
 def summary_as_json(files: StudyFiles, results: Path) -> Mapping[str, Any]:

@@ -103,11 +103,12 @@ def _flat_lines(mask: Mask) -> tuple[Mask, bool]:
         return np.zeros_like(mask), False
     height, width = coarse.shape
     thick = max(2, round(MAX_THICKNESS * height))
-    padded = np.pad(coarse, ((thick + height, thick + height), (0, 0)))
+    reach = max(height, round(max(np.abs(SLOPES)) * width / 2))  # rows that a slope leads beyond the picture
+    padded = np.pad(coarse, ((thick + reach, thick + reach), (0, 0)))
     lines: list[_Line] = []
     for slope in SLOPES:
         offsets = np.round(slope * (np.arange(width) - width / 2)).astype(np.int64)
-        sheared = padded[np.arange(height, 2 * height + 2 * thick)[:, None] + offsets, np.arange(width)]
+        sheared = padded[np.arange(reach, reach + height + 2 * thick)[:, None] + offsets, np.arange(width)]
         row = sheared[thick:-thick] | sheared[thick + 1 : -thick + 1 or None]
         thin = row & ~sheared[: -2 * thick] & ~sheared[2 * thick :]
         for y in np.flatnonzero((row.mean(1) >= COVERAGE) & (thin.mean(1) >= BESIDE)):
