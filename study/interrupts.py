@@ -20,12 +20,13 @@ FOR_THE_DRIVER = (signal.SIGHUP, signal.SIGINT, *_NOTICES)
 _shields = 0
 _pending: int | None = None
 _raised = False
+_is_patient = False
 
 
 def _handle(signum: int, _frame: FrameType | None) -> None:
     global _pending, _raised
     if requested():
-        if signum in _NOTICES:  # nobody is impatient, and the time is for what is being written
+        if signum in _NOTICES or _is_patient:  # nobody is impatient, and the time is for what is being written
             return
         # The second signal: the user does not want to wait. Workers end by themselves when their driver is gone.
         os._exit(128 + signum)
@@ -48,13 +49,14 @@ def ignore_notices() -> None:
 
 
 @contextlib.contextmanager
-def catching_signals() -> Iterator[None]:
-    """Within this block a signal raises Interrupted in the main thread; the second one ends the process at once."""
-    global _pending, _raised
+def catching_signals(*, is_patient: bool = False) -> Iterator[None]:
+    """Within this block a signal raises Interrupted in the main thread; the second one ends the process at once, or
+    does nothing where `is_patient`, as the process is the user's own."""
+    global _pending, _raised, _is_patient
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _pending, _raised = None, False
+    _pending, _raised, _is_patient = None, False, is_patient
     # Under nohup a hang-up is ignored from the start, and stays so; likewise a notice that a job script ignores.
     stay = {s for s in (signal.SIGHUP, *_NOTICES) if signal.getsignal(s) == signal.SIG_IGN}
     taken = [s for s in _SIGNALS if s not in stay]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from study.command.arguments import count, positive, seed
 from study.command.live import reporter
 from study.command.working import at_work, run_stages
-from study.errors import ResumeError, StudyError, UsageError
+from study.errors import Interrupted, ResumeError, StudyError, UsageError
+from study.interrupts import catching_signals
 from study.records.files import write_with
 from study.records.naming import with_its_name
 from study.records.paths import StudyFiles, prepare_results_folder
@@ -64,7 +66,9 @@ def _array(name: str, value: Any) -> NDArray[Any]:
 
 
 def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
-    """Run a study of these arrays, which are kept in its folder, or of the data set that the request names."""
+    """Run a study of these arrays, which are kept in its folder, or of the data set that the request names.
+
+    Ctrl-C is KeyboardInterrupt once what is being written is there; another signal ends with its exit status."""
     request = _checked(request)
     files = request.files
     known, had_arrays, begun = files.exists(), _place(files).exists(), False
@@ -73,7 +77,7 @@ def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
         request.check("run")
         if arrays:
             request = replace(request, data_dir=_kept(arrays, files))
-        with at_work(request, lambda: reporter(quiet)) as stages:
+        with catching_signals(is_patient=True), at_work(request, lambda: reporter(quiet)) as stages:
             begun = True
             stages.progress.say(f"study '{files.name}' in {files.root}")
             stages.progress.say(f"watch it: study dashboard {files.named}")
@@ -82,6 +86,8 @@ def run(request: Request, arrays: Arrays, *, quiet: bool) -> StudyFiles:
         if files.exists():
             error.args = (with_its_name(str(error), files),)
         raise
+    except Interrupted as error:
+        raise (KeyboardInterrupt if error.signum == signal.SIGINT else SystemExit(error.exit_status)) from None
     finally:
         # Arrays of a study that did not come to be, or others than those that it lost.
         if arrays and not begun and not had_arrays and (known or not files.exists()):

@@ -65,9 +65,7 @@ def _summary(files: StudyFiles, report: Mapping[str, Any]) -> Summary:
         added=None if winner is None else _added(answer.get("added") or (), winner.family),
         shipped=answer.get("shipped_sentence"),
         best_trial=answer.get("best_trial_sentence"),
-        use=f"The model is ready: study predict photo.png {files.named}"
-        if report["reproduce"]["model_ready"]
-        else None,
+        use=_use(files) if report["reproduce"]["model_ready"] else None,
         advice=where_it_is(findings["conclusion"], files),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,10 +16,12 @@ import pytest
 from tiny_spaces import TINY_SPACES
 
 from study import Study
+from study.command import called
 from study.command.cli import main
 from study.command.live import LiveTable
 from study.data.datasets import Dataset
 from study.errors import DataError, ResumeError, StudyError, UsageError
+from study.interrupts import shielded
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings, save_settings
 from study.search.turns import Limits
@@ -165,3 +170,21 @@ def test_a_study_of_other_data_and_one_that_lost_its_arrays_take_no_others(
         with pytest.raises(error, match=said):
             Study.run(IMAGES, LABELS, name=files.name, results=files.root.parent, evaluate=False, quiet=True)
         assert not place.exists()
+
+
+def test_ctrl_c_waits_for_what_is_being_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    written = []
+
+    def stages(*_: object, **__: object) -> None:
+        with shielded():
+            for _ in range(2):  # of which the second ends no notebook
+                os.kill(os.getpid(), signal.SIGINT)
+            written.append("whole")
+
+    progress = SimpleNamespace(progress=SimpleNamespace(say=lambda text: None))
+    monkeypatch.setattr(called, "at_work", lambda *_: contextlib.nullcontext(progress))
+    monkeypatch.setattr(called, "run_stages", stages)
+    with pytest.raises(KeyboardInterrupt):
+        Study.run(results=tmp_path)
+    assert written == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
