@@ -308,7 +308,7 @@ def test_nothing_is_left_of_a_driver_that_ends_by_a_signal(tmp_path: Path, kind:
         else:
             driver.send_signal(sent)
         assert driver.communicate(timeout=PATIENCE) == ("", "")
-        deadline = time.monotonic() + (10 if kind == "of_processes" else PATIENCE)
+        deadline = time.monotonic() + PATIENCE
         while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not [pid for pid in children if is_alive(pid)]
