@@ -8,7 +8,7 @@ from typing import Any
 
 from study.errors import ResultsError
 from study.records.files import read_json
-from study.records.naming import where_it_is
+from study.records.naming import where_it_is, with_its_name
 from study.records.paths import StudyFiles
 
 
@@ -60,7 +60,7 @@ def _summary(files: StudyFiles, report: Mapping[str, Any]) -> Summary:
     winner = _winner(report)
     return Summary(
         winner=winner,
-        verdict=findings["answer"],
+        verdict=with_its_name(findings["answer"], files),
         network=(answer.get("first") or {}).get("architecture"),
         added=None if winner is None else _added(answer.get("added") or (), winner.family),
         shipped=answer.get("shipped_sentence"),

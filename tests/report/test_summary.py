@@ -48,6 +48,8 @@ def test_commands_are_of_the_study_where_it_is_and_of_a_model_that_is_there(
     assert f"study run --name searching-next {there} --from searching --space FILE" in found.advice
     assert summary_lines(searching, files.root.parent)[-1] == f"next: {found.advice}"
     sealed = summed_up("validation only")
+    assert (found := read_summary(sealed)) is not None
+    assert f"`study evaluate --name validation-only {there}` opens it" in found.verdict
     assert (
         f"once with study evaluate --name validation-only {there} when" in summary_lines(sealed, files.root.parent)[-1]
     )
