@@ -28,13 +28,16 @@ class Proposals:
         # They are trained once per study, in its first search, and only apart from what that finds.
         self._is_open = settings.given == "apart" and settings.repeat_of is None
         self._files = files
+        self._seen: set[str] = set()  # names of files: a search asks with every event, and reads them once
         self._taken = {_key(trial.family, trial.config) for trial in begun if trial.role == "proposed"}
 
     def new(self) -> Mapping[str, list[GivenConfiguration]]:
         """By family, each configuration once. None once the test split was opened. ResultsError for a damaged file."""
         found: dict[str, list[GivenConfiguration]] = defaultdict(list)
-        if not self._is_open or not self._files.proposed.is_dir() or self._files.seal.exists():
+        there = {path.name for path in self._files.proposed.glob("*.json")} if self._is_open else set()
+        if there == self._seen or self._files.seal.exists():
             return found
+        self._seen = there
         for one in read_proposals(self._files):
             if (key := _key(one.family, one.config)) not in self._taken:
                 self._taken.add(key)

@@ -22,8 +22,9 @@ from study.records.ledger import Goal, Ledger, write_ledger
 from study.records.paths import StudyFiles
 from study.records.proposed import read_proposals
 from study.records.settings import save_settings
-from study.records.trial import TrialRecord
+from study.records.trial import TrialRecord, Trials
 from study.search.driver import Search
+from study.search.proposed import Proposals
 from study.search.turns import Limits
 
 INSIDE = 'family = "cnn"\nwidth = 6\nlearning_rate = 2e-2\n'
@@ -183,6 +184,10 @@ def test_none_is_taken_once_the_test_split_was_opened(
 
 def test_a_damaged_file_is_named_and_ends_no_search(bench: Bench, propose: Propose) -> None:
     write_json(bench.files.proposed / "1-2.json", {"family": "cnn"})
+    proposals = Proposals(bench.files, bench.settings, Trials())
+    with pytest.raises(ResultsError):
+        proposals.new()
+    assert proposals.new() == {}  # it is read once
     bench.search(Limits(n_trials=1))
     with pytest.raises(ResultsError, match=r"1-2\.json: no proposed configuration"):
         read_proposals(bench.files)
