@@ -109,7 +109,8 @@ def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
     from study.command.dry_run import print_plan
     from study.stages.all import open_stages
     from study.stages.dry_run import dry_run
-    from study.stages.session import cluster_of, preview_session
+    from study.stages.hardware import cluster_of
+    from study.stages.session import preview_session
 
     reporter = _reporter(args)
     with (

@@ -21,8 +21,9 @@ def at_work(request: Request, make_reporter: Callable[[], Reporter], *, workers:
     if workers and request.cluster is None:
         start_server()  # it loads torch for the workers while the next lines load it here
     from study.stages.all import open_stages
+    from study.stages.hardware import cluster_of
     from study.stages.neighbours import crowding
-    from study.stages.session import cluster_of, open_session
+    from study.stages.session import open_session
 
     reporter = make_reporter()
     with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from study.errors import ResumeError, UsageError
-from study.execution.ray_address import Cluster, joined
+from study.execution.ray_address import Cluster
 from study.records.locking import StudyLock
 from study.records.naming import find_study, lasting_word
 from study.records.open_ledger import OpenLedger
@@ -41,12 +41,10 @@ from study.space.plugins import plugin_of
 from study.space.points import require_few_points
 from study.stages.data import keep_place, load_data, write_samples
 from study.stages.goal import asked_goal
+from study.stages.hardware import Hardware
 from study.stages.holes import check_records
 from study.stages.machine import (
-    available_cores,
-    choose_device,
     describe_machine,
-    fitting_workers,
     limit_threads,
     too_many,
 )
@@ -112,18 +110,6 @@ def versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def cluster_of(request: Request, say: Callable[[str], None]) -> Iterator[Cluster | None]:
-    """The cluster that a command asks for, joined until the end of the block; None if it asks for none."""
-    if request.cluster is None:
-        yield None
-        return
-    cores = request.workers or available_cores()
-    machines = request.cluster_machines
-    with joined(request.cluster, cores, request.cluster_patience, say, machines) as cluster:
-        yield cluster
-
-
-@contextlib.contextmanager
 def open_session(request: Request, cluster: Cluster | None = None) -> Iterator[Session]:
     """Create the study or continue it, holding its lock until the end of the block.
 
@@ -153,31 +139,6 @@ def preview_session(request: Request, cluster: Cluster | None = None) -> Session
     limit_threads()
     hardware = Hardware.of(request, cluster)
     return _session(request, hardware, _resolve(request, request.files, hardware.n_at_once, keeps=False))
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """On what a command trains; `fitting` is how many workers this machine feeds, or the cluster's do."""
-
-    device: torch.device
-    n_workers: int
-    fitting: int
-    cluster: Cluster | None = None
-
-    @classmethod
-    def of(cls, request: Request, cluster: Cluster | None) -> Hardware:
-        if cluster is not None:
-            if request.device not in ("auto", "cpu"):
-                raise UsageError(f"--device {request.device} with --cluster: expected cpu, on which a cluster trains")
-            fitting = cluster.wait_for_room("CPU")
-            return cls(torch.device("cpu"), min(request.workers or fitting, fitting), fitting, cluster)
-        device = choose_device(request.device)
-        fitting = fitting_workers(device)
-        return cls(device, request.workers or fitting, fitting)
-
-    @property
-    def n_at_once(self) -> int:
-        return min(self.n_workers, self.fitting)
 
 
 def _session(request: Request, hardware: Hardware, resolved: Resolved) -> Session:
