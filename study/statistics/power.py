@@ -11,6 +11,7 @@ import numpy as np
 from scipy import integrate, special
 
 from study.statistics.intervals import Interval
+from study.statistics.over_seeds import Comparison
 from study.statistics.result import Result
 
 GAP = 0.003  # what a comparison should be able to see
@@ -53,6 +54,14 @@ def power_at(gap: float, se: float, df: float) -> float:
 
     # scipy's own function of that distribution, nctdtr, has no number for many a small standard error.
     return float(integrate.quad(seen, 0, 1, limit=200)[0])
+
+
+def power_of(gap: float, comparison: Comparison) -> float:
+    """The same for comparisons whose 95 % interval is as wide as this one's: where hardly any image is read differently
+    it is wider than its standard error says."""
+    low, high = comparison.interval95
+    reach = float(special.stdtrit(comparison.df, 0.975))
+    return power_at(gap, (high - low) / (2 * reach), comparison.df)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from study.statistics.power import enough_searches, foresee, foresee_finalists, power_at
+from study.statistics.over_seeds import compare_searches
+from study.statistics.power import enough_searches, foresee, foresee_finalists, power_at, power_of
 
 
 def test_power_is_that_of_the_noncentral_t_distribution() -> None:
@@ -18,6 +19,16 @@ def test_power_is_that_of_the_noncentral_t_distribution() -> None:
     assert power_at(0.003, 0.0, 4) == 1.0
     assert power_at(0.003, 0.0003, 4) == pytest.approx(1.0)  # for which scipy has no number
     assert power_at(0.003, 0.0003, 2) == pytest.approx(0.99275, abs=1e-5)
+
+
+def test_a_comparison_of_few_images_that_none_reads_differently_sees_little() -> None:
+    alike = np.ones((3, 20), bool)
+    found = compare_searches(alike, alike)
+    assert found.se == 0
+    assert power_of(0.003, found) < 0.06
+    half = np.tile([True, False], (3, 500))
+    known = compare_searches(half, np.roll(half, 1, axis=1))
+    assert power_of(0.003, known) == pytest.approx(power_at(0.003, known.se, known.df))
 
 
 @pytest.mark.parametrize(

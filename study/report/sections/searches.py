@@ -21,7 +21,7 @@ from study.statistics.comparison import MIN_SEARCHES, Verdict
 from study.statistics.comparison import verdict as judge
 from study.statistics.groups import Groups
 from study.statistics.over_seeds import Comparison, compare_searches
-from study.statistics.power import GAP, power_at
+from study.statistics.power import GAP, power_of
 from study.statistics.result import PAGE_ONLY, Result
 from study.statistics.searches import Spread, accuracy_spread, holm, spread
 
@@ -251,7 +251,7 @@ def _pair(
         comparison=comparison,
         holm_p=holm_p,
         verdict=judge(comparison, holm_p),
-        power=power_at(GAP, comparison.se, comparison.df),
+        power=power_of(GAP, comparison),
         by_search=by_search,
         paired=spread(list(by_search.values())) if by_search else None,
     )
