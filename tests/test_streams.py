@@ -138,7 +138,8 @@ def test_results_that_cannot_be_written_are_an_error(words: list[str]) -> None:
     with FULL.open("wb") as full:
         ended = study(*words, stdout=full)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(b"study: standard output cannot be written (No space left on device)")
+    error = json.loads(ended.stderr)["error"] if "json" in words else ended.stderr.decode().removeprefix("study: ")
+    assert error.startswith("standard output cannot be written (No space left on device)")
     assert ended.stderr.count(b"\n") == 1
 
 

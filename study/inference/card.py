@@ -54,9 +54,9 @@ itself takes float [B, 1, 28, 28], ink bright: (pixel / 255 - mean) / std, mean 
 {abstention}
 ## Limits
 
-Trained on {dataset} alone. Letters that look like digits are read as digits. Strong blur, digits that touch one another
-and digits turned by more than about 15 degrees are read badly. A probability is calibrated for pictures like the
-validation images, not for others.
+Trained on {dataset} alone. Letters that look like digits are read as digits. Strong blur and digits turned by more than
+about 15 degrees are read badly, and so are long strings of digits that touch one another. A probability is calibrated
+for pictures like the validation images, not for others.
 
 ## Origin
 

@@ -50,6 +50,7 @@ def test_json_is_the_numbers_and_the_page(results: Path, capsys: pytest.CaptureF
     assert compare(results, "first", "second", "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     page = Path(found.pop("page"))
+    assert (found.pop("form"), found.pop("verb")) == (1, "compare")
     assert found == json.loads(page.with_suffix(".json").read_text())
 
 

@@ -183,7 +183,9 @@ def test_doctor_checks_every_search(pair: StudyFiles, capsys: pytest.CaptureFixt
     assert doctor(pair) == 0
     *_, last = json.loads(capsys.readouterr().out)
     found = "pair-repeat-2: 2 trials, every checksum holds; 2 finished trials agree with trials.jsonl; "
-    assert last == {"what": "search 2", "sound": True, "found": f"{found}8 finished runs, all can be rebuilt"}
+    assert last["what"] == "search 2"
+    assert last["sound"]
+    assert last["found"] == f"{found}8 finished runs, all can be rebuilt"
 
 
 def test_doctor_finds_all_that_is_wrong_with_a_repeat_and_repairs_its_database(
@@ -222,7 +224,8 @@ def test_doctor_tells_a_search_to_come_from_one_that_is_lost(
     del ledger["reached"]["evaluate"]
     copy.ledger.write_text(json.dumps(ledger))
     assert doctor(copy, "--repair") == 0
-    assert json.loads(capsys.readouterr().out)[-1] == {"what": "search 2", "sound": True, "found": "not begun yet"}
+    *_, last = json.loads(capsys.readouterr().out)
+    assert (last["what"], last["sound"], last["found"]) == ("search 2", True, "not begun yet")
 
 
 @pytest.mark.parametrize("lost", ["trials.jsonl", "ledger.json", "runs/mlp-final-seed0", "test/predictions.npz"])
