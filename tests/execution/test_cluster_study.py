@@ -82,6 +82,7 @@ def interrupted(words: list[str], at: str) -> tuple[int, str]:
         return process.wait(WATCHED), "".join(said) + rest
 
 
+@pytest.mark.slow
 def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(
     machines: Machines, words: list[str], tmp_path: Path
 ) -> None:
@@ -108,7 +109,8 @@ def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(
 def test_a_lost_head_ends_the_command_in_one_line(words: list[str], tmp_path: Path) -> None:
     machines = Machines()
     machines.add()
-    run = command("run", *words, "--name", "head", "--no-evaluate", "--cluster", machines.address)
+    endless = ["--name", "head", "--no-evaluate", "--n-trials", "100000"]  # it is at work whenever the head is missed
+    run = command("run", *words, *endless, "--cluster", machines.address)
     with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert next(line for line in process.stderr if line.strip().startswith("mlp #1"))
