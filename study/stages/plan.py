@@ -22,21 +22,20 @@ VERDICT_BUDGET = 240.0
 # worker-seconds a family found CNNs and MLPs of 98.4 and 98.3 %; the verdict's interval reached 0.6 points each way.
 _SEARCHES = {900.0: 3, 3600.0: 5}
 # How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
-# pruned. Replayed on 100 random configurations a family (benchmarks/rules.py), three times as many and as short as 24
-# (from 12, up to half an epoch) find networks that end up better by 0.15 to 0.5 points, and searches differ less.
-_FULL_TRIALS = 72
-_LEAST_FULL_TRIALS = 36
-_SHORT_EPOCHS = 0.17  # epochs, up to which the top rung may cost a 36th
-_EPOCHS = (0.06, 0.125, 0.17, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+# pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)
+# and 0.8 (all 4; benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.
+_FULL_TRIALS = 24
+_LEAST_FULL_TRIALS = 12
+_SHORT_EPOCHS = 0.5  # epochs; at half of that one of three CNN searches lost 0.3 points, the others nothing
+_EPOCHS = (0.125, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _LONGEST_STRETCH = 0.25  # of the search's wall-clock: from a trial's rung to the next one
 _FEWEST_EXAMPLES = 500
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
 # Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
 # fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
-# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing. It had 2,963 examples; none has fewer than
-# 2,750 of MNIST's 50,000.
-_SMALLEST_RUNG = 0.055
+# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
+_SMALLEST_RUNG = 0.07
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
@@ -214,8 +213,8 @@ def full_trial_seconds(allowance: float) -> float:
 def choose_ladder(
     n_train: int, examples_per_second: float | None, allowance: float | None, wall: float | None = None
 ) -> Ladder:
-    """A ladder whose top rung costs a 72nd of the allowance at the measured speed, in rounded epochs; up to a sixth of
-    an epoch it may cost a 36th. However many workers share a slow machine, no trial needs much of the search's `wall`
+    """A ladder whose top rung costs a 24th of the allowance at the measured speed, in rounded epochs; up to half an
+    epoch it may cost a twelfth. However many workers share a slow machine, no trial needs much of the search's `wall`
     seconds to its next rung: at their end those in flight are trained so far."""
     epochs = _DEFAULT_EPOCHS
     if examples_per_second is not None and allowance is not None:

@@ -48,7 +48,7 @@ def test_what_is_given_has_seconds_that_the_search_does_not_get(one: Callable[..
     allowed = allowances(one(given="apart"), Trials())
     planned = 2 * full_trial_seconds(level)
     assert allowed.found == pytest.approx(level - planned)
-    assert allowed.given == pytest.approx(3 * planned)
+    assert allowed.given == pytest.approx(2 * planned)
     assert allowances(one(given="apart", warm_starts=0), Trials()) == Allowances(level, 0.0)
     assert allowances(one(given="apart", repeat_of="first"), Trials()).found == level
     assert allowances(one(given="apart", repeat_of="first", first=9.0), Trials()).found == 9.0
@@ -91,7 +91,7 @@ def test_a_file_s_configuration_is_owed_whatever_warm_starts_there_were(one: Cal
     file = {"file": "mine.toml", "family": "cnn", "config": {}}
     search = one(given="apart", given_files=(file,), warm_starts=1)
     level = search.plan.allowance({"cnn": 8.0, "mlp": 8.0}, 2)
-    assert allowances(search, Trials(more)).given == pytest.approx(8.0 + 3 * full_trial_seconds(level))
+    assert allowances(search, Trials(more)).given == pytest.approx(8.0 + 2 * full_trial_seconds(level))
 
 
 def test_what_a_full_trial_takes_is_known_with_its_ladder(one: Callable[..., Any]) -> None:
