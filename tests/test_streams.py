@@ -23,8 +23,6 @@ FULL = Path("/dev/full")  # where every write finds the disk full
 # All that writes to standard error in a command.
 SPEAK = """
 import logging, os, sys, threading, warnings
-import optuna
-from study.command.progress import Reporter
 from study.streams import steady_streams
 
 def speak():
@@ -34,6 +32,9 @@ def speak():
     optuna.logging.get_logger("optuna").error("an error")
 
 with steady_streams():
+    import optuna  # here, as the command does: its log keeps the stream that it finds
+    from study.command.progress import Reporter
+
     reporter = Reporter(quiet=False)
     reporter.stage("search")
     for _ in range(3):
