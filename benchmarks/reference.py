@@ -23,14 +23,17 @@ from typing import Any
 
 from _commands import study_command
 
+from study.command.summary import winner_line
 from study.records.files import read_json
 from study.records.paths import StudyFiles
+from study.records.summary import read_summary
 from study.report.wording import duration
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "results" / "reference"
 README = ROOT / "README.md"
 BLOCK = re.compile(r"(<!-- figures of the sample.*?-->\n).*?(<!-- end -->)", re.DOTALL)
+WINNER = re.compile(r"^#> winner: .*$", re.MULTILINE)  # what `study run` prints
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars")
 
@@ -91,14 +94,14 @@ def _row(row: dict[str, Any]) -> str:
     )
 
 
-def write_figures(text: str) -> None:
+def write_figures(text: str, winner: str) -> None:
     before = README.read_text(encoding="utf-8")
     after, n = BLOCK.subn(lambda match: match[1] + text + match[2], before)
     if n != 1:
         raise SystemExit(
             f"{README}: expected one block that begins with '<!-- figures of the sample' and ends '<!-- end -->'"
         )
-    README.write_text(after, encoding="utf-8")
+    README.write_text(WINNER.sub(f"#> {winner}", after), encoding="utf-8")
 
 
 def main() -> None:
@@ -113,7 +116,10 @@ def main() -> None:
             files, seconds = run_default(Path(folder), shlex.split(options.flags))
         keep(files)
         photograph(SAMPLE / files.report_html.name, SAMPLE / "report.png")
-        write_figures(figures(read_json(files.report_json), seconds))
+        summary = read_summary(files)
+        assert summary is not None  # the study is finished
+        assert summary.winner is not None
+        write_figures(figures(read_json(files.report_json), seconds), winner_line(summary.winner))
 
 
 if __name__ == "__main__":

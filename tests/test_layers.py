@@ -31,7 +31,7 @@ ROWS: list[tuple[str, ...]] = [
     ("stages",),
     ("command",),
     ("api",),
-    ("__init__", "__main__", "cli"),
+    ("__init__", "__main__"),
 ]
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 

@@ -1,4 +1,6 @@
-"""Search spaces whose every branch trains in a moment, by family."""
+"""Search spaces whose every branch trains in a moment, by family, and one such configuration."""
+
+from typing import Any
 
 TINY_SPACES = {
     "mlp": """\
@@ -64,4 +66,17 @@ learning_rate = 1e-2
 width = 4
 learning_rate = 2e-2
 """,
+}
+
+TINY_MLP: dict[str, Any] = {
+    "family": "mlp",
+    "depth": 1,
+    "width": [16],
+    "activation": "relu",
+    "normalisation": "none",
+    "dropout": 0.2,
+    "optimizer": "adamw",
+    "learning_rate": 0.01,
+    "batch_size": 50,
+    "augmentation": "shift",
 }

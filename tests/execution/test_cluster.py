@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from clusters import CLUSTER, PATIENCE, Machines
 from runs import run_record
+from tiny_spaces import TINY_MLP
 
 import study
 from study.errors import StudyError
@@ -21,18 +22,7 @@ from study.records.paths import RunFiles
 from study.training.loop import Schedule, TrainingData
 
 pytestmark = CLUSTER
-CONFIG = {
-    "family": "mlp",
-    "depth": 1,
-    "width": [16],
-    "activation": "relu",
-    "normalisation": "none",
-    "dropout": 0.2,
-    "optimizer": "adamw",
-    "learning_rate": 0.01,
-    "batch_size": 50,
-    "augmentation": "shift",
-}
+CONFIG = TINY_MLP
 
 
 @pytest.fixture(scope="module")

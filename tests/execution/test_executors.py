@@ -24,6 +24,7 @@ import pytest
 import torch
 from clusters import CLUSTER, over_local_cluster, workers_on_cluster
 from runs import run_record
+from tiny_spaces import TINY_MLP
 
 import study.execution.executors as executors_module
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
@@ -34,18 +35,7 @@ from study.records.paths import RunFiles
 from study.records.run import read_record
 from study.training.loop import Schedule, TrainingData
 
-CONFIG = {
-    "family": "mlp",
-    "depth": 1,
-    "width": [16],
-    "activation": "relu",
-    "normalisation": "none",
-    "dropout": 0.2,
-    "optimizer": "adamw",
-    "learning_rate": 0.01,
-    "batch_size": 50,
-    "augmentation": "shift",
-}
+CONFIG = TINY_MLP
 SCHEDULE = Schedule((4, 4), (4, 8))
 PATIENCE = 60.0  # seconds until an event that must come is given up
 OVER_RAY = pytest.param("cluster", marks=CLUSTER)
