@@ -1,12 +1,12 @@
 """What a last stage on digits by other hands would do to a study's network. Two minutes on one core.
 
-    python benchmarks/hands.py results/mnist [--steps 800] [--learning-rate 0.004] [--toward 0.1] [--images 1000]
+    python benchmarks/hands.py results/mnist [--steps 800] [--rate 0.4] [--toward 0.1] [--images 1000] [--seed 1]
 
-The candidate run of the shipped trial, which was not trained on validation images, learns for some steps more, with the
-augmentation "hands" in place of its own and hard images as before; on the pictures that are only shifted its logits are
-held to those it had (`--toward` weighs their squared distance). Validation images before and after: clean, under the
-corruptions of the robustness ladder, apart by whether training showed such, and as read by way of `study predict` from
-pictures drawn by other hands. The study is left as it was.
+The candidate run of the shipped trial, which was not trained on validation images, learns for some steps more, at
+`--rate` times its own learning rate, with the augmentation "hands" in place of its own and hard images; on the pictures
+that are only shifted its logits are held to those it had (`--toward` weighs their squared distance). Validation images
+before and after: clean, under the corruptions of the robustness ladder, apart by whether training showed such, and as
+read by way of `study predict` from pictures drawn by other hands. The study is left as it was.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from strangers import candidate_of_shipped
 from torch import Tensor, nn
 
-from study.data.augment import augment, n_plain, to_float
+from study.data.augment import to_float
 from study.data.datasets import load_train, pixel_statistics, split_as_before
 from study.errors import StudyError
 from study.evaluation.corruptions import LADDER, corrupted
@@ -35,13 +34,10 @@ from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.records.settings import load_settings
 from study.training.config import training_config
-from study.training.images import HardBatches
-from study.training.loop import TrainingData
-from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+from study.training.loop import Schedule, Teacher, TrainingData, fit
 
 LIKE_TRAINED = ("gaussian blur", "shot noise", "impulse noise", "shear", "scale", "rotate", "translate", "dotted line")
 STRENGTH = 0.6
-SEED = 1
 
 
 def data_of(files: StudyFiles) -> TrainingData:
@@ -52,35 +48,16 @@ def data_of(files: StudyFiles) -> TrainingData:
     return TrainingData(whole.images, whole.labels, *parts, *pixel_statistics(whole.images.numpy()[train]), 10)
 
 
-def fine_tuned(before: nn.Module, run: Run, data: TrainingData, steps: int, rate: float, toward: float) -> nn.Module:
-    """A copy of the network that learned for so many steps more."""
-    config = training_config({**run.config, "learning_rate": rate, "images": "hard"})
-    model, generator = copy.deepcopy(before).train(), torch.Generator().manual_seed(SEED)
-    optimizer = build_optimizer(model, config)
-    batches = HardBatches(
-        data.train,
-        config.batch_size,
-        SEED,
-        n_images=len(data.labels),
-        n_classes=data.n_classes,
-        cycles=(steps,),
-        share=config.images_share,
-        power=config.images_power,
-    )
-    for step in range(steps):
-        index = batches[step]
-        x = augment(to_float(data.images[index]), "hands", STRENGTH, generator)
-        x = ((x - data.mean) / data.std).contiguous(memory_format=torch.channels_last)
-        logits, labels = model(x), data.labels[index]
-        loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-        plain = n_plain(len(x))
-        with torch.no_grad():
-            known = before(x[:plain])
-        (loss + toward * F.mse_loss(logits[:plain], known) * plain / len(x)).backward()
-        set_learning_rate(optimizer, rate * learning_rate_factor(config.schedule, config.warmup, step / steps))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        batches.learn(index, logits.detach(), labels)
+def fine_tuned(
+    before: nn.Module, run: Run, data: TrainingData, steps: int, rate: float, toward: float, seed: int
+) -> nn.Module:
+    """A copy of the network that learned for so many steps more, at `rate` times its own learning rate."""
+    own = {"learning_rate": rate * run.config["learning_rate"], "images": "hard"}
+    hands = {"augmentation": "hands", "augmentation_strength": STRENGTH}
+    config, model = training_config({**run.config, **own, **hands}), copy.deepcopy(before)
+    schedule, teacher = Schedule((steps,), (steps,)), Teacher(before, toward)
+    torch.manual_seed(seed)
+    fit(model, data, config, schedule, lambda *_: True, seed=seed, precision=run.record.precision, teacher=teacher)
     return model.eval()
 
 
@@ -121,8 +98,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a study, such as results/mnist")
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--learning-rate", type=float, default=0.004)
+    parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--toward", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int, default=1000, help="validation images to corrupt")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -136,7 +114,7 @@ def main() -> None:
         raise SystemExit(f"hands.py: {error}") from None
     show("before", before, run, files, data, options.images)
     start = time.process_time()
-    after = fine_tuned(before, run, data, options.steps, options.learning_rate, options.toward)
+    after = fine_tuned(before, run, data, options.steps, options.rate, options.toward, options.seed)
     print(f"{options.steps} steps: {time.process_time() - start:.0f} s of one core")
     show("after", after, run, files, data, options.images)
 

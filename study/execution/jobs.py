@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from study.records.run import DataPart, RunRecord
@@ -11,8 +11,18 @@ from study.training.loop import Schedule
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a training begins with in place of random weights: `weights` as a safetensors file holds them. The network
+    that has them stays beside it as its teacher, whose logits weigh `toward`."""
+
+    weights: bytes = field(repr=False)
+    toward: float
+
+
+@dataclass(frozen=True)
 class Job:
-    """One training. `run` (search trials have none) names the folder to write, its identity and what to record."""
+    """One training. `run` (search trials have none) names the folder to write, its identity and what to record; `start`
+    is None for a network that learns from the beginning."""
 
     id: str
     config: dict[str, Any]
@@ -20,6 +30,7 @@ class Job:
     schedule: Schedule
     part: DataPart = "train"
     run: RunTarget | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import multiprocessing
 import os
@@ -19,9 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load
+from torch import nn
 
 from study.errors import StudyError
-from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Validation
+from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Start, Validation
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
@@ -31,7 +34,7 @@ from study.records.run import HistoryRow, Layer, Precision, RunMetrics
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import TrainingData, fit
+from study.training.loop import Teacher, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], Outcome]
@@ -157,6 +160,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     torch.manual_seed(job.seed)
     model = build_model(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
     n_parameters, flops = parameter_count(model), flops_per_image(model)
+    teacher = None if job.start is None else _begin_with(model, job.start)
     course = _Course(job, len(data.part(job.part)), on_rung)
     try:
         fit(
@@ -170,6 +174,7 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             precision=precision,
             resume=course.resume,
             on_state=course.save,
+            teacher=teacher,
         )
     except (DriverLeftError, torch.AcceleratorError):
         raise
@@ -191,6 +196,12 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
         )
     course.end()
     return Outcome(n_parameters, flops, course.training_seconds)
+
+
+def _begin_with(model: nn.Module, start: Start) -> Teacher:
+    """Give the model its first weights; the teacher is what it is then."""
+    model.load_state_dict(load(start.weights))
+    return Teacher(copy.deepcopy(model).eval(), start.toward)
 
 
 def _rung_metrics(found: dict[str, Any]) -> RungMetrics:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["bf16", "fp32"]
 DataPart = Literal["train", "train+validation"]
-RunRole = Literal["candidate", "final", "ablation", "trained"]
+RunRole = Literal["candidate", "final", "ablation", "trained", "last stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +226,11 @@ def final_run(family: str, index: int) -> str:
     return f"{family}-final-seed{index}"
 
 
+def last_stage_run(run: str) -> str:
+    """What comes of a run by the last stage."""
+    return f"{run}-hands"
+
+
 # --- whether it is done ----------------------------------------------------------------------------------------------
 
 
@@ -248,19 +253,20 @@ def is_done(files: RunFiles, digest: str) -> bool:
 def lacking(files: RunFiles) -> list[Path]:
     """The files of a finished run that are not there; DONE itself for one that has not ended."""
     needed = [files.done, files.config, files.metrics, files.history]
-    role = _role(files)
+    role, part = _role_and_part(files)
     if role != "ablation":  # whose weights are of no use once its validation logits are there
         needed.append(files.weights)
-    if role == "candidate":
+    if role == "candidate" or (role, part) == ("last stage", "train"):
         needed.append(files.validation)
     return [path for path in needed if not path.is_file()]
 
 
-def _role(files: RunFiles) -> RunRole | None:
+def _role_and_part(files: RunFiles) -> tuple[RunRole | None, DataPart | None]:
     try:
-        return read_record(files).role
+        record = read_record(files)
+        return record.role, record.data_part
     except ResultsError:
-        return None
+        return None, None
 
 
 def set_aside(files: RunFiles) -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.execution.jobs import Job, RunTarget
+from study.execution.jobs import Job, RunTarget, Start
 from study.records.paths import RunFiles
 from study.records.run import DataPart, Precision, RunRecord, RunRole, is_done, run_hash
 from study.records.settings import StudySettings
@@ -40,15 +41,17 @@ def plan_run(
     role: RunRole,
     seed: int,
     seed_index: int,
+    part: DataPart | None = None,
+    start: Start | None = None,
 ) -> Job | None:
-    """The job that trains `config` for about `examples` into the folder of `run`, a final run on the validation images,
-    too; None if that very run is done."""
+    """The job that trains `config` for about `examples` into the folder of `run`, on `part` of the training file: where
+    none is named, a final run on the validation images, too. None if that very run is done."""
     config, dataset = dict(config), settings.dataset
-    part: DataPart = "train+validation" if role == "final" else "train"
+    part = part or ("train+validation" if role == "final" else "train")
     steps = max(1, round(examples / config["batch_size"]))
-    epoch = dataset.n_train + (dataset.n_validation if role == "final" else 0)
+    epoch = dataset.n_train + (dataset.n_validation if part == "train+validation" else 0)
     schedule = Schedule.whole(steps, max(1, round(epoch / config["batch_size"]), math.ceil(steps / _MOST_REPORTS)))
-    identity = {
+    identity: dict[str, Any] = {
         "config": config,
         "part": part,
         "seed": seed,
@@ -56,6 +59,8 @@ def plan_run(
         "dataset": dataset.sha256,
         "split": dataset.split_sha256,
     }
+    if start is not None:
+        identity |= {"start": hashlib.sha256(start.weights).hexdigest(), "toward": start.toward}
     digest = run_hash(identity)
     if is_done(run, digest):
         return None
@@ -76,4 +81,4 @@ def plan_run(
         threads=engine.threads,
         on_black=dataset.on_black,
     )
-    return Job(run.root.name, config, seed, schedule, part, RunTarget(str(run.root), digest, record))
+    return Job(run.root.name, config, seed, schedule, part, RunTarget(str(run.root), digest, record), start)
