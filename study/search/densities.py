@@ -28,11 +28,12 @@ _LOG_ROOT_OF_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
     """The log of a mixture's density at points [N, parameters]: [N]."""
-    total = np.log(mixture.weights)[None, :]  # [N, kernels]
+    total = np.tile(np.log(mixture.weights), (len(x), 1))  # [N, kernels]; to write in place halves the time of many
     for column, kernels in zip(x.T, mixture.distributions, strict=True):
-        total = total + _log_kernels(kernels, column)
+        total += _log_kernels(kernels, column)
     highest = total.max(axis=1)  # scipy's logsumexp takes longer to look at its arguments
-    density: Array = highest + np.log(np.exp(total - highest[:, None]).sum(axis=1))
+    total -= highest[:, None]
+    density: Array = highest + np.log(np.exp(total, out=total).sum(axis=1))
     return density
 
 
@@ -49,10 +50,10 @@ def _log_kernels(kernels: _BatchedDistributions, x: Array) -> Array:
 def _continuous(kernels: _Continuous, x: Array) -> Array:
     if kernels.is_log:
         x = np.log(x)
-    scaled = (x[:, None] - kernels.mu) / kernels.sigma
-    logs: Array = -0.5 * scaled**2 - (
-        _LOG_ROOT_OF_TWO_PI + np.log(kernels.sigma) + _log_inside(kernels, kernels.mu, kernels.sigma)
-    )
+    logs: Array = (x[:, None] - kernels.mu) / kernels.sigma
+    logs *= logs
+    logs *= -0.5
+    logs -= _LOG_ROOT_OF_TWO_PI + np.log(kernels.sigma) + _log_inside(kernels, kernels.mu, kernels.sigma)
     return logs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -36,11 +37,23 @@ class History:
         self._distributions: dict[str, BaseDistribution] = {}
         self._branches: dict[frozenset[str], FrozenTrial] = {}  # the first trial of each set of parameters
         self._groups: _SearchSpaceGroup | None = None
+        # Of proposals to come, drawn from what is known here: how many, and their parameters by group.
+        self.n_ahead = 0
+        self.ahead: dict[tuple[str, ...], deque[dict[str, Any]]] = {}
 
     @property
     def n_finished(self) -> int:
         """How many trials are complete or pruned."""
         return len(self._ranks)
+
+    @property
+    def n_running(self) -> int:
+        """How many trials of those known have not ended."""
+        return len(self._unfinished)
+
+    def plan_ahead(self, n: int) -> None:
+        """So many proposals are to come of what is known now."""
+        self.n_ahead, self.ahead = n, {}
 
     def update(self, study: optuna.Study, n: int, params_of: ParamsOf) -> None:
         """Take note of what has become of the study's first `n` trials."""

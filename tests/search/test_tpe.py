@@ -76,6 +76,20 @@ def test_draws_are_those_of_tpe(in_flight: int) -> None:
     assert draws(functools.partial(kept, History(), None), 70, in_flight) == draws(optunas, 70, in_flight)
 
 
+def test_with_many_in_flight_some_are_drawn_at_once_from_what_is_known_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    update = History.update
+
+    def counted(history: History, study: optuna.Study, n: int, params_of: Any) -> None:
+        looked.append(n)
+        update(history, study, n, params_of)
+
+    monkeypatch.setattr(History, "update", counted)
+    drawn = draws(functools.partial(kept, History(), None), 90, 48)
+    assert looked == [*range(32), *range(32, 48, 2), *range(48, 90, 3)]  # one, two, then three at once
+    assert len({str(params) for params in drawn}) == len(drawn)
+
+
 def test_a_study_that_is_opened_again_draws_on() -> None:
     """The history is made anew then, from finished trials alone."""
     study = optuna.create_study(direction="maximize")
