@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from study.errors import ResultsError
-from study.records.naming import default_name
+from study.records.naming import default_study_name
 from study.records.paths import RESERVED_NAMES, StudyFiles, check_study_name
 from study.streams import FORM, knows_every_sign
 
@@ -23,7 +23,7 @@ def files_of(args: argparse.Namespace) -> StudyFiles:
     """The study that a reading verb means; the committed sample may be read by its name, though not written."""
     if args.name in RESERVED_NAMES:
         return StudyFiles(args.results / args.name)
-    name = args.name if args.name is not None else default_name(args.dataset, args.data_dir)
+    name = args.name if args.name is not None else default_study_name(args.dataset, args.data_dir)
     return StudyFiles(args.results / check_study_name(name))
 
 

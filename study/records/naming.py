@@ -12,12 +12,18 @@ from study.records.paths import StudyFiles
 _MEANS_A_STUDY = "run|search|retrain|evaluate|examine|report|status|dashboard|export|doctor"
 _UNNAMED = re.compile(rf"`study (?:{_MEANS_A_STUDY})(?![^`]*--name)(?=[ `])")
 _WITH_A_NAME = re.compile(r"(study \w+ --name [\w.-]*[\w-])(?!\S* --results)")
+_UNUSABLE = re.compile(r"[^A-Za-z0-9._-]+")
 _OF_NO_FLAGS = StudyFiles(Path("results/mnist"))
 
 
+def default_study_name(dataset: str | None, data_dir: Path | None) -> str:
+    """A study without --name is called as its data set; characters that a study's name cannot have become hyphens."""
+    name = default_name(dataset, data_dir)
+    return _UNUSABLE.sub("-", name).strip("-._")[:64] or name
+
+
 def default_name(dataset: str | None, data_dir: Path | None) -> str:
-    """What a data set is called, and a study of it without --name; where --data-dir alone is given, as the folder or
-    the file."""
+    """What a data set is called; where --data-dir alone is given, as the folder or the file."""
     if dataset is not None or data_dir is None:
         return dataset or "mnist"
     if data_dir.suffix == ".npz":

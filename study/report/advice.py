@@ -20,10 +20,11 @@ class Advice(Result):
 
 
 def more_time(report: Report) -> str:
+    """The command that gives a study twice of what it was given, or has taken where that was more."""
     asked = report[protocol]
     if asked.budget_s is None and asked.n_trials:
         return f"{continued(report)} --n-trials {2 * asked.n_trials}{unopened_still(report)}"
-    twice = flag_value(2 * (asked.budget_s or DEFAULT_BUDGET))
+    twice = flag_value(2 * max(asked.budget_s or DEFAULT_BUDGET, report.study.ledger.used))
     return f"{continued(report)} --budget {twice}{unopened_still(report)}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.errors import UsageError
-from study.records.naming import default_name, find_study
+from study.records.naming import default_study_name, find_study
 from study.records.paths import StudyFiles, check_study_name
 from study.records.settings import PrunerName, SamplerName, StudySettings, load_settings
 from study.space.parameters import SearchSpace
@@ -72,7 +72,7 @@ class Request:
 
     @property
     def files(self) -> StudyFiles:
-        name = self.name if self.name is not None else default_name(self.dataset, self.data_dir)
+        name = self.name if self.name is not None else default_study_name(self.dataset, self.data_dir)
         return StudyFiles(self.results / check_study_name(name))
 
     def chosen_families(self, stored: StudySettings | None) -> dict[str, SearchSpace]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import ResultsError
-from study.records.naming import default_name, find_study, lasting_word, with_its_name
-from study.records.paths import StudyFiles
+from study.errors import ResultsError, UsageError
+from study.records.naming import default_name, default_study_name, find_study, lasting_word, with_its_name
+from study.records.paths import StudyFiles, check_study_name
 from study.records.settings import StudySettings, save_settings
 
 
@@ -22,6 +22,15 @@ def test_a_study_without_a_name_has_the_data_set_s_or_the_folder_s(
         assert default_name(None, Path(folder)) == "digits"
     (tmp_path / "newest").symlink_to("digits")
     assert default_name(None, Path("../newest")) == "newest"
+
+
+def test_a_folder_whose_name_no_study_may_have_gives_its_study_a_name_like_it() -> None:
+    folders = {"my digits (2)": "my-digits-2", "_scans": "scans", "a" * 80: "a" * 64, "plain.v2": "plain.v2"}
+    for folder, name in folders.items():
+        assert default_study_name(None, Path(folder)) == check_study_name(name) == name
+        assert default_name(None, Path(folder)) == folder  # the data set keeps the name that it has
+    with pytest.raises(UsageError, match="choose another with --name"):
+        check_study_name(default_study_name(None, Path("数字")))  # nothing usable is left of it
 
 
 def test_a_source_is_a_name_under_the_results_folder_or_a_folder(

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from synthetic import Wanted, write_study
 
+from study.records.ledger import read_ledger, write_ledger
 from study.records.settings import load_settings, save_settings
+from study.report.advice import more_time
 from study.report.page import make
 from study.report.sections import conclusion
 
@@ -46,6 +48,15 @@ def test_several_searches_are_not_advised_to_judge_by_a_single_one(tmp_path: Pat
     for n, stage, advised in ((1, "evaluated", True), (3, "evaluated", False), (3, "retrained", False)):
         report = make(write_study(tmp_path / f"{n}-{stage}", Wanted(accuracy=close, trials=6, repeats=n, stage=stage)))
         assert any(said in item.text for item in report[conclusion].future) is advised
+
+
+@pytest.mark.parametrize(("taken", "advised"), [(280.0, "10m"), (900.0, "30m")])
+def test_more_time_is_twice_of_what_was_asked_or_taken(taken: float, advised: str, tmp_path: Path) -> None:
+    files = write_study(tmp_path / "late", Wanted())
+    ledger = read_ledger(files.ledger)
+    ledger.commands = [ledger.commands[0].model_copy(update={"seconds": taken})]
+    write_ledger(files.ledger, ledger)
+    assert f"--budget {advised}" in more_time(make(files))
 
 
 def test_the_families_that_are_said_to_be_close_are_the_best_on_validation(tmp_path: Path) -> None:
