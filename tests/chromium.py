@@ -110,10 +110,18 @@ def serious_faults(driver: Driver, page: str, scheme: str) -> list[tuple[str, li
     return found
 
 
-def width_on_a_phone(driver: Driver, page: str) -> int:
+# How far a title of an axis reaches beyond its chart, where it would be cut off.
+_CUT_OFF = """return Math.max(0, ...Array.from(document.querySelectorAll('.plot .xtitle'), title => {
+    const text = title.getBoundingClientRect(), chart = title.ownerSVGElement.getBoundingClientRect();
+    return text.width ? Math.max(text.right - chart.right, chart.left - text.left) : 0; }))"""
+
+
+def width_on_a_phone(driver: Driver, page: str) -> float:
+    """Pixels that the page takes of a phone's 390, and what is cut off of an axis title beyond it."""
     phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     open_all(driver, page)
-    width: int = driver.execute_script("return document.documentElement.scrollWidth")
+    width: float = driver.execute_script("return document.documentElement.scrollWidth")
+    width += driver.execute_script(_CUT_OFF)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     return width
