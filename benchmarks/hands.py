@@ -43,7 +43,7 @@ STRENGTH = 0.6
 def data_of(files: StudyFiles) -> TrainingData:
     dataset = load_settings(files.settings).dataset
     whole = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
-    train, validation = split_as_before(whole, dataset.split_seed, dataset.split_sha256)
+    train, validation = split_as_before(whole, dataset.split_seed, dataset.split_sha256, dataset.sixth)
     parts = torch.from_numpy(train), torch.from_numpy(validation)
     return TrainingData(whole.images, whole.labels, *parts, *pixel_statistics(whole.images.numpy()[train]), 10)
 

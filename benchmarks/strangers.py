@@ -79,7 +79,7 @@ def unseen_digits(files: StudyFiles) -> Dataset:
     """The validation images."""
     dataset = load_settings(files.settings).dataset
     data = load_train(dataset.name, Path(dataset.data_dir) if dataset.data_dir else None)
-    _, validation = split_as_before(data, dataset.split_seed, dataset.split_sha256)
+    _, validation = split_as_before(data, dataset.split_seed, dataset.split_sha256, dataset.sixth)
     return Dataset(data.name, data.images[validation], data.labels[validation], data.classes, data.sha256)
 
 

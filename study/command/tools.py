@@ -166,7 +166,7 @@ def export(args: argparse.Namespace, command: str, started: float) -> int:
     bundle = load_bundle(folder)
     trained_on = _trained_on(args, bundle.description)
     train = load_train(Source.recorded(trained_on, args.data_dir))
-    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256)
+    _, validation = split_as_before(train, trained_on.split_seed, trained_on.split_sha256, trained_on.sixth)
     path = args.output or folder / EXPORT
     parity = export_onnx(bundle, path, train.images[validation[:_PARITY_IMAGES]].numpy())
     if args.format == "json":
@@ -185,7 +185,10 @@ def _trained_on(args: argparse.Namespace, description: Description) -> DataPlace
     if args.model is not None:
         return named
     recorded = load_settings(existing_files(args).settings).dataset
-    return named if named.split_sha256 is not None and recorded.decoded is None else recorded
+    if named.split_sha256 is None:
+        return recorded
+    of_search = {"split_sha256": named.split_sha256, "sixth": named.sixth}  # that found it
+    return named if recorded.decoded is None else recorded.model_copy(update=of_search)
 
 
 # --- data and spaces -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from study.data import drop_ins, idx
 from study.data.duplicates import Fingerprints
 from study.data.folder import read_folder
-from study.data.groups import split_by_groups
+from study.data.groups import order_of, split_by_groups
 from study.data.raw import RawSplit
 from study.data.source import Source, Split
 from study.data.tone import AS_IT_IS, Tone, tone_of
@@ -148,9 +148,9 @@ def _resize(images: Tensor) -> Tensor:
 # --- splitting -----------------------------------------------------------------------------------------------------
 
 
-def split_of(dataset: Dataset, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_of(dataset: Dataset, seed: int, sixth: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(train, validation) indices of a training set, as a new study has them."""
-    return stratified_split(dataset.labels, seed, groups=dataset.groups)
+    return stratified_split(dataset.labels, seed, groups=dataset.groups, sixth=sixth)
 
 
 def stratified_split(
@@ -160,9 +160,14 @@ def stratified_split(
     *,
     on_both_sides: bool = True,
     groups: NDArray[np.int64] | None = None,
+    sixth: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(train, validation) indices, each sorted int64: round(N · fraction) validation examples, every class in its share
     to within one, the largest remainders rounded up. The same for the same labels and seed.
+
+    Of one seed there are six such validation parts and more, the first of which is `sixth` 0: six follow each other in
+    one permutation of each class, and share no image but where six does not divide its count or it has fewer; the
+    next six are of another permutation.
 
     A class of two examples or more stands on both sides, whatever its share, and one of a single example trains; not so
     without `on_both_sides`, as in studies that were made before this was seen to. With `groups` [N] a group stands on
@@ -172,14 +177,15 @@ def stratified_split(
     if not 0 < fraction < 1:
         raise UsageError(f"validation fraction is {fraction}: expected between 0 and 1")
     if groups is not None:
-        return split_by_groups(array, groups, seed, fraction)
+        return split_by_groups(array, groups, seed, fraction, sixth)
     classes, counts = np.unique(array, return_counts=True)
     quotas = _quotas(counts, fraction)
     if on_both_sides:
         quotas = np.clip(quotas, np.minimum(1, counts - 1), counts - 1)
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    rng, turn = order_of(seed, sixth)
     chosen = [
-        rng.permutation(np.flatnonzero(array == label))[:quota] for label, quota in zip(classes, quotas, strict=True)
+        np.roll(rng.permutation(np.flatnonzero(array == label)), -turn * quota)[:quota]
+        for label, quota in zip(classes, quotas, strict=True)
     ]
     validation = np.sort(np.concatenate(chosen)).astype(np.int64)
     train = np.setdiff1d(np.arange(len(array), dtype=np.int64), validation, assume_unique=True)
@@ -189,10 +195,10 @@ def stratified_split(
 
 
 def split_as_before(
-    dataset: Dataset, seed: int, recorded_sha256: str | None
+    dataset: Dataset, seed: int, recorded_sha256: str | None, sixth: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The split, where a study recorded that of an earlier rule, for small classes or without groups, by that rule."""
-    parts = split_of(dataset, seed)
+    parts = split_of(dataset, seed, sixth)
     if recorded_sha256 in (None, split_sha256(parts[1])):
         return parts
     for rule in (True, False):

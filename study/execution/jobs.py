@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study.records.run import DataPart, RunRecord
-from study.training.loop import Schedule
+from study.training.loop import HeldOut, Schedule
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Start:
 @dataclass(frozen=True)
 class Job:
     """One training. `run` (search trials have none) names the folder to write, its identity and what to record; `start`
-    is None for a network that learns from the beginning."""
+    is None for a network that learns from the beginning; `held_out` are the images that validate it, where the worker's
+    data have others."""
 
     id: str
     config: dict[str, Any]
@@ -31,6 +32,7 @@ class Job:
     part: DataPart = "train"
     run: RunTarget | None = None
     start: Start | None = None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ needed, so that what a file says and what a study ships cannot differ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -81,12 +82,13 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True)
 class Finalists:
-    """What the retraining of one search came to, by family. `trials` is the digest of the trials that it was made from;
-    older studies have none."""
+    """What the retraining of one search came to, by family. `trials` is the digest of the trials that it was made from,
+    `validation` that of the images' indices that validated it; older studies have none."""
 
     families: Mapping[str, FamilyResult] = field(default_factory=dict)
     best_trial: BestTrial | None = None
     trials: str | None = None
+    validation: str | None = None
 
     def of(self, family: str) -> FamilyResult:
         """An empty one for a family that was not trained again."""
@@ -143,7 +145,11 @@ def choose(searches: Sequence[Finalists]) -> Choice:
     """The winner is the family whose finalists' fresh-seed validation means have the highest mean over the searches,
     ties by NLL; a family without a finalist in some search stands behind those that have more. Of the winner's
     finalists the best on validation is shipped, of equal ones the first; unless a candidate that was given, of any
-    family, is better by more than READING_NOISE. ResultsError if there is none."""
+    family, is better by more than the noise of a reading. ResultsError if there is none.
+
+    Searches may have held out different images. A family's mean is over the same ones as another's; of its finalists
+    the highest accuracy is still the best guess, though two of them differ by the noise of two readings.
+    """
     finalists: dict[str, list[tuple[Candidate, int, str]]] = {}
     for search, found in enumerate(searches):
         for family in found.standing:
@@ -160,9 +166,14 @@ def choose(searches: Sequence[Finalists]) -> Choice:
     winner = min(finalists, key=standing)
     best, search, run = min(finalists[winner], key=lambda one: (one[0].rank, one[1]))
     given = min(_given(searches), key=lambda one: one[0].rank, default=None)
-    if given is not None and given[0].mean_accuracy > best.mean_accuracy + READING_NOISE:
+    if given is not None and given[0].mean_accuracy > best.mean_accuracy + _noise(searches[given[1]], searches[search]):
         return Choice(winner, given[1], given[2], given[0].trial, given[0].runs[0], given=True)
     return Choice(winner, search, winner, best.trial, run)
+
+
+def _noise(given: Finalists, found: Finalists) -> float:
+    """By how much a given one has to be better: where it was read on other images, by the noise of two readings."""
+    return READING_NOISE * (1.0 if given.validation == found.validation else math.sqrt(2))
 
 
 def _given(searches: Sequence[Finalists]) -> Iterator[tuple[Candidate, int, str]]:
@@ -182,7 +193,9 @@ def read_finalists(path: Path) -> Finalists:
     try:
         families = {family: _parse_family(row) for family, row in found["families"].items()}
         best = found.get("best_trial")
-        return Finalists(families, None if best is None else BestTrial(**best), found.get("trials"))
+        return Finalists(
+            families, None if best is None else BestTrial(**best), found.get("trials"), found.get("validation")
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise ResultsError(
             f"{path} is of an unknown form ({type(error).__name__}: {error}); move it away and rerun `study retrain`"
@@ -216,7 +229,8 @@ def write_finalists(path: Path, found: Finalists) -> None:
         "shipped_run": chosen.run,
         "best_trial": None if found.best_trial is None else asdict(found.best_trial),
     }
-    write_json(path, content if found.trials is None else content | {"trials": found.trials})
+    digests = {"trials": found.trials, "validation": found.validation}
+    write_json(path, content | {name: digest for name, digest in digests.items() if digest is not None})
 
 
 def _family_row(result: FamilyResult) -> dict[str, Any]:

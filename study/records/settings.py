@@ -26,6 +26,8 @@ PrunerName = Literal["asha", "hyperband", "median", "none"]
 # How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way, where
 # that answers more validation images rightly.
 Reading = Literal["once", "shifts"]
+# Which images validate the searches of a study: the same ones, or another sixth of the training data in each.
+Validation = Literal["shared", "own"]
 
 
 class Frozen(BaseModel):
@@ -44,7 +46,8 @@ class DataPlace(Frozen):
     """Where a data set is and how it is read. `sha256` are digests by file role, of the raw IDX bytes or, for a known
     data set that is not MNIST, of the values; `transposed`, `inverted` and `levels` say what is done to the pictures
     on loading: rows and columns exchanged, dark ink made bright, these levels stretched to 0 and 255. `split_sha256` is
-    the digest of the validation images' indices, which older models do not name."""
+    the digest of the validation images' indices, which older models do not name, `sixth` which of the split's sixths
+    they are, from 0 on."""
 
     name: str
     data_dir: str | None = None
@@ -53,6 +56,7 @@ class DataPlace(Frozen):
     levels: tuple[int, int] | None = None
     split_seed: int = Field(default=0, ge=0)
     split_sha256: str | None = None
+    sixth: int = Field(default=0, ge=0)
     sha256: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -168,6 +172,7 @@ class StudySettings(Frozen):
     imported_from: str | None = None
     single_family: bool = False  # that nothing is compared was asked for
     reading: Reading = "once"  # of the shipped network; so it is in all older studies
+    validation: Validation = "shared"  # so it is in all older studies
     repeat_of: str | None = None  # the study of which this is a further search
     storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
     dataset: DatasetSettings

@@ -64,6 +64,11 @@ class _Again:
     def on_validation(self) -> float:
         return self.candidate.mean_accuracy
 
+    @property
+    def held_out(self) -> str:
+        """The digest of the validation images of its search."""
+        return self.search.settings.dataset.split_sha256
+
     def correct(self, images: Images) -> NDArray[np.bool_] | None:
         """[S, N]; None where a run's logits are not there."""
         read = [self._right(run, images) for run in self.candidate.runs]
@@ -107,7 +112,7 @@ def _first_drawn(study: StudyRecords, family: str) -> TrialRecord | None:
 def _compared(study: StudyRecords, family: str, against: Against, found: _Again, other: _Again) -> Added:
     """On the test split if both were read there."""
     means = found.on_validation, other.on_validation
-    for images in ("test", "validation"):
+    for images in _read_by_both(found, other):
         a, b = found.correct(images), other.correct(images)
         if a is not None and b is not None and a.shape[1] == b.shape[1]:
             compared = compare_finalists(a, b, study.groups if images == "test" else None)
@@ -118,8 +123,16 @@ def _compared(study: StudyRecords, family: str, against: Against, found: _Again,
             sentence = f"{_told(family, against, images, found, other, means)}: {told}."
             compared_as = (*means, compared.difference, compared.interval95)
             return Added(family, against, images, min(len(a), len(b)), *compared_as, sentence)
-    sentence = f"{_told(family, against, 'validation', found, other, means)}."
+    apart = "" if found.held_out == other.held_out else ", each of those that its own search held out"
+    sentence = f"{_told(family, against, 'validation', found, other, means)}{apart}."
     return Added(family, against, "validation", _seeds(found, other), *means, None, None, sentence)
+
+
+def _read_by_both(found: _Again, other: _Again) -> Iterator[Images]:
+    """Two searches may have held out other validation images."""
+    yield "test"
+    if found.held_out == other.held_out:
+        yield "validation"
 
 
 def _seeds(*trained: _Again | None) -> int:

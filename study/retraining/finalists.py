@@ -265,7 +265,7 @@ class Retraining:
 
     def save(self, trials: str | None = None) -> Finalists:
         """Write finalists.json, made from the trials of this digest."""
-        result = replace(self.result(), trials=trials)
+        result = replace(self.result(), trials=trials, validation=self._settings.dataset.split_sha256)
         write_finalists(self._files.finalists, result)
         return result
 

@@ -12,18 +12,19 @@ from study.execution.jobs import Job, RunTarget, Start
 from study.records.paths import RunFiles
 from study.records.run import DataPart, Precision, RunRecord, RunRole, is_done, run_hash
 from study.records.settings import StudySettings
-from study.training.loop import Schedule
+from study.training.loop import HeldOut, Schedule
 
 _MOST_REPORTS = 50  # of a run: validating 200 epochs of an MLP one by one would cost a tenth of its time
 
 
 @dataclass(frozen=True)
 class Engine:
-    """On what the runs are trained, for their records."""
+    """On what the runs are trained, for their records, and what validates them where the workers' data have others."""
 
     device: str
     precision: Precision
     threads: int
+    held_out: HeldOut | None = None
 
 
 RunLengths = Mapping[str, Sequence[int]]  # by family: examples of each candidate's runs, in the candidates' order
@@ -81,4 +82,5 @@ def plan_run(
         threads=engine.threads,
         on_black=dataset.on_black,
     )
-    return Job(run.root.name, config, seed, schedule, part, RunTarget(str(run.root), digest, record), start)
+    target = RunTarget(str(run.root), digest, record)
+    return Job(run.root.name, config, seed, schedule, part, target, start, engine.held_out)

@@ -41,7 +41,7 @@ from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
 from study.space.sampling import sample
-from study.training.loop import Schedule
+from study.training.loop import HeldOut, Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
 _POLL_SECONDS = 0.25
@@ -55,7 +55,8 @@ Observer = Callable[["Search", TrialRecord | None], None]
 
 class Search:
     """All families' searches over one executor. `observe(search, record)` is called after each recorded trial, and
-    with None about four times a second while nothing ends."""
+    with None about four times a second while nothing ends. `held_out` are the images that validate its trials, where
+    the workers' data have others."""
 
     @uncollected()
     def __init__(
@@ -65,10 +66,12 @@ class Search:
         storage: RDBStorage,
         records: Trials,
         guard: Guard = at_once,
+        held_out: HeldOut | None = None,
     ) -> None:
         self.storage = storage
         self._files = files
         self._settings = settings
+        self._held_out = held_out
         self._mirror = Mirror(storage, guard)
         self._written = time.monotonic()
         self._n_unwritten = 0  # trials that ended and are still to be written
@@ -177,7 +180,7 @@ class Search:
         job_id = f"{family.name}/{number}"
         family.flights[job_id] = flight
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
-        return Job(job_id, config, seed, schedule)
+        return Job(job_id, config, seed, schedule, held_out=self._held_out)
 
     def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> tuple[optuna.Trial, Config]:
         """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a

@@ -42,6 +42,7 @@ from study.stages.request import Request
 from study.training.loop import TrainingData
 
 Indices = NDArray[np.int64]
+_OF_SPLIT = ("split_seed", "split_sha256", "sixth")  # of the search that found what is shipped
 _SAMPLES = 10  # pictures of a class in the report
 _ADD_TEST = "add test/<digit>/*.png to the pictures, or x_test and y_test to the .npz, to have one"
 _OLD_TONE = (
@@ -151,7 +152,8 @@ def _training(dataset: Dataset, train: Indices, validation: Indices) -> Training
     if not std > 0:
         raise DataError(f"{dataset.name}: all pixels of the training part are alike, expected ink on another ground")
     parts = torch.from_numpy(train), torch.from_numpy(validation)
-    return TrainingData(dataset.images, dataset.labels, *parts, mean, std, len(dataset.classes))
+    groups = None if dataset.groups is None else torch.from_numpy(dataset.groups)
+    return TrainingData(dataset.images, dataset.labels, *parts, mean, std, len(dataset.classes), groups)
 
 
 def _place(source: Source) -> str | None:
@@ -210,7 +212,11 @@ def keep_place(settings: StudySettings, files: StudyFiles) -> None:
     change_settings(files.settings, dataset=settings.dataset)
     described = files.model / "model.json"
     if described.is_file():
-        write_json(described, read_json(described) | {"dataset": settings.dataset.for_model()})
+        model = read_json(described)
+        model["dataset"] = settings.dataset.for_model() | {
+            key: model["dataset"][key] for key in _OF_SPLIT if key in model["dataset"]
+        }
+        write_json(described, model)
 
 
 def write_samples(files: StudyFiles, data: TrainingData) -> None:

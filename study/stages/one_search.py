@@ -120,7 +120,7 @@ class OneSearch:
     @property
     def engine(self) -> Engine:
         """What trains this search's runs."""
-        return Engine(str(self.session.device), self.session.precision, 1)
+        return Engine(str(self.session.device), self.session.precision, 1, self.session.held_out)
 
     @property
     def n_searches(self) -> int:

@@ -9,11 +9,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from study.errors import ResumeError
 from study.records.locking import StudyLock
 from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, prepare_results_folder
-from study.records.settings import StudySettings, load_settings, save_settings
+from study.records.settings import DatasetSettings, StudySettings, load_settings, save_settings
 from study.seeds import derive_seed
+from study.stages.held_out import part_of
 from study.stages.holes import check_records
 from study.stages.session import Session, versions
 
@@ -21,7 +23,8 @@ from study.stages.session import Session, versions
 @contextlib.contextmanager
 def open_repeat(session: Session, number: int, budget: float | None, n_trials: int | None) -> Iterator[Session]:
     """Search `number` of the study, from 2 on, as a session over a folder of its own: the same data, families and
-    ladders, another seed. It has `budget` seconds and is charged to its own ledger while the study's stands still."""
+    ladders, another seed and, unless the study is older, another sixth of the data to validate on. It has `budget`
+    seconds and is charged to its own ledger while the study's stands still."""
     files = session.files.repeat(number)
     request = replace(
         session.request,
@@ -34,14 +37,23 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
     )
     prepare_results_folder(files.root)
     with session.ledger.paused(), StudyLock(files):
-        settings = _settings(session.settings, files, number)
+        part = part_of(session.settings, session.data, number)
+        settings = _settings(session.settings, files, number, part.dataset)
         check_records(files)
         ledger, study = OpenLedger.open(files.ledger, request.command, request.started, versions()), session.ledger
         ledger.device, ledger.precision, ledger.workers = study.device, study.precision, study.workers
         ledger.machine = study.machine
         try:
             yield replace(
-                session, request=request, files=files, settings=settings, ledger=ledger, new_spaces=[], warnings=[]
+                session,
+                request=request,
+                files=files,
+                settings=settings,
+                ledger=ledger,
+                data=part.data,
+                held_out=part.held_out,
+                new_spaces=[],
+                warnings=[],
             )
         finally:
             ledger.save()
@@ -51,9 +63,9 @@ def seed_of_repeat(study: StudySettings, number: int) -> int:
     return derive_seed(study.seed, "", number, "repeat")
 
 
-def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySettings:
+def _settings(study: StudySettings, files: StudyFiles, number: int, dataset: DatasetSettings) -> StudySettings:
     """The study's settings as they are now, under another name, identity and seed; those of a repeat that was begun
-    are written once its database is open."""
+    are written once its database is open. ResumeError for one that was begun with another validation part."""
     own: dict[str, Any] = {
         "id": None,
         "folder": None,
@@ -61,9 +73,15 @@ def _settings(study: StudySettings, files: StudyFiles, number: int) -> StudySett
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed_of_repeat(study, number),
         "repeat_of": study.name,
+        "dataset": dataset,
     }
     if files.exists():
         begun = load_settings(files.settings)
+        if begun.dataset.split_sha256 != dataset.split_sha256:
+            raise ResumeError(
+                f"{files.settings} was begun with validation images of sha256 {begun.dataset.split_sha256}, seen "
+                f"{dataset.split_sha256}: restore the file or the data, or start another study with --name"
+            )
         return study.model_copy(update=own | {"created": begun.created, "id": begun.id, "folder": begun.folder})
     settings = study.model_copy(update=own)
     save_settings(settings, files.settings)

@@ -41,7 +41,12 @@ def search_families(one: OneSearch) -> None:
         _say_what_is_not_used(one)
         session.ledger.save()  # before any trial: with trials and without a ledger a study has lost something
         search = Search(
-            session.files, session.settings, one.storage, read_trials(session.files.trials_jsonl), one.lock.guarded
+            session.files,
+            session.settings,
+            one.storage,
+            read_trials(session.files.trials_jsonl),
+            one.lock.guarded,
+            session.held_out,
         )
         trials = read_trials(session.files.trials_jsonl)  # with those that only the database had
         session.ledger.lent = lent_seconds(one, trials)

@@ -51,7 +51,7 @@ from study.stages.machine import (
 from study.stages.own_pictures import dropping_copy
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
-from study.training.loop import TrainingData, choose_precision
+from study.training.loop import HeldOut, TrainingData, choose_precision
 
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _MAJOR_MATTERS = ("torch", "optuna")
@@ -73,6 +73,7 @@ class Session:
     new_spaces: list[SearchSpace]
     warnings: list[str]
     cluster: Cluster | None = None  # whose machines train, in place of this one
+    held_out: HeldOut | None = None  # of a search that holds out others than the workers' data do
 
     @property
     def families(self) -> list[str]:
@@ -237,6 +238,7 @@ def new_settings(
         dataset=dataset,
         single_family=request.single_family,
         reading="shifts",
+        validation="own",
         retrain=retrain_settings(goal.share, n_at_once, len(goal.families)),
         families={},
         versions=versions(),

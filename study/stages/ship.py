@@ -30,6 +30,7 @@ from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
 from study.records.shifts import gains_stand, read_gains, read_shipped
 from study.records.trial import read_trials
+from study.stages.held_out import part_of
 from study.stages.session import versions
 from study.stages.shifts import Readings, with_shifts
 from study.statistics.logits import accuracy, fit_temperature, nll
@@ -51,6 +52,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     finalists = [read_finalists(search.finalists) for search in searches]
     chosen = choose(finalists)
     source, family, run = searches[chosen.search], chosen.family, chosen.run
+    part = part_of(settings, data, chosen.search + 1)  # whose validation images the run has not seen
     shipped = read_run(source.run(run))
     record = shipped.record
     candidate = finalists[chosen.search].of(family).candidate(chosen.trial)
@@ -66,7 +68,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         "on_black": record.on_black,
         "temperature": carried_temperature(source, family, chosen.trial),
         "reading": None,
-        "dataset": settings.dataset.for_model(),
+        "dataset": part.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
         "trial": record.trial,
         "origin": next(
@@ -83,7 +85,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         content["versions"] = versions() | {plugin.package: plugin.version}
     shifts = settings.reading == "shifts"
     before = _fitted_before(files, source, finalists[chosen.search], content, shifts=shifts)
-    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, data, shifts=shifts)
+    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, part.data, shifts=shifts)
     content |= fitted
     read = _test_logits(files, source, content)
     card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))

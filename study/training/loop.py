@@ -36,9 +36,20 @@ _MOST_STRIDE = 9  # 1,111 of 10,000 validation images: a standard error of 0.7 p
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Another validation part than that of the data that a worker has: a bit for each of its images, and the pixel mean
+    and std of the others in [0, 1]."""
+
+    bits: bytes
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """All labelled images that training may see, resident once and shared by the workers: images uint8 [N, 28, 28],
-    labels int64 [N], the split as int64 indices, and the training part's pixel mean and std in [0, 1]."""
+    labels int64 [N], the split as int64 indices, and the training part's pixel mean and std in [0, 1]; the images'
+    groups int64 [N], which a split keeps on one side, None where they are not known."""
 
     images: Tensor
     labels: Tensor
@@ -47,6 +58,15 @@ class TrainingData:
     mean: float
     std: float
     n_classes: int
+    groups: Tensor | None = None
+
+    def holding_out(self, other: HeldOut | None) -> TrainingData:
+        """The same images with another validation part, or as they are."""
+        if other is None:
+            return self
+        bits = np.unpackbits(np.frombuffer(other.bits, np.uint8), count=len(self.labels))
+        train, validation = (torch.from_numpy(np.flatnonzero(bits == bit)).to(self.labels.device) for bit in (0, 1))
+        return replace(self, train=train, validation=validation, mean=other.mean, std=other.std)
 
     def part(self, name: DataPart) -> Tensor:
         return self.train if name == "train" else torch.arange(len(self.labels), device=self.labels.device)

@@ -386,6 +386,19 @@ def test_the_default_split_of_mnist_never_changes(mnist):
     assert datasets.split_sha256(validation) == expected
 
 
+def test_six_validation_parts_of_a_split_share_next_to_nothing_and_the_next_six_are_of_another_order():
+    labels = np.array([0, 0, 1, 1, 1, 2] + [3, 4, 5] * 77)
+    parts = [datasets.stratified_split(labels, 0, sixth=sixth) for sixth in range(12)]
+    assert parts[0][1].tolist() == datasets.stratified_split(labels, 0)[1].tolist()
+    of_large = [set(part[labels[part] > 2]) for _, part in parts]  # small classes lend the same images again
+    assert len(set().union(*of_large[:6])) == 3 * 77 == len(set().union(*of_large[6:]))
+    assert sum(map(len, of_large[:6])) - 3 * 77 <= 3 * 5
+    assert not {frozenset(one) for one in of_large[:6]} & {frozenset(one) for one in of_large[6:]}
+    for train, validation in parts:
+        assert (set(labels[train]), set(labels[validation])) == (set(range(6)), {0, 1, 3, 4, 5})
+        assert len(validation) == len(parts[0][1])
+
+
 def test_largest_remainders_are_rounded_up():
     labels = np.array([0] * 10 + [1] * 7 + [2] * 7)  # shares 1.67, 1.17, 1.17 of round(24 / 6) = 4
     _, validation = datasets.stratified_split(labels, seed=0)

@@ -58,6 +58,17 @@ def test_a_group_stands_on_one_side_and_classes_keep_their_shares(seed: int) -> 
     assert shares == pytest.approx(1 / 6, abs=0.06)
 
 
+def test_groups_take_turns_at_validating() -> None:
+    labels, groups = _writers(60, 0)
+    parts = [stratified_split(labels, 0, groups=groups, sixth=sixth)[1] for sixth in range(7)]
+    assert parts[0].tolist() == stratified_split(labels, 0, groups=groups)[1].tolist()
+    assert [len(part) for part in parts] == pytest.approx([len(labels) / 6] * 7, rel=0.2)
+    writers = [set(groups[part]) for part in parts]
+    assert len(set().union(*writers[:3])) == sum(map(len, writers[:3]))
+    assert len(set().union(*writers[:6])) > 0.9 * 60
+    assert writers[6] not in writers[:6]
+
+
 def test_the_split_follows_its_seed() -> None:
     labels, groups = _writers(60, 0)
     first, again, other = (stratified_split(labels, seed, groups=groups)[1].tolist() for seed in (0, 0, 1))

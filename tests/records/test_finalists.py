@@ -69,18 +69,23 @@ def test_no_finalist_at_all_is_an_error() -> None:
 def test_a_given_candidate_is_shipped_only_if_it_is_better_than_what_was_found_by_more_than_noise() -> None:
     given = replace(candidate(0, family="cnn", mean_accuracy=0.9905), given=True)
 
-    def chosen(found: float, searches: int = 1) -> Choice:
+    def chosen(found: float, searches: int = 1, others: str = "same") -> Choice:
         one = Finalists(
             {
                 "mlp": family_result(candidate(3, mean_accuracy=found), final_runs=("m0",)),
                 "cnn": family_result(candidate(4, family="cnn", mean_accuracy=0.97), given, final_runs=("c0",)),
-            }
+            },
+            validation="same",
         )
-        return choose([one, *[replace(one, families={"mlp": one.of("mlp")})] * (searches - 1)])
+        better = family_result(candidate(3, mean_accuracy=found + 1e-9), final_runs=("m0",))
+        return choose([one, *[Finalists({"mlp": better}, validation=others)] * (searches - 1)])
 
     assert chosen(0.98) == Choice("mlp", 0, "cnn", 0, "cnn-t0-seed0", given=True)
     assert chosen(0.98, searches=2).family == "cnn"
     assert chosen(0.9905 - READING_NOISE / 2) == Choice("mlp", 0, "mlp", 3, "m0")
+    # Read on other images than the given one, the found one differs by the noise of two readings.
+    behind = 0.9905 - 1.2 * READING_NOISE
+    assert [chosen(behind, 2, others).given for others in ("same", "others")] == [True, False]
 
 
 def test_a_given_finalist_is_no_other_candidate() -> None:
@@ -99,6 +104,7 @@ WHOLE = Finalists(
     },
     best_trial=BestTrial("mlp", 3, 0.9),
     trials="digest",
+    validation="part",
 )
 
 
@@ -115,7 +121,7 @@ def test_the_file_says_for_people_who_won(tmp_path: Path) -> None:
     path = tmp_path / "finalists.json"
     write_finalists(path, WHOLE)
     found = read_json(path)
-    assert list(found) == ["families", "winner", "shipped_run", "best_trial", "trials"]
+    assert list(found) == ["families", "winner", "shipped_run", "best_trial", "trials", "validation"]
     assert (found["winner"], found["shipped_run"]) == ("mlp", "m0")
     with pytest.raises(ResultsError, match="no family"):
         write_finalists(path, replace(WHOLE, families={"cnn": WHOLE.of("cnn")}))

@@ -20,10 +20,13 @@ from tiny_spaces import TINY_SPACES
 
 from study.command import verbs as commands
 from study.command.cli import main
+from study.data.datasets import load_train, split_as_before, split_sha256
+from study.data.source import Source
 from study.records.files import read_json
 from study.records.finalists import READING_NOISE, Candidate, Finalists, read_finalists
 from study.records.locking import StudyLock
-from study.records.paths import StudyFiles
+from study.records.paths import RunFiles, StudyFiles
+from study.records.predictions import read_validation
 from study.records.settings import load_settings, read_settings
 from study.records.trial import read_trials
 from study.seeds import derive_seed
@@ -75,9 +78,20 @@ def test_a_name_that_leaves_no_room_for_the_searches_of_the_budget_is_refused_be
 def test_a_repeat_is_the_same_search_under_another_seed(pair: StudyFiles) -> None:
     first, second = load_settings(pair.settings), load_settings(pair.repeat(2).settings)
     assert (second.name, second.repeat_of, second.seed) == ("pair-repeat-2", "pair", derive_seed(0, "", 2, "repeat"))
-    differ = {"id", "name", "folder", "repeat_of", "seed", "created"}
+    differ = {"id", "name", "folder", "repeat_of", "seed", "created", "dataset"}
     assert second.model_dump(exclude=differ) == first.model_dump(exclude=differ)
     assert second.id not in (None, first.id)
+    of_part = {"sixth", "split_sha256", "mean", "std", "validation_in_train"}
+    assert second.dataset.model_dump(exclude=of_part) == first.dataset.model_dump(exclude=of_part)
+    assert (first.dataset.sixth, second.dataset.sixth) == (0, 1)
+    train = load_train(Source.recorded(first.dataset))
+    for files, settings in ((pair, first), (pair.repeat(2), second)):
+        _, held_out = split_as_before(train, 0, settings.dataset.split_sha256, settings.dataset.sixth)
+        assert settings.dataset.split_sha256 == split_sha256(held_out) == read_finalists(files.finalists).validation
+        for run in files.runs.glob("*-t*-seed0"):
+            read = read_validation(RunFiles(run))
+            assert read is not None
+            assert read[1].tolist() == train.labels[held_out].tolist()
     seeds = [{record.seed for record in read_trials(files.trials_jsonl)} for files in (pair, pair.repeat(2))]
     assert seeds[0].isdisjoint(seeds[1])
 
@@ -118,6 +132,11 @@ def test_the_winner_over_both_searches_is_shipped_or_what_was_given_if_it_is_bet
     _, family, source, run = max(claims, key=lambda claim: claim[0])
     shipped = read_json(pair.model / "model.json")
     assert (shipped["family"], shipped["study"], shipped["run"]) == (family, source.name, run)
+    of_search = load_settings(source.settings).dataset
+    assert (shipped["dataset"]["sixth"], shipped["dataset"]["split_sha256"]) == (
+        of_search.sixth,
+        of_search.split_sha256,
+    )
     assert (pair.model / "model.safetensors").read_bytes() == source.run(shipped["run"]).weights.read_bytes()
     assert opening["shipped_run"].rpartition("/")[2] == shipped["run"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from study.records.settings import StudySettings
 from study.records.trial import SOURCES
 from study.report import budget, repeated
 from study.report.charts import Chart
@@ -11,7 +12,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.sections import answer, families, hardest, header, leaderboard, protocol, searches
 from study.report.sections.pairwise import FinalistPair
-from study.report.sections.searches import FamilyPair
+from study.report.sections.searches import FamilyPair, Searches
 from study.report.wording import count, listing, percent, points
 
 SMALL_GAP = 0.002
@@ -77,12 +78,22 @@ def _one_search(report: Report) -> list[Item]:
         number = count(several.tested, "search", "searches")
         text = f"{number} per family, of the {several.needed} from which on families are judged."
         return [Item("few searches", text)]
-    warm = "" if report.study.settings.given == "apart" else " and the warm starts"
-    text = (
+    return [Item("shared images", _shared(report.study.settings, several))]
+
+
+def _shared(settings: StudySettings, several: Searches) -> str:
+    """What the searches have in common, so that nothing of its chance is in the verdict."""
+    if settings.validation == "own":
+        return (
+            "The searches share the training data, of which each held out another sixth: the verdict counts test "
+            "images, searches and what they held out as drawn, but other training data may order the families "
+            "differently."
+        )
+    warm = "" if settings.given == "apart" else " and the warm starts"
+    return (
         f"The searches share the validation split{warm}: the verdict counts images and searches as drawn, "
         "but another split may order the families differently."
     )
-    return [Item("shared images", text)]
 
 
 _SOURCES_SAID = {

@@ -27,7 +27,8 @@ class Protocol(Result):
     such as writers, the test images come in, None where nobody knows. `budget_s` is of the whole study; `planned` are
     the pairs to be tested. `final_examples` are those of each final run of a family, None before retraining.
     `given_beside`: what was given is trained again beside what was found; it ships if better by `given_margin`;
-    `first_drawn` whether that is the first configuration that each search drew, too."""
+    `first_drawn` whether that is the first configuration that each search drew, too. `own_validation`: whether each
+    further search has another validation part."""
 
     n_train: int
     n_validation: int
@@ -53,6 +54,7 @@ class Protocol(Result):
     given_beside: bool = field(metadata=PAGE_ONLY)
     given_margin: float = field(metadata=PAGE_ONLY)
     first_drawn: bool = field(metadata=PAGE_ONLY)
+    own_validation: bool = field(metadata=PAGE_ONLY)
 
     def examples(self, family: str) -> int | None:
         """Of each final run of a family."""
@@ -90,6 +92,7 @@ def numbers(study: StudyRecords, before: Report) -> Protocol:
         samples_shown="images" in study.samples,
         given_beside=study.n_searches > 1,
         given_margin=READING_NOISE,
+        own_validation=study.n_searches > 1 and study.settings.validation == "own",
         first_drawn=study.n_searches > 1 and any(row.against == "first drawn" for row in before[added]),
     )
 

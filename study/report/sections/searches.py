@@ -127,6 +127,7 @@ class Searches(Result):
     runner_up: str | None = None
     contradicted: bool | None = field(default=None, metadata={"optional": True})
     apart: bool = field(default=False, metadata=PAGE_ONLY)  # whether what was given is no search's own
+    own_validation: bool = field(default=False, metadata=PAGE_ONLY)  # whether each search held out another sixth
 
     @property
     def spreads(self) -> list[tuple[str, str, Spread]]:
@@ -163,6 +164,7 @@ def numbers(study: StudyRecords, before: Report) -> Searches | None:
         rows=tuple(rows),
         families={family: _spreads(rows, family) for family in study.families},
         apart=study.settings.given == "apart",
+        own_validation=study.settings.validation == "own",
         warm_finalists={f: sum(row.warm_start for row in rows if row.family == f) for f in study.families},
         pairs=tuple(_pairs({family: _shares(everyone, family) for family in tested}, study.groups)),
         seconds=sum(one.active_seconds or 0.0 for one in everyone.values()),
