@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from synthetic import Wanted, write_study
 
 from study.data.datasets import pixel_statistics, split_sha256, stratified_split
-from study.records.settings import StudySettings, Validation, load_settings
+from study.records.settings import StudySettings
 from study.stages.held_out import part_of
 from study.training.loop import TrainingData
 
@@ -24,13 +23,14 @@ def data(groups: np.ndarray | None = None, *, split_by: np.ndarray | None = None
     return TrainingData(images, torch.from_numpy(labels), *parts, 0.5, 0.3, 10, named)
 
 
-def settings(folder: Path, validation: Validation) -> StudySettings:
-    return load_settings(write_study(folder, Wanted()).settings).model_copy(update={"validation": validation})
+Make = Callable[..., StudySettings]
 
 
-def test_each_search_but_the_first_holds_out_another_sixth_and_those_of_an_older_study_do_not(tmp_path: Path) -> None:
-    own, known = settings(tmp_path / "own", "own"), data()
-    assert part_of(own, known, 1).data is known is part_of(settings(tmp_path / "older", "shared"), known, 3).data
+def test_each_search_but_the_first_holds_out_another_sixth_unless_the_study_is_older(
+    make_settings: Make,
+) -> None:
+    own, older, known = make_settings(validation="own"), make_settings(), data()
+    assert part_of(own, known, 1).data is known is part_of(older, known, 3).data
     for number in (2, 7):
         part = part_of(own, known, number)
         train, validation = stratified_split(known.labels, 0, sixth=number - 1)
@@ -41,8 +41,8 @@ def test_each_search_but_the_first_holds_out_another_sixth_and_those_of_an_older
         assert (part.dataset.mean, part.dataset.n_validation) == (part.data.mean, len(validation))
 
 
-def test_groups_stay_on_one_side_unless_the_study_was_split_before_they_were_known(tmp_path: Path) -> None:
-    own, groups = settings(tmp_path / "own", "own"), np.arange(N) // 10
+def test_groups_stay_on_one_side_unless_the_study_was_split_before_they_were_known(make_settings: Make) -> None:
+    own, groups = make_settings(validation="own"), np.arange(N) // 10
     for split_by in (groups, None):
         part = part_of(own, data(groups, split_by=split_by), 3).data
         both = set(groups[part.train.numpy()]) & set(groups[part.validation.numpy()])
