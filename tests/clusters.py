@@ -51,7 +51,7 @@ def over_local_cluster(data: TrainingData) -> Iterator[Executor]:
 
 def workers_on_cluster(executor: Executor) -> list[int]:
     """The processes of the workers of all hosts of an executor."""
-    hosts = [host.about.process for host in executor._hosts.values()]  # type: ignore[attr-defined]
+    hosts = [host.about.process for host in executor._hosts]  # type: ignore[attr-defined]
     below = [child for host in hosts for child in psutil.Process(host).children(recursive=True)]
     return [child.pid for child in below if "forkserver" in " ".join(child.cmdline()) and not child.children()]
 

@@ -37,9 +37,14 @@ class Job:
 
 @dataclass(frozen=True)
 class RunTarget:
+    """Where a run is written. `state_seconds` lie between two of its states on disk: what a killed run may have to
+    train again. Writing one took half a second on a slow disk, so that every 10 seconds cost a study of short runs 4 %
+    (benchmarks/safety_cost.py)."""
+
     folder: str
     digest: str
     record: RunRecord
+    state_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
 import multiprocessing
 import os
 import signal
@@ -38,10 +39,6 @@ from study.training.loop import Teacher, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
 
 Work = Callable[[Job, OnRung], Outcome]
-# Seconds between two states of a run on disk: what a killed run may have to train again. Writing one took half a second
-# on a slow disk, so that every 10 seconds cost a study of short runs 4 % (benchmarks/safety_cost.py). A machine's
-# environment may have another number, as that of a slow one whose disk is fast.
-_STATE_EVERY = float(os.environ.get("DIGIT_STUDY_STATE_SECONDS", "30"))
 _STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
 
 
@@ -107,7 +104,8 @@ class _Course:
     def __init__(self, job: Job, epoch: int, on_rung: OnRung) -> None:
         self._epoch = epoch  # examples
         self._on_rung = on_rung
-        self._saved, self._pause = time.perf_counter(), _STATE_EVERY
+        self._every = math.inf if job.run is None else job.run.state_seconds
+        self._saved, self._pause = time.perf_counter(), self._every
         self._states = StateFiles(RunFiles(Path(job.run.folder)), job.run.digest) if job.run is not None else None
         found = self._states.load() if self._states is not None else None
         self.resume: TrainingState | None = found[0] if found is not None else None
@@ -130,7 +128,7 @@ class _Course:
         if self._states is not None and (began := time.perf_counter()) - self._saved >= self._pause:
             self._states.save(capture(), self.history)
             self._saved = time.perf_counter()
-            self._pause = max(_STATE_EVERY, (self._saved - began) / _STATE_SHARE)
+            self._pause = max(self._every, (self._saved - began) / _STATE_SHARE)
 
     def metrics(self, n_parameters: int, flops: int, seconds: float, layers: tuple[Layer, ...]) -> RunMetrics:
         """After the last mark, which is the run's end."""

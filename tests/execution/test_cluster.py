@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -77,7 +79,7 @@ def of_kind(kind: type[Event]) -> Callable[[Event | None], bool]:
 
 
 def job(name: str, folder: Path | None = None) -> Job:
-    run = None if folder is None else RunTarget(str(folder), "digest", run_record())
+    run = None if folder is None else RunTarget(str(folder), "digest", run_record(), state_seconds=0.0)
     return Job(name, CONFIG, 5, Schedule.whole(2000, 50), "train", run)
 
 
@@ -109,13 +111,37 @@ def test_machines_that_join_bring_workers_and_lost_ones_take_them(
         until(executor, lambda _: False)
 
 
+def test_a_host_that_is_killed_is_replaced_three_times_while_no_job_of_it_ends(
+    machines: Machines, start: Callable[..., Any], said: list[str]
+) -> None:
+    machine = machines.add()
+    executor = start()
+    for number in range(2):
+        executor.submit(job(f"job {number}"))
+        until(executor, of_kind(Report))
+        (host,) = executor._hosts
+        os.kill(host.about.process, signal.SIGKILL)
+        death = until(executor, of_kind(Died))
+        assert isinstance(death, Died)
+        assert death.lost is not None
+        assert death.lost.startswith("the host on machine ")
+        assert any(death.lost in text for text in said)
+        if number == 0:
+            until(executor, lambda _: executor._hosts.n_workers == 1)
+            assert [(node.workers, node.lost) for node in executor.nodes()] == [((0,), death.lost), ((1,), None)]
+            executor._hosts._n_lost[host.id] = 3  # as if it had been so twice more
+    assert any("is left alone: its host was lost 4 times, and no job ended between" in text for text in said)
+    assert executor._hosts._are_all_refused()
+    machines.kill(machine)
+
+
 def test_where_machines_are_to_be_alike_one_of_another_kind_that_joins_is_left_out(
     machines: Machines, start: Callable[..., Any], said: list[str]
 ) -> None:
     first = machines.add()
     executor = start(alike=True)
-    assert executor._only_kind == executor.nodes()[0].kind
-    executor._only_kind = "Another Processor"  # as if the first had one
+    assert executor._hosts._only_kind == executor.nodes()[0].kind
+    executor._hosts._only_kind = "Another Processor"  # as if the first had one
     second = machines.add(2)
     until(executor, lambda _: any("is left out: its kind is" in text for text in said))
     assert "that of the others Another Processor" in said[-1]
@@ -127,7 +153,7 @@ def test_where_machines_are_to_be_alike_one_of_another_kind_that_joins_is_left_o
 def test_a_run_of_a_lost_machine_goes_on_elsewhere_bit_for_bit(
     machines: Machines, start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    machine = machines.add(DIGIT_STUDY_STATE_SECONDS="0")
+    machine = machines.add()
     executor = start()
     cut, whole = job("cut", tmp_path / "cut"), job("whole", tmp_path / "whole")
     executor.submit(cut)

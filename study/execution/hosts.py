@@ -1,0 +1,273 @@
+"""The hosts of a cluster's machines that work for one executor: started, compared, lost and replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.errors import StudyError
+from study.execution.host import About, Command, Host
+from study.execution.installation import Installation
+from study.execution.jobs import Job
+from study.execution.nodes import Node, unlike
+from study.execution.ray_address import Cluster, Kind, Place
+from study.records.ledger import kind_of
+from study.training.loop import TrainingData
+
+_LOOK_SECONDS = 2.0  # between looks for machines that came
+_START_SECONDS = 60.0  # that a command waits for machines that were there when it began, once it has a worker
+_TURN_SECONDS = 0.2
+_MAX_REPLACED = 3  # hosts of a machine, without one job that ended between: then it is left alone
+_ONLY_THE_HOST = "worker process has died"  # as Ray says where the machine is still there
+_DEATHS = ray.exceptions.RayActorError
+
+
+@dataclass(eq=False)
+class Remote:
+    """A host as the driver sees it. `first` is the number of its first worker; it has workers once they are there."""
+
+    id: str
+    place: Place
+    actor: Any
+    room: int
+    began: float = field(default_factory=time.monotonic)
+    first: int = 0
+    n_workers: int = 0
+    about: About | None = None
+    jobs: dict[str, tuple[Job, float]] = field(default_factory=dict)  # with the time at which each was handed out
+    outbox: list[Command] = field(default_factory=list)
+    is_polled: bool = False  # a call waits there for events
+    lost: str | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.place.name} ({self.place.address})"
+
+    @property
+    def n_idle(self) -> int:
+        return self.n_workers - len(self.jobs)
+
+    def as_node(self) -> Node:
+        assert self.about is not None
+        workers = tuple(range(self.first, self.first + self.n_workers))
+        return Node(self.place.name, self.place.address, workers, self.about.cpu, lost=self.lost)
+
+    def end(self) -> None:
+        with contextlib.suppress(Exception):  # it may be gone, and the cluster with it
+            ray.kill(self.actor)
+
+
+Then = Callable[[Remote, Any], None]
+
+
+class Hosts:
+    """A host on every machine of a cluster that has free cores, with as many workers, `limit` in all at most.
+
+    What happens on them arrives in `wait` alone, so that whoever has them needs no lock. A host that was killed is
+    replaced while its machine is there. Where machines are to be `alike`, several kinds are a StudyError at first, and
+    one of another kind that joins later is left out.
+    """
+
+    def __init__(
+        self, cluster: Cluster, limit: int | None, data: TrainingData, installation: Installation, *, alike: bool
+    ) -> None:
+        self._cluster = cluster
+        self._limit = limit
+        self._alike = alike
+        self._only_kind: str | None = None
+        self._kind: Kind = "CPU"
+        self._device = "cpu"
+        self._installation = installation
+        self._data = ray.put(_with_arrays(data))
+        self._arrived: queue.SimpleQueue[tuple[Remote, Then, Any]] = queue.SimpleQueue()
+        self._hosts: dict[str, Remote] = {}  # by Ray's names of their machines
+        self._past: list[Remote] = []  # with workers that are gone
+        self._lost: list[Remote] = []  # of these, those that nobody has asked for
+        self._refused: dict[str, str] = {}
+        self._n_lost: dict[str, int] = {}  # hosts of a machine, since a job ended there
+        self._n_numbers = 0
+        self._places = cluster.places()
+        self._closing = threading.Event()
+        self._without_worker: float | None = None  # since when
+        self._missing: str | None = None  # of Ray, in words
+        threading.Thread(target=self._keep_looking, daemon=True).start()
+
+    # --- what an executor asks ---------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Remote]:
+        """Those with workers, and those that start."""
+        return iter(self._hosts.values())
+
+    @property
+    def n_workers(self) -> int:
+        return sum(host.n_workers for host in self._hosts.values())
+
+    def nodes(self) -> Sequence[Node]:
+        hosts = sorted([*self._past, *self._hosts.values()], key=lambda host: host.first)
+        return [host.as_node() for host in hosts if host.n_workers]
+
+    def start(self) -> None:
+        """Wait for the workers of all machines that are there, or for one worker if that takes long."""
+        last = time.monotonic() + _START_SECONDS
+        self.grow()
+        while not self.n_workers or (self._n_starting and time.monotonic() < last):
+            if not self.n_workers and not self._n_starting and self._are_all_refused():
+                raise StudyError(f"--cluster {self._cluster.address}: {'; '.join(self._refused.values())}")
+            self.grow()
+            self.wait(_TURN_SECONDS)
+        if self._alike:
+            if (why := unlike(self.nodes())) is not None:
+                raise StudyError(f"--cluster {self._cluster.address}: {why}")
+            self._only_kind = self.nodes()[0].kind
+
+    def grow(self) -> None:
+        """Start a host on every machine with room that has none. StudyError where no worker came in time, or none can
+        come."""
+        for node, place in self._places.items():
+            room = place.room(self._kind)
+            if self._limit is not None:
+                room = min(room, self._limit - sum(host.room for host in self._hosts.values()))
+            if room > 0 and node not in self._hosts and node not in self._refused:
+                self._start_host(node, place, room)
+        self._check_patience()
+
+    def wait(self, seconds: float) -> None:
+        """Take what one of the hosts says within `seconds`."""
+        with contextlib.suppress(queue.Empty):
+            host, then, result = self._arrived.get(timeout=max(0.0, seconds))
+            if self._hosts.get(host.id) is host:
+                self._lose(host, result) if isinstance(result, BaseException) else then(host, result)
+
+    def call(self, host: Remote, then: Then, reference: Any) -> None:
+        """Let `then(host, result)` be called in `wait` after the call of a host has ended."""
+
+        def arrive(future: Any) -> None:
+            error = future.exception()
+            self._arrived.put((host, then, future.result() if error is None else error))
+
+        reference.future().add_done_callback(arrive)
+
+    def take_lost(self) -> list[Remote]:
+        """Hosts that were lost since this was asked last, with the jobs that they had."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def is_well(self, host: Remote) -> None:
+        """A job of it has ended."""
+        self._n_lost.pop(host.id, None)
+
+    def close(self) -> None:
+        self._closing.set()
+        hosts, self._hosts = list(self._hosts.values()), {}
+        for host in hosts if self._missing is None else []:  # else they end by themselves
+            host.end()
+
+    # --- machines come and go ----------------------------------------------------------------------------------------
+
+    @property
+    def _n_starting(self) -> int:
+        return sum(not host.n_workers for host in self._hosts.values())
+
+    def _are_all_refused(self) -> bool:
+        with_room = {node for node, place in self._places.items() if place.room(self._kind)}
+        return bool(self._refused) and self._refused.keys() >= with_room
+
+    def _keep_looking(self) -> None:
+        """Where machines come and go; in a thread, since Ray may take a minute to say that it cannot."""
+        before = None
+        while not self._closing.wait(_LOOK_SECONDS):
+            missing = self._cluster.missing()
+            self._missing, before = missing and before, missing  # twice in a row
+            with contextlib.suppress(Exception):
+                if missing is None:
+                    self._places = self._cluster.places()
+
+    def _start_host(self, node: str, place: Place, room: int) -> None:
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        actor = ray.remote(num_cpus=room, max_restarts=0, max_concurrency=3)(Host)
+        host = self._hosts[node] = Remote(node, place, actor.options(scheduling_strategy=there).remote(), room)
+        self.call(host, self._compare, host.actor.about.remote(self._device))
+
+    def _compare(self, host: Remote, about: About) -> None:
+        difference = self._installation.difference(about.installation)
+        if difference is not None:
+            self._refuse(host, f"is another installation: {difference}; install the same there, or leave it out")
+            return
+        kind = kind_of(about.cpu, ())
+        if self._only_kind not in (None, kind):
+            self._refuse(
+                host,
+                f"is left out: its kind is {kind}, that of the others {self._only_kind}, and a time "
+                "budget needs machines of one kind",
+            )
+            return
+        host.about = about
+        precision = self._installation.precision
+        self.call(host, self._begin, host.actor.begin.remote(self._data, host.room, self._device, precision))
+
+    def _begin(self, host: Remote, n_workers: int) -> None:
+        host.first, host.n_workers = self._n_numbers, n_workers
+        self._n_numbers += n_workers
+        self._cluster.say(f"note: machine {host.title} has {n_workers} {'worker' if n_workers == 1 else 'workers'}")
+
+    def _refuse(self, host: Remote, why: str) -> None:
+        text = f"machine {host.title} {why}"
+        self._cluster.say(f"note: {text}")
+        self._refused[host.id] = text
+        self._hosts.pop(host.id, None)
+        host.end()
+
+    def _lose(self, host: Remote, error: BaseException) -> None:
+        """Its jobs go back to the driver. Where only the host was killed, another one takes its place."""
+        if host.about is None or not isinstance(error, _DEATHS):
+            host.lost = f"machine {host.title} is lost"
+            self._refuse(host, f"cannot work: {type(error).__name__}: {' '.join(str(error).split())[-300:]}")
+        else:
+            host.lost = f"{'the host on ' if _ONLY_THE_HOST in str(error) else ''}machine {host.title} is lost"
+            self._cluster.say(f"note: {host.lost}")
+            self._n_lost[host.id] = self._n_lost.get(host.id, 0) + 1
+            del self._hosts[host.id]
+            host.end()
+            if self._n_lost[host.id] > _MAX_REPLACED:
+                self._refuse(
+                    host, f"is left alone: its host was lost {_MAX_REPLACED + 1} times, and no job ended between"
+                )
+        self._past.append(host)
+        self._lost.append(host)
+        self._places = {node: place for node, place in self._places.items() if node != host.id}  # until the next look
+
+    # --- none of them ------------------------------------------------------------------------------------------------
+
+    def _check_patience(self) -> None:
+        """What is waited for is said once."""
+        if self._missing is not None:
+            raise StudyError(
+                f"--cluster {self._cluster.address}: {self._missing}; start it, and the same command goes on"
+            )
+        now = time.monotonic()
+        if self.n_workers or any(now - host.began < _START_SECONDS for host in self._hosts.values()):
+            self._without_worker = None
+        elif self._without_worker is None:
+            self._without_worker = now
+            self._cluster.say(f"note: {self._why_none()}; {self._cluster.waits}")
+        elif now - self._without_worker > self._cluster.patience:
+            raise StudyError(self._cluster.gave_up(self._why_none()))
+
+    def _why_none(self) -> str:
+        if self._refused:
+            return "; ".join(self._refused.values())
+        return self._cluster.why_no_room(len(self._places), self._kind)
+
+
+def _with_arrays(data: TrainingData) -> Mapping[str, Any]:
+    """Training data as Ray keeps it once per machine: arrays that all processes there map."""
+    return {name: x.contiguous().numpy() if isinstance(x, torch.Tensor) else x for name, x in vars(data).items()}
