@@ -69,14 +69,37 @@ def _lines(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.maximum(x, _strokes(x, start, end, 0.1 + 0.7 * draws[4]))
 
 
-def _upstroke(x: Tensor, generator: torch.Generator) -> Tensor:
+def with_upstroke_or_foot(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Straight 1s as many people write them, float [B, 1, H, W] in [0, 1]: with a stroke up to their top, a foot below,
+    or both."""
+    draws = _uniform(x, generator, 0, 1)
+    x = torch.where(draws < 0.85, _upstroke(x, generator, longest=14), x)
+    return torch.where(draws > 0.6, _foot(x, generator), x)
+
+
+def _upstroke(x: Tensor, generator: torch.Generator, longest: float = 12) -> Tensor:
     """A stroke from the topmost ink down to the left, as in many a 1."""
+    draws = torch.rand(3, len(x), 1, generator=generator, device=x.device)
+    start = _topmost(x)
+    end = start + _direction(0.3 + 0.15 * draws[0]) * (3 + (longest - 3) * draws[1])
+    return torch.maximum(x, _strokes(x, start, end, 0.5 + 0.8 * draws[2]))
+
+
+def _foot(x: Tensor, generator: torch.Generator) -> Tensor:
+    """A nearly level stroke through the lowest ink."""
+    draws = torch.rand(4, len(x), 1, generator=generator, device=x.device)
+    below = torch.tensor([0.0, x.shape[2] - 1.0], device=x.device).view(2, 1, 1)
+    middle = (below - _topmost(x.flip(2))).abs()
+    along = _direction(0.03 * (2 * draws[0] - 1))
+    start, end = middle - along * (2 + 7 * draws[1]), middle + along * (2 + 7 * draws[2])
+    return torch.maximum(x, _strokes(x, start, end, 0.5 + 0.8 * draws[3]))
+
+
+def _topmost(x: Tensor) -> Tensor:
+    """Column and row of the brightest pixel in the highest row with ink, [2, B, 1]."""
     row = (x.amax(dim=(1, 3)) > _INK).float().argmax(dim=1)  # [B]
     column = x[torch.arange(len(x), device=x.device), 0, row].argmax(dim=1)
-    draws = torch.rand(3, len(x), 1, generator=generator, device=x.device)
-    start = torch.stack([column, row]).float().unsqueeze(2)  # [2, B, 1]
-    end = start + _direction(0.3 + 0.15 * draws[0]) * (3 + 9 * draws[1])
-    return torch.maximum(x, _strokes(x, start, end, 0.5 + 0.8 * draws[2]))
+    return torch.stack([column, row]).float().unsqueeze(2)
 
 
 def _gaps(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,7 @@
 """When to say nothing: how sure is sure enough, and what is no digit at all. Fitted on validation; no torch.
 
-Two scores, each fitted on clean validation images alone; no picture that is no digit was ever looked at:
+Two scores, each fitted on validation images and pictures drawn from them; no picture that is no digit was ever looked
+at:
   probability  calibrated, of the network's answer, from its logits and the second reader's log-likelihoods. Under a
                threshold the answer is left open; the upper 95 % bound of the error among answered images is then at
                most MAX_ERROR
@@ -9,7 +10,7 @@ Two scores, each fitted on clean validation images alone; no picture that is no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +50,14 @@ class Evidence:
         return np.asarray(np.argmax(self.logits, axis=1), dtype=np.int64)
 
 
-# What is fitted so far to the confidence [N] and the correctness [N] of answers to pictures as people deliver them.
-Hands = Callable[[dict[str, Any]], tuple[Floats, NDArray[np.bool_]]]
+@dataclass(frozen=True)
+class Hands:
+    """What is known of N pictures as people deliver them: their `labels` [N], and which are `refused` [N] whatever the
+    threshold, for what was found in the picture."""
+
+    evidence: Evidence
+    labels: NDArray[np.int64]
+    refused: NDArray[np.bool_]
 
 
 def fit_abstention(
@@ -59,25 +66,35 @@ def fit_abstention(
     """Everything that a prediction needs to abstain, as plain JSON values for `model.json`, key "abstention".
 
     `evidence` and `labels` [N] of validation images that the network was not trained on; `temperature` of the logits.
-    The threshold is chosen on these and on the pictures that `hands` reads with what was fitted before.
+    What the two readers weigh and the threshold are chosen on these and on `hands`.
     """
     fitted: dict[str, Any] = {"logit_distance": _fit_distance(evidence.logits, labels)}
     if evidence.likelihoods is not None:
-        fitted["pool"] = _fit_pool(evidence.logits, evidence.likelihoods, labels, temperature)
+        fitted["pool"] = _fit_pool(evidence, labels, temperature, hands)
     looks = _looks(evidence, fitted)
     fitted["looks"] = {name: _quantiles(values) for name, values in looks.items()}
     strange = _strangeness(looks, fitted["looks"])
     fitted["limit"] = float(np.quantile(strange, 1 - STRANGE))
     p = probabilities(evidence, fitted, temperature)
-    rows, correct = np.arange(len(labels)), evidence.answers == labels
-    confidence = np.where(strange > fitted["limit"], 0.0, p[rows, evidence.answers])
-    others = None if hands is None else hands({**fitted, "threshold": 0.0})
+    confidence, correct = _confidence(evidence, fitted, temperature), evidence.answers == labels
+    others = None if hands is None else _of_hands(hands, fitted, temperature)
     fitted |= choose_threshold(confidence, correct, others)
     if others is not None:
         fitted["hands"] = _at_threshold(*others, fitted["threshold"])
     fitted["trade_off"] = [point for share in TRADE_OFFS if (point := _at_share(confidence, correct, share))]
-    fitted["sets"] = _set_levels(p[rows, labels])
+    fitted["sets"] = _set_levels(p[np.arange(len(labels)), labels])
     return fitted
+
+
+def _confidence(evidence: Evidence, fitted: Mapping[str, Any], temperature: float) -> Floats:
+    """The answers' probabilities [N], zero where a picture is too strange."""
+    p = probabilities(evidence, fitted, temperature)[np.arange(len(evidence.images)), evidence.answers]
+    return np.where(strangeness(evidence, fitted) > 1, 0.0, p)
+
+
+def _of_hands(hands: Hands, fitted: Mapping[str, Any], temperature: float) -> tuple[Floats, NDArray[np.bool_]]:
+    confidence = _confidence(hands.evidence, fitted, temperature)
+    return np.where(hands.refused, 0.0, confidence), hands.evidence.answers == hands.labels
 
 
 # --- how sure --------------------------------------------------------------------------------------------------------
@@ -92,26 +109,42 @@ def probabilities(evidence: Evidence, fitted: Mapping[str, Any], temperature: fl
     return softmax(pool["scale"] * logits + pool["weight"] * likelihoods)
 
 
-def _fit_pool(
-    logits: NDArray[Any], likelihoods: NDArray[Any], labels: NDArray[Any], temperature: float
-) -> dict[str, float]:
-    """Weights of the two readers in a logarithmic opinion pool: least negative log-likelihood, neither below zero."""
+def _fit_pool(evidence: Evidence, labels: NDArray[Any], temperature: float, hands: Hands | None) -> dict[str, float]:
+    """Weights of the two readers in a logarithmic opinion pool: least negative log-likelihood, neither below zero. What
+    the one weighs beside the other is learnt on `hands`, too; then both are scaled to be calibrated on clean images."""
+    clean = _outputs(evidence)
+    spread = np.maximum(clean.std(axis=(0, 1)), 1e-9)
+    sets = [(clean / spread, labels)]
+    if hands is not None:
+        sets.append((_outputs(hands.evidence) / spread, hands.labels))
+    weights = _least_loss(sets, np.array([spread[0] / temperature, 0.0])) / spread
+    scale = _least_loss([((clean @ weights)[..., None], labels)], np.ones(1))
+    return {"scale": float(scale[0] * weights[0]), "weight": float(scale[0] * weights[1])}
+
+
+def _outputs(evidence: Evidence) -> Floats:
+    """Of both readers, [N, C, 2], each with a mean of zero over the classes."""
+    assert evidence.likelihoods is not None
+    both = np.stack([evidence.logits, evidence.likelihoods], axis=-1).astype(np.float64)
+    return np.asarray(both - both.mean(axis=1, keepdims=True))
+
+
+def _least_loss(sets: Sequence[tuple[Floats, NDArray[Any]]], start: Floats) -> Floats:
+    """Weights [K] of outputs [N, C, K] whose negative log-likelihood, summed over the means of the sets, is least."""
     # Imported here, as predictions start a tenth of a second sooner without it.
     from scipy.optimize import minimize
 
-    both = np.stack([logits, likelihoods], axis=-1).astype(np.float64)  # [N, C, 2]
-    spread = np.maximum(both.std(axis=(0, 1)), 1e-9)
-    both = (both - both.mean(axis=1, keepdims=True)) / spread
-    rows = np.arange(len(labels))
-
     def loss(weights: Floats) -> tuple[float, Floats]:
-        log_p = log_softmax(both @ weights)
-        expected = np.einsum("nc,nck->nk", np.exp(log_p), both)
-        return -float(log_p[rows, labels].mean()), (expected - both[rows, labels]).mean(axis=0)
+        value, slope = 0.0, np.zeros_like(weights)
+        for outputs, labels in sets:
+            own, log_p = outputs[np.arange(len(labels)), labels], log_softmax(outputs @ weights)
+            expected = np.einsum("nc,nck->nk", np.exp(log_p), outputs)
+            value -= float(log_p[np.arange(len(labels)), labels].mean())
+            slope += (expected - own).mean(axis=0)
+        return value, slope
 
-    start = np.array([spread[0] / temperature, 0.0])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(1e-3, 1e3), (0, 1e3)]).x / spread
-    return {"scale": float(found[0]), "weight": float(found[1])}
+    bounds = [(1e-3, 1e3)] + [(0.0, 1e3)] * (len(start) - 1)
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
 def choose_threshold(

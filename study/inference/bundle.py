@@ -59,6 +59,7 @@ class Description(Frozen):
     abstention: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str
     second_reader_sha256: str | None = None
+    second_reader_forms: tuple[int, ...] = ()  # classes of its further Gaussians; earlier versions knew none
     package: str | None = None  # of a family of another installed package
     package_version: str | None = None
 
@@ -109,6 +110,7 @@ def write_bundle(
         "format": FORMAT,
         "weights_sha256": digests[WEIGHTS],
         "second_reader_sha256": digests.get(SECOND),
+        "second_reader_forms": [] if second_reader is None else list(second_reader.forms),
     }
     _checked(described, folder / DESCRIPTION)
     if (folder / EXPORT).is_file() and not _holds(folder / WEIGHTS, digests[WEIGHTS]):
@@ -163,7 +165,8 @@ def _require_package(path: Path, description: Description) -> None:
 def _second_reader(path: Path, description: Description) -> SecondReader | None:
     if description.second_reader_sha256 is None:
         return None
-    reader = _filled(lambda: SecondReader(description.n_classes), path, description.second_reader_sha256)
+    make = partial(SecondReader, description.n_classes, description.second_reader_forms)
+    reader = _filled(make, path, description.second_reader_sha256)
     assert isinstance(reader, SecondReader)
     return reader
 
@@ -227,6 +230,8 @@ def _checked(value: Mapping[str, Any], path: Path) -> Description:
         raise ModelFileError(
             f"{path}: {len(description.classes)} class names for {description.n_classes} classes; {_AGAIN}"
         )
+    if not all(0 <= form < description.n_classes for form in description.second_reader_forms):
+        raise ModelFileError(f"{path}: second_reader_forms are no classes of {description.n_classes}; {_AGAIN}")
     if description.config.get("family") != description.family:
         raise ModelFileError(
             f"{path}: family {description.family!r:.40}, but its configuration says "

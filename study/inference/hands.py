@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
+from study.data.other_hands import with_upstroke_or_foot
+from study.inference.abstain import Hands
+from study.inference.fitting import box_of, centre, fit
 from study.inference.predictor import Predictor
 
 Digits = NDArray[np.uint8]  # [N, 28, 28]
@@ -13,8 +20,10 @@ Plane = NDArray[np.float32]
 Rng = np.random.Generator
 
 COUNT = 400
+FORMS = 500  # images of another form
 ZOOM = 2
 MARGIN = 8  # pixels around the digit
+ONE = "1"  # the class whose written form differs most from MNIST's
 
 
 def drawn_by_hands(digit: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
@@ -68,13 +77,40 @@ def _broken(ink: Plane, rng: Rng) -> Plane:
     return ink
 
 
+def ones_with_upstrokes(ones: Digits, seed: int = 0) -> Digits:
+    """1s [N, 28, 28] as many people write them and MNIST's writers seldom do, fitted as MNIST's digits are."""
+    generator = torch.Generator().manual_seed(seed)
+    planes = torch.from_numpy(ones).unsqueeze(1).float() / 255
+    drawn = with_upstroke_or_foot(planes, generator).squeeze(1).numpy()
+    return np.stack([_fitted(plane) for plane in drawn]) if len(ones) else ones
+
+
+def _fitted(plane: Plane) -> NDArray[np.uint8]:
+    left, top, right, bottom = box_of(plane > 0.25)
+    return centre(fit(plane[top:bottom, left:right]))
+
+
+def other_forms(images: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[int, Tensor]:
+    """By class of `images` uint8 [N, 28, 28] other forms [M, 28, 28] of it, for the second reader: of 1s alone."""
+    if ONE not in classes:
+        return {}
+    one = list(classes).index(ONE)
+    ones = images[labels == one][:FORMS].numpy()
+    return {one: torch.from_numpy(ones_with_upstrokes(ones))} if len(ones) else {}
+
+
 def read_hands(
     predictor: Predictor, digits: Digits, labels: NDArray[np.int64], count: int = COUNT, seed: int = 0
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence [N], zero where the picture is refused whatever the threshold, and whether the answer is right, of
-    pictures of `digits` [M, 28, 28] that the network was not trained on."""
+) -> Hands:
+    """What is known of pictures of `digits` [M, 28, 28] that the network was not trained on; half of the 1s have
+    upstrokes or feet."""
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(digits), min(count, 3 * len(digits)))
-    answers = predictor.predict((drawn_by_hands(digits[i], rng) for i in chosen), threshold=0.0, segment=False)
-    confidence = np.array([float(answer.probability or 0) if answer.status == "ok" else 0.0 for answer in answers])
-    return confidence, np.array([answer.digit for answer in answers]) == labels[chosen]
+    images = digits[chosen]
+    one = predictor.classes.index(ONE) if ONE in predictor.classes else -1
+    changed = np.flatnonzero(labels[chosen] == one)[::2]
+    images[changed] = ones_with_upstrokes(images[changed], seed)
+    answers = predictor.predict((drawn_by_hands(image, rng) for image in images), threshold=0.0, segment=False)
+    refused = np.array([answer.status != "ok" for answer in answers])
+    pixels = np.stack([answer.pixels for answer in answers if answer.pixels is not None])
+    return Hands(predictor.evidence(pixels), labels[chosen], refused)

@@ -158,7 +158,8 @@ class Predictor:
             logits = read(images.float())
         return np.asarray(logits.float().cpu().numpy())
 
-    def _evidence(self, pixels: NDArray[np.uint8], read: Callable[[Tensor], Tensor] | None = None) -> Evidence:
+    def evidence(self, pixels: NDArray[np.uint8], read: Callable[[Tensor], Tensor] | None = None) -> Evidence:
+        """What both readers see in network inputs uint8 [N, 28, 28]."""
         # The second reader stays on the CPU: its work is a fraction of the picture's preparation.
         second = self.second_reader
         likelihoods = None if second is None else second(torch.from_numpy(pixels)).numpy()
@@ -221,7 +222,7 @@ class Predictor:
     ) -> list[_Judged]:
         if not pixels:
             return []
-        fitted, evidence = self.description.abstention, self._evidence(np.stack(pixels), read)
+        fitted, evidence = self.description.abstention, self.evidence(np.stack(pixels), read)
         p = probabilities(evidence, fitted, self.description.temperature)
         strange = strangeness(evidence, fitted)
         return [

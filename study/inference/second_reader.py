@@ -3,10 +3,13 @@
 It models the directions of strokes by one Gaussian a class (the modified quadratic discriminant function of Kimura et
 al. 1987, on the gradient features of Liu et al. 2003, "Handwritten digit recognition: benchmarking of state-of-the-art
 techniques"). Alone it reads 98.4 % of MNIST's validation images; its mistakes are others than a network's, so the two
-together know better when to say nothing, and its distance tells what is no digit.
+together know better when to say nothing, and its distance tells what is no digit. A class may have further forms, each
+with a Gaussian of its own, which the network has not seen: a 1 with an upstroke.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +32,14 @@ class SecondReader(nn.Module):
     constant: Tensor
     rest: Tensor
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, n_classes: int, forms: Sequence[int] = ()) -> None:
+        """`forms`: the class of each further Gaussian, beside one of every class."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(n_classes, FEATURES))
-        self.register_buffer("axes", torch.zeros(n_classes, AXES, FEATURES))  # scaled, see `fit_second_reader`
-        self.register_buffer("constant", torch.zeros(n_classes))
+        self.n_classes, self.forms = n_classes, tuple(forms)
+        count = n_classes + len(self.forms)
+        self.register_buffer("mean", torch.zeros(count, FEATURES))
+        self.register_buffer("axes", torch.zeros(count, AXES, FEATURES))  # scaled, see `fit_second_reader`
+        self.register_buffer("constant", torch.zeros(count))
         self.register_buffer("rest", torch.ones(()))
 
     @torch.inference_mode()
@@ -44,7 +50,11 @@ class SecondReader(nn.Module):
         x = stroke_directions(images)  # [B, F]
         apart = torch.cdist(x, self.mean, compute_mode="donot_use_mm_for_euclid_dist").square()  # [B, C]
         along = torch.einsum("bf,caf->bca", x, self.axes) - torch.einsum("cf,caf->ca", self.mean, self.axes)
-        return -0.5 * (apart / self.rest - along.square().sum(-1) + self.constant)
+        each = -0.5 * (apart / self.rest - along.square().sum(-1) + self.constant)
+        of_classes = each[:, : self.n_classes]
+        for number, c in enumerate(self.forms, self.n_classes):
+            of_classes[:, c] = torch.maximum(of_classes[:, c], each[:, number])
+        return of_classes
 
 
 def stroke_directions(images: Tensor) -> Tensor:
@@ -72,8 +82,11 @@ def _gaussian(x: Tensor, deviation: float) -> Tensor:
     return weights / weights.sum()
 
 
-def fit_second_reader(images: Tensor, labels: Tensor, n_classes: int) -> SecondReader:
-    """Fitted on images uint8 [N, 28, 28] that the network may have been trained on, the same number of each class."""
+def fit_second_reader(
+    images: Tensor, labels: Tensor, n_classes: int, forms: Mapping[int, Tensor] | None = None
+) -> SecondReader:
+    """Fitted on images uint8 [N, 28, 28] that the network may have been trained on, the same number of each class;
+    `forms`: images [M, 28, 28] of another form of a class."""
     each = max(1, MAX_IMAGES // n_classes)
     chosen = torch.cat([torch.nonzero(labels == c).flatten()[:each] for c in range(n_classes)])
     rows = torch.cat([stroke_directions(batch) for batch in torch.split(images[chosen], _BATCH)]).double()
@@ -81,7 +94,9 @@ def fit_second_reader(images: Tensor, labels: Tensor, n_classes: int) -> SecondR
     # A class without images is given those of all: it is seldom the likeliest and never divides by zero.
     models = [_principal_axes(rows[owners == c] if (owners == c).any() else rows) for c in range(n_classes)]
     rest = max(sum(left for *_, left in models) / n_classes, 1e-6)
-    reader = SecondReader(n_classes)
+    forms = forms or {}
+    models += [_principal_axes(stroke_directions(other).double()) for other in forms.values()]
+    reader = SecondReader(n_classes, tuple(forms))
     for c, (mean, variances, axes, _) in enumerate(models):
         kept = variances.clamp_min(rest)
         reader.mean[c] = mean

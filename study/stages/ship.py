@@ -16,7 +16,7 @@ from study.evaluation.temperature import carried_temperature
 from study.evaluation.test_set import load_run, one_thread
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.bundle import Description, load_bundle, model_card, write_bundle
-from study.inference.hands import read_hands
+from study.inference.hands import other_forms, read_hands
 from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
@@ -151,7 +151,8 @@ def _abstention(
 ) -> tuple[dict[str, Any], SecondReader]:
     """The abstention of a candidate run from its `logits` [N, C] of the images `unseen` and, measured with that run,
     what it refuses."""
-    reader = fit_second_reader(data.images[data.train].cpu(), data.labels[data.train].cpu(), data.n_classes)
+    images, classes = data.images[data.train].cpu(), data.labels[data.train].cpu()
+    reader = fit_second_reader(images, classes, data.n_classes, other_forms(images, classes, content["classes"]))
     evidence = Evidence(unseen.numpy(), logits, reader(unseen).numpy())
     model, run = load_run(basis)
     record = run.record
@@ -160,9 +161,8 @@ def _abstention(
     def predictor(fitted: Mapping[str, Any]) -> Predictor:
         return Predictor(model, Description.model_validate({**content, "abstention": fitted, **own}), reader)
 
-    abstention = fit_abstention(
-        evidence, labels, content["temperature"], lambda fitted: read_hands(predictor(fitted), evidence.images, labels)
-    )
+    hands = read_hands(predictor({}), evidence.images, labels)
+    abstention = fit_abstention(evidence, labels, content["temperature"], hands)
     abstention["refusals"] = measure_refusals(predictor(abstention), evidence.images, labels)
     return abstention, reader
 

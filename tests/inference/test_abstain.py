@@ -9,6 +9,7 @@ from study.inference.abstain import (
     MAX_UNANSWERED,
     STRANGE,
     Evidence,
+    Hands,
     choose_threshold,
     energy,
     fit_abstention,
@@ -133,17 +134,26 @@ def test_hands_that_are_read_badly_cost_no_more_than_the_allowed_share():
 
 
 def test_what_the_threshold_does_to_other_hands_is_kept():
-    labels = np.arange(2000) % 4
-    read = []
-
-    def hands(known):
-        read.append(known)
-        return np.array([0.0, 0.9999999, 1.0, 1.0]), np.array([True, False, True, True])
-
+    labels, others = np.arange(2000) % 4, np.arange(8) % 4
+    read = evidence_of(others, seed=5)
+    hands = Hands(read, np.where(np.arange(8) == 7, 0, others), np.arange(8) < 2)
     kept = fit_abstention(evidence_of(labels), labels, hands=hands)["hands"]
-    assert read[0]["threshold"] == 0.0
-    assert (kept["pictures"], kept["right"]) == (4, 0.75)
-    assert 0.5 <= kept["answered"] <= 0.75
+    assert (kept["pictures"], kept["right"]) == (8, 7 / 8)
+    assert kept["answered"] <= 6 / 8
+
+
+def test_the_two_readers_are_weighed_on_other_hands_too_and_stay_calibrated_on_clean_images():
+    """Clean images need no second reader; of the others the network knows nothing, and it knows all."""
+    labels, rng = np.random.default_rng(1).integers(0, 4, 4000), np.random.default_rng(2)
+    own = np.eye(4)[labels]
+    likelihoods = 30 * own + 10 * rng.standard_normal((4000, 4))
+    clean = Evidence(strokes(4000), 4 * own + rng.standard_normal((4000, 4)), likelihoods)
+    blind = Evidence(strokes(4000), rng.standard_normal((4000, 4)), likelihoods)
+    alone = fit_abstention(clean, labels)["pool"]
+    both = fit_abstention(clean, labels, hands=Hands(blind, labels, np.zeros(4000, bool)))["pool"]
+    assert both["weight"] / both["scale"] > 1.5 * alone["weight"] / alone["scale"]
+    p = probabilities(clean, {"pool": both})
+    assert p.max(1).mean() == pytest.approx((p.argmax(1) == labels).mean(), abs=0.01)
 
 
 def test_what_was_fitted_is_strict_json(fitted):

@@ -35,10 +35,14 @@ def test_a_bundle_comes_back_as_it_was_written(make_bundle, trained):
     assert bundle.description.model_extra["extra"] == "kept"
 
 
-def test_the_second_reader_comes_along(make_bundle, second_reader):
+def test_the_second_reader_comes_along_with_further_forms(make_bundle, second_reader):
     bundle = load_bundle(make_bundle(second_reader=second_reader))
     assert torch.equal(bundle.second_reader.mean, second_reader.mean)
     assert load_bundle(make_bundle()).second_reader is None
+    folder = make_bundle(second_reader=SecondReader(10, (1, 7)))
+    assert load_bundle(folder).second_reader.forms == (1, 7)
+    edit(folder, second_reader_forms=[1, 10])
+    refused(folder, "second_reader_forms are no classes of 10")
 
 
 def test_a_second_reader_that_is_missing_or_changed_or_of_other_classes_is_refused(make_bundle, second_reader):

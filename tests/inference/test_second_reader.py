@@ -65,6 +65,17 @@ def test_a_class_without_images_and_one_with_a_single_image_do_not_break_the_fit
     assert torch.isfinite(likelihoods).all()
 
 
+def test_a_further_form_of_a_class_is_that_class_too(digits):
+    images, labels = (torch.from_numpy(part.copy()) for part in digits)
+    other = images[:100].flip(2)  # a form that none of the classes has
+    wide = fit_second_reader(images[:800], labels[:800].long(), 10, {1: other})
+    plain = fit_second_reader(images[:800], labels[:800].long(), 10)
+    assert wide(other).shape == (100, 10)
+    assert (wide(other).argmax(1) == 1).float().mean() > 0.9
+    kept = [c for c in range(10) if c != 1]
+    assert torch.allclose(wide(other)[:, kept], plain(other)[:, kept], rtol=1e-4)
+
+
 def test_its_state_comes_back(fitted, digits):
     copy = SecondReader(10)
     copy.load_state_dict(fitted.state_dict())
