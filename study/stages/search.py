@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from study.dashboard.publisher import Publisher
 from study.errors import ResultsError
 from study.models import plugin_behind
-from study.records.ledger import FamilySpent
+from study.records.ledger import FamilySpent, Ledger
 from study.records.naming import find_study
 from study.records.paths import StudyFiles
 from study.records.settings import FamilySettings, Ladder
@@ -117,8 +118,7 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     write_trials_csv(session.files, records, session.settings.format_version)
     session.ledger.allowance = allowance
     session.ledger.n_records = len(records)
-    held = sum(record.held_seconds for record in records if record.role != "imported")
-    session.ledger.utilisation = round(min(1.0, held / max(1e-3, _offered(session))), 4)
+    session.ledger.utilisation = utilisation(session.ledger, records, session.n_workers)
     session.ledger.spent = {
         name: FamilySpent(
             held_seconds=round(family.spent, 2),
@@ -132,11 +132,15 @@ def _settle(session: Session, search: Search, allowance: float | None) -> None:
     }
 
 
-def _offered(session: Session) -> float:
-    """Worker-seconds that the search could have had: of machines that came or left, while they were there."""
-    if session.ledger.has_several_nodes:
-        return sum(node.offered for node in session.ledger.nodes)
-    return session.ledger.stage_seconds_now("search") * session.n_workers
+def utilisation(ledger: Ledger, records: Iterable[TrialRecord], n_workers: int) -> float:
+    """The share of the worker-seconds of the search in which a trial held a worker. Of machines that came or left those
+    while they were there: commands of an earlier version noted none, and are left out with their trials."""
+    several = ledger.has_several_nodes
+    counted = [record for record in records if record.role != "imported" and (record.node is not None or not several)]
+    offered = ledger.stage_seconds_now("search") * n_workers
+    if several:
+        offered = sum(node.offered for node in ledger.nodes)
+    return round(min(1.0, sum(record.held_seconds for record in counted) / max(1e-3, offered)), 4)
 
 
 # --- families ------------------------------------------------------------------------------------------------------

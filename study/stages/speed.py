@@ -10,7 +10,7 @@ from typing import Any
 
 from study.errors import StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Finished, Job, Report
+from study.execution.jobs import Died, Finished, Job, Report
 from study.execution.nodes import node_of, not_shared
 from study.space.parameters import SearchSpace
 from study.space.sampling import branches
@@ -67,6 +67,9 @@ def run_speeds(executor: Executor, configs: Sequence[Mapping[str, Any]]) -> list
             one_waits = sum(not speed.ended for speed in speeds) > executor.n_workers
             may_stop = speed.is_measured if one_waits else all(speed.is_measured for speed in speeds)
             executor.answer(event.job, not may_stop)
+        elif isinstance(event, Died) and event.lost is not None:  # it is measured on another machine
+            speeds[int(event.job.id)] = Speed()
+            executor.submit(event.job)
         else:
             speed.ended = True
             speed.reason = event.reason if isinstance(event, Finished) else None

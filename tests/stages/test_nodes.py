@@ -3,10 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from trials import trial
+
 from study.execution.nodes import Node
-from study.records.ledger import read_ledger
+from study.records.ledger import Command, Ledger, NodeSeen, read_ledger
 from study.records.open_ledger import OpenLedger
 from study.stages.nodes import NodeLog
+from study.stages.search import utilisation
 
 FIRST = Node("c1", "10.0.0.1", (0, 1), "AMD EPYC")
 SECOND = Node("c2", "10.0.0.2", (2,), "AMD EPYC", ("H100", "H100"))
@@ -40,3 +43,13 @@ def test_machines_that_come_and_go_are_in_the_ledger_with_what_they_offered_to_t
     assert (second.kind, second.offered, second.lost) == ("H100", 6.0, "no answer")
     assert second.joined
     assert second.left
+
+
+def test_of_a_study_whose_first_command_noted_no_machine_the_utilisation_is_that_of_the_others() -> None:
+    seen = [NodeSeen(name="c1", workers=2, offered=20.0), NodeSeen(name="c2", workers=1, offered=5.0)]
+    ledger = Ledger(stages={"search": 100.0}, commands=[Command(command="study run")])
+    records = [trial(number, held_seconds=40.0) for number in range(3)]
+    assert utilisation(ledger, records, 2) == 0.6
+    ledger.commands.append(Command(command="study run --cluster auto", nodes=tuple(seen)))
+    records += [trial(3, held_seconds=10.0, node="c1"), trial(4, held_seconds=5.0, node="c2")]
+    assert utilisation(ledger, records, 3) == 0.6

@@ -5,12 +5,13 @@ import threading
 from collections import deque
 
 import pytest
+from clusters import machines_are_lost
 
 from study.errors import StudyError
 from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report, RungMetrics
 from study.execution.nodes import Node
-from study.execution.worker import train
+from study.execution.worker import DriverLeftError, train
 from study.space.grammar import parse_space
 from study.stages import speed as probe
 from study.training.loop import TrainingData
@@ -86,6 +87,21 @@ def test_a_training_that_fails_has_a_reason_and_the_others_a_speed() -> None:
         bad, good = probe.run_speeds(executor, [{"bad": True}, {"bad": False}])
     assert (bad.examples_per_second, bad.reason) == (None, "ValueError: no such kernel")
     assert good.examples_per_second
+
+
+def test_a_training_whose_machine_is_lost_is_measured_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines_are_lost(monkeypatch)
+    deaths = iter(range(4))
+
+    def work(job: Job, on_rung: OnRung) -> Outcome:
+        if next(deaths, None) is not None:
+            on_rung(job.schedule.marks[0], RungMetrics(1.0, 0.1, 0.0, None))
+            raise DriverLeftError
+        return timed(0.25, [], job, on_rung)
+
+    with InProcessExecutor(1, work) as executor:
+        (speed,) = probe.run_speeds(executor, [{}])
+    assert speed.examples_per_second == 9 + 10 + 11 + 12
 
 
 def test_every_worker_is_busy_while_families_are_measured(make_settings: object) -> None:
