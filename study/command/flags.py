@@ -66,7 +66,11 @@ def add_storage(add: Adder) -> None:
 
 
 def add_device(add: Adder) -> None:
-    add("--device", default="auto", help="auto (every GPU), cuda:1 for one, cpu (default: auto)")
+    add(
+        "--device",
+        default="auto",
+        help="auto (every GPU; with --cluster cores), cuda for every GPU, cuda:1 for one, cpu (default: auto)",
+    )
 
 
 def add_work(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,8 @@ _TURN_SECONDS = 0.2
 
 class ClusterExecutor:
     """As many workers as the machines of a cluster have free cores, `limit` at most; machines that join later bring
-    theirs, and those that leave take them. What a lost machine had is reported as `Died`, with that as the cause.
+    theirs, and those that leave take them. What a lost machine had is reported as `Died`, with that as the cause. On
+    `cuda` they are the machines with free GPUs, as many workers as fit their memory.
 
     Where they are to be `alike`, machines of several kinds are a StudyError at first, and one of another kind that
     joins later is left out."""
@@ -45,11 +46,12 @@ class ClusterExecutor:
         limit: int | None,
         data: TrainingData,
         *,
+        device: str = "cpu",
         precision: Precision = "fp32",
         alike: bool = False,
     ) -> None:
         installation = replace(Installation.here(torch.device("cpu")), precision=precision)
-        self._hosts = Hosts(cluster, limit, data, installation, alike=alike)
+        self._hosts = Hosts(cluster, limit, data, installation, device=device, alike=alike)
         self._events: deque[Event] = deque()
         self._waiting: deque[Job] = deque()
         try:

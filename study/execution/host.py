@@ -25,10 +25,13 @@ import numpy as np
 import torch
 
 from study.execution.executors import ProcessExecutor
+from study.execution.gpus import in_view, models_of, room_on
+from study.execution.guards import Guard
 from study.execution.installation import Installation
 from study.execution.jobs import Event, Finished, Job, Report
 from study.execution.nodes import cpu_name
 from study.execution.processes import start_server
+from study.execution.sharing import shared_gpus
 from study.interrupts import FOR_THE_DRIVER
 from study.records.paths import RunFiles
 from study.records.run import Precision
@@ -69,6 +72,15 @@ class About:
     installation: Installation
     cpu: str
     process: int
+    gpus: tuple[str, ...] = ()  # models
+    fitting: int | None = None  # workers for which the memory is enough; None where nobody looked
+
+
+def about(device: str) -> About:
+    """What this machine is; on `cuda` with the GPUs that Ray gives this process."""
+    where = torch.device(device)
+    fitting = room_on(where) if where.type == "cuda" else None
+    return About(Installation.here(where), cpu_name(), os.getpid(), models_of(where), fitting)
 
 
 Command = Submit | Answer
@@ -86,16 +98,26 @@ class Host:
         start_server()
         self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        # In the folder that the server of the workers removes when this process is gone, however it ended.
         self._scratch = Path(tempfile.mkdtemp(dir=get_temp_dir()))
+        # The server of the workers, which removes its folder when its driver is gone, is killed with this process.
+        self._guard = Guard('read -r _\nsleep 1\nrm -rf "$1"', get_temp_dir())
+        self._services = contextlib.ExitStack()
         self._runs: dict[str, tuple[Job, float]] = {}  # what trains, and when the state of it was written that was sent
 
     def about(self, device: str) -> About:
-        return About(Installation.here(torch.device(device)), cpu_name(), os.getpid())
+        return about(device)
 
     def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision) -> int:
         """Start the workers on training data whose tensors are arrays; returns how many there are."""
-        self._executor = ProcessExecutor(n_workers, _with_tensors(data), device=device, precision=precision)
+        where = torch.device(device)
+        self._executor = ProcessExecutor(
+            n_workers,
+            _with_tensors(data),
+            device=in_view(where),
+            precision=precision,
+            environments=self._services.enter_context(shared_gpus(where)),
+            gpus=models_of(where),
+        )
         threading.Thread(target=self._serve, daemon=True).start()
         return n_workers
 

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -15,7 +15,7 @@ import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import StudyError
-from study.execution.host import About, Command, Host
+from study.execution.host import About, Command, Host, about
 from study.execution.installation import Installation
 from study.execution.jobs import Job
 from study.execution.nodes import Node, unlike
@@ -59,7 +59,7 @@ class Remote:
     def as_node(self) -> Node:
         assert self.about is not None
         workers = tuple(range(self.first, self.first + self.n_workers))
-        return Node(self.place.name, self.place.address, workers, self.about.cpu, lost=self.lost)
+        return Node(self.place.name, self.place.address, workers, self.about.cpu, self.about.gpus, self.lost)
 
     def end(self) -> None:
         with contextlib.suppress(Exception):  # it may be gone, and the cluster with it
@@ -70,7 +70,8 @@ Then = Callable[[Remote, Any], None]
 
 
 class Hosts:
-    """A host on every machine of a cluster that has free cores, with as many workers, `limit` in all at most.
+    """A host on every machine of a cluster that has free cores, with as many workers, `limit` in all at most. Where
+    `device` is `cuda`, on every machine that has free GPUs, too: a host has all of them, and no more workers than fit.
 
     What happens on them arrives in `wait` alone, so that whoever has them needs no lock. A host that was killed is
     replaced while its machine is there. Where machines are to be `alike`, several kinds are a StudyError at first, and
@@ -78,14 +79,21 @@ class Hosts:
     """
 
     def __init__(
-        self, cluster: Cluster, limit: int | None, data: TrainingData, installation: Installation, *, alike: bool
+        self,
+        cluster: Cluster,
+        limit: int | None,
+        data: TrainingData,
+        installation: Installation,
+        *,
+        device: str,
+        alike: bool,
     ) -> None:
         self._cluster = cluster
         self._limit = limit
         self._alike = alike
         self._only_kind: str | None = None
-        self._kind: Kind = "CPU"
-        self._device = "cpu"
+        self._kind: Kind = "GPU" if device == "cuda" else "CPU"
+        self._device = device
         self._installation = installation
         self._data = ray.put(_with_arrays(data))
         self._arrived: queue.SimpleQueue[tuple[Remote, Then, Any]] = queue.SimpleQueue()
@@ -193,7 +201,8 @@ class Hosts:
 
     def _start_host(self, node: str, place: Place, room: int) -> None:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
-        actor = ray.remote(num_cpus=room, max_restarts=0, max_concurrency=3)(Host)
+        gpus = min(place.n_gpus, room) if self._kind == "GPU" else 0
+        actor = ray.remote(num_cpus=room, num_gpus=gpus, max_restarts=0, max_concurrency=3)(Host)
         host = self._hosts[node] = Remote(node, place, actor.options(scheduling_strategy=there).remote(), room)
         self.call(host, self._compare, host.actor.about.remote(self._device))
 
@@ -202,7 +211,7 @@ class Hosts:
         if difference is not None:
             self._refuse(host, f"is another installation: {difference}; install the same there, or leave it out")
             return
-        kind = kind_of(about.cpu, ())
+        kind = kind_of(about.cpu, about.gpus)
         if self._only_kind not in (None, kind):
             self._refuse(
                 host,
@@ -211,6 +220,8 @@ class Hosts:
             )
             return
         host.about = about
+        if about.fitting is not None:
+            host.room = max(1, min(host.room, about.fitting))
         precision = self._installation.precision
         self.call(host, self._begin, host.actor.begin.remote(self._data, host.room, self._device, precision))
 
@@ -266,6 +277,29 @@ class Hosts:
         if self._refused:
             return "; ".join(self._refused.values())
         return self._cluster.why_no_room(len(self._places), self._kind)
+
+
+def gpu_machines(cluster: Cluster, ours: Installation) -> Sequence[About]:
+    """What the machines with a free GPU say of themselves; of those with another installation only if all have one.
+    StudyError where none can say it."""
+    asked = []
+    for node, place in cluster.places().items():
+        if place.room("GPU"):
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            # A process of its own, which leaves no trace on a GPU.
+            task = ray.remote(num_cpus=1, num_gpus=place.n_gpus, max_retries=0, max_calls=1)(about)
+            asked.append(task.options(scheduling_strategy=there).remote("cuda"))
+    found: list[About] = []
+    why = "they do not answer"
+    for one in ray.wait(asked, num_returns=len(asked), timeout=_START_SECONDS)[0] if asked else []:
+        try:
+            found.append(ray.get(one))
+        except ray.exceptions.RayError as error:
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+    if not found:
+        raise StudyError(f"--cluster {cluster.address}: none of the machines with GPUs can use them: {why}")
+    like = replace(ours, precision="fp32")
+    return [one for one in found if like.difference(one.installation) is None] or found
 
 
 def _with_arrays(data: TrainingData) -> Mapping[str, Any]:

@@ -57,8 +57,13 @@ class Place:
     address: str
     free: Mapping[str, float]
 
+    @property
+    def n_gpus(self) -> int:
+        return int(self.free.get("GPU", 0))
+
     def room(self, kind: Kind) -> int:
-        return int(self.free.get(kind, 0))
+        """Workers that it can have at most: one for each core, and where they are to train on GPUs none without one."""
+        return 0 if kind == "GPU" and self.n_gpus < 1 else int(self.free.get("CPU", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ class Cluster:
         return not self.machines or any(fnmatch.fnmatchcase(name, pattern) for pattern in self.machines)
 
     def wait_for_room(self, kind: Kind) -> int:
-        """How many cores or GPUs nobody has taken, at least one. StudyError where none came in time."""
+        """How many workers there can be, at least one. StudyError where no machine for one came in time."""
         last = time.monotonic() + self.patience
         for look in itertools.count():
             places = self.places()
@@ -118,7 +123,8 @@ class Cluster:
 
     def why_no_room(self, n_machines: int, kind: Kind) -> str:
         chosen = f" that --cluster-machines {','.join(self.machines)} names" if self.machines else ""
-        return f"none of the cluster's {n_machines} machines{chosen} has a free {kind}"
+        free = "CPU" if kind == "CPU" else "GPU and a free CPU"
+        return f"none of the cluster's {n_machines} machines{chosen} has a free {free}"
 
     @property
     def waits(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +15,13 @@ from pathlib import Path
 import torch
 
 from study.execution.gpus import views_of
+from study.execution.guards import Guard
 from study.execution.processes import short_folder
 
 _CONTROL = "nvidia-cuda-mps-control"
 _FOLDER = "CUDA_MPS_PIPE_DIRECTORY"  # NVIDIA's environment variables
 _LOGS = "CUDA_MPS_LOG_DIRECTORY"
 _SOMEBODY_ELSES = Path("/tmp/nvidia-mps")  # where a service for the whole machine is
-_END_SECONDS = 5.0
-# Waits until nobody holds the other end of its pipe: the command is done, or was ended without a chance to say so.
 _SERVE = f"""
 {_CONTROL} -d >/dev/null 2>&1 || {{ rm -rf "${_FOLDER}"; echo failed; exit 1; }}
 echo started
@@ -52,22 +50,11 @@ def shared_gpus(device: torch.device) -> Iterator[list[dict[str, str]]]:
 def _service(view: dict[str, str]) -> Iterator[dict[str, str]]:
     """Environment variables of a service's clients, which serves what is in `view`; none if it does not start."""
     environment = _private()
-    guard = subprocess.Popen(
-        ["sh", "-c", _SERVE],
-        env=os.environ | view | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the command, whose workers still need the service
-    )
-    assert guard.stdin is not None
-    assert guard.stdout is not None
+    guard = Guard(_SERVE, environment=view | environment)
     try:
-        yield environment if guard.stdout.readline() == b"started\n" else {}
+        yield environment if guard.read_line() == "started" else {}
     finally:
-        guard.stdin.close()
-        guard.stdout.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            guard.wait(_END_SECONDS)
+        guard.end()
 
 
 def _is_running() -> bool:

@@ -171,7 +171,7 @@ class Stages:
                 chosen.winner,
                 shipped_run,
                 list(itertools.combinations(families, 2)),
-                device=str(session.device),
+                device=str(session.own_device),
                 counted=session.request.counted,
                 say=lambda text: self.progress.say(f"note: {text}"),
             )
@@ -198,7 +198,7 @@ class Stages:
 
         self._workers.close()
         session, step = self.session, self.progress.step
-        files, settings, device = session.files, session.settings, str(session.device)
+        files, settings, device = session.files, session.settings, str(session.own_device)
         total = seconds if seconds is not None else planner.examine_seconds(None)
         self.progress.stage("examine", total, self._agenda.after_examination())
         with session.ledger.stage("examine"):

@@ -6,20 +6,15 @@ import contextlib
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 
 import torch
 
 from study.errors import UsageError
-from study.execution.gpus import gpus_of, models_of
+from study.execution.gpus import gpus_of, models_of, room_on
 from study.execution.nodes import cpu_name
 from study.records.ledger import Machine
-
-# Bytes that a worker on a GPU takes. Of 16 on an H200 each had 1.1 GiB of the GPU at first and 1.9 at the end of a
-# search, and 1.2 GiB of the machine's memory: torch's CUDA libraries are loaded anew in each (benchmarks/gpu.py).
-_GPU_MEMORY = 2 * 2**30
-_HOST_MEMORY = 3 * 2**29
 
 
 def available_cores(root: Path = Path("/")) -> int:
@@ -76,9 +71,13 @@ def _lines(path: Path) -> list[str]:
 
 def describe_machine(device: torch.device) -> Machine:
     """Processor and cores, and the GPUs that `device` means."""
-    counted = Counter(models_of(device))
-    gpus = [name if n == 1 else f"{n} × {name}" for name, n in counted.items()]
-    return Machine(cpu=cpu_name(), cores=available_cores(), gpu=", ".join(gpus) or None)
+    return machine_with(models_of(device))
+
+
+def machine_with(gpus: Iterable[str]) -> Machine:
+    """This machine's processor and cores, and GPUs by their models."""
+    counted = [name if n == 1 else f"{n} × {name}" for name, n in Counter(gpus).items()]
+    return Machine(cpu=cpu_name(), cores=available_cores(), gpu=", ".join(counted) or None)
 
 
 def choose_device(name: str) -> torch.device:
@@ -110,12 +109,7 @@ def fitting_workers(device: torch.device) -> int:
     machine's. More workers than cores trained less there, too: 32 on 16 cores 0.8 to 0.9 times as much as 16."""
     if device.type != "cuda":
         return available_cores()
-    gpus = gpus_of(device) or [device]
-    free = min(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
-    limits = [available_cores(), len(gpus) * (free // _GPU_MEMORY)]
-    if (host := _available_memory()) is not None:
-        limits.append(host // _HOST_MEMORY)
-    return max(1, min(limits))
+    return max(1, min(available_cores(), room_on(device)))
 
 
 def too_many(workers: int, fitting: int) -> list[str]:
@@ -133,12 +127,3 @@ def limit_threads() -> None:
     threads that wait for each other under a quota are slower than few."""
     if torch.get_num_threads() > (cores := available_cores()):
         torch.set_num_threads(cores)
-
-
-def _available_memory() -> int | None:
-    """Bytes that programs may still take without swapping; None where the system does not say (not Linux)."""
-    try:
-        lines = _lines(Path("/proc/meminfo"))
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (StopIteration, ValueError, IndexError):
-        return None

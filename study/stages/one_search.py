@@ -63,6 +63,7 @@ class Workers:
                     session.cluster,
                     session.request.workers,
                     session.data,
+                    device=session.device.type,
                     precision=session.precision,
                     alike=session.ledger.budget is not None,
                 )

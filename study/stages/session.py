@@ -43,15 +43,11 @@ from study.stages.data import keep_place, load_data, write_samples
 from study.stages.goal import asked_goal
 from study.stages.hardware import Hardware
 from study.stages.holes import check_records
-from study.stages.machine import (
-    describe_machine,
-    limit_threads,
-    too_many,
-)
+from study.stages.machine import limit_threads, too_many
 from study.stages.own_pictures import dropping_copy
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
-from study.training.loop import HeldOut, TrainingData, choose_precision
+from study.training.loop import HeldOut, TrainingData
 
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _MAJOR_MATTERS = ("torch", "optuna")
@@ -74,6 +70,11 @@ class Session:
     warnings: list[str]
     cluster: Cluster | None = None  # whose machines train, in place of this one
     held_out: HeldOut | None = None  # of a search that holds out others than the workers' data do
+
+    @property
+    def own_device(self) -> torch.device:
+        """Where this process computes what it does not leave to workers."""
+        return self.device if self.cluster is None else torch.device("cpu")
 
     @property
     def families(self) -> list[str]:
@@ -144,11 +145,10 @@ def preview_session(request: Request, cluster: Cluster | None = None) -> Session
 
 def _session(request: Request, hardware: Hardware, resolved: Resolved) -> Session:
     settings, training, spaces, warnings = resolved
-    device, n_workers = hardware.device, hardware.n_workers
-    precision = choose_precision(device)
+    device, n_workers, precision = hardware.device, hardware.n_workers, hardware.precision
     ledger = OpenLedger.open(request.files.ledger, request.command, request.started, versions())
     ledger.device, ledger.precision, ledger.workers = str(device), precision, n_workers
-    ledger.machine = describe_machine(device)
+    ledger.machine = hardware.machine
     return Session(
         request=request,
         files=request.files,

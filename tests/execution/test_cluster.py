@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from clusters import CLUSTER, PATIENCE, Machines
+from pretended_gpus import believing, install_service
 from runs import run_record
 from tiny_spaces import TINY_MLP
 
 import study
 from study.errors import StudyError
+from study.execution.installation import Installation
 from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
 from study.execution.ray_address import Cluster, joined
 from study.records.paths import RunFiles
@@ -52,9 +55,9 @@ def start(cluster: Cluster, training_data: TrainingData) -> Iterator[Callable[..
 
     started = []
 
-    def start(limit: int | None = None, patience: float = PATIENCE, *, alike: bool = False) -> Any:
+    def start(limit: int | None = None, patience: float = PATIENCE, *, alike: bool = False, device: str = "cpu") -> Any:
         waiting = replace(cluster, patience=patience)
-        started.append(ClusterExecutor(waiting, limit, training_data, alike=alike))
+        started.append(ClusterExecutor(waiting, limit, training_data, alike=alike, device=device))
         return started[-1]
 
     yield start
@@ -72,6 +75,13 @@ def until(executor: Any, done: Callable[[Event | None], bool]) -> Event | None:
         if isinstance(event, Report):
             executor.answer(event.job, True)
     raise AssertionError("it did not come about")
+
+
+def wait_until(found: Callable[[], bool]) -> None:
+    last = time.monotonic() + PATIENCE
+    while not found():
+        assert time.monotonic() < last, "it did not come about"
+        os.sched_yield()
 
 
 def of_kind(kind: type[Event]) -> Callable[[Event | None], bool]:
@@ -200,5 +210,39 @@ def test_a_machine_with_other_code_is_refused_by_name_and_a_study_beside_another
         assert isinstance(report, Report)
     for machine in (edited, like):
         machines.kill(machine)
-    with pytest.raises(StudyError, match="has a free GPU; add a machine with `ray start --address="):
+    with pytest.raises(StudyError, match="has a free GPU and a free CPU; add a machine with `ray start --address="):
         replace(cluster, patience=0.0).wait_for_room("GPU")
+
+
+def test_gpus_of_the_machines_train_all_of_a_machine_or_what_another_study_left(
+    machines: Machines, start: Callable[..., Any], cluster: Cluster, tmp_path: Path
+) -> None:
+    """GPUs in which a machine's processes only believe: the workers train on its processor."""
+    from study.execution.hosts import gpu_machines
+
+    log = tmp_path / "log"
+    path = f"{install_service(tmp_path / 'bin', log)}{os.pathsep}{os.environ['PATH']}"
+    of_cores, of_gpus = machines.add(), machines.add(3, gpus=2, PATH=path, **believing(tmp_path, "Pretended A"))
+    (seen,) = gpu_machines(cluster, Installation.here(torch.device("cpu")))
+    assert (seen.gpus, seen.fitting) == (("Pretended A", "Pretended A"), 2)
+    executor = start(device="cuda")
+    (node,) = executor.nodes()
+    assert (node.workers, node.gpus, node.kind) == ((0, 1), ("Pretended A", "Pretended A"), "Pretended A")
+    for name in ("a", "b"):
+        executor.submit(job(name))
+    for _ in range(2):
+        end = until(executor, of_kind(Finished))
+        assert isinstance(end, Finished)
+        assert end.reason is None
+    served = log.read_text().split()
+    assert sorted(word.partition("(")[2] for word in served) == ["GPU-0)", "GPU-1)"]  # a service for each
+    executor.close()
+    wait_until(lambda: log.read_text().split()[2:] == ["quit", "quit"])
+
+    half = start(1, device="cuda")
+    assert half.nodes()[0].gpus == ("Pretended A",)
+    other = machines.add(1, gpus=1, **believing(tmp_path, "Pretended B"))
+    with pytest.raises(StudyError, match=r"of 2 kinds \(.*Pretended [AB]: .*Pretended [AB]: "):
+        start(device="cuda", alike=True)
+    for machine in (of_cores, of_gpus, other):
+        machines.kill(machine)

@@ -13,24 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pretended_gpus import install_service
 
 from study.execution import sharing
 from study.execution.sharing import shared_gpus
 
 GPU = torch.device("cuda")  # naming one needs none
 PATIENCE = 30.0
-SERVICE = """#!/bin/sh
-# As the real one: with -d it goes into the background and serves from its folder; what it is told comes by a pipe.
-if [ "$1" = -d ]; then
-    {fails}
-    touch "$CUDA_MPS_PIPE_DIRECTORY/control"
-    echo "$CUDA_MPS_PIPE_DIRECTORY${{CUDA_VISIBLE_DEVICES:+($CUDA_VISIBLE_DEVICES)}}" >> "{log}"
-else
-    read -r told
-    echo "$told" >> "{log}"
-    rm "$CUDA_MPS_PIPE_DIRECTORY/control"
-fi
-"""
 Install = Callable[..., Path]
 
 
@@ -43,11 +32,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     log.touch()
 
     def put(fails: bool = False) -> Path:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        script = folder / "nvidia-cuda-mps-control"
-        script.write_text(SERVICE.format(log=log, fails="exit 1" if fails else ":"))
-        script.chmod(0o755)
+        folder = install_service(tmp_path / "bin", log, fails)
         monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
         return log
 

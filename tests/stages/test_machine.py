@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from study.errors import UsageError
+from study.execution import gpus
 from study.stages import machine
 from study.stages.machine import (
     available_cores,
@@ -41,7 +42,7 @@ def test_a_gpu_has_no_more_workers_than_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int, gpu: int, host: int | None, workers: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 2 * gpu))
-    monkeypatch.setattr(machine, "_available_memory", lambda: host)
+    monkeypatch.setattr(gpus, "_available_memory", lambda: host)
     monkeypatch.setattr(machine, "available_cores", lambda: cores)
     assert fitting_workers(torch.device("cuda")) == workers
 
@@ -124,7 +125,7 @@ def test_this_process_has_no_more_threads_than_cores(monkeypatch: pytest.MonkeyP
 
 
 def test_memory_is_read_from_the_system() -> None:
-    available = machine._available_memory()
+    available = gpus._available_memory()
     assert available is None or available > 2**20
 
 
@@ -157,7 +158,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: "NVIDIA A")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda gpu: ((16 - 8 * gpu.index) * GIB, 16 * GIB))
     monkeypatch.setattr(torch, "zeros", zeros)
-    monkeypatch.setattr(machine, "_available_memory", lambda: None)
+    monkeypatch.setattr(gpus, "_available_memory", lambda: None)
     monkeypatch.setattr(machine, "available_cores", lambda: 32)
 
 
