@@ -53,6 +53,7 @@ class Reporter:
         self._after: float | None = 0.0
         self._share_before: float | None = None  # of the stage, done by earlier commands
         self._step = ""
+        self._about = ""
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False)
@@ -103,14 +104,17 @@ class Reporter:
         if self._bar is None:
             self.say(text.rstrip())
 
+    def about(self, what: str) -> None:
+        self._about = what
+
     def search(self, search: Search, record: TrialRecord | None) -> None:
         done = self._share_of(search)
-        self._show(done, self._fitting(list(search.families.values())))
+        self._show(done, self._about + self._fitting(list(search.families.values())))
         if record is None:
             return
         best = search.families[record.family].best
         is_best = best is not None and best.number == record.number
-        line = f"  {_trial_line(record)}{'  best of its family' if is_best else ''}  {self.left()}"
+        line = f"  {self._about}{_trial_line(record)}{'  best of its family' if is_best else ''}  {self.left()}"
         if is_best:
             self.say(line.rstrip())
         else:
@@ -118,7 +122,7 @@ class Reporter:
 
     def retrain(self, retraining: Retraining, run: str | None) -> None:
         self._expect(retraining.seconds_left)
-        counted = f"{retraining.n_done} of {retraining.n_runs} runs"
+        counted = f"{self._about}{retraining.n_done} of {retraining.n_runs} runs"
         self._show(retraining.n_done / max(1, retraining.n_runs), counted)
         if run is not None:
             self._log(f"  {run}  {counted}  {self.left()}")
@@ -141,7 +145,7 @@ class Reporter:
 
     def _fitting(self, families: Sequence[FamilySearch]) -> str:
         """Where the families stand, in as many words as a line of the terminal has room for."""
-        around = _STAGE_WIDTH + _BAR_WIDTH + 3 + len(self.left())  # a blank between two columns
+        around = _STAGE_WIDTH + _BAR_WIDTH + 3 + len(self.left()) + len(self._about)  # a blank between two columns
         said = _standings(families)
         return next((text for text in said if len(text) <= self._console.width - around), said[-1])
 

@@ -43,7 +43,7 @@ def study_status(files: StudyFiles, holder: str | None = None) -> dict[str, Any]
         "report": str(files.report_html) if files.report_html.exists() else None,
         "searches": 1 + len(folders),
         "repeats": repeats,
-        "running_repeat": next((n for n, one in folders.items() if holder and is_driven_by(one, holder)), None),
+        "running_repeats": [number for number, one in folders.items() if holder and is_driven_by(one, holder)],
         "nodes": [node.model_dump() for node in ledger.commands[-1].nodes] if ledger.commands else [],
     }
     return found | {"lines": _lines(found)}
@@ -144,11 +144,17 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     return [text for key, text in said.items() if row[key]]
 
 
+def _at_work(found: dict[str, Any]) -> str:
+    *most, last = [str(number) for number in found["running_repeats"]] or [""]
+    if not last:
+        return ""
+    return f"; searches {', '.join(most)} and {last} are at work" if most else f"; search {last} is at work"
+
+
 def _lines_over_searches(found: dict[str, Any], searches: list[dict[str, Any]]) -> list[str]:
     """How far the searches are, and each family's trials in all of them."""
     ready = sum("retrain" in one["done"] for one in searches)
-    now = f"; search {found['running_repeat']} is at work" if found["running_repeat"] else ""
-    lines = [f"{found['searches']} searches: {len(searches)} begun, {ready} with finalists{now}"]
+    lines = [f"{found['searches']} searches: {len(searches)} begun, {ready} with finalists{_at_work(found)}"]
     for name in found["families"]:
         rows = [(one["search"], one["families"][name]) for one in searches if name in one["families"]]
         counts = [f"{sum(row[state] for _, row in rows)} {state}" for state in ("complete", "pruned", "failed")]

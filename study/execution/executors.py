@@ -53,7 +53,7 @@ class Executor(Protocol):
 
 
 @dataclass
-class _Worker:
+class PipeWorker:
     number: int
     connection: Connection
     end: Callable[[], int | None]
@@ -67,10 +67,10 @@ class _Worker:
         return [self.connection] if self.sentinel is None else [self.connection, self.sentinel]
 
 
-class _PipeExecutor:
+class PipeExecutor:
     """The common part: hand jobs to idle workers, and turn messages and deaths into events."""
 
-    def __init__(self, n_workers: int, start: Callable[[int], _Worker], gpus: tuple[str, ...] = ()) -> None:
+    def __init__(self, n_workers: int, start: Callable[[int], PipeWorker], gpus: tuple[str, ...] = ()) -> None:
         self.n_workers = n_workers
         self._node = this_node(n_workers, gpus)
         self._start = start
@@ -108,7 +108,7 @@ class _PipeExecutor:
         """Let a thread that waits for the next event go on without one, or the next that would."""
         self._waking.send_bytes(b"")
 
-    def _event_of(self, worker: _Worker) -> Event:
+    def _event_of(self, worker: PipeWorker) -> Event:
         job, held = worker.job, time.monotonic() - worker.since
         assert job is not None
         try:
@@ -125,11 +125,11 @@ class _PipeExecutor:
         self._hand_out()
         return Finished(job, worker.number, held, message.reason, message.outcome)
 
-    def _unwatch(self, worker: _Worker) -> None:
+    def _unwatch(self, worker: PipeWorker) -> None:
         for source in worker.sources:
             self._watched.unregister(source)
 
-    def _replace(self, worker: _Worker, job: Job, held: float) -> Died:
+    def _replace(self, worker: PipeWorker, job: Job, held: float) -> Died:
         self._unwatch(worker)
         exit_code = worker.end()
         self._workers[self._workers.index(worker)] = self._start(worker.number)
@@ -163,14 +163,14 @@ class _PipeExecutor:
         self._woken.close()
         self._waking.close()
 
-    def __enter__(self) -> _PipeExecutor:
+    def __enter__(self) -> PipeExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class ProcessExecutor(_PipeExecutor):
+class ProcessExecutor(PipeExecutor):
     """Workers are processes, kept alive between jobs, with `threads` torch threads each. They take turns in
     `environments`, of which each has one in addition to this process's own: a GPU of several, for example. `gpus` are
     the models of all that they use."""
@@ -190,7 +190,7 @@ class ProcessExecutor(_PipeExecutor):
         self._environments = [dict(environment) for environment in environments]
         super().__init__(n_workers, self._start_process, gpus)
 
-    def _start_process(self, number: int) -> _Worker:
+    def _start_process(self, number: int) -> PipeWorker:
         ours, theirs = multiprocessing.Pipe()
         environment = self._environments[number % len(self._environments)]
         process = start_process(worker_process, (theirs, *self._arguments, environment), f"worker-{number}")
@@ -211,18 +211,18 @@ class ProcessExecutor(_PipeExecutor):
             process.close()
             return exit_code
 
-        worker = _Worker(number, ours, end, process.sentinel)
+        worker = PipeWorker(number, ours, end, process.sentinel)
         return worker
 
 
-class InProcessExecutor(_PipeExecutor):
+class InProcessExecutor(PipeExecutor):
     """Workers are threads of this process: for tests, debugging and stand-ins for `train`."""
 
     def __init__(self, n_workers: int, work: Work) -> None:
         self._work = work
         super().__init__(n_workers, self._start_thread)
 
-    def _start_thread(self, number: int) -> _Worker:
+    def _start_thread(self, number: int) -> PipeWorker:
         ours, theirs = multiprocessing.Pipe()
         thread = threading.Thread(target=self._serve, args=(theirs,), name=f"worker-{number}", daemon=True)
         thread.start()
@@ -232,7 +232,7 @@ class InProcessExecutor(_PipeExecutor):
             thread.join(_END_SECONDS)
             return None
 
-        return _Worker(number, ours, end)
+        return PipeWorker(number, ours, end)
 
     def _serve(self, connection: Connection) -> None:
         with connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class OpenLedger(Ledger):
     _saved: float = 0.0
     _stage: str | None = None
     _stage_began: float = 0.0
+    _others: Callable[[], float] | None = None
 
     @classmethod
     def open(cls, path: Path, command: str, started: float, versions: Mapping[str, str]) -> OpenLedger:
@@ -52,8 +53,17 @@ class OpenLedger(Ledger):
 
     @property
     def _of_this_command(self) -> float:
-        now = time.monotonic() if self._paused is None else self._paused
+        now = self.clock() if self._paused is None else self._paused
         return now - self._started if self._charged else 0.0
+
+    def clock(self) -> float:
+        """The monotonic clock, less the seconds that were charged to searches beside this one."""
+        return time.monotonic() - (0.0 if self._others is None else self._others())
+
+    def share_with(self, others: Callable[[], float]) -> None:
+        """Charge this search with its part of the seconds alone, while others are at work beside it: `others()` are
+        those that were charged to them, from now on."""
+        self._others = others
 
     def left(self, budget: float) -> float:
         return budget - self.used
@@ -68,7 +78,7 @@ class OpenLedger(Ledger):
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Charge the block's wall-clock to a stage."""
-        self._stage, self._stage_began = name, time.monotonic()
+        self._stage, self._stage_began = name, self.clock()
         self._charged = self._charged and name not in _BESIDE_THE_BUDGET
         try:
             yield
@@ -81,18 +91,18 @@ class OpenLedger(Ledger):
         """Seconds by stage, with those of the one now running."""
         if self._stage is None:
             return self.stages
-        running = time.monotonic() - self._stage_began
+        running = self.clock() - self._stage_began
         return {**self.stages, self._stage: round(self.stage_seconds(self._stage) + running, 3)}
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """The block's wall-clock is charged to another study's ledger, and not to this one."""
         self.save()
-        self._paused = time.monotonic()
+        self._paused = self.clock()
         try:
             yield
         finally:
-            self._started += time.monotonic() - self._paused
+            self._started += self.clock() - self._paused
             self._paused = None
 
     def note_nodes(self, nodes: Sequence[NodeSeen]) -> None:

@@ -29,6 +29,15 @@ class Agenda:
         kept = (self._closing or 0.0) * (number - 1) / self.goal.n_searches
         return max(0.0, share - plan.used.seconds - wall) + further * share + kept - self._shorter(ahead, further + 1)
 
+    def after_searches(self, plan: planner.SearchPlan, stretch: float, n_to_come: int) -> float | None:
+        """After searches side by side, each of which is charged with one of `stretch` seconds; more are to come."""
+        share, wall = self.goal.share, plan.search_wall
+        if share is None or wall is None:
+            return None
+        if self.evaluates is None:
+            return n_to_come * planner.search_seconds(share)
+        return max(0.0, share - plan.used.seconds - wall) * stretch + n_to_come * share
+
     def after_retraining(self, number: int, ahead: float = 0.0) -> float | None:
         further = self.goal.n_searches - number
         if self.evaluates is None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shlex
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from study.errors import FamilyStoppedError
@@ -23,10 +22,10 @@ from study.stages.agenda import Agenda
 from study.stages.extension import no_verdict, settle_for_what_helps
 from study.stages.foreseen import sees_little
 from study.stages.one_search import OneSearch, Progress, Workers
-from study.stages.repeats import open_repeat
 from study.stages.retrain import retrain_candidates
 from study.stages.run_plan import hands_over_found, taken_of_others
 from study.stages.search import search_families
+from study.stages.searches import Searches
 from study.stages.session import Session
 from study.stages.shifts import shipped_reading
 
@@ -39,8 +38,7 @@ class Stages:
         self.progress = progress
         self._workers = Workers(session, resources)
         self.first = OneSearch(session, progress, resources, self._workers)
-        self._n_searches = self.first.n_searches
-        self._spare = 0.0  # seconds that the repeats left of their budgets
+        self._searches = Searches(self.first, self._workers, self.first.n_searches)
         self._evaluates: bool | None = None  # whether all stages are made that a report needs; None for one stage alone
 
     @property
@@ -50,7 +48,7 @@ class Stages:
     @property
     def folders(self) -> list[StudyFiles]:
         """Where the searches are, the study's own folder first."""
-        return [self.session.files, *self.session.files.repeats(self._n_searches)]
+        return [self.session.files, *self.session.files.repeats(self._searches.n)]
 
     def find_database(self) -> None:
         """Settle under which name a study that was copied, renamed or moved goes on, before its database is shown."""
@@ -60,53 +58,31 @@ class Stages:
     # --- search and retraining ---------------------------------------------------------------------------------------
 
     def search(self) -> None:
-        self._in_each_search(self._search)
+        self._searches.each(self._search)
 
     def retrain(self) -> None:
-        self._in_each_search(self._retrain)
+        self._searches.each(self._retrain)
         with self.session.ledger.stage("retrain"):
             self._write_model()
 
-    def _in_each_search(self, action: Callable[[OneSearch], None]) -> None:
-        """Do it to the first search, then to each repeat. FamilyStoppedError, once all are done, if one gave up."""
-        failures: list[FamilyStoppedError] = []
-
-        def attempt(one: OneSearch) -> None:
-            try:
-                action(one)
-            except FamilyStoppedError as error:
-                failures.append(error)
-
-        attempt(self.first)
-        for number in range(2, self._n_searches + 1):
-            with self._open_search(number) as one:
-                attempt(one)
-        if failures:
-            raise failures[0]
-
-    @contextlib.contextmanager
-    def _open_search(self, number: int) -> Iterator[OneSearch]:
-        """Search `number`, from 2 on, in a session of its own."""
-        repeat, goal = self.session.files.repeat(number), self.first.goal
-        watch = shlex.join(["study", "dashboard", "--name", repeat.root.name, "--results", str(repeat.root.parent)])
-        self.progress.say(f"search {number} of {self._n_searches} in {repeat.root}; watch it: {watch}")
-        with (
-            open_repeat(self.session, number, goal.share, goal.n_trials) as session,
-            contextlib.ExitStack() as resources,
-        ):
-            yield OneSearch(session, self.progress, resources, self._workers, first=self.first, number=number)
-            if goal.share is not None:
-                self._spare += max(0.0, session.ledger.left(goal.share))
-
     def _search(self, one: OneSearch) -> None:
-        ahead = 0.0 if one.first is None else self._ahead()
-        self.progress.stage("search", after=self._agenda.after_search(one.number, one.plan, ahead))
+        one.progress.stage("search", after=self._after_search(one))
         search_families(one)
 
+    def _after_search(self, one: OneSearch) -> float | None:
+        if one.share is not None:
+            return self._agenda.after_searches(one.plan, one.real_seconds(1.0), self._searches.n_to_come)
+        return self._agenda.after_search(one.number, one.plan, 0.0 if one.first is None else self._ahead())
+
     def _retrain(self, one: OneSearch) -> None:
-        ahead = taken_of_others(one) if one.first is None else self._ahead()
-        self.progress.stage("retrain", after=self._agenda.after_retraining(one.number, ahead))
+        one.progress.stage("retrain", after=self._after_retraining(one))
         retrain_candidates(one)
+
+    def _after_retraining(self, one: OneSearch) -> float | None:
+        if one.share is not None:
+            return self._agenda.after_retraining(self._searches.n - self._searches.n_to_come)
+        ahead = taken_of_others(one) if one.first is None else self._ahead()
+        return self._agenda.after_retraining(one.number, ahead)
 
     def _ahead(self) -> float:
         return self._agenda.ahead(self.session.ledger.used)
@@ -316,7 +292,7 @@ class Stages:
         self._evaluates = evaluate
         failure: FamilyStoppedError | None = None
         try:
-            self._in_each_search(self._search_and_retrain)
+            self._searches.each(self._search_and_retrain)
         except FamilyStoppedError as error:
             failure = error
         with self.session.ledger.stage("retrain"):
@@ -330,7 +306,7 @@ class Stages:
 
     def _examine_seconds(self) -> float:
         goal = self.first.goal
-        return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._spare)
+        return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._searches.spare)
 
 
 def _again(wanted: RunsToTest) -> str:

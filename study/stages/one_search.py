@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Protocol
 
 from optuna.storages import RDBStorage
 
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.gpus import in_view, models_of
+from study.execution.shares import Share
 from study.execution.sharing import shared_gpus
 from study.records.ledger import Goal, Reached
 from study.records.trial import TrialRecord
@@ -29,12 +31,13 @@ class Progress(Protocol):
     """Whoever shows the work; every method returns at once.
 
     A stage takes about `seconds`, if that is known, and what follows it in this command `after`; `share` of a stage is
-    done when it goes on to a step.
+    done when it goes on to a step. Where searches are side by side, `about` says whose work is shown from then on.
     """
 
     def say(self, text: str) -> None: ...
     def stage(self, name: str, seconds: float | None = None, after: float | None = 0.0) -> None: ...
     def step(self, text: str, share: float | None = None) -> None: ...
+    def about(self, what: str) -> None: ...
     def search(self, search: Search, record: TrialRecord | None) -> None: ...
     def retrain(self, retraining: Retraining, run: str | None) -> None: ...
 
@@ -46,6 +49,10 @@ class Workers:
         self._session = session
         self._running = resources.enter_context(contextlib.ExitStack())
         self._executor: Executor | None = None
+
+    @property
+    def n_workers(self) -> int:
+        return self._session.n_workers if self._executor is None else self._executor.n_workers
 
     @property
     def executor(self) -> Executor:
@@ -90,7 +97,7 @@ class OneSearch:
     """A search's session, its goal and the stages that have reached it, and its database, opened when first needed.
 
     The first search of a study is in the study's own session. Each repeat has a session of its own, and in `first` the
-    search that bounds what it may spend.
+    search that bounds what it may spend. Where searches are side by side each has a `share` of the workers.
     """
 
     def __init__(
@@ -101,14 +108,16 @@ class OneSearch:
         workers: Workers,
         first: OneSearch | None = None,
         number: int = 1,
+        share: Share | None = None,
     ) -> None:
         self.session = session
         self.progress = progress
         self.workers = workers
         self.first = first
         self.number = number
+        self.share = share
         self.goal = set_goal(session)
-        self.nodes = NodeLog(session.ledger)
+        self.nodes = NodeLog(session.ledger, session.ledger.clock)
         self._resources = resources
         self._database: Opened | None = None
 
@@ -117,6 +126,33 @@ class OneSearch:
         """What the rest of this search's share of the budget buys."""
         study = self if self.first is None else self.first
         return SearchPlan(study.goal, Used.of(self.session.ledger), core_share())
+
+    @property
+    def executor(self) -> Executor:
+        return self.workers.executor if self.share is None else self.share
+
+    @property
+    def n_workers(self) -> int:
+        return self.session.n_workers if self.share is None else self.share.n_workers
+
+    def real_seconds(self, charged: float) -> float:
+        """How long it takes until this search is charged with so many seconds, if no other one begins or ends."""
+        return charged if self.share is None else charged / self.share.rate
+
+    def let_others_begin(self) -> None:
+        """What the searches beside the first need of it is there: ladders and the allowance."""
+        if self.share is not None:
+            self.share.let_others_begin()
+
+    @contextlib.contextmanager
+    def beside_others(self, share: Share, progress: Progress) -> Iterator[OneSearch]:
+        """Within the block this first search has a share of the workers and of the seconds."""
+        alone, self.progress, self.share = self.progress, progress, share
+        self.session.ledger.share_with(share.charged_to_others)
+        try:
+            yield self
+        finally:
+            self.progress, self.share = alone, None
 
     @property
     def engine(self) -> Engine:

@@ -43,6 +43,7 @@ _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this m
 # Of a final run: nobody has measured longer ones. On validation an MLP went from 99.41 to 99.52 % between 26 and 186
 # epochs, a CNN from 99.48 to 99.62 between 4 and 28 (benchmarks/run_length.py).
 MOST_EPOCHS = 200.0
+_FEWEST_WORKERS = 8  # of a search that is beside others
 _LEAST_SEARCH = 2.0  # seconds
 # Where starting up has taken so long that the search's share would leave nothing for retraining.
 _OF_THE_REST = 0.75
@@ -156,6 +157,14 @@ def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> R
 def default_searches(budget: float) -> int:
     """Among how many searches a new study of several families divides its budget."""
     return max([1, *(n for least, n in _SEARCHES.items() if budget >= least)])
+
+
+def searches_at_once(n_searches: int, n_workers: int, retrain: RetrainSettings, n_families: int) -> int:
+    """How many of a study's searches are side by side: each has as many workers as it can keep busy while it trains its
+    candidates or its finalists again. More than that would stand idle then; and of what is in flight at once the search
+    learns nothing, so that few long trials each teach it more."""
+    busy = n_families * max(retrain.candidates * retrain.candidate_seeds, retrain.final_seeds)
+    return max(1, min(n_searches, n_workers // max(_FEWEST_WORKERS, busy)))
 
 
 def at_least(stored: RetrainSettings, wanted: RetrainSettings) -> RetrainSettings:

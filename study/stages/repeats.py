@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from study.errors import ResumeError
+from study.execution.shares import Share
 from study.records.locking import StudyLock
 from study.records.open_ledger import OpenLedger
 from study.records.paths import StudyFiles, prepare_results_folder
@@ -21,10 +22,13 @@ from study.stages.session import Session, versions
 
 
 @contextlib.contextmanager
-def open_repeat(session: Session, number: int, budget: float | None, n_trials: int | None) -> Iterator[Session]:
+def open_repeat(
+    session: Session, number: int, budget: float | None, n_trials: int | None, share: Share | None = None
+) -> Iterator[Session]:
     """Search `number` of the study, from 2 on, as a session over a folder of its own: the same data, families and
     ladders, another seed and, unless the study is older, another sixth of the data to validate on. It has `budget`
-    seconds and is charged to its own ledger while the study's stands still."""
+    seconds and is charged to its own ledger while the study's stands still, or is charged with its part where it has a
+    share of the workers beside others."""
     files = session.files.repeat(number)
     request = replace(
         session.request,
@@ -36,13 +40,15 @@ def open_repeat(session: Session, number: int, budget: float | None, n_trials: i
         repeats=1,
     )
     prepare_results_folder(files.root)
-    with session.ledger.paused(), StudyLock(files):
+    with session.ledger.paused() if share is None else contextlib.nullcontext(), StudyLock(files):
         part = part_of(session.settings, session.data, number)
         settings = _settings(session.settings, files, number, part.dataset)
         check_records(files)
         ledger, study = OpenLedger.open(files.ledger, request.command, request.started, versions()), session.ledger
         ledger.device, ledger.precision, ledger.workers = study.device, study.precision, study.workers
         ledger.machine = study.machine
+        if share is not None:
+            ledger.share_with(share.charged_to_others)
         try:
             yield replace(
                 session,

@@ -18,6 +18,7 @@ from study.stages.standing import finalists_stand
 
 def retrain_candidates(one: OneSearch) -> None:
     """Train candidates and finalists; finalists.json is written whole at the end. Runs that are there are kept."""
+    one.let_others_begin()  # where no search came before
     if one.is_done("retrain") and finalists_stand(one.session.files) and hands_over_found(one):
         return
     session = one.session
@@ -45,7 +46,7 @@ def retrain_candidates(one: OneSearch) -> None:
             found_only=trains_given_beside(one),
         )
 
-        executor = one.workers.executor
+        executor = one.executor
 
         def observe(retraining: Retraining, run: str | None) -> None:
             one.nodes.look(executor.nodes())

@@ -178,10 +178,10 @@ class _Planner:
         """What the runs will cost: as in the search, or measured afresh where fewer run at once and each is faster."""
         costs = {family: planner.run_cost(trials, retrain) for family, trials in chosen.items()}
         configs = [dict(trial.config) for trials in chosen.values() for trial in trials]
-        if len(configs) * retrain.candidate_seeds >= self._one.session.n_workers:
+        if len(configs) * retrain.candidate_seeds >= self._one.n_workers:
             return costs
         repeated = [config for config in configs for _ in range(retrain.candidate_seeds)]
-        speeds = [speed.examples_per_second for speed in run_speeds(self._one.workers.executor, repeated)]
+        speeds = [speed.examples_per_second for speed in run_speeds(self._one.executor, repeated)]
         measured = iter(speeds[:: retrain.candidate_seeds])
         # What could not be measured here, its trial has shown.
         return {
@@ -218,7 +218,8 @@ class _Planner:
 
     def _planned(self, costs: Mapping[str, planner.RunCost], seconds: float) -> dict[str, tuple[int, ...]]:
         session = self._one.session
-        return planner.run_lengths(costs, seconds, session.n_workers, session.settings.dataset.n_train)
+        wall, n_workers = self._one.real_seconds(seconds), self._one.n_workers
+        return planner.run_lengths(costs, wall, n_workers, session.settings.dataset.n_train)
 
     def _as_long(
         self, chosen: Candidates, costs: Mapping[str, planner.RunCost], seconds: float
@@ -234,7 +235,7 @@ class _Planner:
             candidates[family] = [run for run, n in zip(runs, missing, strict=True) for _ in range(n)]
             n_final = held.n_final if held and not any(missing) else 0
             finals[family] = [max(runs)] * max(0, cost.final_seeds - n_final)
-        return least if fits(candidates, finals, seconds, self._one.session.n_workers) else None
+        return least if fits(candidates, finals, self._one.real_seconds(seconds), self._one.n_workers) else None
 
     def _as_before(self, costs: Mapping[str, planner.RunCost], seconds: float) -> RunPlan:
         """The candidates that there were, with the runs that they have; a new family in the time that there is."""

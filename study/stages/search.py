@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from study.dashboard.publisher import Publisher
@@ -32,6 +33,7 @@ from study.training.config import limits_of
 def search_families(one: OneSearch) -> None:
     """Search every family up to the goal. FamilyStoppedError, once the others are done, if one gave up."""
     if one.is_done("search"):
+        one.let_others_begin()
         _restore_records(one)
         return
     session = one.session
@@ -53,14 +55,18 @@ def search_families(one: OneSearch) -> None:
         session.ledger.lent = lent_seconds(one, trials)
         allowed = allowances(one, trials)
         publisher = Publisher(session.files)
-        deadline = one.plan.search_deadline(time.monotonic())
+        session.ledger.allowance = allowed.found  # which bounds the searches beside this one
+        one.let_others_begin()
+        until = one.plan.search_deadline(session.ledger.clock())
         proposed = None if allowed.found is None else PROPOSED_SHARE * allowed.found
-        limits = Limits(allowed.found, one.goal.n_trials, deadline, allowed.given, proposed)
+        limits = Limits(allowed.found, one.goal.n_trials, _deadline(one, until), allowed.given, proposed)
         _say_small_spaces(one, search)
 
-        executor = one.workers.executor
+        executor = one.executor
 
         def observe(search: Search, record: TrialRecord | None) -> None:
+            if one.share is not None:  # the part of the seconds that is charged here changes as others begin and end
+                search.limits = replace(limits, deadline=_deadline(one, until))
             one.nodes.look(executor.nodes(), in_search=True)
             session.ledger.tick()
             one.progress.search(search, record)
@@ -76,6 +82,11 @@ def search_families(one: OneSearch) -> None:
             if family.is_whole:
                 one.progress.say(f"{family.name}: searched whole, {_configurations(family)} and no more")
     one.mark_done("search")
+
+
+def _deadline(one: OneSearch, until: float | None) -> float | None:
+    """When the ledger's clock will show `until`, on the monotonic clock."""
+    return None if until is None else time.monotonic() + one.real_seconds(until - one.session.ledger.clock())
 
 
 def _restore_records(one: OneSearch) -> None:
@@ -167,7 +178,7 @@ def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, f
     source = _import_source(session)
     old = None if source is None else load_source(source, session.settings)
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
-    speeds = measure_speeds(one.workers.executor, unknown) if allowance is not None and unknown else {}
+    speeds = measure_speeds(one.executor, unknown) if allowance is not None and unknown else {}
     plan, n_train = one.plan, session.settings.dataset.n_train
     families = {}
     for space in session.new_spaces:

@@ -112,7 +112,7 @@ def allowed(first: Any) -> Any:
 
 
 def left_to_examine(one: Any) -> float | None:
-    study = SimpleNamespace(first=one, _n_searches=one.n_searches, session=one.session, _spare=3.0)
+    study = SimpleNamespace(first=one, session=one.session, _searches=SimpleNamespace(spare=3.0))
     return stages.Stages._examine_seconds(study)  # type: ignore[arg-type]
 
 
