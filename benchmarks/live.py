@@ -320,7 +320,7 @@ class Ours:
         )
         storage = open_storage(storage_url(self.files, None))
         speed = measure_speeds(self.executor, [self.space])[self.task.family]
-        ladder = choose_ladder(len(self.data.train), speed, self.task.seconds)
+        ladder = choose_ladder(len(self.data.train), speed, self.task.seconds).model_copy(update={"equal": "seconds"})
         self.ladder = ladder.examples
         path = bundled_spaces()[self.task.family]
         family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)

@@ -22,6 +22,8 @@ ladders. Reading a validation image is taken to cost a third of training on one.
     one rung more    with a further one below
     lower, lowest    each rung a third, or a ninth, as long: more, shorter trials
     higher           each rung three times as long: fewer, longer trials
+    seconds          rungs of equal seconds: a configuration trains as long as the middle one does for the rung's
+                     examples; values lie between those at the pool's lengths, below and beyond as in --equal-seconds
 
 The pool's spaces knew neither Muon nor the choice of images, its draws are random, and there are a hundred of them: the
 table says how rules do beside each other, not what a search reaches, and nothing of the sampler.
@@ -31,7 +33,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,7 @@ class Rule:
     fewer: int = 0
     shift: int = 0
     more: int = 0
+    seconds: bool = False
 
 
 RULES = (
@@ -83,6 +86,9 @@ RULES = (
     Rule("lower, dead", shift=-1, dead=True),
     Rule("lower, dead early", shift=-1, dead=True, early=True),
     Rule("lowest", shift=-2),
+    Rule("seconds", seconds=True),
+    Rule("seconds, one rung more", seconds=True, more=1),
+    Rule("seconds, lower", seconds=True, shift=-1),
 )
 
 
@@ -144,6 +150,14 @@ def after(examples: Floats, accuracy: Floats) -> Floats:
     return found
 
 
+def at_equal_seconds(values: Floats, seconds: Floats) -> tuple[Floats, Floats]:
+    """Values and seconds [rungs, n] where each configuration trains as long as the middle one does for a rung."""
+    each = seconds[-1] / FULL  # for an example
+    examples = np.outer(RUNGS, np.median(each) / each)
+    found = np.array([after(n, values) for n in examples])
+    return found, examples * each
+
+
 def margin(within: float, value: float, n_read: int) -> float:
     return within * float(np.sqrt(2 * OWN_SHARE * max(value * (1 - value), 1e-6) / n_read))
 
@@ -158,6 +172,9 @@ class Replay:
     """One search by one rule."""
 
     def __init__(self, pool: Recorded, case: Case, rule: Rule, draws: np.random.Generator) -> None:
+        if rule.seconds:
+            value, seconds = at_equal_seconds(pool.value, pool.seconds)
+            pool = replace(pool, value=value, seconds=seconds)
         self._pool, self._case, self._rule, self._draws = pool, case, rule, draws
         self._ladder = ladder_of(case, rule)
         self._seen: list[list[float]] = [[] for _ in self._ladder]
@@ -224,7 +241,7 @@ def table(pool: Recorded, case: Case, replays: int, seed: int) -> None:
     rungs = ", ".join(f"{RUNGS[rung]:,}" for rung in case.ladder)
     print(f"\n{case.family}, {case.seconds:g} worker-seconds, rungs at {rungs}; {replays} replays")
     heads = ("accuracy", "less program's", "spread", "worst of ten", "trials", "complete")
-    print(f"{'rule':<16}" + "".join(f"{head:>18}" for head in heads))
+    print(f"{'rule':<24}" + "".join(f"{head:>18}" for head in heads))
     base = np.zeros(replays)
     for rule in RULES:
         if not ladder_of(case, rule):
@@ -235,7 +252,7 @@ def table(pool: Recorded, case: Case, replays: int, seed: int) -> None:
         less = worth - base
         worst = worth[: replays // GROUP * GROUP].reshape(-1, GROUP).min(axis=1).mean()
         print(
-            f"{rule.name:<16}{worth.mean():>18.3f}{less.mean():>+11.3f} ±{1.96 * less.std() / replays**0.5:.3f}"
+            f"{rule.name:<24}{worth.mean():>18.3f}{less.mean():>+11.3f} ±{1.96 * less.std() / replays**0.5:.3f}"
             f"{worth.std():>18.3f}{worst:>18.2f}{np.mean([len(run.done) for run in runs]):>18.1f}"
             f"{np.mean([run.n_complete for run in runs]):>18.1f}",
             flush=True,

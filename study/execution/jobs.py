@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study.records.run import DataPart, RunRecord
+from study.space.parameters import Config
 from study.training.loop import HeldOut, Schedule
 
 
@@ -20,10 +21,19 @@ class Start:
 
 
 @dataclass(frozen=True)
+class EqualSeconds:
+    """Rungs that take as long as the family's `typical` configuration would for so many `examples`."""
+
+    examples: tuple[int, ...]
+    typical: Config
+
+
+@dataclass(frozen=True)
 class Job:
     """One training. `run` (search trials have none) names the folder to write, its identity and what to record; `start`
     is None for a network that learns from the beginning; `held_out` are the images that validate it, where the worker's
-    data have others."""
+    data have others. Where there are `equal_seconds` the worker makes the schedule of them, once it knows how fast the
+    configuration trains."""
 
     id: str
     config: dict[str, Any]
@@ -33,6 +43,7 @@ class Job:
     run: RunTarget | None = None
     start: Start | None = None
     held_out: HeldOut | None = None
+    equal_seconds: EqualSeconds | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +82,14 @@ class RungMetrics:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a run at its end, None where it failed before: parameters of its model,
-    floating-point operations of one image, and the seconds it trained."""
+    """What is known of a run at its end, None where it failed before: parameters of its model, floating-point
+    operations of one image, the seconds it trained, and where its rungs took equal seconds, how many times the ladder's
+    examples they had."""
 
     n_parameters: int | None = None
     flops: int | None = None
     training_seconds: float | None = None
+    rung_scale: float | None = None
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,13 @@ from study.models import flops_per_image, parameter_count
 from study.models.architecture import layers_of
 from study.records.paths import RunFiles
 from study.records.run import HistoryRow, Layer, Precision, RunMetrics
+from study.records.trial import scaled
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import Teacher, TrainingData, fit
+from study.training.loop import Schedule, Teacher, TrainingData, fit
 from study.training.state import StateFiles, TrainingState
+from study.training.tempo import Tempo
 
 Work = Callable[[Job, OnRung], Outcome]
 _STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
@@ -152,7 +154,9 @@ class _Course:
             self._states.remove()
 
 
-def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision) -> Outcome:
+def train(
+    job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision, tempo: Tempo | None = None
+) -> Outcome:
     """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
     started = time.perf_counter()
     data = data.holding_out(job.held_out)
@@ -161,12 +165,14 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     n_parameters, flops = parameter_count(model), flops_per_image(model)
     teacher = None if job.start is None else _begin_with(model, job.start)
     course = _Course(job, len(data.part(job.part)), on_rung)
+    scale = None
     try:
+        schedule, scale = _schedule(job, tempo or Tempo(data, precision))
         fit(
             model,
             data,
             training_config(job.config),
-            job.schedule,
+            schedule,
             course.mark,
             seed=job.seed,
             part=job.part,
@@ -178,7 +184,8 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
     except (DriverLeftError, torch.AcceleratorError):
         raise
     except Exception as error:
-        raise RunFailedError(_reason(error), Outcome(n_parameters, flops, course.training_seconds)) from error
+        outcome = Outcome(n_parameters, flops, course.training_seconds, scale)
+        raise RunFailedError(_reason(error), outcome) from error
     if job.run is not None:
         before = course.resume.seconds if course.resume is not None else 0.0
         metrics = course.metrics(n_parameters, flops, time.perf_counter() - started + before, layers_of(model))
@@ -194,7 +201,16 @@ def train(job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision
             digest=job.run.digest,
         )
     course.end()
-    return Outcome(n_parameters, flops, course.training_seconds)
+    return Outcome(n_parameters, flops, course.training_seconds, scale)
+
+
+def _schedule(job: Job, tempo: Tempo) -> tuple[Schedule, float | None]:
+    """The job's own, or one of rungs of equal seconds, and how many times the ladder's examples these have."""
+    equal = job.equal_seconds
+    if equal is None:
+        return job.schedule, None
+    scale = tempo.scale(job.config, equal.typical)
+    return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"]), scale
 
 
 def _begin_with(model: nn.Module, start: Start) -> Teacher:
@@ -241,8 +257,9 @@ def worker_process(
     threading.Thread(target=_end_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
     resident = shared.data.to(torch.device(device))
+    tempo = Tempo(resident, precision)
     try:
-        serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision))
+        serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision, tempo=tempo))
     except torch.AcceleratorError as error:
         sys.exit(f"{multiprocessing.current_process().name}: {_reason(error)}")  # its job goes to another worker
 

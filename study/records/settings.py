@@ -107,10 +107,16 @@ class DatasetSettings(DataPlace):
 
 class Ladder(Frozen):
     """Rungs in examples seen since the beginning of the trial, rising; of the trials that reach a rung about one in
-    `reduction_factor` goes on. Each stretch between rungs is one annealed cycle of the learning rate."""
+    `reduction_factor` goes on. Each stretch between rungs is one annealed cycle of the learning rate. They are equal in
+    examples, or in the seconds that the family's typical configuration takes for these."""
 
     examples: tuple[int, ...] = Field(min_length=1)
     reduction_factor: int = Field(ge=2)
+    equal: Literal["examples", "seconds"] = "examples"
+
+    def in_words(self, examples: int) -> str:
+        """Where a trial stands that has reached a rung."""
+        return f"{examples} examples" if self.equal == "examples" else f"the rung of {examples} examples"
 
 
 class Limit(Frozen):

@@ -54,7 +54,8 @@ class TrialRecord:
     """One trial that ended. `parameters` are what Optuna drew, by its names, and `distributions` their ranges as Optuna
     writes them; `config` is the network's. A draw of the family that was interrupted is repeated as another `attempt`.
     A worker held the trial for `held_seconds`, of which it trained for `training_seconds`; `node` is its machine's host
-    name, None where that was not recorded."""
+    name, None where that was not recorded. Rungs are named by the examples of the family's ladder; where they take
+    equal seconds, the trial had seen `rung_scale` times as many."""
 
     number: int
     family: str
@@ -79,6 +80,7 @@ class TrialRecord:
     node: str | None = None
     n_parameters: int | None = None
     flops: int | None = None
+    rung_scale: float = 1.0
 
     @property
     def last(self) -> Rung:
@@ -96,7 +98,13 @@ class TrialRecord:
 
     @property
     def examples(self) -> int:
-        return self.last.examples if self.rungs else 0
+        """That it saw in all."""
+        return self.seen[-1] if self.rungs else 0
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Examples that it had seen at each of its rungs."""
+        return scaled([rung.examples for rung in self.rungs], self.rung_scale)
 
     @property
     def origin(self) -> Origin:
@@ -116,6 +124,11 @@ class TrialRecord:
     def title(self) -> str:
         """`mlp #3`."""
         return f"{self.family} #{self.number}"
+
+
+def scaled(rungs: Iterable[int], rung_scale: float) -> tuple[int, ...]:
+    """Examples that a trial sees up to each rung of a ladder."""
+    return tuple(round(rung_scale * examples) for examples in rungs)
 
 
 def origin_in_words(role: Role) -> str:
@@ -185,7 +198,7 @@ class Trials(Sequence[TrialRecord]):
         """Best first: completed ones by rank, then those that were pruned by how far they came."""
         pruned = (trial for trial in self._records if trial.state == "PRUNED" and trial.rungs)
         completed = sorted(self.completed, key=lambda trial: trial.rank)
-        return Trials([*completed, *sorted(pruned, key=lambda trial: (-trial.examples, *trial.rank))])
+        return Trials([*completed, *sorted(pruned, key=lambda trial: (-trial.last.examples, *trial.rank))])
 
     @property
     def held_seconds(self) -> float:
@@ -249,6 +262,7 @@ def parse_trial(values: Mapping[str, Any]) -> TrialRecord:
         node=get("node"),
         n_parameters=get("n_parameters"),
         flops=get("flops"),
+        rung_scale=get("rung_scale", 1.0),
     )
 
 

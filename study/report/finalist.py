@@ -143,7 +143,7 @@ def _courses(study: StudyRecords, family: str) -> Iterator[Course]:
     result = study.finalists.of(family)
     trial = next((one for one in study.records.of(family) if one.number == result.finalist), None)
     if trial is not None and trial.rungs:
-        rungs = [(rung.examples, rung.accuracy) for rung in trial.rungs]
+        rungs = list(zip(trial.seen, (rung.accuracy for rung in trial.rungs), strict=True))
         yield Course(f"its trial, {trial.origin}", *_columns(rungs))
     runs = [study.runs[name] for name in (result.chosen.runs if result.chosen else ()) if name in study.runs]
     for run in runs:

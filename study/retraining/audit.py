@@ -14,7 +14,7 @@ from study.execution.jobs import Finished, Job, Report
 from study.records.files import read_json, write_json
 from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
-from study.records.trial import TrialRecord, read_trials
+from study.records.trial import TrialRecord, read_trials, scaled
 from study.retraining.train_all import train_all
 from study.seeds import derive_seed
 from study.statistics.intervals import upper_bound
@@ -70,8 +70,8 @@ class Audit:
     def _job(self, trial: TrialRecord) -> Job:
         assert trial.seed is not None  # the driver gives every trial one
         config = dict(trial.config)
-        ladder = self._settings.families[trial.family].ladder
-        return Job(_id(trial), config, trial.seed, Schedule.rungs(ladder.examples, config["batch_size"]))
+        rungs = scaled(self._settings.families[trial.family].ladder.examples, trial.rung_scale)
+        return Job(_id(trial), config, trial.seed, Schedule.rungs(rungs, config["batch_size"]))
 
     def _report(self, report: Report) -> None:
         assert report.metrics.validation is not None  # as in the search

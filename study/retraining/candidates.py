@@ -17,9 +17,9 @@ def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str
     """Up to `n` trials of each family that has any, to be trained again, each another configuration; of two or more the
     best trial over all families is one. A configuration that was tried under several seeds stands for its best trial.
 
-    Trials were compared after equal examples. Where runs will get equal seconds, a network twice as fast sees twice the
-    examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much of
-    the fall seen in the search is taken to go on, from 0, for runs of equal examples, to 1.
+    Where trials were compared after equal examples and runs will get equal seconds, a network twice as fast sees twice
+    the examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much
+    of the fall seen in the search is taken to go on, from 0, for runs of equal examples, to 1.
     """
     best, chosen = best_trial(trials), {}
     for family in trials.families:
@@ -79,7 +79,7 @@ def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
         return ranked
     slope = speed_share * error_slope(trials)
     completed = ranked.completed
-    order = sorted(completed, key=lambda t: _error(t.last.accuracy) * _seconds_per_example(t) ** slope)
+    order = sorted(completed, key=lambda t: _error(t.last.accuracy) * max(1e-3, t.training_seconds) ** slope)
     return Trials([*order, *ranked[len(order) :]])
 
 
@@ -105,10 +105,6 @@ def error_slope(trials: Trials) -> float:
 
 def _error(accuracy: float) -> float:
     return 1.0 - accuracy + _LEAST_ERROR
-
-
-def _seconds_per_example(trial: TrialRecord) -> float:
-    return max(1e-3, trial.training_seconds) / max(1, trial.examples)
 
 
 def best_trial(trials: Trials) -> TrialRecord | None:

@@ -36,6 +36,7 @@ _ATTRIBUTES = (
     "node",
     "n_parameters",
     "flops",
+    "rung_scale",
 )
 # An hour of the clock that comes twice in autumn is told apart by the record alone.
 _COMPARED = tuple(field.name for field in fields(TrialRecord) if field.name not in ("start", "end"))

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Died, Event, Finished, Job, Report
+from study.execution.jobs import Died, EqualSeconds, Event, Finished, Job, Report
 from study.execution.nodes import Node, node_of
 from study.interrupts import shielded
 from study.records.collecting import uncollected
@@ -40,7 +40,7 @@ from study.search.turns import Limits, Running, next_family, seconds_so_far
 from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
-from study.space.sampling import sample
+from study.space.sampling import sample, typical
 from study.training.loop import HeldOut, Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
@@ -179,8 +179,10 @@ class Search:
                 trial.set_user_attr(key, value)
         job_id = f"{family.name}/{number}"
         family.flights[job_id] = flight
-        schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
-        return Job(job_id, config, seed, schedule, held_out=self._held_out)
+        ladder = family.settings.ladder
+        equal = EqualSeconds(ladder.examples, typical(family.space)) if ladder.equal == "seconds" else None
+        schedule = Schedule.rungs(ladder.examples, config["batch_size"])
+        return Job(job_id, config, seed, schedule, held_out=self._held_out, equal_seconds=equal)
 
     def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> tuple[optuna.Trial, Config]:
         """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
@@ -240,7 +242,7 @@ class Search:
     def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: Running) -> End | None:
         # What is given is what draws are measured against, and a warm start that pays in long runs starts slowly.
         if flight.proposal.role == "sampled" and flight.trial.should_prune():
-            return End("pruned", f"pruned at {flight.rungs[-1].examples} examples")
+            return End("pruned", f"pruned at {family.settings.ladder.in_words(flight.rungs[-1].examples)}")
         half = flight.seconds_to_next_rung(family.settings.ladder) / 2
         allowed = self.limits.seconds_of(family)
         beyond = allowed is not None and seconds_so_far(family, running) + half >= allowed

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from study.records.ledger import Goal, Ledger
 from study.records.settings import Ladder, RetrainSettings
-from study.records.trial import Rung, TrialRecord
+from study.records.trial import TrialRecord
 from study.stages.makespan import RunSeconds, fits, wall_of_runs
 
 SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
@@ -34,8 +34,9 @@ _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
 # Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
 # fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
-# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing.
-_SMALLEST_RUNG = 0.07
+# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing. Of the epoch of a typical configuration:
+# rungs take the same seconds for all.
+_SMALLEST_RUNG = 0.05
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
@@ -268,9 +269,8 @@ def steady_speed(trial: TrialRecord) -> float:
     second more, which a long run hardly feels. Of the whole trial if it has one rung only, or does not say when it
     reached the first."""
     timed = len(trial.rungs) > 1 and trial.rungs[0].training_seconds > 0
-    begun = trial.rungs[0] if timed else Rung(0, 0.0, 0.0)
-    examples, seconds = trial.examples - begun.examples, trial.training_seconds - begun.training_seconds
-    return max(1, examples) / max(1e-3, seconds)
+    before, begun = (trial.seen[0], trial.rungs[0].training_seconds) if timed else (0, 0.0)
+    return max(1, trial.examples - before) / max(1e-3, trial.training_seconds - begun)
 
 
 def run_lengths(

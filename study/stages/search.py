@@ -183,6 +183,8 @@ def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, f
     families = {}
     for space in session.new_spaces:
         ladder = plan.ladder(n_train, speeds.get(space.family), allowance)
+        if space.family in speeds and session.device.type == "cpu":
+            ladder = ladder.model_copy(update={"equal": "seconds"})
         if old is not None and space.family in old.families:
             ladder = old.families[space.family].ladder
         families[space.family] = _settings_of(space, ladder)

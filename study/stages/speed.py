@@ -13,7 +13,7 @@ from study.execution.executors import Executor
 from study.execution.jobs import Died, Finished, Job, Report
 from study.execution.nodes import node_of, not_shared
 from study.space.parameters import SearchSpace
-from study.space.sampling import branches
+from study.space.sampling import typical
 from study.training.loop import Schedule
 
 _SECONDS = 1.0
@@ -97,7 +97,7 @@ def _measured(executor: Executor, spaces: Sequence[SearchSpace]) -> Mapping[str,
         rounds = [[space] * executor.n_workers for space in spaces]
     found: dict[str, list[tuple[str, float]]] = {}
     for families in rounds:
-        for space, speed in zip(families, run_speeds(executor, [_typical(space) for space in families]), strict=True):
+        for space, speed in zip(families, run_speeds(executor, [typical(space) for space in families]), strict=True):
             if speed.reason:
                 raise StudyError(f"family {space.family} cannot train at all: {speed.reason}")
             if speed.examples_per_second is not None and speed.worker is not None:
@@ -117,7 +117,3 @@ def _too_unlike(found: Mapping[str, list[tuple[str, float]]]) -> str | None:
             alike = [name for name in by_node if name not in slow]
             return f"the machines train {family} at unlike speeds, in examples a second {told}, {not_shared(alike)}"
     return None
-
-
-def _typical(space: SearchSpace) -> dict[str, Any]:
-    return next(iter(branches(space))) | (dict(space.warm_starts[0]) if space.warm_starts else {})

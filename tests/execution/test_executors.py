@@ -29,7 +29,7 @@ from tiny_spaces import TINY_MLP
 
 import study.execution.executors as executors_module
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
-from study.execution.jobs import Died, Event, Finished, Job, Report, RungMetrics, RunTarget, Start
+from study.execution.jobs import Died, EqualSeconds, Event, Finished, Job, Report, RungMetrics, RunTarget, Start
 from study.execution.worker import serve, train
 from study.records.files import read_json
 from study.records.paths import RunFiles
@@ -109,6 +109,20 @@ def test_a_job_reports_at_every_mark_and_finishes(executor: Executor) -> None:
     assert end.outcome.n_parameters == 784 * 16 + 16 + 16 * 10 + 10
     assert end.outcome.training_seconds is not None
     assert 0 < end.outcome.training_seconds <= end.held_seconds
+
+
+def test_rungs_of_equal_seconds_have_as_many_examples_as_were_measured(executors: dict[str, Executor]) -> None:
+    equal = EqualSeconds((100, 300), CONFIG | {"batch_size": 10})
+    executors["process"].submit(dataclasses.replace(job(batch_size=10), equal_seconds=equal))
+    first, second, end = drain(executors["process"], 1)
+    assert isinstance(first, Report)
+    assert isinstance(second, Report)
+    assert isinstance(end, Finished)
+    scale = end.outcome.rung_scale
+    assert scale is not None
+    assert 1 / 8 <= scale <= 8
+    for report, examples in ((first, 100), (second, 300)):
+        assert report.examples == pytest.approx(examples * scale, abs=10)
 
 
 def test_stop_ends_a_job_at_its_mark(executor: Executor) -> None:

@@ -63,8 +63,11 @@ def test_a_line_of_form_1_is_read(tmp_path: Path) -> None:
     assert record.end.isoformat() == OLDEST["end"]
 
 
+ADDED = {"ending": "pruned", "further_seed_of": None, "node": None, "rung_scale": 1.0}
+
+
 def test_form_1_is_written_as_it_was_read() -> None:
-    assert line_of(parse_trial(OLDEST), 1) == OLDEST | {"ending": "pruned", "further_seed_of": None, "node": None}
+    assert line_of(parse_trial(OLDEST), 1) == OLDEST | ADDED
 
 
 def test_form_2_says_everything_once_and_by_the_names_of_the_record() -> None:

@@ -27,7 +27,11 @@ def pruned(number: int, **more: Any) -> TrialRecord:
 
 
 STOPPED = pruned(20, ending="budget")
-TRIALS = [trial(0, 0.3, config=CONFIG, seed=50), *(pruned(number) for number in range(1, 9)), STOPPED]
+TRIALS = [
+    trial(0, 0.3, config=CONFIG, seed=50),
+    *(pruned(number, rung_scale=1 + number % 2) for number in range(1, 9)),
+    STOPPED,
+]
 Auditor = Callable[[int], dict[str, Any]]
 
 
@@ -67,7 +71,8 @@ def test_drawn_trials_run_to_the_top_rung_with_their_own_seed(
     found = audit(3)
     assert read_json(files.audit) == found
     assert {job.seed for job in trained} == {50 + row["number"] for row in found["rows"]}
-    assert all(job.schedule.marks[-1] * CONFIG["batch_size"] == RUNGS[-1] for job in trained)
+    for job in trained:
+        assert job.schedule.marks[-1] * CONFIG["batch_size"] == RUNGS[-1] * (1 + job.seed % 2)
     assert (found["pruned"], found["drawn"], found["judged"]) == (8, 3, 3)
     for row in found["rows"]:
         assert row["beats"] == (row["value"] > 0.3 == row["best"])

@@ -78,6 +78,8 @@ def test_pruned_trials_fill_up_by_how_far_they_came() -> None:
         trial(5, None, state="PRUNED"),
     ]
     assert [one.number for one in Trials(records).ranked] == [3, 2, 1, 0]
+    slow = [trial(6, 0.9, examples=300, state="PRUNED", rung_scale=0.2), trial(7, 0.95, rung_scale=0.5)]
+    assert [one.number for one in Trials(records + slow).ranked] == [7, 3, 6, 2, 1, 0]  # by rungs, whatever it saw
     assert numbers(records, 3, speed_share=1.0) == {"mlp": [3, 2, 1]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,6 +95,35 @@ def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> Non
     for trial in bench.trials("mlp"):
         assert list(trial.intermediate_values) == [rung for rung in RUNGS if rung <= trial.last_step]
         assert trial.value == trial.intermediate_values[trial.last_step]
+
+
+def test_rungs_of_equal_seconds_are_the_worker_s_to_make(bench: Bench) -> None:
+    """They keep the ladder's names; the record says how many examples they had."""
+    family = bench.settings.families["mlp"]
+    ladder = family.ladder.model_copy(update={"equal": "seconds"})
+    families = bench.settings.families | {"mlp": family.model_copy(update={"ladder": ladder})}
+    bench.settings = bench.settings.model_copy(update={"families": families})
+    asked: list[Job] = []
+
+    def scaling(job: Job, on_rung: OnRung) -> Outcome:
+        asked.append(job)
+        return replace(work(job, on_rung), rung_scale=None if job.equal_seconds is None else 0.5)
+
+    bench.search(Limits(n_trials=10), scaling)
+    bench.check()
+    for job in asked:
+        equal = job.equal_seconds
+        assert (equal is not None) == job.id.startswith("mlp")
+        assert equal is None or (equal.examples == RUNGS and equal.typical["family"] == "mlp")
+    for record in bench.records:
+        scale = 0.5 if record.family == "mlp" else 1.0
+        named = [rung.examples for rung in record.rungs]
+        assert record.rung_scale == scale
+        assert named == list(RUNGS[: len(named)])
+        assert record.seen == tuple(scale * examples for examples in named)
+        assert record.examples == scale * named[-1]
+    stopped = next(record for record in bench.records if (record.family, record.state) == ("mlp", "PRUNED"))
+    assert stopped.reason == f"pruned at the rung of {stopped.last.examples} examples"
 
 
 def test_without_pruner_every_trial_is_complete(files: StudyFiles, make_settings: Settings) -> None:

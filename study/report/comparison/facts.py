@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from study.records.ledger import Machine
@@ -11,7 +11,7 @@ from study.report.comparison.spaces import space_summary
 from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import integer
-from study.statistics.result import Result
+from study.statistics.result import OPTIONAL, Result
 
 Kind = Literal["text", "count", "about count", "seconds", "about seconds", "digest", "list", "space", "ladder"]
 
@@ -34,9 +34,11 @@ class Rungs(Result):
 
     examples: tuple[int, ...]
     reduction_factor: int
+    equal_seconds: bool | None = field(default=None, metadata=OPTIONAL)
 
     def __str__(self) -> str:
-        return f"{', '.join(integer(rung) for rung in self.examples)} examples, factor {self.reduction_factor}"
+        equal = ", in equal seconds" if self.equal_seconds else ""
+        return f"{', '.join(integer(rung) for rung in self.examples)} examples{equal}, factor {self.reduction_factor}"
 
 
 def facts_of(report: Report) -> Facts:
@@ -82,8 +84,9 @@ def _search(study: StudyRecords, *, by_seconds: bool) -> Facts:
     families: Facts = {}
     for name, family in settings.families.items():
         families[f"space.{name}"] = Fact("search", f"search space of {name}", "space", space_summary(family.space))
-        ladder = Rungs(tuple(family.ladder.examples), family.ladder.reduction_factor)
-        families[f"ladder.{name}"] = Fact("search", f"ladder of {name}", "ladder", ladder)
+        ladder = family.ladder
+        rungs = Rungs(tuple(ladder.examples), ladder.reduction_factor, ladder.equal == "seconds" or None)
+        families[f"ladder.{name}"] = Fact("search", f"ladder of {name}", "ladder", rungs)
     return {
         "seed": Fact("search", "study seed", "count", settings.seed),
         "families": Fact("search", "families", "list", sorted(study.families)),

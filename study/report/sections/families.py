@@ -15,7 +15,7 @@ from study.report.reading import StudyRecords
 from study.report.section import Report
 from study.report.wording import NONE, compact, count, duration
 from study.space.rows import Rule, readable, rules
-from study.statistics.result import PAGE_ONLY, Result
+from study.statistics.result import OPTIONAL, PAGE_ONLY, Result
 
 SHOWN = 10  # given trials of a family
 
@@ -52,6 +52,7 @@ class FamilyRow(Result):
     n_parameters: tuple[int, int] | None
     best: TrialSummary | None
     best_sampled: TrialSummary | None
+    rungs_in_seconds: bool | None = field(default=None, metadata=OPTIONAL, kw_only=True)
     from_files: int = field(metadata=PAGE_ONLY)
     proposed: int = field(metadata=PAGE_ONLY)
     n_given: int = field(metadata=PAGE_ONLY)
@@ -106,6 +107,7 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         parameters=tuple(rules(space)) if space else (),
         rungs=tuple(settings.ladder.examples),
         reduction_factor=settings.ladder.reduction_factor,
+        rungs_in_seconds=settings.ladder.equal == "seconds" or None,
         states=trials.states,
         warm_starts=tuple(trial.number for trial in given if trial.role == "warm_start"),
         imported=sum(trial.role == "imported" for trial in given),

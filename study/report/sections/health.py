@@ -118,7 +118,7 @@ def epochs(trials: Trials, tops: Mapping[str, int], n_train: int) -> tuple[float
     their family."""
     used = sum(trial.examples for trial in trials)
     pruned = [trial for trial in trials if trial.state == "PRUNED"]
-    saved = sum(max(tops.get(trial.family, 0) - trial.examples, 0) for trial in pruned)
+    saved = sum(max(round(trial.rung_scale * tops.get(trial.family, 0)) - trial.examples, 0) for trial in pruned)
     return used / n_train, saved / n_train
 
 
