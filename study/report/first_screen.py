@@ -94,7 +94,7 @@ def in_everyday_words(pair: Judged) -> str:
     (high, ahead), (low, behind) = sorted(both, key=lambda side: -side[0])
     shares = f"{percent(high)} against {percent(low)}"
     if label == "equal within 0.2 points":
-        return f"{capital(ahead)} and {behind} read these digits equally well, to within 0.2 points: {shares}."
+        return f"{capital(ahead)} and {behind} read these images equally well, to within 0.2 points: {shares}."
     if label == "too close to call":
         return f"{capital(ahead)} and {behind} are too close to call: they read {shares} of the test images right."
     if label == "no verdict":
@@ -103,7 +103,7 @@ def in_everyday_words(pair: Judged) -> str:
             "too few repetitions to say whether that is luck."
         )
     little = ", but too little better to matter" if label != "better" else ""
-    lead = f"{capital(ahead)} reads digits better than {behind}{little}"
+    lead = f"{capital(ahead)} reads these images better than {behind}{little}"
     return f"{lead}: {shares} of the test images right, more than chance explains."
 
 

@@ -85,7 +85,13 @@ def _environment() -> jinja2.Environment:
         for name in ("percent", "points", "interval", "point_interval", "p_cell", "integer", "compact", "duration")
     }
     environment.filters["shown"] = wording.plain
-    environment.globals |= {"count": wording.count, "listing": wording.listing, "NONE": wording.NONE, "TERMS": TERMS}
+    environment.globals |= {
+        "count": wording.count,
+        "times": wording.times,
+        "listing": wording.listing,
+        "NONE": wording.NONE,
+        "TERMS": TERMS,
+    }
     return environment
 
 

@@ -20,14 +20,15 @@ Made = Callable[[str], Report]
     [
         (
             "clear win",
-            "The convolutional network cnn #11 reads digits better than the fully connected network mlp #23: 99.42 %",
+            "The convolutional network cnn #11 reads these images better than the fully connected network mlp #23: "
+            "99.42 %",
         ),
         ("small win", "but too little better to matter"),
         ("equal", "equally well, to within 0.2 points"),
         ("too close", "too close to call"),
         ("two seeds", "too few repetitions"),
-        ("contradicted", "network cnn #11 reads digits better than the"),
-        ("five searches", "cnn reads digits better than the fully connected network mlp"),
+        ("contradicted", "network cnn #11 reads these images better than the"),
+        ("five searches", "cnn reads these images better than the fully connected network mlp"),
     ],
 )
 def test_the_outcome_is_told_in_everyday_words(name: str, said: str, case_made: Made) -> None:

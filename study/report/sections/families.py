@@ -139,7 +139,9 @@ def finding(found: Families, before: Report) -> str:
 
 def _states(row: FamilyRow) -> str:
     words = f"{row.states['COMPLETE']} completed, {row.states['PRUNED']} pruned, {row.states['FAIL']} failed"
-    return f"{count(row.trials, 'trial')} ({words})" if row.trials else "no trial"
+    if row.trials:
+        return f"{count(row.trials, 'trial')} ({words})"
+    return f"no trial drawn, {row.n_given} given" if row.n_given else "no trial"
 
 
 def charts(found: Families) -> list[Chart]:

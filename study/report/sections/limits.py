@@ -162,10 +162,11 @@ def _dependence(report: Report) -> str:
     """By what intervals are clustered, or how much wider they would be: measured once, with NIST's writer numbers."""
     groups = report[protocol].test_groups
     if groups is None:
+        mnist = report.study.settings.dataset.is_bundled_mnist
+        dependent = "are not independent, since writers repeat, but" if mnist else "may not be independent, but"
         return (
-            "Images are not independent, since writers repeat, but intervals here take them to be: clustered by "
-            "writer, that of a family's accuracy on MNIST's test images is 1.25 to 1.28 times as wide, that of a "
-            "difference 1.06 times."
+            f"Images {dependent} intervals here take them to be: clustered by writer, that of a family's accuracy on "
+            "MNIST's test images is 1.25 to 1.28 times as wide, that of a difference 1.06 times."
         )
     return (
         f"Images are not independent: they come in {groups:,} groups, such as writers, by which intervals and tests of "

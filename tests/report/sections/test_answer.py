@@ -85,4 +85,4 @@ def test_of_several_searches_a_trial_is_named_with_its_own(tmp_path: Path) -> No
 def test_of_one_search_a_trial_is_named_alone(case_page: Callable[[str], str]) -> None:
     page = case_page("given apart")
     assert " of search " not in page.partition('id="protocol"')[0]
-    assert "Digits that the winner misreads:" in page
+    assert "Images that the winner misreads:" in page
