@@ -30,6 +30,9 @@ def _headline(plan: DryRun) -> str:
     return f"study '{plan.study}' {'would go on' if plan.exists else 'would begin'}; nothing was written"
 
 
+_IN_SECONDS = " in equal seconds"
+
+
 def _family_row(family: FamilyAhead, plan: DryRun) -> dict[str, object]:
     speed, run = family.examples_per_second, family.examples_per_run
     allowance = plan.searches[0].allowance
@@ -37,7 +40,7 @@ def _family_row(family: FamilyAhead, plan: DryRun) -> dict[str, object]:
         "family": family.name,
         "trials so far": family.trials,
         "may spend": f"{plan.goal.n_trials} trials" if allowance is None else f"{max(allowance, 0):.0f} s of a worker",
-        "rungs (examples)": ", ".join(f"{n:,}" for n in family.rungs),
+        "rungs (examples)": ", ".join(f"{n:,}" for n in family.rungs) + _IN_SECONDS * (family.equal == "seconds"),
         "one goes on of": family.reduction_factor,
         "examples/s": "–" if speed is None else f"{speed:,.0f}",
         "examples of a run, about": "–" if run is None else f"{run:,}",

@@ -63,7 +63,7 @@ class Publisher:
     def _note(self, search: Search, family: FamilySearch, state: str) -> str:
         best, allowance = family.best, search.limits.allowance
         ladder = ", ".join(f"{examples:,}" for examples in family.settings.ladder.examples)
-        in_seconds = " by the first warm start in the same seconds" * (family.settings.ladder.equal == "seconds")
+        in_seconds = " by a typical configuration in the same seconds" * (family.settings.ladder.equal == "seconds")
         lines = [
             f"# Family {family.name} of study {self._files.name}: {state}",
             f"- trials: {family.counted} counted" + (f", best {_told(best)}" if best else ""),

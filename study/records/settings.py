@@ -23,6 +23,7 @@ N_STARTUP_TRIALS = 8
 SAMPLER_WINDOW = 975
 SamplerName = Literal["tpe", "random", "qmc", "grid"]
 PrunerName = Literal["asha", "hyperband", "median", "none"]
+Equal = Literal["examples", "seconds"]  # what all trials of a family have spent at a rung
 # How the shipped network reads: each picture once, or what it is unsure of again, shifted by a pixel each way, where
 # that answers more validation images rightly.
 Reading = Literal["once", "shifts"]
@@ -112,7 +113,7 @@ class Ladder(Frozen):
 
     examples: tuple[int, ...] = Field(min_length=1)
     reduction_factor: int = Field(ge=2)
-    equal: Literal["examples", "seconds"] = "examples"
+    equal: Equal = "examples"
 
     def in_words(self, examples: int) -> str:
         """Where a trial stands that has reached a rung."""

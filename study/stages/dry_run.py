@@ -16,7 +16,7 @@ from typing import Literal
 from study.records.ledger import Goal, read_ledger
 from study.records.openings import openings_file
 from study.records.paths import StudyFiles
-from study.records.settings import FamilySettings, RetrainSettings
+from study.records.settings import Equal, FamilySettings, RetrainSettings
 from study.records.trial import read_trials
 from study.report.page import report_stands
 from study.search.storage import is_own, storage_url, without_password
@@ -32,13 +32,14 @@ TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays a
 
 @dataclass(frozen=True, slots=True)
 class FamilyAhead:
-    """`rungs` in examples; `examples_per_second` is None where nothing depends on it; `examples_per_run` of a candidate
-    of this speed in a retraining, about."""
+    """`rungs` in examples, or in the seconds that a typical configuration takes for these; `examples_per_second` is
+    None where nothing depends on it; `examples_per_run` of a candidate of this speed in a retraining, about."""
 
     name: str
     is_new: bool
     trials: int
     rungs: tuple[int, ...]
+    equal: Equal
     reduction_factor: int
     examples_per_second: float | None
     examples_per_run: int | None
@@ -128,6 +129,7 @@ def _families(stages: Stages) -> tuple[FamilyAhead, ...]:
             is_new=name in added,
             trials=len(stages.session.settings.of_search(trials.of(name)).counted),
             rungs=family.ladder.examples,
+            equal=family.ladder.equal,
             reduction_factor=family.ladder.reduction_factor,
             examples_per_second=None if name not in speeds else round(speeds[name]),
             examples_per_run=lengths.get(name),

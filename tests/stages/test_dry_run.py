@@ -65,6 +65,7 @@ def test_without_a_budget_the_plan_needs_no_clock_and_starts_no_worker(
     assert plan["goal"] == {"budget": None, "n_trials": 3, "families": ["cnn", "mlp"], "n_searches": 2}
     assert [family["examples_per_second"] for family in plan["families"]] == [None, None]
     assert all(family["examples_per_run"] == 3 * family["rungs"][-1] for family in plan["families"])
+    assert {family["equal"] for family in plan["families"]} == {"examples"}  # nothing depends on a clock
     assert [(s["name"], s["search"], s["seconds"]) for s in plan["stages"]] == [
         ("search", 1, None),
         ("retrain", 1, None),
@@ -75,7 +76,8 @@ def test_without_a_budget_the_plan_needs_no_clock_and_starts_no_worker(
 
 
 def test_a_budget_is_divided_among_stages_and_searches(planned: Callable[..., dict[str, Any]], speeds: None) -> None:
-    plan = planned("--budget", "10m", "--repeats", "2")
+    plan = planned("--budget", "10m", "--repeats", "2", "--device", "cpu")
+    assert {family["equal"] for family in plan["families"]} == {"seconds"}
     assert plan["test_split"] == "is opened"
     seconds = {(stage["name"], stage["search"]): stage["seconds"] for stage in plan["stages"]}
     assert seconds["search", 2] == 126.0  # 0.42 of a share of 300 s
