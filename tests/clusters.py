@@ -71,8 +71,10 @@ class Machines:
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
 
-    def add(self, cores: int = 1, gpus: int = 0, **environment: str) -> Any:
-        return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **self._small)
+    def add(self, cores: int = 1, gpus: int = 0, store: int = 10**8, **environment: str) -> Any:
+        """`store` are bytes for objects on their way."""
+        size = {**self._small, "object_store_memory": store}
+        return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **size)
 
     def kill(self, machine: Any) -> None:
         """As when its power fails: all of Ray's processes there at once."""

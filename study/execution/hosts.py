@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,11 @@ _TURN_SECONDS = 0.2
 _MAX_REPLACED = 3  # hosts of a machine, without one job that ended between: then it is left alone
 _ONLY_THE_HOST = "worker process has died"  # as Ray says where the machine is still there
 _DEATHS = ray.exceptions.RayActorError
+_FULL = (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)
+_WHY_FULL = (
+    "the training data do not fit into Ray's object store there, and its disk is full, too: start Ray there with a "
+    "larger --object-store-memory, or free space on the disk of its temporary folder"
+)
 
 
 @dataclass(eq=False)
@@ -95,7 +100,7 @@ class Hosts:
         self._kind: Kind = "GPU" if device == "cuda" else "CPU"
         self._device = device
         self._installation = installation
-        self._data = ray.put(_with_arrays(data))
+        self._data = _put(data, cluster)
         self._arrived: queue.SimpleQueue[tuple[Remote, Then, Any]] = queue.SimpleQueue()
         self._hosts: dict[str, Remote] = {}  # by Ray's names of their machines
         self._past: list[Remote] = []  # with workers that are gone
@@ -241,7 +246,7 @@ class Hosts:
         """Its jobs go back to the driver. Where only the host was killed, another one takes its place."""
         if host.about is None or not isinstance(error, _DEATHS):
             host.lost = f"machine {host.title} is lost"
-            self._refuse(host, f"cannot work: {type(error).__name__}: {' '.join(str(error).split())[-300:]}")
+            self._refuse(host, f"cannot work: {_why(error)}")
         else:
             host.lost = f"{'the host on ' if _ONLY_THE_HOST in str(error) else ''}machine {host.title} is lost"
             self._cluster.say(f"note: {host.lost}")
@@ -295,13 +300,22 @@ def gpu_machines(cluster: Cluster, ours: Installation) -> Sequence[About]:
         try:
             found.append(ray.get(one))
         except ray.exceptions.RayError as error:
-            why = f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+            why = _why(error)
     if not found:
         raise StudyError(f"--cluster {cluster.address}: none of the machines with GPUs can use them: {why}")
     like = replace(ours, precision="fp32")
     return [one for one in found if like.difference(one.installation) is None] or found
 
 
-def _with_arrays(data: TrainingData) -> Mapping[str, Any]:
-    """Training data as Ray keeps it once per machine: arrays that all processes there map."""
-    return {name: x.contiguous().numpy() if isinstance(x, torch.Tensor) else x for name, x in vars(data).items()}
+def _put(data: TrainingData, cluster: Cluster) -> Any:
+    """Hand training data to Ray, which keeps it once per machine, as arrays that all processes there map."""
+    arrays = {name: x.contiguous().numpy() if isinstance(x, torch.Tensor) else x for name, x in vars(data).items()}
+    try:
+        return ray.put(arrays)
+    except _FULL:
+        raise StudyError(f"--cluster {cluster.address}, this machine: {_WHY_FULL}") from None
+
+
+def _why(error: BaseException) -> str:
+    """In one line, why a machine cannot work."""
+    return _WHY_FULL if isinstance(error, _FULL) else f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"
