@@ -6,7 +6,8 @@
 A recipe is what differs from the family's warm start under AdamW on all images, `default` for nothing. Beside keys of
 a configuration it may name parts of Muon: `polynomials=NAME` the iterations, `first=muon` and `head=adamw` for who has
 the first layer and the last but one, `convs=adamw` for AdamW on convolutions, `widest=N` for AdamW where both sides of
-a matrix are above N; or `last=SHARE`, the part of a cycle after hard images that sees all of them.
+a matrix are above N; or `last=SHARE`, the part of a cycle after hard images that sees all of them; or `average=DECAY`,
+by which the moving average of all steps' weights is judged in place of the last step's.
 `--noise 0.02` makes 2 % of the training part's labels wrong, others under each seed; validation keeps its own.
 Runs of one seed share initial weights and labels, and the first pass over the images. Coverage is the share of
 validation images, surest first, among which one in a thousand is wrong. `with shifts` is what the mean of five
@@ -37,6 +38,8 @@ from _data import build_model, cpu_seconds, parallel, warm_configs
 from _rows import RECORDED, machine, paired_ratio
 from _speed import fit_steps, program_data, timed
 from scipy import special
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from study.data.augment import to_float
 from study.execution.sharing import shared_gpus
@@ -45,11 +48,11 @@ from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confidence_and_correct, ece
 from study.training import images, muon, optim
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, choose_precision, fit
+from study.training.loop import Schedule, TrainingData, choose_precision, fit, validate
 from study.training.optim import build_optimizer
 
 DEFAULTS = ("default", "optimizer=muon", "images=hard", "optimizer=muon images=hard")
-PARTS = ("polynomials", "first", "head", "convs", "widest", "last")
+PARTS = ("polynomials", "first", "head", "convs", "widest", "last", "average")
 _JORDAN = (3.4445, -4.7750, 2.0315)
 # Optimal for singular values from 0.001 on (Amsel et al. 2025, arXiv:2505.16932).
 _EXPRESS = (
@@ -132,6 +135,20 @@ def parts(recipe: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def averaged(model: torch.nn.Module, decay: float | None) -> Iterator[AveragedModel | None]:
+    """The moving average of a model's weights and running statistics over the steps that its optimizer takes."""
+    if decay is None:
+        yield None
+        return
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    hook = register_optimizer_step_post_hook(lambda *_: average.update_parameters(model))
+    try:
+        yield average
+    finally:
+        hook.remove()
+
+
 # --- accuracy ------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +175,7 @@ def trained(run: Run, data: TrainingData) -> dict[str, Any]:
         moved = replace(moved, labels=with_wrong_labels(data, run.noise, run.seed).labels.to(run.device))
     model = build_model(config, run.seed).to(moved.images.device)
     judged: dict[str, Any] = {}
-    with parts(run.recipe):
+    with parts(run.recipe), averaged(model, parsed(run.recipe).get("average")) as average:
         fit(
             model,
             moved,
@@ -168,6 +185,9 @@ def trained(run: Run, data: TrainingData) -> dict[str, Any]:
             seed=run.seed,
             precision=choose_precision(moved.images.device),
         )
+    if average is not None:
+        model = average.module
+        judged |= validate(model, moved, choose_precision(moved.images.device))
     labels = data.labels[data.validation].numpy()
     confidence, correct = confidence_and_correct(judged["logits"], labels, judged["temperature"])
     figures = {name: judged[name] for name in ("accuracy", "nll", "nll_scaled", "temperature", "training_seconds")}
