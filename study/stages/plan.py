@@ -20,7 +20,9 @@ VERDICT_BUDGET = 240.0
 # Seconds, from which on a new study divides its budget among so many searches, for a verdict on families by what was
 # found. 300 s are too few on two cores: in one study, on a machine that others used too, three searches of 34
 # worker-seconds a family found CNNs and MLPs of 98.4 and 98.3 %; the verdict's interval reached 0.6 points each way.
-_SEARCHES = {900.0: 3, 3600.0: 5}
+# Fourteen are the fewest that see families 0.3 points apart in 80 % of studies on 10,000 test images, if they spread as
+# recorded ones do (`statistics.power`); of a day each has longer than five have of six hours.
+_SEARCHES = {900.0: 3, 3600.0: 5, 43_200.0: 8, 86_400.0: 14}
 # How many trials to the top rung an allowance would pay for, at the speed of the first warm start and if none were
 # pruned. Without warm starts 24 and 48 in place of 12 brought an MLP search of a minute 0.3 points (3 of 4 seeds)
 # and 0.8 (all 4; benchmarks/live.py); more than 24 would rank by shorter runs what is then trained for long.

@@ -65,7 +65,9 @@ def test_without_the_seconds_for_a_verdict_a_family_has_one_run(budget: float) -
     assert timeless == full
 
 
-@pytest.mark.parametrize(("budget", "n_searches"), [(60.0, 1), (300.0, 1), (899.0, 1), (900.0, 3), (3600.0, 5)])
+@pytest.mark.parametrize(
+    ("budget", "n_searches"), [(300.0, 1), (899.0, 1), (900.0, 3), (3600.0, 5), (43_200.0, 8), (86_400.0, 14)]
+)
 def test_a_budget_for_a_verdict_is_divided_among_searches(budget: float, n_searches: int) -> None:
     def goal(**asked: Any) -> Goal:
         return asked_goal(Request("study run", 0.0, budget=budget, **asked), asked.get("families") or ("cnn", "mlp"))
