@@ -1,6 +1,6 @@
-"""What a last stage on digits by other hands would do to a study's network. Two minutes on one core.
+"""What a last stage on digits by other hands does to a study's network. Two minutes on one core.
 
-    python benchmarks/hands.py results/mnist [--steps 800] [--rate 0.4] [--toward 0.1] [--images 1000] [--seed 1]
+    python benchmarks/hands.py results/mnist [--steps 400] [--rate 0.4] [--toward 1] [--images 1000] [--seed 1]
 
 The candidate run of the shipped trial, which was not trained on validation images, learns for some steps more, at
 `--rate` times its own learning rate, with the augmentation "hands" in place of its own and hard images; on the pictures
@@ -97,9 +97,9 @@ def show(name: str, model: nn.Module, run: Run, files: StudyFiles, data: Trainin
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a study, such as results/mnist")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=0.4)
-    parser.add_argument("--toward", type=float, default=0.1)
+    parser.add_argument("--toward", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int, default=1000, help="validation images to corrupt")
     options = parser.parse_args()

@@ -21,12 +21,15 @@ from study.errors import Interrupted
 from study.execution.executors import InProcessExecutor
 from study.execution.worker import train
 from study.records.files import read_json
+from study.records.last_stage import read_last_stage
 from study.records.paths import StudyFiles
+from study.records.predictions import read_logits
 from study.records.seal import read_openings, weights_of
 from study.records.settings import RetrainSettings
 from study.records.trial import read_trials
 from study.stages import one_search
 from study.stages import plan as planner
+from study.stages.holes import holes
 from study.training.loop import TrainingData
 
 Words = Callable[..., list[str]]
@@ -250,3 +253,46 @@ def test_evaluating_finalists_that_the_search_has_left_behind_is_said(
     assert main(words("evaluate")) == 0
     assert "the search has gone on since the finalists were chosen" in capsys.readouterr().err
     assert len(read_openings(study.seal)) == 1
+
+
+def test_a_last_stage_that_was_cut_short_goes_on_and_what_it_ships_is_sealed_read_and_told(
+    study: StudyFiles, words: Words, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finished study's runs were too short for one; here any run is long enough, and the stage is shipped."""
+    skipped, section = read_last_stage(study.last_stage), "learned for too short a time"
+    assert skipped is not None
+    assert skipped.skipped is not None
+    assert section in skipped.skipped
+    assert section in study.report_html.read_text()
+    monkeypatch.setattr("study.stages.last_stage_plan._FEWEST_EXAMPLES", 1)
+    monkeypatch.setattr("study.records.last_stage.Judged.ships", True)
+    ended_at("study.stages.last_stage._judged", words("run"))
+    staged = [study.run(run) for run in (f"{skipped.of}-hands", f"{skipped.candidate}-hands")]
+    trained = [run.weights.stat().st_mtime_ns for run in staged]
+    assert main(words("run")) == 0
+    assert [run.weights.stat().st_mtime_ns for run in staged] == trained
+    stage, opening = read_last_stage(study.last_stage), read_openings(study.seal)[-1]
+    assert stage is not None
+    assert (opening.shipped_run, opening.last_stage) == (stage.run, stage.to_dict())
+    assert stage.run in opening.hashes
+    assert stage.judged_run not in opening.hashes
+    assert stage.run in read_logits(study.candidate_predictions)[1]
+    model = read_json(study.model / "model.json")
+    assert (model["run"], model["fitted_on"]["run"]) == (stage.run, stage.judged_run)
+    assert model["weights_sha256"] == opening.hashes[stage.run]
+    report = read_json(study.report_json)
+    assert report["leaderboard"]["stage"]["difference"]["n"] == len(read_logits(study.predictions)[0])
+    assert report["reproduce"]["shipped_run"] == report["leaderboard"]["shipped"]["run"] == stage.run
+    measured = report["robustness"]["measured"]
+    assert measured["runs"][f"{stage.family}, shipped"] == stage.run
+    assert f"{stage.of} after a last stage" in study.report_html.read_text()
+    assert "## Last stage" in study.model_card.read_text()
+    before = contents(study)
+    assert main(words("run")) == 0
+    assert contents(study) == before
+    assert looked_ahead(words("run"), study.root.parent, capsys)["is_complete"]
+    shutil.rmtree(staged[1].root)
+    assert any(stage.judged_run in hole for hole in holes(study))
+    assert main(words("run")) == 0
+    assert contents(study).keys() == before.keys()
+    assert len(read_openings(study.seal)) == 2

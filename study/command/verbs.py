@@ -52,6 +52,7 @@ def _request(args: argparse.Namespace, command: str, started: float) -> Request:
         sampler=args.sampler,
         pruner=args.pruner,
         warm_start=not args.no_warm_start,
+        last_stage=not args.no_last_stage,
         given=tuple(args.given or ()),
         imported_from=args.imported_from,
         workers=args.workers,

@@ -1,6 +1,6 @@
 """How the finalists read corrupted test images, and what a six becomes as it blurs. Read after the seal, never used to
-select. One named run a family (seed 0); every model reads the same corrupted images, on black ground where its run says
-so, as the shipped model reads them."""
+select. One named run a family (seed 0), and the shipped network where it has a last stage; every model reads the same
+corrupted images, on black ground where its run says so, as the shipped model reads them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from study.data.augment import to_float
-from study.errors import ResultsError
 from study.evaluation.corruptions import LADDER, Corruption, corrupted, gaussian_blur
-from study.evaluation.temperature import carried_temperature
-from study.evaluation.test_set import load_run, load_sealed_test, logits_of, named_runs
+from study.evaluation.readers import Reader, readers_of, sealed_weights
+from study.evaluation.test_set import load_sealed_test, logits_of
 from study.records.files import write_json, write_npz
 from study.records.paths import StudyFiles
 from study.records.predictions import read_groups
-from study.records.run import Run
-from study.records.seal import weights_of
 from study.records.settings import StudySettings
 from study.statistics.groups import Groups
 from study.statistics.intervals import mean_interval, share
@@ -40,15 +37,6 @@ BLURRED = "gaussian blur"
 SIX = "6"
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A finalist's named run and the temperature that its probabilities carry over from validation."""
-
-    model: nn.Module
-    run: Run
-    temperature: float
 
 
 @dataclass
@@ -82,7 +70,7 @@ def run(
     """
     start = clock()
     test = load_sealed_test(files, settings)
-    readers = _readers(files, device)
+    readers = readers_of(files, device)
     if n_images is None:
         n_images = _affordable(readers, test.images, ladder, seconds, device, clock)
     chosen = _subset(len(test), n_images, seed)
@@ -98,8 +86,8 @@ def run(
             "n_test": len(test),
             "seed": seed,
             "classes": test.classes,
-            "runs": {family: reader.run.name for family, reader in readers.items()},
-            "made_from": weights_of(files, [reader.run.name for reader in readers.values()]),
+            "runs": {family: reader.name for family, reader in readers.items()},
+            "made_from": sealed_weights(files, [reader.name for reader in readers.values()]),
             "temperatures": {family: reader.temperature for family, reader in readers.items()},
             "levels": reading.rows,
             "half_accuracy_sigma": {family: _half_sigma(reading.rows, family) for family in readers},
@@ -113,22 +101,6 @@ def run(
     )
     write_json(files.test / "robustness.json", result)
     return result
-
-
-def _readers(files: StudyFiles, device: str) -> dict[str, Reader]:
-    readers = {}
-    for family, name in sorted(named_runs(files).items()):
-        model, run = load_run(files.run(name), device)
-        readers[family] = Reader(model, run, _temperature(files, family))
-    return readers
-
-
-def _temperature(files: StudyFiles, family: str) -> float:
-    """1 where the study kept no validation logits: probabilities are then as trained, and the file says 1."""
-    try:
-        return carried_temperature(files, family)
-    except ResultsError:
-        return 1.0
 
 
 def _subset(n: int, wanted: int, seed: int) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from study.errors import ResultsError
@@ -18,8 +20,13 @@ def carried_temperature(files: StudyFiles, family: str, trial: int | None = None
     chosen = result.chosen if trial is None else result.candidate(trial)
     if chosen is None:
         raise ResultsError(f"{files.finalists} names no finalist of family '{family}'; rerun `study retrain`")
+    return pooled_temperature(files, chosen.runs)
+
+
+def pooled_temperature(files: StudyFiles, runs: Sequence[str]) -> float:
+    """Fitted on the validation logits of these runs; ResultsError if one left none."""
     logits, labels = [], []
-    for run in map(files.run, chosen.runs):
+    for run in map(files.run, runs):
         known = read_validation(run)
         if known is None:
             raise ResultsError(f"{run.validation} is missing; rerun `study retrain`")

@@ -25,6 +25,7 @@ from study.models.contrast import on_black
 from study.models.reading import Reader, ShiftedReading, read_again
 from study.records.files import write_npz
 from study.records.finalists import Finalists
+from study.records.last_stage import LastStage
 from study.records.openings import count_openings
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_logits, read_run_logits
@@ -97,22 +98,38 @@ class _Evaluated:
 Repeats = Sequence[tuple[StudyFiles, Finalists]]
 
 
+def _staged(stage: LastStage | None, search: int) -> list[str]:
+    """Of this search."""
+    return [stage.run] if stage is not None and stage.ships and stage.search == search else []
+
+
 class RunsToTest:
     """Final and candidate runs, by name, that are to read the test split, with the weights that they have now; beside
     them what was sealed before. Each reads an image once; the shipped run reads what it is unsure of again, too, where
-    it is shipped with a `shifted` reading. ResultsError for a run that is not finished."""
+    it is shipped with a `shifted` reading. After a last `stage` that is shipped a run is read as candidate runs are.
+    ResultsError for a run that is not finished."""
 
     def __init__(
-        self, files: StudyFiles, found: Finalists, repeats: Repeats = (), shifted: ShiftedReading | None = None
+        self,
+        files: StudyFiles,
+        found: Finalists,
+        repeats: Repeats = (),
+        shifted: ShiftedReading | None = None,
+        stage: LastStage | None = None,
     ) -> None:
-        self.files, self.shifted = files, shifted
-        self.hashes = run_hashes(files, found.runs)
-        for repeat, its in repeats:
-            known = run_hashes(repeat, its.runs)
-            self.hashes |= {f"{repeat.root.name}/{run}": digest for run, digest in known.items()}
+        self.files, self.shifted, self.stage = files, shifted, stage
+        searches = [
+            _Evaluated(one, its.final_runs, [*its.candidate_runs, *_staged(stage, number)], prefix)
+            for number, (one, its, prefix) in enumerate(
+                [(files, found, ""), *((repeat, its, f"{repeat.root.name}/") for repeat, its in repeats)]
+            )
+        ]
+        self.hashes: dict[str, str] = {}
+        for one in searches:
+            known = run_hashes(one.files, [*one.finals, *one.candidates])
+            self.hashes |= {one.prefix + run: digest for run, digest in known.items()}
         # The study's own last: with its predictions all is complete.
-        searches = [*((repeat, its, f"{repeat.root.name}/") for repeat, its in repeats), (files, found, "")]
-        self.searches = [_Evaluated(one, its.final_runs, its.candidate_runs, prefix) for one, its, prefix in searches]
+        self.searches = [*searches[1:], searches[0]]
         self.openings = read_openings(files.seal)
 
     @property
@@ -167,7 +184,10 @@ def open_test(
         pairs = [list(pair) for pair in hypotheses]
         reading = None if wanted.shifted is None else wanted.shifted.model_dump()
         digests = _test_digests(settings)
-        opening = Opening(now(), command, winner, shipped_run, pairs, wanted.hashes, digests, reading=reading)
+        judged = None if wanted.stage is None or wanted.stage.judged is None else wanted.stage.to_dict()
+        opening = Opening(
+            now(), command, winner, shipped_run, pairs, wanted.hashes, digests, reading=reading, last_stage=judged
+        )
         openings = [*openings, opening]
         # Those of other weights: were they there when this is cut short, they would be taken for the sealed ones'.
         for search in wanted.searches:

@@ -126,6 +126,10 @@ class StudyFiles:
         return self.test / "duplicates.json"
 
     @property
+    def last_stage(self) -> Path:
+        return self.root / "last_stage.json"
+
+    @property
     def ablation(self) -> Path:
         return self.root / "ablation.json"
 

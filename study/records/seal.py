@@ -24,7 +24,8 @@ class Opening:
     times at which an opening that ended before its predictions were written was taken up again; `of_user` is its number
     among all openings of these images by this user's studies, None where they were not counted; one that is `uncounted`
     never is, as its user asked. `reading` says below which calibrated probability, at which temperature, the shipped
-    network reads a picture again with shifts; None where it reads each once, as all other runs do."""
+    network reads a picture again with shifts; None where it reads each once, as all other runs do. `last_stage` is what
+    decided whether the shipped network has a last stage, None where none was trained."""
 
     time: str
     command: str
@@ -37,6 +38,7 @@ class Opening:
     of_user: int | None = None
     uncounted: bool = False
     reading: dict[str, float] | None = None
+    last_stage: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def _as_entry(opening: Opening) -> dict[str, Any]:
         del entry["of_user"]
     if not entry["uncounted"]:
         del entry["uncounted"]
-    if entry["reading"] is None:
-        del entry["reading"]
+    for key in ("reading", "last_stage"):
+        if entry[key] is None:
+            del entry[key]
     return entry

@@ -45,14 +45,12 @@ def read_gains(model: Mapping[str, Any]) -> tuple[Gain, ...]:
     return TypeAdapter(tuple[Gain, ...]).validate_python(model.get("gains") or ())
 
 
-def compared(files: StudyFiles, finalists: Finalists, family: str, trial: int) -> dict[str, Candidate]:
-    """By family whose first run tells what the family gains: of the shipped one, which is first, its `trial`, of each
-    other one its finalist, save where that left no validation logits."""
+def compared(files: StudyFiles, finalists: Finalists, family: str, runs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """By family the runs whose first tells what the family gains: of the shipped one, which is first, these `runs`, of
+    each other one those of its finalist, save where that left no validation logits."""
     others = {name: finalists.of(name).chosen for name in finalists.standing if name != family}
-    left = {name: one for name, one in others.items() if one is not None and _left_logits(files, one)}
-    shipped = finalists.of(family).candidate(trial)
-    assert shipped is not None  # validation chose it
-    return {family: shipped, **left}
+    left = {name: one.runs for name, one in others.items() if one is not None and _left_logits(files, one)}
+    return {family: runs, **left}
 
 
 def _left_logits(files: StudyFiles, candidate: Candidate) -> bool:
@@ -62,9 +60,11 @@ def _left_logits(files: StudyFiles, candidate: Candidate) -> bool:
         return False
 
 
-def gains_stand(gains: Sequence[Gain], files: StudyFiles, finalists: Finalists, family: str, trial: int) -> bool:
+def gains_stand(
+    gains: Sequence[Gain], files: StudyFiles, finalists: Finalists, family: str, shipped: tuple[str, ...]
+) -> bool:
     """Whether they are of the runs that would be compared now, which may have the names of others of before."""
-    runs = {name: one.runs[0] for name, one in compared(files, finalists, family, trial).items()}
+    runs = {name: of_one[0] for name, of_one in compared(files, finalists, family, shipped).items()}
     now = [(name, run, _accuracy(files.run(run))) for name, run in runs.items()]
     return [(gain.family, gain.run, gain.once) for gain in gains] == now
 

@@ -29,7 +29,8 @@ from study.records.examined import (
     read_examined,
 )
 from study.records.files import read_json
-from study.records.finalists import Choice, Finalists, choose, read_finalists
+from study.records.finalists import Choice, Finalists, read_finalists
+from study.records.last_stage import Shipped, shipped_by
 from study.records.ledger import Ledger, read_ledger
 from study.records.paths import StudyFiles, done_runs
 from study.records.predictions import OF_IMAGES
@@ -84,12 +85,18 @@ class StudyRecords:
 
     @property
     def shipped(self) -> tuple[StudyRecords, Choice | None]:
-        """What validation chose, with the search that it is of."""
+        """What validation chose, with the search that it is of; the run is the one with the shipped weights."""
+        source, ships = self.shipping
+        return source, None if ships is None else replace(ships.choice, run=ships.run)
+
+    @cached_property
+    def shipping(self) -> tuple[StudyRecords, Shipped | None]:
+        """The same with what its last stage came to."""
         ready = [one for one in self.searches.values() if one.finalists.standing]
         if not ready:
             return self, None
-        chosen = choose([one.finalists for one in ready])
-        return ready[chosen.search], chosen
+        ships = shipped_by([one.files for one in ready], [one.finalists for one in ready])
+        return ready[ships.choice.search], ships
 
     def of_search(self, one: StudyRecords) -> str:
         """What stands behind a trial's number, ' of search 2', as each search counts from 0; '' in a study of one."""

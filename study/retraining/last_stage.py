@@ -11,10 +11,9 @@ from study.retraining.runs import Engine, plan_run
 from study.seeds import derive_seed
 
 # Found on validation images, see "Corrupted digits" in benchmarks/README.md.
-EXAMPLES = 102_400
 _RATE = 0.4  # times the run's own learning rate
 _STRENGTH = 0.6  # of the augmentation
-_TOWARD = 0.1  # weight of the squared distance from the logits before
+_TOWARD = 1.0  # weight of the squared distance from the logits before
 
 
 def plan_last_stage(files: StudyFiles, settings: StudySettings, engine: Engine, run: str, examples: int) -> Job | None:

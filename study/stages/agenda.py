@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from study.records.ledger import Goal
 from study.stages import plan as planner
+from study.stages.last_stage_plan import last_stage_seconds
 
 
 @dataclass(frozen=True)
 class Agenda:
     """Of a study with this goal; without a budget nothing is known of what follows a stage. `evaluates` says whether
-    the test split is opened; None is a command of one stage."""
+    the test split is opened; None is a command of one stage. `last_stage` says whether the study is to have one."""
 
     goal: Goal
     evaluates: bool | None
+    last_stage: bool = False
 
     def after_search(self, number: int, plan: planner.SearchPlan, ahead: float = 0.0) -> float | None:
         """After search `number`, which takes what its plan has for it. `ahead` are seconds that the first search took
@@ -75,4 +77,11 @@ class Agenda:
         half = self.half_report
         if half is None:
             return None
-        return half + (half + planner.examine_seconds(self.goal.budget) if self.evaluates else 0.0)
+        evaluation = half + planner.examine_seconds(self.goal.budget) if self.evaluates else 0.0
+        return half + evaluation + (last_stage_seconds(self.goal.budget) if self.last_stage else 0.0)
+
+    def after_last_stage(self) -> float | None:
+        if self.evaluates is None:
+            return 0.0
+        closing = self._closing
+        return None if closing is None else closing - last_stage_seconds(self.goal.budget)

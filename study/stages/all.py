@@ -9,18 +9,20 @@ from typing import Any
 
 from study.errors import FamilyStoppedError
 from study.evaluation.test_set import RunsToTest
-from study.records.finalists import Finalists, choose, read_finalists
+from study.records.finalists import Finalists, read_finalists
+from study.records.last_stage import shipped_by
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.seal import read_openings
 from study.report.page import report_stands
-from study.report.wording import count, times
+from study.report.wording import times
 from study.search.identity import is_here
 from study.stages import plan as planner
 from study.stages import standing
 from study.stages.agenda import Agenda
-from study.stages.extension import no_verdict, settle_for_what_helps
+from study.stages.extension import no_verdict, opened_again, settle_for_what_helps
 from study.stages.foreseen import sees_little
+from study.stages.last_stage import last_stage_stands, train_last_stage
 from study.stages.one_search import OneSearch, Progress, Workers
 from study.stages.retrain import retrain_candidates
 from study.stages.run_plan import hands_over_found, taken_of_others
@@ -43,7 +45,7 @@ class Stages:
 
     @property
     def _agenda(self) -> Agenda:
-        return Agenda(self.first.goal, self._evaluates)
+        return Agenda(self.first.goal, self._evaluates, self.session.settings.last_stage)
 
     @property
     def folders(self) -> list[StudyFiles]:
@@ -62,6 +64,7 @@ class Stages:
 
     def retrain(self) -> None:
         self._searches.each(self._retrain)
+        self._last_stage()
         with self.session.ledger.stage("retrain"):
             self._write_model()
 
@@ -102,6 +105,13 @@ class Stages:
         """What each search handed over."""
         return [read_finalists(folder.finalists) for folder in self.folders]
 
+    def _last_stage(self) -> None:
+        train_last_stage(self.first, self.folders, self.finalists(), self._agenda.after_last_stage())
+
+    def has_last_stage(self) -> bool:
+        """Or is to have none."""
+        return last_stage_stands(self.first, self.folders, self.finalists())
+
     def _write_model(self) -> None:
         """Put the winner's first final run into `model/`, ready to use, unless it is there."""
         from study.stages.ship import ship
@@ -115,7 +125,8 @@ class Stages:
     def _runs_to_test(self) -> RunsToTest:
         found, *others = self.finalists()
         files, *repeats = self.folders
-        return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shipped_reading(files))
+        stage = shipped_by(self.folders, [found, *others]).stage
+        return RunsToTest(files, found, list(zip(repeats, others, strict=True)), shipped_reading(files), stage)
 
     def evaluate(self) -> bool:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""
@@ -130,13 +141,13 @@ class Stages:
                 "note: the search has gone on since the finalists were chosen; `study retrain` chooses anew"
             )
         if wanted.openings and not wanted.are_sealed:
-            self.progress.say(f"note: {_again(wanted)}")
+            self.progress.say(f"note: {opened_again(wanted)}")
         self.progress.step("the test split is read")
         self._workers.close()
         session = self.session
         folders, found = self.folders, self.finalists()
-        chosen = choose(found)
-        shipped_run = f"{folders[chosen.search].root.name}/{chosen.run}" if chosen.search else chosen.run
+        ships = shipped_by(folders, found)
+        prefix = f"{folders[ships.choice.search].root.name}/" if ships.choice.search else ""
         families = dict.fromkeys(family for one in found for family in one.standing)
         with session.ledger.stage("evaluate"):
             opened = open_test(
@@ -144,8 +155,8 @@ class Stages:
                 session.settings,
                 session.request.command,
                 wanted,
-                chosen.winner,
-                shipped_run,
+                ships.choice.winner,
+                prefix + ships.run,
                 list(itertools.combinations(families, 2)),
                 device=str(session.own_device),
                 counted=session.request.counted,
@@ -264,6 +275,7 @@ class Stages:
         """Whether all that `run_all` would write is there and was made from what is there now."""
         return (
             all(self.is_searched(folder) for folder in self.folders)
+            and self.has_last_stage()
             and standing.model_stands(self.folders)
             and (not evaluate or self.is_evaluated())
             and report_stands(self.session.files)
@@ -295,6 +307,7 @@ class Stages:
             self._searches.each(self._search_and_retrain)
         except FamilyStoppedError as error:
             failure = error
+        self._last_stage()
         with self.session.ledger.stage("retrain"):
             self._write_model()
         if evaluate:
@@ -307,14 +320,6 @@ class Stages:
     def _examine_seconds(self) -> float:
         goal = self.first.goal
         return planner.left_to_examine(goal, self.session.ledger.left(goal.share or 0.0) + self._searches.spare)
-
-
-def _again(wanted: RunsToTest) -> str:
-    """That the test split is opened once more, and for which runs."""
-    sealed = wanted.openings[-1].hashes
-    changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
-    runs = f"{count(len(changed), 'run')} with other weights, such as {changed[0]}" if changed else "fewer runs"
-    return f"the test split is opened again, for {runs}: the report is exploratory"
 
 
 @contextlib.contextmanager

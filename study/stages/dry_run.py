@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from study.search.storage import is_own, storage_url, without_password
 from study.stages import plan as planner
 from study.stages.all import Stages
 from study.stages.allowance import allowances, lent_seconds, n_owed, speeds_of
+from study.stages.last_stage_plan import last_stage_seconds
 from study.stages.repeats import seed_of_repeat
 from study.stages.run_plan import TIMELESS_RUN, planned_runs, trains_given_beside
 from study.stages.search import new_families
@@ -161,7 +162,7 @@ def _plan(stages: Stages, number: int) -> planner.SearchPlan:
         one = stages.first
         return one.plan.lending(lent_seconds(one, read_trials(one.session.files.trials_jsonl)))
     ledger = read_ledger(stages.folders[number - 1].ledger)
-    return planner.SearchPlan(stages.first.goal, planner.Used.of(ledger), stages.first.plan.core_share)
+    return replace(stages.first.plan, used=planner.Used.of(ledger))
 
 
 def _retrain_seconds(stages: Stages, number: int) -> float | None:
@@ -217,6 +218,9 @@ def _stages_ahead(stages: Stages, *, evaluate: bool) -> Iterator[StageAhead]:
         yield _stage("retrain", number, stages.is_searched(files), retraining, _of_retraining(files, number))
     goal, files = stages.first.goal, stages.session.files
     half = None if goal.budget is None else 0.5 * planner.report_seconds(goal.budget)
+    if seconds := last_stage_seconds(goal.budget) if stages.session.settings.last_stage else 0.0:
+        done = _all_searched(stages) and stages.has_last_stage()
+        yield _stage("last stage", None, done, seconds, [files.last_stage, files.runs])
     if evaluate:
         examination = planner.examine_seconds(goal.budget)
         evaluated = _all_searched(stages) and stages.is_evaluated()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from study.evaluation.test_set import RunsToTest
 from study.records.ledger import Goal
 from study.report.wording import count, duration, flag_value
 from study.stages import plan as planner
@@ -98,3 +99,11 @@ def no_verdict(one: OneSearch) -> str | None:
         f"a budget of {budget:.0f} s{per_search} plans {runs}: the test split will be opened without a verdict; "
         f"--budget {enough} plans one, --no-evaluate keeps the split sealed"
     )
+
+
+def opened_again(wanted: RunsToTest) -> str:
+    """That the test split is opened once more, and for which runs."""
+    sealed = wanted.openings[-1].hashes
+    changed = [run for run, digest in wanted.hashes.items() if sealed.get(run) != digest]
+    runs = f"{count(len(changed), 'run')} with other weights, such as {changed[0]}" if changed else "fewer runs"
+    return f"the test split is opened again, for {runs}: the report is exploratory"

@@ -68,6 +68,9 @@ def _after_retraining(files: StudyFiles, ledger: Ledger, *, report: bool) -> Ite
         return
     searches = [one for one in (files, *ledger.further_searches(files)) if one.finalists.is_file()]
     whole = all(not standing.lost_by_retraining(one) for one in searches)
+    if whole and (of_stage := standing.lost_by_last_stage(searches)):
+        yield f"{_listed(of_stage)} missing: {_run(files)} makes {_them(of_stage)} again"
+        whole = False
     if whole and len(searches) == ledger.n_searches and not standing.model_stands(searches):
         yield f"{_of_model(files)}: {_run(files)} ships the network that validation chose"
     if read_openings(files.seal):

@@ -125,7 +125,7 @@ class OneSearch:
     def plan(self) -> SearchPlan:
         """What the rest of this search's share of the budget buys."""
         study = self if self.first is None else self.first
-        return SearchPlan(study.goal, Used.of(self.session.ledger), core_share())
+        return SearchPlan(study.goal, Used.of(self.session.ledger), core_share(), self.session.settings.last_stage)
 
     @property
     def executor(self) -> Executor:

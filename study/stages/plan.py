@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from study.records.ledger import Goal, Ledger
 from study.records.settings import Ladder, RetrainSettings
 from study.records.trial import TrialRecord
+from study.stages.last_stage_plan import last_stage_seconds
 from study.stages.makespan import RunSeconds, fits, wall_of_runs
 
 SEARCH_SHARE = 0.42  # of the budget, a little over the 40 % that the protocol promises
@@ -77,6 +78,7 @@ class SearchPlan:
     goal: Goal
     used: Used = Used()
     core_share: float = 1.0
+    last_stage: bool = False  # whether the study is to have one
 
     @property
     def search_wall(self) -> float | None:
@@ -121,7 +123,8 @@ class SearchPlan:
         """Kept for all that follows the retraining, by each search the same."""
         if self.goal.budget is None:
             return None
-        return self._report_seconds + examine_seconds(self.goal.budget) / self.goal.n_searches
+        for_last_stage = last_stage_seconds(self.goal.budget) if self.last_stage else 0.0
+        return self._report_seconds + (examine_seconds(self.goal.budget) + for_last_stage) / self.goal.n_searches
 
     @property
     def seconds_for_runs(self) -> float | None:

@@ -68,6 +68,7 @@ class Request:
     repeats: int | None = None
     opens_test: bool = False  # whether this command is to read the test split
     goes_without_test: bool = False  # whether it leaves that out where pictures have none
+    last_stage: bool = True  # whether a new study's shipped network has one
     counted: bool = True  # whether an opening is added to the user's count
 
     @property

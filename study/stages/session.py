@@ -239,6 +239,7 @@ def new_settings(
         single_family=request.single_family,
         reading="shifts",
         validation="own",
+        last_stage=request.last_stage and dataset.on_black,
         retrain=retrain_settings(goal.share, n_at_once, len(goal.families)),
         families={},
         versions=versions(),
@@ -270,6 +271,7 @@ def _check_resume(request: Request, stored: StudySettings, dataset: DatasetSetti
         ("--sampler", stored.sampler, request.sampler),
         ("--pruner", stored.pruner, request.pruner),
         ("--from", stored.imported_from, source and lasting_word(source, request.results)),
+        ("a last stage:", stored.last_stage, None if request.last_stage else False),
         ("warm starts per family:", stored.warm_starts, None if request.warm_start else 0),
     ):
         if now is not None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.evaluation.temperature import carried_temperature
+from study.evaluation.temperature import pooled_temperature
 from study.evaluation.test_set import load_run, one_thread, reader_of
 from study.inference.bundle import DESCRIPTION
 from study.models.reading import ShiftedReading, read_again
@@ -56,25 +56,28 @@ def shipped_reading(files: StudyFiles) -> ShiftedReading | None:
     return None if reading is None else ShiftedReading.model_validate(reading)
 
 
-def with_shifts(files: StudyFiles, finalists: Finalists, family: str, trial: int, images: Tensor) -> list[Readings]:
-    """All candidate runs of the `trial` of the `family` that is shipped, then one of each other family's finalist, on
-    validation images uint8 [N, 28, 28]; side by side, each on one thread. A family that left no logits is left out,
-    save the shipped one."""
+def with_shifts(
+    files: StudyFiles, finalists: Finalists, family: str, shipped: tuple[str, ...], images: Tensor
+) -> list[Readings]:
+    """These runs of the `family` that is `shipped`, then one of each other family's finalist, on validation images
+    uint8 [N, 28, 28]; side by side, each on one thread. A family that left no logits is left out, save the shipped
+    one."""
     jobs = [
-        (name, one.trial, run)
-        for name, one in compared(files, finalists, family, trial).items()
-        for run in (one.runs if name == family else one.runs[:1])
+        (name, runs, run)
+        for name, runs in compared(files, finalists, family, shipped).items()
+        for run in (runs if name == family else runs[:1])
     ]
     n_threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(lambda job: _readings(files, job[0], job[1], job[2], images), jobs))
 
 
-def _readings(files: StudyFiles, family: str, trial: int, run: str, images: Tensor) -> Readings:
+def _readings(files: StudyFiles, family: str, alike: tuple[str, ...], run: str, images: Tensor) -> Readings:
+    """Of one run, at the temperature of all that are alike."""
     known = read_validation(files.run(run))
     assert known is not None  # its temperature is fitted on them
     logits, labels = known
     model, read = load_run(files.run(run))
-    how = ShiftedReading(temperature=carried_temperature(files, family, trial))
+    how = ShiftedReading(temperature=pooled_temperature(files, alike))
     again = read_again(reader_of(model, read.record, how), images, logits)
     return Readings(family, run, labels, logits, again.logits, again.passes)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from study.errors import ModelFileError
-from study.evaluation.temperature import carried_temperature
+from study.evaluation.temperature import pooled_temperature
 from study.evaluation.test_set import load_run, one_thread
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.bundle import Description, load_bundle, model_card, write_bundle
@@ -22,10 +22,11 @@ from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
 from study.models import plugin_behind
 from study.models.reading import ShiftedReading
-from study.records.finalists import Finalists, choose, read_finalists
+from study.records.finalists import Finalists, read_finalists
+from study.records.last_stage import shipped_by
 from study.records.paths import RunFiles, StudyFiles
 from study.records.predictions import read_run_logits, read_validation
-from study.records.run import read_run
+from study.records.run import read_record, read_run
 from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
 from study.records.shifts import gains_stand, read_gains, read_shipped
@@ -45,28 +46,26 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     evaluation, then with test results.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
-    which were trained without those images, and carried over. So is the table of what is refused. Where the study may
-    ship a reading with shifts and these mend more than they spoil, the logits are of that reading.
+    which were trained without those images (where a last stage is shipped, of the one that has had it, too), and
+    carried over. So is the table of what is refused. Where the study may ship a reading with shifts and these mend more
+    than they spoil, the logits are of that reading.
     """
     searches = (files, *repeats)
     finalists = [read_finalists(search.finalists) for search in searches]
-    chosen = choose(finalists)
-    source, family, run = searches[chosen.search], chosen.family, chosen.run
+    ships = shipped_by(searches, finalists)
+    chosen, run, basis = ships.choice, ships.run, ships.basis
+    source, family = searches[chosen.search], chosen.family
     part = part_of(settings, data, chosen.search + 1)  # whose validation images the run has not seen
-    shipped = read_run(source.run(run))
-    record = shipped.record
-    candidate = finalists[chosen.search].of(family).candidate(chosen.trial)
-    assert candidate is not None  # it was chosen
-    basis = candidate.runs[0]
+    record = read_record(source.run(run))
     content: dict[str, Any] = {
         "family": family,
-        "config": dict(shipped.config),
+        "config": dict(read_run(source.run(chosen.run)).config),  # the recipe without a last stage
         "n_classes": record.n_classes,
         "classes": list(settings.dataset.classes),
         "mean": record.mean,
         "std": record.std,
         "on_black": record.on_black,
-        "temperature": carried_temperature(source, family, chosen.trial),
+        "temperature": pooled_temperature(source, basis),
         "reading": None,
         "dataset": part.dataset.for_model(),
         "study": source.name if chosen.search else settings.name,
@@ -75,7 +74,7 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
             (t.origin for t in read_trials(source.trials_jsonl).of(family) if t.number == record.trial), None
         ),
         "run": run,
-        "fitted_on": {"run": basis, "sha256": file_sha256(source.run(basis).weights)},
+        "fitted_on": {"run": basis[0], "sha256": file_sha256(source.run(basis[0]).weights)},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seal": [opening.time for opening in read_openings(files.seal)],
         "versions": versions(),
@@ -83,9 +82,11 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
     if (plugin := plugin_behind(family)) is not None:
         content |= {"package": plugin.package, "package_version": plugin.version}
         content["versions"] = versions() | {plugin.package: plugin.version}
+    if ships.stage is not None and ships.is_staged:
+        content["last_stage"] = ships.stage.to_dict()
     shifts = settings.reading == "shifts"
-    before = _fitted_before(files, source, finalists[chosen.search], content, shifts=shifts)
-    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, part.data, shifts=shifts)
+    before = _fitted_before(files, source, finalists[chosen.search], content, basis, shifts=shifts)
+    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, basis, part.data, shifts=shifts)
     content |= fitted
     read = _test_logits(files, source, content)
     card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))
@@ -93,7 +94,13 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
 
 
 def _fitted_before(
-    files: StudyFiles, source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], *, shifts: bool
+    files: StudyFiles,
+    source: StudyFiles,
+    finalists: Finalists,
+    content: Mapping[str, Any],
+    basis: tuple[str, ...],
+    *,
+    shifts: bool,
 ) -> tuple[dict[str, Any], SecondReader] | None:
     """What an earlier call fitted on the same candidate with the same versions, without a look at shifts or with one at
     the same finalists."""
@@ -104,28 +111,34 @@ def _fitted_before(
     known = bundle.description.model_dump()
     same = all(known.get(key) == content[key] for key in ("fitted_on", "versions")) and ("gains" in known) == shifts
     if same and shifts:
-        same = gains_stand(read_gains(known), source, finalists, content["family"], content["trial"])
+        same = gains_stand(read_gains(known), source, finalists, content["family"], basis)
     fitted = ("threshold", "abstention", *_OF_SHIFTS) if shifts else ("threshold", "abstention")
     return ({key: known[key] for key in fitted}, bundle.second_reader) if same and bundle.second_reader else None
 
 
 def _fit(
-    source: StudyFiles, finalists: Finalists, content: Mapping[str, Any], data: TrainingData, *, shifts: bool
+    source: StudyFiles,
+    finalists: Finalists,
+    content: Mapping[str, Any],
+    basis: tuple[str, ...],
+    data: TrainingData,
+    *,
+    shifts: bool,
 ) -> tuple[dict[str, Any], SecondReader]:
     """What the model's file says beyond `content`, fitted on validation images that are read as it will read: with
     `shifts` where they mend more answers than they spoil."""
-    unseen, basis = data.images[data.validation].cpu(), source.run(content["fitted_on"]["run"])
-    left = read_validation(basis)
+    unseen, first = data.images[data.validation].cpu(), source.run(basis[0])
+    left = read_validation(first)
     assert left is not None  # the temperature is fitted on them
     logits, labels = left
     fitted: dict[str, Any] = {}
     if shifts:
-        read = with_shifts(source, finalists, content["family"], content["trial"], unseen)
+        read = with_shifts(source, finalists, content["family"], basis, unseen)
         fitted = _of_shifts(read, content)
         logits = logits if fitted["reading"] is None else read[0].shifts
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
-        abstention, second = _abstention(basis, {**content, **fitted}, data, unseen, logits, labels)
+        abstention, second = _abstention(first, {**content, **fitted}, data, unseen, logits, labels)
     return {**fitted, "threshold": abstention["threshold"], "abstention": abstention}, second
 
 

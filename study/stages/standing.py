@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from study.inference.bundle import DESCRIPTION, SECOND, WEIGHTS
 from study.records.files import read_json
-from study.records.finalists import Finalists, choose, read_finalists
+from study.records.finalists import Finalists, read_finalists
+from study.records.last_stage import read_last_stage, shipped_by
 from study.records.made_of import digest_of_trials
 from study.records.paths import CARD, StudyFiles
 from study.records.run import lacking
@@ -44,6 +46,13 @@ def lost_by_retraining(files: StudyFiles) -> list[Path]:
     return [path for run in read_finalists(files.finalists).runs for path in lacking(files.run(run))]
 
 
+def lost_by_last_stage(searches: Sequence[StudyFiles]) -> list[Path]:
+    """The files of its runs that are not there, where what validation chose had a last stage."""
+    stage = shipped_by(searches, [read_finalists(one.finalists) for one in searches]).stage
+    runs = [] if stage is None or stage.judged is None else stage.runs
+    return [] if stage is None else [path for run in runs for path in lacking(searches[stage.search].run(run))]
+
+
 # --- the shipped model ---------------------------------------------------------------------------------------------
 
 
@@ -54,17 +63,18 @@ def model_stands(searches: Sequence[StudyFiles]) -> bool:
     if any(not (files.model / name).is_file() for name in SHIPPED):
         return False
     finalists = [read_finalists(one.finalists) for one in searches]
-    chosen = choose(finalists)
+    ships = shipped_by(searches, finalists)
     described = read_json(files.model / DESCRIPTION)
-    source = searches[chosen.search]
-    weights = file_sha256(source.run(chosen.run).weights)
+    source = searches[ships.choice.search]
+    weights = file_sha256(source.run(ships.run).weights)
     seal = [opening.time for opening in read_openings(files.seal)]
     parts = {WEIGHTS: described["weights_sha256"], SECOND: described.get("second_reader_sha256")}
     whole = all(file_sha256(files.model / name) == digest for name, digest in parts.items())
     if not whole or (described["weights_sha256"], described.get("seal")) != (weights, seal):
         return False
     gains = read_gains(described)
-    return not gains or gains_stand(gains, source, finalists[chosen.search], chosen.family, chosen.trial)
+    own = finalists[ships.choice.search]
+    return not gains or gains_stand(gains, source, own, ships.choice.family, ships.basis)
 
 
 # --- what was examined ---------------------------------------------------------------------------------------------
@@ -88,5 +98,13 @@ def _not_examined(files: StudyFiles) -> Iterator[str]:
         found = read_json(path) if path.is_file() else None
         lost = found is None or (bool(found.get("strip")) and not (files.test / "strip.npz").is_file())
         # Baselines are of the data alone.
-        if lost or (found is not None and name != "baselines" and not is_made_from(found, files, openings)):
+        stands = found is None or name == "baselines" or is_made_from(found, files, openings)
+        if lost or not stands or (name == "robustness" and not _reads_shipped(files, found or {})):
             yield name
+
+
+def _reads_shipped(files: StudyFiles, robustness: Mapping[str, Any]) -> bool:
+    """Whether the network that is shipped after a last stage was read, too."""
+    stage = read_last_stage(files.last_stage)
+    read = [run.rpartition("/")[2] for run in robustness.get("made_from") or ()]
+    return stage is None or not stage.ships or stage.run in read

@@ -14,6 +14,7 @@ from study.records.paths import StudyFiles
 from study.records.shifts import Gain, compared, gains_stand
 
 N = 20
+SHIPPED = ("cnn-t3-seed0",)
 ABOUT = {"images": N, "shifts": 1.0, "mended": 2, "spoiled": 0, "passes": 1.2}
 GAINS = [
     Gain(family="cnn", run="cnn-t3-seed0", once=0.9, **ABOUT),
@@ -41,18 +42,18 @@ def study(files: StudyFiles) -> StudyFiles:
 
 
 def test_they_stand_as_long_as_each_family_has_the_same_finalist(study: StudyFiles) -> None:
-    assert gains_stand(GAINS, study, found(candidate(5)), "cnn", 3)
-    assert not gains_stand(GAINS, study, found(candidate(6)), "cnn", 3)
-    assert not gains_stand(GAINS[:1], study, found(candidate(5)), "cnn", 3)
+    assert gains_stand(GAINS, study, found(candidate(5)), "cnn", SHIPPED)
+    assert not gains_stand(GAINS, study, found(candidate(6)), "cnn", SHIPPED)
+    assert not gains_stand(GAINS[:1], study, found(candidate(5)), "cnn", SHIPPED)
 
 
 def test_a_run_of_the_same_name_that_reads_otherwise_is_another_one(study: StudyFiles) -> None:
     left(study, "mlp-t5-seed0", 17)
-    assert not gains_stand(GAINS, study, found(candidate(5)), "cnn", 3)
+    assert not gains_stand(GAINS, study, found(candidate(5)), "cnn", SHIPPED)
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:200])])
 def test_a_family_that_left_no_logits_is_not_compared(study: StudyFiles, damage: object) -> None:
     damage(study.run("mlp-t5-seed0").validation)  # type: ignore[operator]
-    assert list(compared(study, found(candidate(5)), "cnn", 3)) == ["cnn"]
-    assert gains_stand(GAINS[:1], study, found(candidate(5)), "cnn", 3)
+    assert list(compared(study, found(candidate(5)), "cnn", SHIPPED)) == ["cnn"]
+    assert gains_stand(GAINS[:1], study, found(candidate(5)), "cnn", SHIPPED)

@@ -10,6 +10,7 @@ import pytest
 from synthetic import Wanted, write_study
 
 from study.records.files import read_json, write_json
+from study.records.last_stage import Judged, LastStage, write_last_stage
 from study.records.paths import StudyFiles
 from study.report.page import make
 from study.report.rendering import render
@@ -99,3 +100,44 @@ def test_networks_that_were_trained_again_have_no_reading_yet(tmp_path: Path) ->
     run = with_shifts(files)
     files.run(run).weights.write_bytes(b"other")
     assert make(files)[leaderboard].shipped is None
+
+
+def after_last_stage(files: StudyFiles, ships: bool) -> str:
+    """Let the study have a last stage of the run that it ships, which mends five of its answers; the name of it."""
+    opening = read_json(files.seal)["openings"][0]
+    of, trial = opening["shipped_run"], read_json(files.finalists)["families"]["cnn"]["finalist"]
+    candidate = f"cnn-t{trial}-seed0"
+    judged = Judged(10_000, 0.994, 0.9938, 12, 14 if ships else 99, 2600, 0.76, 0.91)
+    write_last_stage(files.last_stage, LastStage(0, "cnn", trial, of, "0" * 64, candidate, 51_200, judged=judged))
+    files.run(of).weights.unlink(missing_ok=True)  # whose digest would be another one
+    with np.load(files.predictions) as arrays:
+        labels, logits = arrays["labels"], arrays[of].copy()
+    for index in np.flatnonzero(logits.argmax(axis=1) != labels)[:MENDED]:
+        logits[index, labels[index]] = 99
+    with np.load(files.candidate_predictions) as arrays:
+        known = dict(arrays)
+    np.savez(files.candidate_predictions, **known, **({f"{of}-hands": logits} if ships else {}))
+    return str(of)
+
+
+@pytest.mark.parametrize("ships", [True, False])
+def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path: Path, ships: bool) -> None:
+    files = write_study(tmp_path / "staged", Wanted(examined=True))
+    of = after_last_stage(files, ships)
+    report = make(files)
+    page = render(report).replace("\u00a0", " ")
+    own, stage = report[leaderboard].shipped, report[leaderboard].stage
+    assert stage is not None
+    assert stage.ships == ships
+    assert "12 answers mended" in stage.sentences
+    assert stage.sentences in page
+    if not ships:
+        assert own is None
+        assert f"was tried on {of} and is not shipped" in page
+        return
+    assert own is not None
+    assert (own.run, own.below, own.difference) == (f"{of}-hands", None, None)
+    assert own.accuracy == own.once == stage.after
+    assert stage.difference is not None
+    assert stage.difference.mean == pytest.approx(MENDED / 2000)
+    assert f"{of} after a last stage on digits by other hands: 91 % of corrupted validation images right" in page

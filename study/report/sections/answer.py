@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from study.records.trial import Role
-from study.report import added, budget, first_screen, repeated
+from study.report import added, budget, first_screen, repeated, shipped
 from study.report.added import Added
 from study.report.best import TrialSummary, summary
 from study.report.charts import Chart
@@ -18,7 +18,7 @@ from study.report.section import Report
 from study.report.sections import header, leaderboard, pairwise, searches
 from study.report.sections.leaderboard import Finalist
 from study.report.sections.pairwise import FinalistPair
-from study.report.wording import count, interval, listing, percent
+from study.report.wording import count, interval, listing, percent, points
 from study.statistics.logits import accuracy
 from study.statistics.result import PAGE_ONLY, Result
 
@@ -87,7 +87,7 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
         best_trial_sentence=fate(led, study.stage, "search 1" if study.n_searches > 1 else "the search")
         if led
         else None,
-        shipped_sentence=_shipped(study),
+        shipped_sentence=_shipped(study, before),
         # Of several searches the finding itself says so, of the families.
         caveats=tuple(_caveats(before, behind if several is None else None)),
         first=before[first_screen],
@@ -97,11 +97,11 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
     )
 
 
-def _shipped(study: StudyRecords) -> str | None:
+def _shipped(study: StudyRecords, before: Report) -> str | None:
     """Which network `study predict` uses, where that is none of those that are compared."""
     source, chosen = study.shipped
     if chosen is None or not chosen.given:
-        return None
+        return _after_last_stage(before[leaderboard].stage, before.section("leaderboard"))
     result = source.finalists.of(chosen.family)
     candidate = result.candidate(chosen.trial)
     assert candidate is not None  # validation chose it
@@ -112,6 +112,16 @@ def _shipped(study: StudyRecords) -> str | None:
         text += f", {percent(accuracy(logits, study.test_labels))} on the test split"
     best = _best_found(study)
     return f"{text}; the best that a search found has {percent(best)} on validation." if best else f"{text}."
+
+
+def _after_last_stage(stage: shipped.Stage | None, where: str) -> str | None:
+    if stage is None or not stage.ships or stage.judged is None:
+        return None
+    text = f"{stage.of} after a last stage on digits by other hands: {percent(stage.judged.corrupted_after, 0)} of "
+    text += f"corrupted validation images right, {percent(stage.judged.corrupted_before, 0)} before"
+    if stage.difference is None:
+        return f"{text}."
+    return f"{text}; {points(stage.difference.mean, signed=True)} on the test split ({where})."
 
 
 def _best_found(study: StudyRecords) -> float | None:

@@ -17,7 +17,7 @@ from study.report.charts import Chart
 from study.report.pareto import SHORT, Cost, fronts
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
-from study.report.shipped import Shipped, shipped
+from study.report.shipped import Shipped, Stage, shipped, stage
 from study.report.wording import capital, count, interval, percent
 from study.statistics.estimators import Bootstrap, bootstrap_macro_f1
 from study.statistics.intervals import wilson
@@ -129,7 +129,8 @@ class CandidateRow(Result):
 class Leaderboard(Result):
     """`winner` is the family that validation chose; `validation_half_width` the Wilson half-width of one network's
     validation accuracy: what two trials must differ by at least; `missing` what was not measured. `shipped` is the
-    model's own reading, and `gains` what it would add to each family, of a study that ships one with shifts."""
+    model's own reading, and `gains` what it would add to each family, of a study that ships one with shifts; `stage` is
+    what became of the shipped network's last stage."""
 
     rows: tuple[Finalist | Other, ...]
     candidates: tuple[CandidateRow, ...]
@@ -138,6 +139,7 @@ class Leaderboard(Result):
     winner: str | None = field(default=None, metadata=PAGE_ONLY)
     shipped: Shipped | None = field(default=None, metadata=OPTIONAL)
     gains: tuple[Gain, ...] | None = field(default=None, metadata=OPTIONAL)
+    stage: Stage | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def finalists(self) -> list[Finalist]:
@@ -169,6 +171,7 @@ def of_study(study: StudyRecords) -> Leaderboard:
         winner=study.finalists.winner,
         shipped=_shipped(study),
         gains=study.gains or None,
+        stage=stage(study),
     )
 
 

@@ -46,7 +46,8 @@ class Reproduce(Result):
 def numbers(study: StudyRecords, before: Report) -> Reproduce:
     source, chosen = study.shipped
     name = None if chosen is None else chosen.run
-    run = source.runs.get(name) if name is not None else None
+    ships = study.shipping[1]
+    run = None if ships is None else source.runs.get(ships.choice.run)  # its recipe without a last stage
     shipped = name if source is study else f"{source.files.root.name}/{name}"
     data = study.settings.dataset
     return Reproduce(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from study.report.section import Report
 from study.report.wording import NONE, interval, listing, percent, plain
 from study.statistics.result import Result
 
+GROUPS = ("clean", "blur", "MNIST-C style")
 BLURRED = ("clean", "gaussian blur")
 FALLEN = 3  # classes named that fall first
 ANSWERS_NAMED = 4  # of the answers to a blurred 6: a legend of five is read
@@ -50,6 +52,26 @@ class Corruptions(Result):
         top = last.counts.index(max(last.counts))
         share = percent(last.counts[top] / total, 0) if total else NONE
         return f"{self.measured.classes[top]} ({share} at {plain(last.sigma)})"
+
+    @property
+    def means(self) -> list[tuple[str, list[float | None]]]:
+        """Of each network by group of corruptions its accuracy, in which every kind weighs the same; clean first."""
+        assert self.measured is not None
+        return [(name, [self._mean(name, group) for group in GROUPS]) for name in self.measured.half_accuracy_sigma]
+
+    def _mean(self, name: str, group: str) -> float | None:
+        assert self.measured is not None
+        by_kind: dict[str, list[float]] = {}
+        for row in self.measured.levels:
+            if row.group == group:
+                by_kind.setdefault(row.kind, []).append(row.families[name].accuracy)
+        return statistics.fmean(map(statistics.fmean, by_kind.values())) if by_kind else None
+
+    @property
+    def has_shipped(self) -> bool:
+        """Whether the shipped network was read beside the finalists."""
+        assert self.measured is not None
+        return any(name.endswith(", shipped") for name in self.measured.runs)
 
     @property
     def skipped(self) -> list[str]:
