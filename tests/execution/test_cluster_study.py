@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clusters import CLUSTER, Machines
+from postgresql import Server
 from tiny_spaces import TINY_SPACES
 
 from study.records.paths import StudyFiles, done_runs
@@ -120,3 +126,51 @@ def test_a_lost_head_ends_the_command_in_one_line(words: list[str], tmp_path: Pa
     machines.end()
     assert f"the cluster's head at {machines.address} is gone; start it, and the same command goes on" in last
     assert len(read_trials(StudyFiles(tmp_path / "head").trials_jsonl).counted) >= 2
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def answer(url: str, process: subprocess.Popen[str]) -> Any:
+    """What a server that this process starts says at a URL."""
+    last = time.monotonic() + WATCHED
+    while True:
+        try:
+            with urllib.request.urlopen(url) as found:
+                return json.load(found)
+        except OSError:
+            assert time.monotonic() < last, "it does not answer"
+            assert process.poll() is None, "the dashboard has ended"
+            time.sleep(0.1)
+
+
+def test_a_dashboard_that_has_only_the_url_shows_a_study_at_work_on_a_cluster(
+    machines: Machines, words: list[str], tmp_path: Path, postgresql: Server
+) -> None:
+    url, port = postgresql.url(), free_port()
+    endless = ["--name", "far", "--no-evaluate", "--n-trials", "100000", "--storage", url]
+    run = command("run", *words, *endless, "--cluster", machines.address)
+    # As optuna-dashboard starts, from a folder that has nothing of the study.
+    show = [sys.executable, "-c", "from optuna_dashboard._cli import main; main()", url, "--port", str(port)]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(run, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+        assert process.stderr is not None
+        assert next(line for line in process.stderr if line.strip().startswith("mlp #1"))
+        with subprocess.Popen(show, cwd=elsewhere, stdout=quiet, stderr=quiet, text=True) as dashboard:
+            base = f"http://127.0.0.1:{port}/api/studies"
+            found = {study["study_name"]: study["study_id"] for study in answer(base, dashboard)["study_summaries"]}
+            trials = answer(f"{base}/{found['far/mlp']}?after=0", dashboard)["trials"]
+            os.killpg(process.pid, signal.SIGINT)
+            process.stderr.read()
+            assert process.wait(WATCHED) == 130
+            dashboard.terminate()
+    shown = {trial["number"]: trial for trial in trials if trial["state"] == "Complete"}
+    assert len(shown) >= 2
+    records = {record.number: record for record in read_trials(StudyFiles(tmp_path / "far").trials_jsonl)}
+    assert [records[number].value for number in shown] == [trial["values"][0] for trial in shown.values()]
+    assert not StudyFiles(tmp_path / "far").database.exists()
