@@ -1,40 +1,48 @@
 """How a study's winner reads strangers' pictures, by kind, and what it refuses. Three minutes on one core.
 
     python benchmarks/strangers.py results/mnist [--run cnn-t9-seed0] [--per-kind 100] [--seed 0] [--fashion DIR]
+    python benchmarks/strangers.py results/mnist --pictures DIR
     python benchmarks/strangers.py results/mnist --test
 
 Digits are validation images. The model shipped in `model/` has trained on them, so its place is taken by the candidate
 run of the same trial, which has not; temperature, threshold and all else come from `model/`. With --test they are test
 images, and the shipped model itself reads them: for the last table, once; the look is added to the study's seal and the
 table kept in test/strangers.json. --fashion is a folder with Fashion-MNIST's IDX files: clothes that nobody drew for
-this program. The drawing of strangers is that of tests/inference/strangers.py, so it runs from a checkout.
+this program. --pictures is a folder of pictures that people made, read by the shipped model: index.csv with the columns
+file, label, class (those of "handwritten" are read), kind and source, and the files in pictures/. The drawing of
+strangers is that of tests/inference/strangers.py, so it runs from a checkout.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import io
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
+from _causes import read_causes
 from _looks import look_at_test
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from study.data.datasets import Dataset, load_train, split_as_before
+from study.data.opening import open_gray
 from study.errors import StudyError
 from study.evaluation.test_set import load_run
 from study.inference.abstain import Evidence, probabilities, strangeness
 from study.inference.answer import Prediction
 from study.inference.bundle import load_bundle
+from study.inference.fitting import box_of, centre, fit
+from study.inference.ink import otsu
 from study.inference.predictor import Predictor
 from study.inference.refusal import NO_DIGIT, measure_refusals
 from study.records.files import write_json
@@ -175,6 +183,83 @@ def print_auroc(predictor: Predictor, digits: Dataset, per_kind: int, seed: int,
         print(f"{kind:28}" + "".join(f" {100 * auroc(known[name], found[name]):10.1f}" for name in known))
 
 
+def print_causes(predictor: Predictor, digits: Dataset, count: int, seed: int) -> None:
+    print(f"\n{'cause':38} {'pictures':>8} {'right %':>8} {'left open %':>12} {'wrong answer %':>15}")
+    for one in read_causes(predictor, digits.images.numpy(), digits.labels.numpy(), count, seed):
+        shares = f"{100 * one.right:8.1f} {100 * one.open:12.1f} {100 * one.wrong:15.1f}"
+        print(f"{one.cause} {one.kind:36} {one.pictures:8} {shares}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """How N pictures that people made were read, and their sources."""
+
+    kinds: NDArray[np.str_]
+    sources: NDArray[np.str_]
+    answered: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    plain: NDArray[np.bool_]
+
+    def of(self, kind: str) -> Found:
+        chosen = self.kinds == kind
+        return Found(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+def plain_recipe(path: Path) -> NDArray[np.uint8]:
+    """Grey, inverted where the border is bright, Otsu, box to 20 x 20, centre of mass: [28, 28]."""
+    gray = open_gray(path).gray
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    ink = 1 - gray if border.mean() > 0.5 else gray
+    ink = np.where(ink >= otsu(ink), ink, 0)
+    left, top, right, bottom = box_of(ink > 0)
+    return centre(fit(ink[top:bottom, left:right]))
+
+
+def print_pictures(predictor: Predictor, folder: Path) -> None:
+    with (folder / "index.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows = [row for row in rows if row["class"] == "handwritten"]
+    paths = [folder / "pictures" / row["file"] for row in rows]
+    labels = np.array([int(row["label"]) for row in rows])
+    answers = predictor.predict(paths)
+    assert len(answers) == len(rows), "a picture of one digit was read as a row"
+    guesses = np.array([answer.digit for answer in answers])
+    plain = predictor.logits(np.stack([plain_recipe(path) for path in paths])).argmax(axis=1)
+    found = Found(
+        kinds=np.array([row["kind"] for row in rows]),
+        sources=np.array([row["source"] for row in rows]),
+        answered=np.array([answer.status == "ok" for answer in answers]),
+        right=guesses == labels,
+        plain=plain == labels,
+    )
+    print(
+        f"\n{'kind':48} {'n':>4} {'sources':>7} {'right':>16} {'wrong':>5} {'open':>5} {'best guess':>10} {'plain':>6}"
+    )
+    for kind in [*sorted(set(found.kinds), key=lambda kind: -(found.kinds == kind).sum()), "all"]:
+        print(_counted(kind, found if kind == "all" else found.of(kind)))
+    for path, answer, label in zip(paths, answers, labels, strict=True):
+        if answer.status != "ok" or answer.digit != label:
+            print(f"  {path.name}: {answer.status} {answer.digit}, {answer.probability:.3f} {answer.reason or ''}")
+
+
+def _counted(kind: str, found: Found) -> str:
+    answered_right = found.answered & found.right
+    low, high = clustered_interval(answered_right, found.sources)
+    share = f"{100 * answered_right.mean():.1f} ({100 * low:.0f}-{100 * high:.0f})"
+    wrong, left_open = int((found.answered & ~found.right).sum()), int((~found.answered).sum())
+    counts = f"{len(found.right):4} {len(set(found.sources)):7} {share:>16} {wrong:5} {left_open:5}"
+    return f"{kind:48} {counts} {int(found.right.sum()):10} {int(found.plain.sum()):6}"
+
+
+def clustered_interval(right: NDArray[np.bool_], sources: NDArray[np.str_]) -> tuple[float, float]:
+    """95 % interval of a share by 2,000 drawings of whole sources: pictures of one hand are alike."""
+    _, which = np.unique(sources, return_inverse=True)
+    counts, good = np.bincount(which), np.bincount(which, weights=right)
+    drawn = np.random.default_rng(0).integers(0, len(counts), (2000, len(counts)))
+    low, high = np.quantile(good[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def drawn(digits: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     chosen = np.random.default_rng(seed).choice(len(digits), min(count, len(digits)), replace=False)
     return digits.images[chosen].numpy(), digits.labels[chosen].numpy()
@@ -199,6 +284,7 @@ def on_validation(files: StudyFiles, options: argparse.Namespace) -> None:
     print_strangers(strangers_rows(predictor, *drawn(digits, options.per_kind, options.seed), options.seed))
     print_refusals(predictor, digits, options.per_kind, options.seed, options.fashion)
     print_auroc(predictor, digits, options.per_kind, options.seed, options.fashion)
+    print_causes(predictor, digits, options.per_kind, options.seed)
 
 
 def main() -> None:
@@ -208,11 +294,14 @@ def main() -> None:
     parser.add_argument("--per-kind", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fashion", type=Path, metavar="DIR", help="Fashion-MNIST's IDX files, to be refused")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="pictures that people made, and their index.csv")
     parser.add_argument("--test", action="store_true", help="the last table: test digits, once")
     options = parser.parse_args()
     try:
         if options.test:
             on_test(StudyFiles(options.study), options.per_kind, options.seed)
+        elif options.pictures:
+            print_pictures(shipped_predictor(StudyFiles(options.study))[0], options.pictures)
         else:
             on_validation(StudyFiles(options.study), options)
     except StudyError as error:

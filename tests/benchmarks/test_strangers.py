@@ -40,3 +40,20 @@ def test_auroc_counts_pairs_and_draws_as_half(strangers: ModuleType) -> None:
     digits, others = np.array([0.1, 0.2, 0.5]), np.array([0.5, 0.9])
     assert strangers.auroc(digits, others) == pytest.approx((3 + 2.5) / 6)
     assert strangers.auroc(others, digits) == pytest.approx(0.5 / 6)
+
+
+def test_an_interval_over_sources_is_wider_than_one_over_pictures(strangers: ModuleType) -> None:
+    right = np.repeat([True, True, True, False], 25)
+    alone = strangers.clustered_interval(right, np.arange(100).astype(str))
+    by_source = strangers.clustered_interval(right, np.repeat(list("abcd"), 25))
+    assert by_source[0] < alone[0] < 0.75 < alone[1] < by_source[1]
+
+
+def test_pictures_of_every_cause_can_be_drawn(strangers: ModuleType) -> None:
+    causes = sys.modules["_causes"]
+    digit, rng = np.zeros((28, 28), np.uint8), np.random.default_rng(0)
+    digit[4:24, 13:16] = digit[4:7, 8:20] = 255
+    for cause, draw, _ in causes.CAUSES.values():
+        picture = draw(digit, rng)
+        assert (picture.dtype, picture.ndim, cause in range(1, 7)) == (np.uint8, 2, True)
+        assert np.ptp(picture) > 5
