@@ -35,25 +35,29 @@ def enlarged(digit: Digits) -> Digits:
     return np.asarray(Image.fromarray(box).resize(size, Image.Resampling.BICUBIC))
 
 
-def pushed(left: Digits, right: Digits, rng: Rng, overlap: int) -> Digits:
-    """Bright ink: the right one moved until `overlap` of its pixels lie on the left one's ink."""
+def pushed(planes: Digits, right: Digits, rng: Rng, overlap: int) -> Digits:
+    """Bright ink, [K, h, w] to [K + 1, H, W]: one digit a plane, the right one moved until `overlap` of its pixels lie
+    on the others' ink."""
+    left = planes.max(axis=0)
     height = 3 * max(len(left), len(right)) // 2
     width = left.shape[1] + right.shape[1] + 4
-    base, top = np.zeros((height, width), np.uint8), (height - len(left)) // 2
-    base[top : top + len(left), : left.shape[1]] = left
+    base, top = np.zeros((len(planes) + 1, height, width), np.uint8), (height - len(left)) // 2
+    base[:-1, top : top + len(left), : left.shape[1]] = planes
+    flat = base.max(axis=0)
     at = (height - len(right)) // 2 + int(rng.integers(-6, 7))
     at = min(max(at, 0), height - len(right))
     for x in range(left.shape[1], left.shape[1] // 3, -1):
-        under = base[at : at + len(right), x : x + right.shape[1]]
+        under = flat[at : at + len(right), x : x + right.shape[1]]
         if int(((under > 128) & (right > 128)).sum()) >= overlap:
             break
-    under[:] = np.maximum(under, right)
-    columns = np.flatnonzero(base.any(0))
-    return base[:, : columns[-1] + 1]
+    base[-1, at : at + len(right), x : x + right.shape[1]] = right
+    columns = np.flatnonzero(base.any(axis=(0, 1)))
+    return base[:, :, : columns[-1] + 1]
 
 
 def string(parts: Sequence[Digits], rng: Rng, touching: float) -> Digits:
-    made = parts[0]
+    """The digits side by side, one a plane: [K, H, W]."""
+    made = parts[0][None]
     for part in parts[1:]:
         if rng.random() < touching:
             made = pushed(made, part, rng, int(rng.integers(2, 12)))
@@ -62,14 +66,16 @@ def string(parts: Sequence[Digits], rng: Rng, touching: float) -> Digits:
     return made
 
 
-def beside(left: Digits, right: Digits, gap: int) -> Digits:
-    height = max(len(left), len(right))
+def beside(planes: Digits, right: Digits, gap: int) -> Digits:
+    height, before = max(planes.shape[1], len(right)), planes.shape[2]
 
     def tall(plane: Digits) -> Digits:
-        spare = height - len(plane)
-        return np.pad(plane, ((spare // 2, spare - spare // 2), (0, 0)))
+        spare = height - plane.shape[1]
+        return np.pad(plane, ((0, 0), (spare // 2, spare - spare // 2), (0, 0)))
 
-    return np.hstack([tall(left), np.zeros((height, gap), np.uint8), tall(right)])
+    left = np.pad(tall(planes), ((0, 1), (0, 0), (0, gap + right.shape[1])))
+    left[-1:, :, before + gap :] = tall(right[None])
+    return left
 
 
 def on_paper(ink: Digits) -> Digits:
@@ -121,7 +127,7 @@ def measure(predictor: Predictor, images: Digits, labels: NDArray[np.int64], cou
         scores = []
         for _ in range(count):
             parts, names = chosen(int(rng.integers(low, high + 1)))
-            scores.append(right(predictor, on_paper(string(parts, rng, touching)), names, segment))
+            scores.append(right(predictor, on_paper(string(parts, rng, touching).max(axis=0)), names, segment))
         show(name, scores)
     for rows, columns, asked in ((4, 6, None), (10, 10, None), (20, 25, True)):
         at = rng.integers(0, len(images), rows * columns)

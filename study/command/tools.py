@@ -40,6 +40,7 @@ def _shipped_model(files: StudyFiles) -> Path:
 def predict(args: argparse.Namespace, command: str, started: float) -> int:
     import torch
 
+    from study.inference.abstain import TOO_FEW, widest_fitted_set
     from study.inference.answer import Prediction, as_text
     from study.inference.inputs import collect_inputs
     from study.inference.predictor import Predictor
@@ -72,6 +73,8 @@ def predict(args: argparse.Namespace, command: str, started: float) -> int:
     with page or nullcontext():
         for piece in render(answers(), args.format, {"form": FORM, "verb": args.verb}):
             sys.stdout.write(piece)
+    if (widest := widest_fitted_set(predictor.description.abstention, args.coverage)) is not None:
+        print(f"a set holds all classes beyond --coverage {widest:g}: there were {TOO_FEW}", file=sys.stderr)
     if page:
         print(f"how they were read: {page.path}", file=sys.stderr)
     return 1 if failed else 0

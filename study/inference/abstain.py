@@ -23,13 +23,14 @@ from study.statistics.logits import log_softmax, softmax
 
 Floats = NDArray[np.float64]
 
-MAX_ERROR = 0.002  # upper bound of the error among answered validation images
+MAX_ERROR = 0.0015  # upper bound of the error among answered validation images
 MAX_HANDS_ERROR = 0.015  # and among answered pictures as people deliver them, of which fewer are drawn
 MAX_UNANSWERED = 0.05  # share of clean images that abstaining may cost; the error bound gives way beyond it
-STRANGE = 0.005  # share of clean validation images that the strangeness refuses
+STRANGE = 0.01  # share of clean validation images that the strangeness refuses
 COVERAGES = (0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.998, 0.999, 0.9995)
 DEFAULT_COVERAGE = 0.999
 DEFAULT_THRESHOLD = 0.5  # for a model whose file names none, and the least: no answer is less likely than not
+TOO_FEW = "too few validation images to fit a smaller set"
 TRADE_OFFS = (0.99, 0.98, 0.97, 0.95, 0.9)  # shares answered whose error is told beside the chosen one
 
 STATISTICS = ("ink", "solid", "roughness", "pits")
@@ -241,6 +242,16 @@ def prediction_set(p: Floats, fitted: Mapping[str, Any], coverage: float | None 
     else:
         count = int(np.searchsorted(np.cumsum(p[order]), wanted - 1e-12)) + 1
     return [int(c) for c in order[: min(max(count, 1), len(p))]]
+
+
+def widest_fitted_set(fitted: Mapping[str, Any], coverage: float | None = None) -> float | None:
+    """The highest coverage that a smaller set than that of all classes was fitted for, where the wanted one is beyond
+    it for want of validation images; else None."""
+    levels = {float(known): level for known, level in fitted.get("sets", {}).items()}
+    wanted = DEFAULT_COVERAGE if coverage is None else coverage
+    if not levels or wanted > max(levels) or levels[min(known for known in levels if known >= wanted)] > 0:
+        return None
+    return max((known for known, level in levels.items() if level > 0), default=0.0)
 
 
 # --- what is no digit ------------------------------------------------------------------------------------------------

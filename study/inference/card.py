@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.inference.abstain import MAX_ERROR, MAX_HANDS_ERROR, MAX_UNANSWERED
+from study.inference.abstain import MAX_ERROR, MAX_HANDS_ERROR, MAX_UNANSWERED, TOO_FEW, widest_fitted_set
 from study.records.shifts import read_gains
 
 _CARD = """---
@@ -239,8 +239,12 @@ def _trade_off(fitted: Mapping[str, Any]) -> str:
 def _why_untold(error_bound: float) -> str:
     """Why the threshold is no lower, for models whose file does not say."""
     if error_bound <= MAX_ERROR:
-        return f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
-    text = f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
+        return (
+            f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR, 2)}.\n"
+        )
+    text = (
+        f"An error bound of {_percent(MAX_ERROR, 2)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
+    )
     return text + "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
 
 
@@ -263,10 +267,10 @@ def _percent(share: float, digits: int = 1) -> str:
 # Why the threshold is no lower, by what it was chosen by.
 _WHY = {
     "clean": f"""The threshold is the lowest that holds the upper 95 % bound of the error among clean images at
-{_percent(MAX_ERROR)}.
+{_percent(MAX_ERROR, 2)}.
 """,
     "hands": f"""The threshold is the lowest that holds the upper 95 % bound of the error among pictures by other pens
-and hands at {_percent(MAX_HANDS_ERROR)}; a lower one would hold that of {_percent(MAX_ERROR)} among clean images.
+and hands at {_percent(MAX_HANDS_ERROR)}; a lower one would hold that of {_percent(MAX_ERROR, 2)} among clean images.
 """,
     "floor": """The threshold is at its least: every answer to a clean image that is likelier than not is given.
 """,
@@ -287,11 +291,15 @@ def _refusals(measured: Sequence[Mapping[str, Any]]) -> str:
 
 def _alone(meta: Mapping[str, Any]) -> str:
     """Up to which coverage a set has one class: the answer is always in it, and of two one has less than a half."""
-    levels = dict(dict(meta.get("abstention") or {}).get("sets") or {})
-    alone = [float(coverage) for coverage, level in levels.items() if level > 0.5]
-    return (
-        f"\nUp to a coverage of {max(alone):g} it is the answer alone: this network is right so often." if alone else ""
+    fitted = dict(meta.get("abstention") or {})
+    alone = [float(coverage) for coverage, level in dict(fitted.get("sets") or {}).items() if level > 0.5]
+    told = (
+        ""
+        if not alone
+        else f"\nUp to a coverage of {max(alone):g} it is the answer alone: this network is right so often."
     )
+    widest = widest_fitted_set(fitted)
+    return told if widest is None else told + f"\nBeyond {widest:g} it holds all classes: there were {TOO_FEW}."
 
 
 def _origin(meta: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ Gray = NDArray[np.float32]
 EIGHT = np.ones((3, 3), dtype=bool)
 COARSE = 192  # longest side at which lines are looked for
 MIN_LINED_SIDE = 40  # pixels; in smaller pictures a line cannot be told from a stroke
+STRIP = 3  # times as long as broad
 SLOPES = np.linspace(-0.08, 0.08, 17)  # ruled lines lie within about 4.5 degrees of the picture's sides
 MAX_THICKNESS = 0.03  # of the picture's height
 BEYOND = 1.45  # times the digit's width
@@ -65,11 +66,13 @@ def _line_near_top(mask: Mask) -> slice | None:
 
 
 def drop_lines(mask: Mask) -> Mask:
-    """Mask without straight thin lines across the picture, level or upright, where a digit remains without them."""
+    """Mask without straight thin lines across the picture, level or upright, where a digit remains without them. Lines
+    across a strip are not looked for: they are its digits' strokes."""
     if min(mask.shape) < MIN_LINED_SIDE or not mask.any():
         return mask
-    flat = _without_flat_lines(mask)
-    return _without_flat_lines(flat.T).T
+    height, width = mask.shape
+    flat = _without_flat_lines(mask) if STRIP * width >= height else mask
+    return _without_flat_lines(flat.T).T if STRIP * height >= width else flat
 
 
 def _without_flat_lines(mask: Mask) -> Mask:

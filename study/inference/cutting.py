@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ STEP = 0.08  # of the height between the places where lines begin and end
 LEAN = (-0.25, 0.5)  # of the height by which a line's upper end may lie to the right of its lower end
 REACH = 0.1  # of the height by which a cut may leave its line to either side
 MAX_STEPS = 200  # along one part
+MAX_PIECES = 3000  # that one part is read for: a string of twenty digits that all touch has some 2,000
 DEAREST = 4  # widths of a stroke: the most ink that a cut may cross
 ALIKE = 2  # squares of a stroke's width: of cuts that part the ink alike but for so much the cheapest is tried
 SLIVER = 0.12  # of a piece's largest part: what lies loose and is smaller belongs to its neighbours
@@ -82,23 +84,51 @@ class _Piece:
     pixels: Pixels
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All ways to part a part's ink: `parts` [N] that could be digits, by the cut that they end at; the cuts at their
+    two ends, `edges` [N, 2], of which the `last` is the part's right side; the `digits` [N] that they are read as; and
+    the `looks` [N, 9] that WEIGHTS are for."""
+
+    parts: Sequence[Part]
+    edges: Ints
+    last: int
+    digits: Ints
+    looks: Floats
+
+    @property
+    def whole(self) -> Mask:
+        """[N]: the whole part."""
+        return np.asarray((self.edges == (0, self.last)).all(axis=1))
+
+
 def cut_touching(part: Part, ink: Gray, read: Reader, singles: int = 0) -> list[Part]:
     """The digits of a part from left to right, with the probability that they are cut rightly; the part itself where
     no cut is likelier. `ink` [h, w] of its box; beside it there are `singles` that look like one digit each, and the
     more there are the likelier it is one, too."""
-    if part.width < NARROW * part.height or min(part.mask.shape) < 4:
+    ways = ways_to_cut(part, ink, read)
+    if ways is None:
         return [part]
+    scores = ways.looks @ WEIGHTS
+    scores[ways.whole] += BY_SINGLES * np.log1p(singles)
+    certain = _same(ways.parts, ways.digits) @ sum_of_ways(ways.edges, scores, ways.last)[1]
+    best = likeliest_way(ways.edges, scores, ways.last)
+    return [replace(ways.parts[i], certain=min(1.0, float(certain[i]))) for i in best] or [part]
+
+
+def ways_to_cut(part: Part, ink: Gray, read: Reader) -> Ways | None:
+    """None where the part is too narrow for two digits, no piece of it could be one, or there are too many to try."""
+    if part.width < NARROW * part.height or min(part.mask.shape) < 4:
+        return None
     stroke = stroke_width(part.mask)
     cuts = _cuts(part.mask, stroke)
-    pieces = list(_pieces(part, ink, cuts, stroke))
-    if not pieces:
-        return [part]
+    pieces = list(islice(_pieces(part, ink, cuts, stroke), MAX_PIECES + 1))
+    if not 0 < len(pieces) <= MAX_PIECES:
+        return None
     readings = read(np.stack([piece.pixels for piece in pieces]))
-    scores = _looks(pieces, readings, cuts.crossed / stroke, _usual_height(part.mask)) @ WEIGHTS
-    edges, last = np.array([(piece.start, piece.end) for piece in pieces]), len(cuts.paths) - 1
-    scores[(edges == (0, last)).all(axis=1)] += BY_SINGLES * np.log1p(singles)
-    certain = _same(pieces, readings.digits) @ _probabilities(edges, scores, last)
-    return [replace(pieces[i].part, certain=min(1.0, float(certain[i]))) for i in _best(edges, scores, last)] or [part]
+    looks = _looks(pieces, readings, cuts.crossed / stroke, _usual_height(part.mask))
+    edges = np.array([(piece.start, piece.end) for piece in pieces])
+    return Ways([piece.part for piece in pieces], edges, len(cuts.paths) - 1, readings.digits, looks)
 
 
 # --- cuts ------------------------------------------------------------------------------------------------------------
@@ -191,9 +221,9 @@ def _without_slivers(mask: Mask) -> Mask:
     return np.asarray((sizes >= SLIVER * sizes.max())[labels] & mask, dtype=bool)
 
 
-def _same(pieces: Sequence[_Piece], digits: Ints) -> Mask:
+def _same(parts: Sequence[Part], digits: Ints) -> Mask:
     """[N, N]: pieces that are read alike in nearly the same place, cut a little elsewhere."""
-    left, right = np.array([(piece.part.box[0], piece.part.box[2]) for piece in pieces]).T
+    left, right = np.array([(part.box[0], part.box[2]) for part in parts]).T
     shared = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
     either = np.maximum(right[:, None], right) - np.minimum(left[:, None], left)
     return np.asarray((shared > SAME * either) & (digits[:, None] == digits))
@@ -229,7 +259,7 @@ def _looks(pieces: Sequence[_Piece], readings: Readings, crossed: Floats, usual:
 # --- the likeliest way -----------------------------------------------------------------------------------------------
 
 
-def _best(edges: Ints, scores: Floats, last: int) -> Sequence[int]:
+def likeliest_way(edges: Ints, scores: Floats, last: int) -> Sequence[int]:
     """The pieces from the first cut to the last whose scores have the largest sum, none where no row of pieces reaches
     it; `edges` [N, 2] by their ends."""
     best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
@@ -241,12 +271,15 @@ def _best(edges: Ints, scores: Floats, last: int) -> Sequence[int]:
     return best.get(last, (0.0, []))[1]
 
 
-def _probabilities(edges: Ints, scores: Floats, last: int) -> Floats:
-    """That each piece [N] is one of the digits, over all ways to part the ink."""
-    before, after = np.full(last + 1, -np.inf), np.full(last + 1, -np.inf)
-    before[0] = after[last] = 0
-    for (start, end), score in zip(edges, scores, strict=True):
-        before[end] = np.logaddexp(before[end], before[start] + score)
-    for (start, end), score in zip(edges[::-1], scores[::-1], strict=True):
-        after[start] = np.logaddexp(after[start], after[end] + score)
-    return np.asarray(np.exp(before[edges[:, 0]] + scores + after[edges[:, 1]] - max(before[last], -1e300)))
+def sum_of_ways(edges: Ints, scores: Floats, last: int) -> tuple[float, Floats]:
+    """Over all ways from cut 0 to the `last`: the logarithm of the sum of their weights, minus infinity where there is
+    none, and the probability of each piece [N] to be in the way. `edges` [N, 2] by their ends."""
+    before, after = [-np.inf] * (last + 1), [-np.inf] * (last + 1)
+    before[0] = after[last] = 0.0
+    scored = [(start, end, score) for (start, end), score in zip(edges.tolist(), scores.tolist(), strict=True)]
+    for start, end, score in scored:
+        before[end] = float(np.logaddexp(before[end], before[start] + score))
+    for start, end, score in reversed(scored):
+        after[start] = float(np.logaddexp(after[start], after[end] + score))
+    through = np.array(before)[edges[:, 0]] + scores + np.array(after)[edges[:, 1]]
+    return before[last], np.asarray(np.exp(through - max(before[last], -1e300)))

@@ -22,6 +22,7 @@ from study.inference.cutting import Readings
 from study.inference.ink import Invert
 from study.inference.preprocess import (
     BLANK,
+    CUT_UNCERTAIN,
     NOT_A_DIGIT,
     READ_AS_ROW,
     ROW,
@@ -131,7 +132,7 @@ class Predictor:
         invert      'yes' dark ink, 'no' bright ink, 'auto' looks
         segment     several digits in a picture: an answer each, row by row from left to right, instead of abstaining;
                     digits that touch are cut apart. None: where the picture clearly is a row of digits,
-                    of 100 at most
+                    of 100 at most, or of two or more that touch
         save_input  folder for what the network saw, as PNG
         coverage    of the prediction set, above 0 and below 1; None: 0.999. Conformal on validation: for pictures like
                     the validation images the set contains the true digit at least so often; where the answer alone
@@ -179,16 +180,27 @@ class Predictor:
     def _prepared(self, source: Source, invert: Invert, segment: bool | None) -> list[Prepared]:
         look = look_at(open_gray(source), invert)
         if segment:
-            return each_of(_in_detail(look, source, invert), self._read)
-        if segment is False or not look.is_even or _are_many(look):
+            return each_of(_in_detail(look, source, invert), self.read_pieces)
+        if segment is False or not (look.is_even or look.is_wide) or _are_many(look):
             return [one_of(look)]
-        look = _in_detail(look, source, invert)
-        each = each_of(look, self._read) if self._may_be_digits(look) else []
-        if len(each) < ROW or self._sure(each) < MOST:
-            return [one_of(look)]
-        return [replace(one, flags=(*one.flags, READ_AS_ROW)) for one in each]
+        each = self._row_of(look) if look.is_wide else self._even_row_of(_in_detail(look, source, invert))
+        return [replace(one, flags=(*one.flags, READ_AS_ROW)) for one in each] or [one_of(look)]
 
-    def _read(self, pixels: NDArray[np.uint8]) -> Readings:
+    def _even_row_of(self, look: Look) -> list[Prepared]:
+        """The digits of a picture that clearly is a row; none of another."""
+        each = each_of(look, self.read_pieces) if self._may_be_digits(look) else []
+        return each if len(each) >= ROW and self._sure(each) >= MOST else []
+
+    def _row_of(self, look: Look) -> list[Prepared]:
+        """The digits of a lone part that clearly are several which touch: it is read as no digit, each of its pieces
+        without doubt as one, and no other cuts are likely."""
+        if look.room > FEW or self._sure([one_of(look)]):
+            return []
+        each = each_of(look, self.read_pieces)
+        certain = not any(CUT_UNCERTAIN in one.flags for one in each)
+        return each if len(each) > 1 and certain and self._sure(each) == 1 else []
+
+    def read_pieces(self, pixels: NDArray[np.uint8]) -> Readings:
         """How network inputs [N, 28, 28] are read, as `cut_touching` wants to know it."""
         # Once: most of the pieces that are tried are no digits, so that nearly all would be read again.
         judged = [one for batch in _batches(pixels) for one in self._judged(batch, self.reader.once)]

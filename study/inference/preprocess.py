@@ -85,6 +85,11 @@ class Look:
         return float(((heights >= low) & (heights <= high)).mean()) >= MOST
 
     @property
+    def is_wide(self) -> bool:
+        """One part alone, wider than high."""
+        return len(self.parts) == 1 and NOT_A_DIGIT not in self.flags and self.parts[0].width > self.parts[0].height
+
+    @property
     def room(self) -> float:
         """Digits, as wide as high, that its parts have room for."""
         return sum(max(1.0, part.width / part.height) for part in self.parts)

@@ -35,6 +35,15 @@ def test_a_wave_along_a_strip_far_wider_than_high_stays():
     assert np.array_equal(drop_lines(mask.T), mask.T)
 
 
+def test_strokes_across_a_strip_are_no_ruled_lines():
+    mask = np.zeros((44, 300), bool)
+    for x in (20, 60, 100, 140, 180):  # 1s from edge to edge
+        mask[1:43, x : x + 3] = True
+    mask[10:34, 220:245] = ~np.pad(np.ones((18, 19), bool), 3)
+    assert np.array_equal(drop_lines(mask), mask)
+    assert np.array_equal(drop_lines(mask.T), mask.T)
+
+
 def test_the_stroke_of_a_tightly_cropped_seven_is_no_ruled_line():
     seven = blank(60)
     seven[2:10, 2:58] = True

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from study.inference import cutting
 from study.inference.cutting import Readings, cut_touching
 from study.inference.grouping import Part, group_parts
 
@@ -91,6 +93,25 @@ def test_a_narrow_part_and_one_of_three_pixels_are_not_read_at_all():
 
     for part in (part_of((20, 20, 40, 80)), Part((0, 0, 3, 1), np.ones((1, 3), bool))):
         assert cut(part, read) == [part]
+
+
+def test_a_part_with_more_pieces_than_anyone_writes_is_not_read_at_all(monkeypatch):
+    def read(pixels):
+        raise AssertionError
+
+    monkeypatch.setattr(cutting, "MAX_PIECES", 2)
+    part = part_of(*ring(20), *ring(66), (60, 48, 66, 52))
+    assert cut(part, read) == [part]
+
+
+def test_ways_are_summed_over_all_of_them():
+    """Cuts 0, 1, 2: the whole, or two pieces of which the first may be either of two."""
+    edges, scores = np.array([(0, 1), (0, 1), (0, 2), (1, 2)]), np.log([2.0, 3.0, 5.0, 7.0])
+    total, shares = cutting.sum_of_ways(edges, scores, 2)
+    assert total == pytest.approx(np.log(2 * 7 + 3 * 7 + 5))
+    assert shares * np.exp(total) == pytest.approx([14, 21, 5, 35])
+    assert cutting.likeliest_way(edges, scores, 2) == [1, 3]
+    assert cutting.sum_of_ways(edges, scores, 3)[0] == -np.inf
 
 
 def test_pieces_share_no_ink_and_lie_in_the_part():
