@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from optuna.storages import BaseStorage
-
+from study.command.few_trials import FewTrials
 from study.command.guard import Application, Start
 from study.dashboard.notes import Notes
 
@@ -16,7 +15,7 @@ _STUDY = re.compile(r"/api/studies/(\d+)/?")
 _FOR_PROGRAMS = frozenset({"config", "rungs"})  # attributes that the notes say in words
 
 
-def with_notes(app: Application, storage: BaseStorage, notes: Notes, may_edit: Callable[[], bool]) -> Application:
+def with_notes(app: Application, storage: FewTrials, notes: Notes, may_edit: Callable[[], bool]) -> Application:
     """`app`, whose answers about this study's parts get notes where there is none: the dashboard itself would look
     through all of a study's notes for each of its trials. While notes can be edited, the study's is as it is stored."""
 
@@ -48,7 +47,7 @@ def _called(app: Application, environ: dict[str, Any]) -> tuple[str, list[tuple[
     return status, [(name, value) for name, value in headers if name.lower() != "content-length"], body
 
 
-def _annotate(detail: dict[str, Any], notes: Notes, storage: BaseStorage, study_id: int, *, with_verdict: bool) -> None:
+def _annotate(detail: dict[str, Any], notes: Notes, storage: FewTrials, study_id: int, *, with_verdict: bool) -> None:
     part = detail["name"].rpartition("/")[2]
     known = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
     for shown in [*detail["trials"], *detail["best_trials"]]:
@@ -58,7 +57,7 @@ def _annotate(detail: dict[str, Any], notes: Notes, storage: BaseStorage, study_
         shown["user_attrs"] = [_rounded(attr) for attr in shown["user_attrs"] if attr["key"] not in _FOR_PROGRAMS]
     detail["union_user_attrs"] = [one for one in detail["union_user_attrs"] if one["key"] not in _FOR_PROGRAMS]
     if with_verdict:
-        detail["note"]["body"] = f"{notes.on_study()}\n{detail['note']['body']}"
+        detail["note"]["body"] = f"{storage.remark(study_id)}{notes.on_study()}\n{detail['note']['body']}"
 
 
 def _rounded(attr: Mapping[str, str]) -> Mapping[str, str]:

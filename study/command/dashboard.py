@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from study.command.annotated import with_notes
 from study.command.draw.server import READ, Drawing, beside
+from study.command.few_trials import FewTrials
 from study.command.guard import Application, Start, guard, hosts_of, serve_application
 from study.command.pages import with_pages
 from study.command.plots import with_few_panels
@@ -44,10 +45,9 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
     def may_write() -> bool:
         return write and lock_holder(files) is None and storage_holder(storage, files.name) is None
 
-    # Optuna's cache: a page must not read every trial anew.
-    cached = optuna.storages.get_storage(storage)
+    cached = FewTrials(storage)  # a page must not read every trial anew
     app: Application = wsgi(cached, artifact_store=Artifacts(files.artifacts))
-    app = with_few_panels(without_parameters(app, storage), cached)
+    app = with_few_panels(without_parameters(app, cached), cached)
     app = with_notes(app, cached, Notes(files), may_write)
     whole = files.whole
     shown = beside(with_pages(app, files), Drawing(whole.name, whole.model, whole))
