@@ -46,7 +46,7 @@ def numbers(study: StudyRecords, before: Report) -> Repeated:
     others = _on_others(study, found) if found else {}
     told = {
         OF_TEST: _test_copies(found, others) if found else None,
-        "validation images trained on": _validation_copies(data.validation_in_train, data.n_validation),
+        "validation images trained on": _validation_copies(study),
         "blank images": _blank(found) if found else None,
     }
     return Repeated(
@@ -84,12 +84,14 @@ def _test_copies(found: Duplicates, others: Mapping[str, OnOthers]) -> str | Non
     return f"{text} On the others {listing(rows)}." if rows else text
 
 
-def _validation_copies(copies: int | None, n: int) -> str | None:
+def _validation_copies(study: StudyRecords) -> str | None:
+    copies, n = study.settings.dataset.validation_in_train, study.settings.dataset.n_validation
     if not copies:
         return None
     verb = "is" if copies == 1 else "are"
+    several = study.n_searches > 1 and study.settings.validation == "own"
     return (
-        f"{copies:,} of {n:,} validation images ({percent(copies / n)}) {verb} in the part "
+        f"{copies:,} of {n:,} validation images{' of search 1' * several} ({percent(copies / n)}) {verb} in the part "
         "that the search trains on, too, pixel by pixel: validation favours what learns by heart."
     )
 
