@@ -73,7 +73,8 @@ class Edge(Result):
 
 
 def edges(parameters: Mapping[str, Scalar], known: Mapping[str, Distribution]) -> list[Edge]:
-    """Those of one trial's parameters, without their limits."""
+    """Those of one trial's parameters, without their limits; of a whole number that can be one of two, either end says
+    nothing."""
     found = [_edge(name, value, known[name]) for name, value in parameters.items() if name in known]
     return [edge for edge in found if edge is not None]
 
@@ -81,6 +82,8 @@ def edges(parameters: Mapping[str, Scalar], known: Mapping[str, Distribution]) -
 def _edge(name: str, value: Scalar, distribution: Distribution) -> Edge | None:
     ends = distribution.range
     if ends is None or isinstance(value, bool | str) or value is None or ends[1] <= ends[0]:
+        return None
+    if distribution.is_whole and ends[1] - ends[0] <= 1:
         return None
     at, near = distribution.position(float(value)), 0 if distribution.is_whole else EDGE
     if at <= near:

@@ -11,6 +11,7 @@ from study.report.distributions import distributions, edges
 RANGES = {
     "rate": FloatDistribution(1e-4, 1e-1, log=True),
     "depth": IntDistribution(1, 5),
+    "pair": IntDistribution(1, 2),
     "act": CategoricalDistribution(("relu", True, None)),
     "fixed": FloatDistribution(0.5, 0.5),
 }
@@ -25,6 +26,7 @@ KNOWN = distributions([trial(0, distributions={name: distribution_to_json(one) f
         ({"rate": 3e-3}, []),
         ({"depth": 5}, ["high"]),
         ({"depth": 4}, []),
+        ({"pair": 2}, []),
         ({"act": "relu"}, []),
         ({"fixed": 0.5}, []),
         ({"unknown": 3.0}, []),

@@ -89,10 +89,10 @@ def finding(found: Corruptions, before: Report) -> str:
     if measured is None:
         return "Not measured: this study has no robustness.json; `study examine` adds it."
     halved = [
-        f"{name} at {sigma:.2f} px" if sigma is not None else f"{name} not within the ladder"
+        f"of {name} at {sigma:.2f} px" if sigma is not None else f"of {name} nowhere within the ladder"
         for name, sigma in measured.half_accuracy_sigma.items()
     ]
-    text = f"Gaussian blur halves the accuracy of {listing(halved)}"
+    text = f"Gaussian blur halves the accuracy {listing(halved)}"
     if not measured.order:
         return f"{text}."
     changed = [f"{row.a} and {row.b} ({row.group})" for row in measured.order if row.order_changes]
