@@ -18,7 +18,7 @@ from optuna.samplers._tpe.probability_distributions import (
     _BatchedTruncNormDistributions,
     _MixtureOfProductDistribution,
 )
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 Array: TypeAlias = NDArray[np.float64]
 _Continuous: TypeAlias = _BatchedTruncNormDistributions | _BatchedTruncLogNormDistributions
@@ -35,6 +35,32 @@ def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
     total -= highest[:, None]
     density: Array = highest + np.log(np.exp(total, out=total).sum(axis=1))
     return density
+
+
+def draw(mixture: _MixtureOfProductDistribution, rng: np.random.RandomState, n: int) -> Array:
+    """`n` points [N, parameters] of a mixture: as Optuna draws them, but for the numbers that `rng` gives, in a tenth
+    of the time where they are many."""
+    chosen = rng.choice(len(mixture.weights), p=mixture.weights, size=n)
+    return np.column_stack([_draws(kernels, chosen, rng.rand(n)) for kernels in mixture.distributions])
+
+
+def _draws(kernels: _BatchedDistributions, chosen: NDArray[np.int_], share: Array) -> Array:
+    """One parameter's values [N] under the kernels that were chosen: where their mass comes to a share of the whole."""
+    if isinstance(kernels, _BatchedCategoricalDistributions):
+        below = np.cumsum(kernels.weights[chosen], axis=1)[:, :-1]
+        values: Array = (below < share[:, None]).sum(axis=1).astype(float)
+        return values
+    mu, sigma = kernels.mu[chosen], kernels.sigma[chosen]
+    low, high = (kernels.adapted_low - mu) / sigma, (kernels.adapted_high - mu) / sigma
+    is_right = low > 0  # in the left tail it is exact
+    below, above = np.where(is_right, -high, low), np.where(is_right, -low, high)
+    scaled = np.clip(ndtri(ndtr(below) + share * (ndtr(above) - ndtr(below))), below, above)
+    values = mu + sigma * np.where(is_right, -scaled, scaled)
+    if kernels.is_log:
+        values = np.exp(values)
+    if kernels.step:
+        values = kernels.low + np.round((values - kernels.low) / kernels.step) * kernels.step
+    return np.clip(values, kernels.low, kernels.high)
 
 
 def _log_kernels(kernels: _BatchedDistributions, x: Array) -> Array:

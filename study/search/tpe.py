@@ -14,7 +14,7 @@ from optuna.samplers._tpe.sampler import default_gamma
 from optuna.trial import FrozenTrial
 
 from study.records.settings import N_STARTUP_TRIALS
-from study.search.densities import log_density
+from study.search.densities import draw, log_density
 from study.search.history import History, Numbers
 
 _IN_FLIGHT = 16  # trials, for each of which one more proposal is drawn at once
@@ -71,12 +71,13 @@ class KeptTPE(TPESampler):
     def _draw(self, search_space: dict[str, BaseDistribution], n: int) -> list[dict[str, Any]]:
         """The best of some candidates, `n` times."""
         better, worse = (self._estimator(numbers, search_space) for numbers in (self._better, self._worse))
-        samples = better.sample(self._rng.rng, n * self._n_ei_candidates)
-        x = np.column_stack([samples[name] for name in search_space])
-        gain = log_density(better._mixture_distribution, x) - log_density(worse._mixture_distribution, x)
+        mixture, rng, n_candidates = better._mixture_distribution, self._rng.rng, n * self._n_ei_candidates
+        x = mixture.sample(rng, n_candidates) if n == 1 else draw(mixture, rng, n_candidates)
+        gain = log_density(mixture, x) - log_density(worse._mixture_distribution, x)
         best = np.arange(n) * self._n_ei_candidates + gain.reshape(n, -1).argmax(axis=1)
         return [
-            {name: one.to_external_repr(samples[name][k].item()) for name, one in search_space.items()} for k in best
+            {name: one.to_external_repr(value) for (name, one), value in zip(search_space.items(), row, strict=True)}
+            for row in x[best].tolist()
         ]
 
     def _estimator(self, numbers: Numbers, search_space: dict[str, BaseDistribution]) -> _ParzenEstimator:

@@ -15,7 +15,7 @@ from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator
 from optuna.trial import TrialState
 
 from study.records.settings import N_STARTUP_TRIALS, SAMPLER_WINDOW
-from study.search.densities import log_density
+from study.search.densities import draw, log_density
 from study.search.history import History
 from study.search.storage import quiet_experimental
 from study.search.tpe import KeptTPE
@@ -158,3 +158,27 @@ def test_densities_are_optunas(n: int) -> None:
     points = {name: column[n:] for name, column in columns.items()}
     ours = log_density(estimator._mixture_distribution, np.column_stack(list(points.values())))
     np.testing.assert_allclose(ours, estimator.log_pdf(points), rtol=1e-9, atol=1e-9)
+
+
+def test_draws_of_many_at_once_are_distributed_as_optunas() -> None:
+    rng = np.random.default_rng(3)
+    columns: dict[str, Any] = {
+        "kind": rng.integers(0, 3, 20).astype(float),
+        "n": np.exp(rng.uniform(0, np.log(64), 20)).round(),
+        "steps": 8.0 * rng.integers(1, 4, 20),
+        "quarter": 0.25 * rng.integers(0, 5, 20),
+        "x": 10 ** rng.uniform(-3, 0, 20),
+        "momentum": np.full(20, 0.98),  # at the upper end
+    }
+    parameters = optunas(0)._parzen_estimator_parameters  # type: ignore[attr-defined]
+    mixture = _ParzenEstimator(columns, SPACE, parameters)._mixture_distribution
+    n = 20_000
+    ours, theirs = draw(mixture, np.random.RandomState(0), n), mixture.sample(np.random.RandomState(1), n)
+    assert ours.shape == theirs.shape == (n, len(SPACE))
+    for column, (name, distribution) in zip(range(len(SPACE)), SPACE.items(), strict=True):
+        assert all(distribution._contains(value) for value in ours[:, column]), name
+        values = np.unique(np.concatenate([ours[:, column], theirs[:, column]]))
+        below = [np.searchsorted(np.sort(drawn[:, column]), values, side="right") / n for drawn in (ours, theirs)]
+        assert np.abs(below[0] - below[1]).max() < 0.02, (
+            name
+        )  # of Kolmogorov and Smirnov; by chance one in a thousand is above 0.0195
