@@ -1,11 +1,13 @@
 """False alarms and power of the comparison of two finalists, from what real networks got right.
 
-    nice python benchmarks/aa_outcomes.py --record --workers 2       # 40 configurations x 8 seeds: 50 min on 2 cores
-    python benchmarks/aa_outcomes.py [--studies 2000]                # simulates from what is recorded: two minutes
+    nice python benchmarks/aa_outcomes.py --record --workers 1    # 20 configurations x 8 seeds: 15 min on a free core
+    python benchmarks/aa_outcomes.py [--studies 2000]             # simulates from what is recorded: two minutes
 
-`--record` trains the first 40 random configurations of the bundled space under 8 seeds each, two epochs of 40,000
-images, and keeps which of the 10,000 validation and of the 10,000 dev-test images each run gets right, packed as bits
-in recorded/outcomes_<family>.npz. A killed recording goes on with the same command. The test split is never read.
+`--record` trains the first 20 random configurations of the bundled space under 8 seeds each, for half an epoch of
+40,000 images, and keeps which of the 10,000 validation and of the 10,000 dev-test images each run gets right, packed
+as bits in recorded/outcomes_<family>.npz. A killed recording goes on with the same command. The test split is never
+read. So short runs spread more from seed to seed than a study's: the comparison has more to bear, and searches of the
+same space, of ten configurations here, end further apart.
 
 A simulated study replays selection: it draws configurations, a seed of each for the search and newly drawn validation
 images, hands the best three over, ranks them by another seed, and reads the finalist under three further seeds on the
@@ -45,8 +47,8 @@ from study.statistics.over_seeds import compare_finalists
 from study.training.config import training_config
 from study.training.loop import Schedule, TrainingData, fit, predict_logits
 
-N_CONFIGS, N_SEEDS = 40, 8
-FULL = 80_000  # examples of a run
+N_CONFIGS, N_SEEDS = 20, 8
+FULL = 20_000  # examples of a run
 CANDIDATES, FINAL_SEEDS = 3, 3
 DRAWN = 15  # configurations that a simulated search tries
 MISSING, DONE, FAILED = 0, 1, 2
