@@ -185,7 +185,7 @@ def _add_search(add: Adder) -> None:
         "--no-last-stage",
         action="store_true",
         help="ship the network as it was compared: from a budget of 3m on it is otherwise trained a little longer on "
-        "digits by other hands, and shipped so where validation images lose at most 0.05 points",
+        "pictures by other hands, and shipped so where validation images lose at most 0.05 points",
     )
 
 

@@ -49,9 +49,9 @@ class Stage(Result):
     def sentences(self) -> str:
         """What became of it, in words."""
         if self.judged is None:
-            return f"The shipped network has no last stage on digits by other hands: {self.skipped}."
+            return f"The shipped network has no last stage on pictures by other hands: {self.skipped}."
         if not self.ships:
-            return f"A last stage on digits by other hands was tried on {self.of} and is not shipped. {self._judged}"
+            return f"A last stage on pictures by other hands was tried on {self.of} and is not shipped. {self._judged}"
         text = (
             f"The shipped network is {self.of} after a last stage: it saw {self.examples:,} images more, three in ten "
             f"as other pens and hands would leave them. {self._judged}"

@@ -131,6 +131,7 @@ def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path:
     assert stage.ships == ships
     assert "12 answers mended" in stage.sentences
     assert stage.sentences in page
+    assert "choose the winner, judge its last stage, and fit temperature" in page
     if not ships:
         assert own is None
         assert f"was tried on {of} and is not shipped" in page
@@ -140,4 +141,4 @@ def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path:
     assert own.accuracy == own.once == stage.after
     assert stage.difference is not None
     assert stage.difference.mean == pytest.approx(MENDED / 2000)
-    assert f"{of} after a last stage on digits by other hands: 91 % of corrupted validation images right" in page
+    assert f"{of} after a last stage on pictures by other hands: 91 % of corrupted validation images right" in page
