@@ -60,7 +60,7 @@ from study.errors import FamilyStoppedError, TrainingError
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
 from study.records.paths import StudyFiles
-from study.records.settings import DatasetSettings, FamilySettings
+from study.records.settings import DatasetSettings, FamilySettings, Ladder, StudySettings
 from study.records.trial import TrialRecord, Trials
 from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
@@ -306,28 +306,31 @@ class Ours:
 
     def open(self) -> Search:
         """What the search stage does before its first trial."""
-        request = Request("benchmark", 0.0, seed=self.task.seed, warm_start=self.task.method == "ours_warm")
-        dataset = DatasetSettings(
-            name="mnist",
-            classes=tuple(str(digit) for digit in range(self.data.n_classes)),
-            sha256={},
-            n_train=len(self.data.train),
-            n_validation=len(self.data.validation),
-            split_seed=0,
-            split_sha256="",
-            mean=self.data.mean,
-            std=self.data.std,
-        )
         storage = open_storage(storage_url(self.files, None))
         speed = measure_speeds(self.executor, [self.space])[self.task.family]
         ladder = choose_ladder(len(self.data.train), speed, self.task.seconds).model_copy(update={"equal": "seconds"})
         self.ladder = ladder.examples
-        path = bundled_spaces()[self.task.family]
-        family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)
-        settings = new_settings(request, self.files, dataset, n_at_once=1, families=[self.task.family]).model_copy(
-            update={"families": {self.task.family: family}}
-        )
-        return Search(self.files, settings, storage, Trials())
+        return Search(self.files, settings_of(self.task, self.files, self.data, ladder), storage, Trials())
+
+
+def settings_of(task: Task, files: StudyFiles, data: TrainingData, ladder: Ladder) -> StudySettings:
+    """Of a study of this family alone, over its bundled space."""
+    request = Request("benchmark", 0.0, seed=task.seed, warm_start=task.method == "ours_warm")
+    dataset = DatasetSettings(
+        name="mnist",
+        classes=tuple(str(digit) for digit in range(data.n_classes)),
+        sha256={},
+        n_train=len(data.train),
+        n_validation=len(data.validation),
+        split_seed=0,
+        split_sha256="",
+        mean=data.mean,
+        std=data.std,
+    )
+    path = bundled_spaces()[task.family]
+    family = FamilySettings(space_file=path.name, space=path.read_text(encoding="utf-8"), ladder=ladder)
+    settings = new_settings(request, files, dataset, n_at_once=1, families=[task.family])
+    return settings.model_copy(update={"families": {task.family: family}})
 
 
 def judge(config: dict[str, Any], task: Task, data: TrainingData, dev_test: Tensor) -> tuple[list[float], int]:

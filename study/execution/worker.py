@@ -210,7 +210,7 @@ def _schedule(job: Job, tempo: Tempo) -> tuple[Schedule, float | None]:
     if equal is None:
         return job.schedule, None
     scale = tempo.scale(job.config, equal.typical)
-    return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"]), scale
+    return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"], least_read=True), scale
 
 
 def _begin_with(model: nn.Module, start: Start) -> Teacher:

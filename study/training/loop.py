@@ -91,15 +91,16 @@ class Schedule:
     strides: tuple[int, ...] = ()
 
     @classmethod
-    def rungs(cls, examples: tuple[int, ...], batch_size: int) -> Schedule:
+    def rungs(cls, examples: tuple[int, ...], batch_size: int, *, least_read: bool = False) -> Schedule:
         """One annealed cycle for each stretch between rungs; the run reports at the end of each (warm restarts).
 
-        A lower rung reads fewer validation images, in proportion: reading all of them after a twentieth of an epoch
-        would cost more than the training that it judges.
+        A lower rung reads fewer validation images, in proportion, or `least_read` each as few as there may be: reading
+        all of them after a twentieth of an epoch would cost more than the training that it judges.
         """
         # At least a step between rungs, however large the batch: every rung reports.
         ends = list(accumulate(examples, lambda end, seen: max(end + 1, round(seen / batch_size)), initial=0))[1:]
-        strides = tuple(min(_MOST_STRIDE, examples[-1] // seen) for seen in examples)
+        most = [_MOST_STRIDE if least_read and seen < examples[-1] else examples[-1] // seen for seen in examples]
+        strides = tuple(min(_MOST_STRIDE, stride) for stride in most)
         return cls(tuple(b - a for a, b in zip([0, *ends], ends, strict=False)), tuple(ends), strides)
 
     @classmethod

@@ -63,6 +63,8 @@ def train(data: TrainingData, marks: Schedule, model: nn.Module | None = None, *
 def test_rungs_end_a_cycle_each() -> None:
     schedule = Schedule.rungs((1000, 3000, 9000), 100)
     assert (schedule.cycles, schedule.marks) == ((10, 20, 60), (10, 30, 90))
+    assert schedule.strides == (9, 3, 1)
+    assert Schedule.rungs((1000, 3000, 9000), 100, least_read=True).strides == (9, 9, 1)
 
 
 @pytest.mark.parametrize("examples", [(1, 2, 3), (1000, 1200, 1400), (100, 300, 900)])
