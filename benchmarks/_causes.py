@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from study.inference.answer import Prediction
 from study.inference.hands import ones_with_upstrokes
 from study.inference.predictor import Predictor
 
@@ -168,7 +169,7 @@ def read_causes(predictor: Predictor, images: Digits, labels: NDArray[np.int64],
     for kind, (cause, draw, shown) in CAUSES.items():
         known = np.flatnonzero(labels == 1) if shown == 1 else np.arange(len(labels))
         chosen = rng.choice(known, count)
-        answers = predictor.predict([draw(images[i], rng) for i in chosen])
+        answers = [_as_one(predictor.predict([draw(images[i], rng)])) for i in chosen]
         truth = labels[chosen] if shown is None else np.full(count, shown)
         right = np.array([answer.digit for answer in answers]) == truth
         answered = np.array([answer.status == "ok" for answer in answers])
@@ -177,6 +178,11 @@ def read_causes(predictor: Predictor, images: Digits, labels: NDArray[np.int64],
         seen = [_read_rows(predictor, images, labels, n, rows, uneven, rng) for _ in range(max(1, count // 10))]
         found.append(Row(cause, kind, len(seen), *_shares(*np.array(seen).T)))
     return found
+
+
+def _as_one(answers: Sequence[Prediction]) -> Prediction:
+    """The answer to a picture; one that is cut into several digits counts as a wrong one."""
+    return answers[0] if len(answers) == 1 else Prediction(answers[0].path, "ok")
 
 
 def _shares(right: NDArray[np.bool_], answered: NDArray[np.bool_]) -> Sequence[float]:

@@ -41,6 +41,7 @@ SURE = 0.9  # probability of the answers that make a picture clearly a row of di
 MOST = 0.8  # share of its digits that have it
 LIKELY = 0.3  # and of its parts before those that touch are cut
 FEW = 12  # digits that may all touch one another
+TALL = 0.75  # of their height together: that of each of a few digits that touch
 MANY = 100  # digits: a page of more is read only where it is asked for
 ROOM = 120  # digits as wide as high that its parts may have room for: some are wider
 UNKNOWN = (20.0, 3.0)  # distance and strangeness of a piece where there is no second reader: cuts are not ventured
@@ -193,12 +194,13 @@ class Predictor:
 
     def _row_of(self, look: Look) -> list[Prepared]:
         """The digits of a lone part that clearly are several which touch: it is read as no digit, each of its pieces
-        without doubt as one, and no other cuts are likely."""
+        without doubt as one, they are nearly as high as the part, and no other cuts are likely."""
         if look.room > FEW or self._sure([one_of(look)]):
             return []
         each = each_of(look, self.read_pieces)
-        certain = not any(CUT_UNCERTAIN in one.flags for one in each)
-        return each if len(each) > 1 and certain and self._sure(each) == 1 else []
+        _, top, _, bottom = look.in_picture(look.parts[0].box)
+        clear = all(CUT_UNCERTAIN not in one.flags and one.box[3] - one.box[1] >= TALL * (bottom - top) for one in each)
+        return each if len(each) > 1 and clear and self._sure(each) == 1 else []
 
     def read_pieces(self, pixels: NDArray[np.uint8]) -> Readings:
         """How network inputs [N, 28, 28] are read, as `cut_touching` wants to know it."""

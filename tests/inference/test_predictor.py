@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 
 import study
+from study.data.opening import open_gray
 from study.errors import ModelFileError, UsageError
 from study.inference.abstain import Evidence, fit_abstention
 from study.inference.answer import as_text
 from study.inference.inputs import collect_inputs
 from study.inference.predictor import BATCH, Predictor
+from study.inference.preprocess import Prepared, look_at
 
 KEYS = {"path", "status", "digit", "label", "probability", "top_k", "set", "flags", "reason", "box", "row"}
 
@@ -176,6 +178,22 @@ def test_what_clearly_is_a_row_is_read_as_one_and_says_so(predictor, digits):
     answers = predictor.predict([page])
     assert [a.flags for a in answers] == [("read as a row", f"part {i} of 6") for i in range(1, 7)]
     assert [a.status for a in predictor.predict([page], segment=False)] == ["abstain"]
+
+
+def test_a_lone_wide_part_is_a_row_only_where_its_pieces_are_nearly_as_high(predictor, monkeypatch):
+    bar = np.full((100, 200), 255, np.uint8)
+    bar[30:70, 40:160] = 0
+    look = look_at(open_gray(bar))
+    monkeypatch.setattr(predictor, "_sure", lambda each: float(len(each) > 1))
+
+    def cut_into(*boxes):
+        pieces = [Prepared(np.zeros((28, 28), np.uint8), box) for box in boxes]
+        monkeypatch.setattr("study.inference.predictor.each_of", lambda look, read: pieces)
+        return len(predictor._row_of(look))
+
+    assert look.is_wide
+    assert cut_into((40, 30, 100, 70), (100, 32, 160, 70)) == 2
+    assert cut_into((40, 30, 100, 55), (100, 45, 160, 70)) == 0  # one above the other: a digit that lies
 
 
 def test_parts_that_are_no_digits_are_not_read_as_a_row(predictor, digits):
