@@ -6,8 +6,8 @@
 Each drawing knows which ink is whose, so it is known which pieces are right: those that are read as the digit and share
 at least half of its and their ink. The weights are those of a conditional random field over the cuts: they maximise the
 likelihood of all rows of right pieces among all ways to part the ink. They are learnt on drawings of every second
-validation digit and checked on drawings of the others. What the program has was learnt by an earlier form of this script
-on other drawings. Some ten minutes on one core.
+validation digit and checked on drawings of the others. What the program has was learnt by an earlier form of this
+script on other drawings. Some ten minutes on one core.
 """
 
 from __future__ import annotations

@@ -246,9 +246,9 @@ class Study:
     def runs(self) -> pd.DataFrame:
         """One row per finished training of a candidate or finalist, by search and name (`run`).
 
-        `role` is candidate or final, `seed_index` which of its seeds, `data_part` what it was trained on. `accuracy`
-        and `nll` are of the validation split, missing for a run that was trained on it, too; `nll_scaled` is at
-        `temperature`. `train_loss` is the last stretch's, in nats; `training_seconds` are of the training loop,
+        `role` is candidate, final or last stage, `seed_index` which of its seeds, `data_part` what it was trained on.
+        `accuracy` and `nll` are of the validation split, missing for a run that was trained on it, too; `nll_scaled` is
+        at `temperature`. `train_loss` is the last stretch's, in nats; `training_seconds` are of the training loop,
         `seconds` of all; `examples` and `steps` were trained.
         """
         rows = (

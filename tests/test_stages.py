@@ -265,6 +265,10 @@ def test_a_last_stage_that_was_cut_short_goes_on_and_what_it_ships_is_sealed_rea
     assert section in skipped.skipped
     assert section in study.report_html.read_text()
     monkeypatch.setattr("study.stages.last_stage_plan._FEWEST_EXAMPLES", 1)
+    assert looked_ahead(words("run"), study.root.parent, capsys)[
+        "is_complete"
+    ]  # skipped once for this goal, it stays so
+    study.last_stage.unlink()
     monkeypatch.setattr("study.records.last_stage.Judged.ships", True)
     ended_at("study.stages.last_stage._judged", words("run"))
     staged = [study.run(run) for run in (f"{skipped.of}-hands", f"{skipped.candidate}-hands")]

@@ -45,10 +45,12 @@ def application(files: StudyFiles, url: str | None, hosts: frozenset[str], write
     def may_write() -> bool:
         return write and lock_holder(files) is None and storage_holder(storage, files.name) is None
 
-    cached = FewTrials(storage)  # a page must not read every trial anew
+    notes = Notes(files)
+    # A page must not read every trial anew. Where it may write all are there: to rename a study is to copy what it has.
+    cached = FewTrials(storage, lambda name: not write and notes.is_own(name))
     app: Application = wsgi(cached, artifact_store=Artifacts(files.artifacts))
     app = with_few_panels(without_parameters(app, cached), cached)
-    app = with_notes(app, cached, Notes(files), may_write)
+    app = with_notes(app, cached, notes, may_write)
     whole = files.whole
     shown = beside(with_pages(app, files), Drawing(whole.name, whole.model, whole))
     return guard(shown, hosts, may_write, harmless={READ})

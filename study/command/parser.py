@@ -72,7 +72,8 @@ def _run(parser: argparse.ArgumentParser) -> None:
         type=count,
         metavar="R",
         help="independent searches that share the budget, side by side where each has 8 workers or more; from three on "
-        "the verdict speaks of families (default: 3 from a budget of 15m on, 5 from 1h on, else 1)",
+        "the verdict speaks of families (default: 3 from a budget of 15m on, 5 from 1h, 8 from 12h, 14 from 24h, "
+        "else 1)",
     )
     add("--no-evaluate", action="store_true", help="leave the test split sealed: a validation-only report")
     flags.add_uncounted(add)

@@ -15,7 +15,9 @@ from study.records.last_stage import read_last_stage, shipped_by
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.run import Run
-from study.records.seal import read_openings, weights_of
+from study.records.seal import file_sha256, read_openings, weights_of
+
+_SHIPPED = ", shipped"  # after the family's name
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Reader:
 
 
 def readers_of(files: StudyFiles, device: str) -> dict[str, Reader]:
-    """By family, and the shipped network by a name of its own where it has a last stage."""
+    """By family, and the shipped network by a name of its own where it has a last stage and was sealed with it."""
     readers = {}
     for family, name in sorted(named_runs(files).items()):
         model, run = load_run(files.run(name), device)
@@ -42,10 +44,17 @@ def readers_of(files: StudyFiles, device: str) -> dict[str, Reader]:
     ships = shipped_by(searches, [read_finalists(one.finalists) for one in searches])
     if ships.is_staged:
         source, prefix = searches[ships.choice.search], f"{searches[ships.choice.search].root.name}/"
-        model, run = load_run(source.run(ships.run), device)
         name = ships.run if source == files else prefix + ships.run
-        readers[f"{ships.choice.family}, shipped"] = Reader(model, run, name, pooled_temperature(source, ships.basis))
+        if read_openings(files.seal)[-1].hashes.get(name) != file_sha256(source.run(ships.run).weights):
+            return readers
+        model, run = load_run(source.run(ships.run), device)
+        readers[ships.choice.family + _SHIPPED] = Reader(model, run, name, pooled_temperature(source, ships.basis))
     return readers
+
+
+def is_finalist(name: str) -> bool:
+    """Whether a reader is a family's finalist."""
+    return not name.endswith(_SHIPPED)
 
 
 def sealed_weights(files: StudyFiles, names: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from study.data.augment import to_float
 from study.evaluation.corruptions import LADDER, Corruption, corrupted, gaussian_blur
-from study.evaluation.readers import Reader, readers_of, sealed_weights
+from study.evaluation.readers import Reader, is_finalist, readers_of, sealed_weights
 from study.evaluation.test_set import load_sealed_test, logits_of
 from study.records.files import write_json, write_npz
 from study.records.paths import StudyFiles
@@ -242,7 +242,7 @@ def _order(reading: Reading, ladder: Sequence[Corruption]) -> list[dict[str, Any
     result = []
     for group in ("blur", "MNIST-C style"):
         kinds = [corruption.kind for corruption in ladder if corruption.group == group]
-        for a, b in combinations(reading.clean, 2):
+        for a, b in combinations(filter(is_finalist, reading.clean), 2):
             per_kind = [d for kind in kinds if (d := _mean_difference(reading, kind, a, b)) is not None]
             if per_kind:
                 clean = reading.clean[a].astype(float) - reading.clean[b]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -38,7 +39,9 @@ def room_on(device: torch.device) -> int:
 def views_of(device: torch.device) -> list[dict[str, str]]:
     """For every GPU that `device` means, environment variables of a process that is to see it alone. A machine's only
     GPU needs none, and neither does another kind of device."""
-    if device.type != "cuda" or torch.cuda.device_count() < 2:
+    # Chosen by its number, as Ray does: the service that shares a GPU counts those that it serves anew.
+    is_numbered = os.environ.get("CUDA_VISIBLE_DEVICES", "").isdigit()
+    if device.type != "cuda" or (torch.cuda.device_count() < 2 and not is_numbered):
         return [{}]
     return [{"CUDA_VISIBLE_DEVICES": _name(gpu)} for gpu in gpus_of(device)]
 

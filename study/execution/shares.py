@@ -146,15 +146,18 @@ class Shares:
 
     def _begin(self, work: Callable[[Share], None]) -> None:
         share = Share(self, len(self._all) + 1, self.clock())
-        self._settle()
-        for known in (self._all, self._active, self._turns):
-            known.append(share)
-        threading.Thread(target=self._live, args=(share, work), name=f"share-{share.number}", daemon=True).start()
+        thread = threading.Thread(target=self._live, args=(share, work), name=f"share-{share.number}", daemon=True)
+        with shielded():  # a signal finds it begun or not
+            self._settle()
+            for known in (self._all, self._active, self._turns):
+                known.append(share)
+            thread.start()
 
     def _live(self, share: Share, work: Callable[[Share], None]) -> None:
         share.turn.acquire()
         try:
-            work(share)
+            if self._stopped is None:
+                work(share)
         except BaseException as error:  # raised again in the thread that all of them return to
             share.error = error
         finally:
@@ -163,13 +166,15 @@ class Shares:
 
     def _go_on(self) -> None:
         """Let one of them go on that has an event or has waited long enough, in turn, or wait for that."""
+        self.collect(0.0)  # and so send what workers of a cluster wait for
         now = self.clock()
         ready = next((share for share in self._turns if share.inbox or share.due <= now), None)
         if ready is None:
             self.collect(min(share.due for share in self._turns) - now)
             return
-        self._turns.remove(ready)
-        self._turns.append(ready)
+        with shielded():
+            self._turns.remove(ready)
+            self._turns.append(ready)
         self._resume(ready)
         if ready.error is not None:
             raise ready.error
@@ -204,14 +209,17 @@ class Shares:
     # --- workers ------------------------------------------------------------------------------------------------------
 
     def quota(self, share: Share) -> int:
-        """How many workers a share has: none once its driver has ended."""
+        """How many workers a share has: none once its driver has ended, else at least one, as any executor has."""
         if share not in self._active:
             return 0
         whole, rest = divmod(self._pool.n_workers, len(self._active))
-        return whole + (self._active.index(share) < rest)
+        return max(1, whole + (self._active.index(share) < rest))
 
     def rate(self, share: Share) -> float:
-        return 1.0 if self._is_over else self.quota(share) / self._pool.n_workers
+        """Equal for all at work: on a cluster the number of workers changes, and what was charged must stay."""
+        if self._is_over:
+            return 1.0
+        return 1.0 / len(self._active) if share in self._active else 0.0
 
     def _settle(self) -> None:
         """Before the shares become others."""

@@ -41,6 +41,7 @@ from study.training.state import StateFiles, TrainingState
 from study.training.tempo import Tempo
 
 Work = Callable[[Job, OnRung], Outcome]
+_MANY_VALIDATION = 9_000  # images, of which a ninth still tells trials apart
 _STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
 
 
@@ -167,7 +168,7 @@ def train(
     course = _Course(job, len(data.part(job.part)), on_rung)
     scale = None
     try:
-        schedule, scale = _schedule(job, tempo or Tempo(data, precision))
+        schedule, scale = _schedule(job, tempo or Tempo(data, precision), len(data.validation))
         fit(
             model,
             data,
@@ -204,13 +205,14 @@ def train(
     return Outcome(n_parameters, flops, course.training_seconds, scale)
 
 
-def _schedule(job: Job, tempo: Tempo) -> tuple[Schedule, float | None]:
+def _schedule(job: Job, tempo: Tempo, n_validation: int) -> tuple[Schedule, float | None]:
     """The job's own, or one of rungs of equal seconds, and how many times the ladder's examples these have."""
     equal = job.equal_seconds
     if equal is None:
         return job.schedule, None
     scale = tempo.scale(job.config, equal.typical)
-    return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"], least_read=True), scale
+    many = n_validation >= _MANY_VALIDATION
+    return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"], least_read=many), scale
 
 
 def _begin_with(model: nn.Module, start: Start) -> Teacher:

@@ -92,11 +92,15 @@ def _fitted(plane: Plane) -> NDArray[np.uint8]:
 
 def other_forms(images: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[int, Tensor]:
     """By class of `images` uint8 [N, 28, 28] other forms [M, 28, 28] of it, for the second reader: of 1s alone."""
-    if ONE not in classes:
+    if not _are_digits(classes):
         return {}
     one = list(classes).index(ONE)
     ones = images[labels == one][:FORMS].numpy()
     return {one: torch.from_numpy(ones_with_upstrokes(ones))} if len(ones) else {}
+
+
+def _are_digits(classes: Sequence[str]) -> bool:
+    return set(classes) == set("0123456789")
 
 
 def read_hands(
@@ -107,7 +111,7 @@ def read_hands(
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(digits), min(count, 3 * len(digits)))
     images = digits[chosen]
-    one = predictor.classes.index(ONE) if ONE in predictor.classes else -1
+    one = predictor.classes.index(ONE) if _are_digits(predictor.classes) else -1
     changed = np.flatnonzero(labels[chosen] == one)[::2]
     images[changed] = ones_with_upstrokes(images[changed], seed)
     answers = predictor.predict((drawn_by_hands(image, rng) for image in images), threshold=0.0, segment=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -137,11 +138,14 @@ def _blurred(images: Digits, sigma: float) -> Digits:
 
 
 def _row(kind: str, answers: Sequence[Prediction], labels: NDArray[np.int64] | None) -> dict[str, Any]:
-    answered = np.array([answer.status == "ok" for answer in answers])
-    right = np.zeros(len(answers), bool) if labels is None else np.array([a.digit for a in answers]) == labels
+    # One that is read as a row has several answers; it may be answered rightly only as a whole.
+    pictures = [list(answers) for _, answers in itertools.groupby(answers, key=lambda answer: answer.path)]
+    answered = np.array([any(answer.status == "ok" for answer in each) for each in pictures])
+    digits = np.array([each[0].digit if len(each) == 1 else -1 for each in pictures])
+    right = np.zeros(len(pictures), bool) if labels is None else digits == labels
     return {
         "picture": kind,
-        "pictures": len(answers),
+        "pictures": len(pictures),
         "abstained": round(float(1 - answered.mean()), 4),
         "wrong": round(float((answered & ~right).mean()), 4),
     }

@@ -173,7 +173,8 @@ def choose(searches: Sequence[Finalists]) -> Choice:
 
 def _noise(given: Finalists, found: Finalists) -> float:
     """By how much a given one has to be better: where it was read on other images, by the noise of two readings."""
-    return READING_NOISE * (1.0 if given.validation == found.validation else math.sqrt(2))
+    same = None in (given.validation, found.validation) or given.validation == found.validation
+    return READING_NOISE * (1.0 if same else math.sqrt(2))
 
 
 def _given(searches: Sequence[Finalists]) -> Iterator[tuple[Candidate, int, str]]:

@@ -45,7 +45,7 @@ class Judged(Result):
 class LastStage(Result):
     """Of the run `of` a `trial` in one of the study's searches, counted from 0, which had weights of this sha256; and
     of its `candidate` run, by which the stage is judged, the same one where that is shipped. `skipped` says why there
-    is none, `examples` how many it trained."""
+    is none with this `budget` in seconds, `examples` how many it trained."""
 
     search: int
     family: str
@@ -56,6 +56,7 @@ class LastStage(Result):
     examples: int
     skipped: str | None = field(default=None, metadata=OPTIONAL)
     judged: Judged | None = field(default=None, metadata=OPTIONAL)
+    budget: float | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def run(self) -> str:

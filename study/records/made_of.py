@@ -37,6 +37,7 @@ def digest_of_study(searches: Sequence[StudyFiles]) -> str:
 
 def _shown(files: StudyFiles) -> list[Path]:
     own = [files.root / name for name in _SHOWN_OF_STUDY] + [files.model / "model.json"]
+    own += [files.last_stage] if files.last_stage.is_file() else []  # earlier versions had none
     return own + sorted(path for folder in (files.test, files.runs) for path in _inside(folder) if path.is_file())
 
 

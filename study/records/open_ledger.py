@@ -63,7 +63,8 @@ class OpenLedger(Ledger):
     def share_with(self, others: Callable[[], float]) -> None:
         """Charge this search with its part of the seconds alone, while others are at work beside it: `others()` are
         those that were charged to them, from now on."""
-        self._others = others
+        before = others()
+        self._others = lambda: others() - before
 
     def left(self, budget: float) -> float:
         return budget - self.used

@@ -226,9 +226,16 @@ def final_run(family: str, index: int) -> str:
     return f"{family}-final-seed{index}"
 
 
+_STAGED = "-hands"
+
+
 def last_stage_run(run: str) -> str:
     """What comes of a run by the last stage."""
-    return f"{run}-hands"
+    return run + _STAGED
+
+
+def is_of_last_stage(run: str) -> bool:
+    return run.endswith(_STAGED)
 
 
 # --- whether it is done ----------------------------------------------------------------------------------------------

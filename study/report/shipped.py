@@ -113,13 +113,14 @@ def stage(study: StudyRecords) -> Stage | None:
     if ships is None or ships.stage is None or (ships.stage.judged is None and ships.stage.skipped is None):
         return None
     told = ships.stage
+    of = told.of if source is study else f"{source.files.root.name}/{told.of}"
     known, labels = source.candidate_logits | source.test_logits, study.test_labels
-    found = Stage(told.of, told.ships, told.examples, told.skipped, told.judged)
+    found = Stage(of, told.ships, told.examples, told.skipped, told.judged)
     if not told.ships or labels is None or not {told.of, told.run} <= known.keys():
         return found
     before, after = (known[run].argmax(axis=1) == labels for run in (told.of, told.run))
     return Stage(
-        told.of,
+        of,
         told.ships,
         told.examples,
         judged=told.judged,

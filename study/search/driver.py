@@ -234,6 +234,8 @@ class Search:
         with shielded():
             seconds = round(event.metrics.training_seconds, 3)
             flight.rungs.append(Rung(step, seen.accuracy, seen.nll_scaled, seen.temperature, seconds))
+            if ladder.equal == "seconds":
+                flight.rung_scale = round(event.examples / step, 3)
             flight.trial.report(seen.accuracy, step)
             if step != ladder.examples[-1]:
                 flight.stop = self._reason_to_stop(family, flight, self._running(executor))
@@ -269,7 +271,9 @@ class Search:
         if again:
             family.proposals.appendleft(replace(proposal, attempt=proposal.attempt + 1, deaths=deaths))
         end = End("interrupted" if again else "failed", f"its worker died ({event.cause})")
-        self._tell(family, event, TrialState.FAIL, end, {}, counted=not again)
+        scale = family.flights[event.job.id].rung_scale
+        outcome = {} if scale is None else {"rung_scale": scale}
+        self._tell(family, event, TrialState.FAIL, end, outcome, counted=not again)
 
     def _tell(
         self,

@@ -53,6 +53,7 @@ class Flight:
     identity: str
     further_seed_of: int | None = None
     rungs: list[Rung] = field(default_factory=list)
+    rung_scale: float | None = None  # where rungs take equal seconds, by what it reports
     stop: End | None = None
     held_seconds: float = 0.0  # by its worker, and how it ended: both while it waits to be written
     ended: TrialState | None = None

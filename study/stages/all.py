@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from study.errors import FamilyStoppedError
+from study.errors import FamilyStoppedError, ResultsError
 from study.evaluation.test_set import RunsToTest
 from study.records.finalists import Finalists, read_finalists
 from study.records.last_stage import shipped_by
@@ -132,6 +132,10 @@ class Stages:
         """Open the test split for all runs, once; False if these very runs were evaluated before."""
         from study.evaluation.test_set import open_test
 
+        if not self.has_last_stage():
+            raise ResultsError(
+                "the network to ship has not had its last stage, which the seal has to name: `study retrain` trains it"
+            )
         self.progress.stage("evaluate", self._agenda.half_report, self._agenda.after_evaluation())
         with self.session.ledger.stage("evaluate"):
             self._write_model()  # which says how the shipped network reads
@@ -262,7 +266,7 @@ class Stages:
     def may_open_again(self) -> str | None:
         """In words that this command may open the test split a second time; None if it will not."""
         openings = read_openings(self.session.files.seal)
-        if not openings or all(self.is_searched(folder) for folder in self.folders):
+        if not openings or (all(self.is_searched(folder) for folder in self.folders) and self.has_last_stage()):
             return None
         return (
             f"this study opened the test split {times(len(openings))}; if other networks come of this command, it is "

@@ -94,7 +94,12 @@ def _full_trial_seconds(one: OneSearch, level: float) -> float:
     ladders, speeds = one.session.settings.families, speeds_of(one)
     if not ladders or ladders.keys() - speeds.keys():
         return full_trial_seconds(level)
-    return max(family.ladder.examples[-1] / speeds[name] for name, family in ladders.items())
+    measured = one.session.ledger.speeds  # of the typical configuration, whose seconds rungs of equal seconds take
+
+    def speed(name: str) -> float:
+        return measured.get(name, speeds[name]) if ladders[name].ladder.equal == "seconds" else speeds[name]
+
+    return max(family.ladder.examples[-1] / speed(name) for name, family in ladders.items())
 
 
 def speeds_of(one: OneSearch) -> dict[str, float]:

@@ -213,9 +213,8 @@ def keep_place(settings: StudySettings, files: StudyFiles) -> None:
     described = files.model / "model.json"
     if described.is_file():
         model = read_json(described)
-        model["dataset"] = settings.dataset.for_model() | {
-            key: model["dataset"][key] for key in _OF_SPLIT if key in model["dataset"]
-        }
+        known = model.get("dataset") or {}
+        model["dataset"] = settings.dataset.for_model() | {key: known[key] for key in _OF_SPLIT if key in known}
         write_json(described, model)
 
 

@@ -218,7 +218,8 @@ def _stages_ahead(stages: Stages, *, evaluate: bool) -> Iterator[StageAhead]:
         yield _stage("retrain", number, stages.is_searched(files), retraining, _of_retraining(files, number))
     goal, files = stages.first.goal, stages.session.files
     half = None if goal.budget is None else 0.5 * planner.report_seconds(goal.budget)
-    if seconds := last_stage_seconds(goal.budget) if stages.session.settings.last_stage else 0.0:
+    seconds = None if goal.budget is None else last_stage_seconds(goal.budget)
+    if stages.session.settings.last_stage and seconds != 0:
         done = _all_searched(stages) and stages.has_last_stage()
         yield _stage("last stage", None, done, seconds, [files.last_stage, files.runs])
     if evaluate:
@@ -258,7 +259,8 @@ def _test_split(stages: Stages, *, evaluate: bool) -> TestSplit:
         return "stays closed"
     if not stages.session.files.seal.is_file():
         return "is opened"
-    return "stays as it was read" if _all_searched(stages) else "may be opened again"
+    stays = _all_searched(stages) and stages.has_last_stage()
+    return "stays as it was read" if stays else "may be opened again"
 
 
 def _storage(stages: Stages) -> str | None:

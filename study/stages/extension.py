@@ -56,10 +56,13 @@ def _flag(one: OneSearch, budget: float) -> str:
 
 
 def _needed_seconds(one: OneSearch) -> float:
-    """Wall-clock of one new candidate and, should it win, its final runs, each as long as those of now."""
-    retrain, n_workers = one.session.settings.retrain, one.session.n_workers
+    """What one new candidate and, should it win, its final runs would take of this search's budget, each as long as
+    those of now."""
+    retrain, session = one.session.settings.retrain, one.session
+    n_beside = planner.searches_at_once(one.n_searches, session.n_at_once, planned_runs(one), len(one.goal.families))
+    n_workers = session.n_workers // n_beside
     rounds = math.ceil(retrain.candidate_seeds / n_workers) + math.ceil(retrain.final_seeds / n_workers)
-    return rounds * min(run_seconds(one.session.files, held_by(one.session.files)).values())
+    return rounds * min(run_seconds(session.files, held_by(session.files)).values()) / n_beside
 
 
 def _left_for_runs(one: OneSearch, budget: float) -> float:

@@ -41,7 +41,9 @@ def last_stage_stands(one: OneSearch, searches: Sequence[StudyFiles], finalists:
         return False
     if stage.skipped is not None:
         failed = stage.examples > 0
-        return failed or not _planned(one, searches, choose(finalists), stage.candidate)
+        return (
+            failed or stage.budget == one.goal.budget or not _planned(one, searches, choose(finalists), stage.candidate)
+        )
     source = searches[stage.search]
     return stage.judged is not None and not any(lacking(source.run(run)) for run in stage.runs)
 
@@ -81,7 +83,8 @@ def _begun(one: OneSearch, searches: Sequence[StudyFiles], finalists: Sequence[F
         sha256=file_sha256(source.run(chosen.run).weights),
         candidate=judged_by,
         examples=examples,
-        skipped=None if examples else _why(one),
+        skipped=None if examples else _why(one, source, chosen),
+        budget=one.goal.budget,
     )
 
 
@@ -95,10 +98,12 @@ def _planned(one: OneSearch, searches: Sequence[StudyFiles], chosen: Choice, can
     return last_stage_examples(one.goal.budget, run.record.examples, speed, rounds)
 
 
-def _why(one: OneSearch) -> str:
+def _why(one: OneSearch, source: StudyFiles, chosen: Choice) -> str:
     budget = one.goal.budget
     if budget is not None and budget < LEAST_BUDGET:
         return f"it is made from a budget of {LEAST_BUDGET:.0f} s on"
+    if last_stage_examples(None, read_run(source.run(chosen.run)).record.examples, 1.0, 1):
+        return "the budget leaves too few seconds for one at this network's speed"
     return "the network learned for too short a time to be given one"
 
 

@@ -271,8 +271,10 @@ def retrain_seconds(one: OneSearch) -> float | None:
         return seconds * parts.first
     files = one.first.session.files
     runs = run_seconds(files, held_by(files))
-    as_long = wall_of_runs(runs, retrain, one.session.n_workers) if runs else seconds * parts.further
-    return min(seconds, as_long)
+    if not runs:
+        return min(seconds, seconds * parts.further)
+    charged = wall_of_runs(runs, retrain, one.n_workers) / one.real_seconds(1.0)
+    return min(seconds, charged)
 
 
 def taken_of_others(first: OneSearch) -> float:

@@ -180,13 +180,16 @@ def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, f
     unknown = [space for space in session.new_spaces if old is None or space.family not in old.families]
     speeds = measure_speeds(one.executor, unknown) if allowance is not None and unknown else {}
     plan, n_train = one.plan, session.settings.dataset.n_train
+    theirs = {} if old is None else {space.family: old.families.get(space.family) for space in session.new_spaces}
+    known = [family for family in (*session.settings.families.values(), *theirs.values()) if family is not None]
+    # All families or none: of rungs of two kinds one family would have the better.
+    in_seconds = allowance is not None and session.device.type == "cpu"
+    in_seconds = in_seconds and all(family.ladder.equal == "seconds" for family in known)
     families = {}
     for space in session.new_spaces:
-        ladder = plan.ladder(n_train, speeds.get(space.family), allowance)
-        if space.family in speeds and session.device.type == "cpu":
-            ladder = ladder.model_copy(update={"equal": "seconds"})
-        if old is not None and space.family in old.families:
-            ladder = old.families[space.family].ladder
+        before = theirs.get(space.family)
+        ladder = plan.ladder(n_train, speeds.get(space.family), allowance) if before is None else before.ladder
+        ladder = ladder.model_copy(update={"equal": "seconds" if in_seconds else "examples"})
         families[space.family] = _settings_of(space, ladder)
     return families, speeds
 

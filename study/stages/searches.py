@@ -67,6 +67,8 @@ class Searches:
         def work(number: int) -> Callable[[Share], None]:
             return lambda share: self._beside_others(action, number, shown.of(number), share)
 
+        if self._first.session.cluster is not None:
+            _ = self._workers.executor  # here, where a signal ends the wait for machines
         Shares(self._workers).run([work(number) for number in range(1, self.n + 1)], at_once)
 
     def _beside_others(self, action: Action, number: int, progress: _OfOne, share: Share) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from study.inference.bundle import DESCRIPTION, SECOND, WEIGHTS
 from study.records.files import read_json
 from study.records.finalists import Finalists, read_finalists
-from study.records.last_stage import read_last_stage, shipped_by
+from study.records.last_stage import shipped_by
 from study.records.made_of import digest_of_trials
 from study.records.paths import CARD, StudyFiles
-from study.records.run import lacking
+from study.records.run import is_of_last_stage, lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
 from study.records.shifts import gains_stand, read_gains
 from study.records.trial import read_trials
@@ -104,7 +104,9 @@ def _not_examined(files: StudyFiles) -> Iterator[str]:
 
 
 def _reads_shipped(files: StudyFiles, robustness: Mapping[str, Any]) -> bool:
-    """Whether the network that is shipped after a last stage was read, too."""
-    stage = read_last_stage(files.last_stage)
-    read = [run.rpartition("/")[2] for run in robustness.get("made_from") or ()]
-    return stage is None or not stage.ships or stage.run in read
+    """Whether the network that was sealed to be shipped after a last stage was read, too, and no other such."""
+    openings = read_openings(files.seal)
+    sealed = {} if not openings else {openings[-1].shipped_run: openings[-1].hashes.get(openings[-1].shipped_run)}
+    made_from = robustness.get("made_from") or {}
+    wanted, read = ({run: w for run, w in each.items() if is_of_last_stage(run)} for each in (sealed, made_from))
+    return wanted == read

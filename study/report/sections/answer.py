@@ -99,9 +99,11 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
 
 def _shipped(study: StudyRecords, before: Report) -> str | None:
     """Which network `study predict` uses, where that is none of those that are compared."""
-    source, chosen = study.shipped
-    if chosen is None or not chosen.given:
-        return _after_last_stage(before[leaderboard].stage, before.section("leaderboard"))
+    source, ships = study.shipping
+    staged = _after_last_stage(before[leaderboard].stage, before.section("leaderboard"))
+    if ships is None or not ships.choice.given:
+        return staged
+    chosen = ships.choice
     result = source.finalists.of(chosen.family)
     candidate = result.candidate(chosen.trial)
     assert candidate is not None  # validation chose it
@@ -111,7 +113,8 @@ def _shipped(study: StudyRecords, before: Report) -> str | None:
     if logits is not None and study.test_labels is not None:
         text += f", {percent(accuracy(logits, study.test_labels))} on the test split"
     best = _best_found(study)
-    return f"{text}; the best that a search found has {percent(best)} on validation." if best else f"{text}."
+    text += f"; the best that a search found has {percent(best)} on validation." if best else "."
+    return f"{text} The shipped network is {staged}" if staged else text
 
 
 def _after_last_stage(stage: shipped.Stage | None, where: str) -> str | None:

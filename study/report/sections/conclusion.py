@@ -122,7 +122,8 @@ def _best_configurations(report: Report) -> list[Advice]:
         if known:
             best, one = min(known, key=lambda pair: pair[0].rank)
             where = "mattered" if report[searches] is None else "searches"
-            most = f"; {found.most} mattered most{in_first(report)} after {integer(found.importance_examples)} examples"
+            rung = f"the rung of {integer(found.importance_examples)} examples"
+            most = f"; {found.most} mattered most{in_first(report)} at {rung}"
             text = (
                 f"The best sampled configuration of {family} is #{best.number}{report.study.of_search(one)}, "
                 f"{percent(best.value)} in the search{most if found.most else ''} ({report.section(where)})."

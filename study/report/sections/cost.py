@@ -57,7 +57,7 @@ def _candidates(study: StudyRecords) -> list[CostPoint]:
     points = []
     for name, logits in study.candidate_logits.items():
         run = study.runs.get(name)
-        if run is not None and study.test_labels is not None:
+        if run is not None and run.record.role != "last stage" and study.test_labels is not None:
             costs = (run.metrics.n_parameters, run.metrics.flops) if run.metrics else (None, None)
             right = accuracy(logits, study.test_labels)
             points.append(CostPoint(run.record.family, name, "candidate", right, *costs))

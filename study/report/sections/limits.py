@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from study.records.settings import StudySettings
 from study.records.trial import SOURCES
 from study.report import budget, repeated
 from study.report.charts import Chart
@@ -78,14 +77,18 @@ def _one_search(report: Report) -> list[Item]:
         number = count(several.tested, "search", "searches")
         text = f"{number} per family, of the {several.needed} from which on families are judged."
         return [Item("few searches", text)]
-    return [Item("shared images", _shared(report.study.settings, several))]
+    return [Item("shared images", _shared(report.study, several))]
 
 
-def _shared(settings: StudySettings, several: Searches) -> str:
+def _shared(study: StudyRecords, several: Searches) -> str:
     """What the searches have in common, so that nothing of its chance is in the verdict."""
+    settings, n_searches = study.settings, len(study.searches)
     if settings.validation == "own":
+        # Of few groups of images there are fewer parts than searches.
+        n_parts = len({one.settings.dataset.split_sha256 for one in study.searches.values()})
+        held_out = "another sixth" if n_parts >= n_searches else f"one of {n_parts} parts"
         return (
-            "The searches share the training data, of which each held out another sixth: the verdict counts test "
+            f"The searches share the training data, of which each held out {held_out}: the verdict counts test "
             "images, searches and what they held out as drawn, but other training data may order the families "
             "differently."
         )

@@ -202,7 +202,7 @@ def _told(entry: FamilyMattered) -> str:
         return f"fewer than {entry.needed} sampled trials reached any one rung, too few to say what mattered"
     if not entry.importances:
         return "all trials score the same, so nothing can be ranked"
-    after = f"after {integer(entry.importance_examples)} examples"
+    after = f"at the rung of {integer(entry.importance_examples)} examples"
     if entry.most is None:
         return f"no parameter told the best trials {after} apart more than chance does"
     further = f", then {listing(entry.clear[1:])}" if entry.clear[1:] else ""
@@ -250,7 +250,7 @@ def _optuna(entry: FamilyMattered, family: str, place: int, colour: str) -> list
     at_rung = [
         history.Point("COMPLETE", t.rung_accuracy, t.parameters) for t in entry.trials if t.rung_accuracy is not None
     ]
-    each = "completed trial" if rung is None else f"trial, its value after {integer(rung)} examples"
+    each = "completed trial" if rung is None else f"trial, its value at the rung of {integer(rung)} examples"
     reached = points if rung is None else at_rung
     drawn = history.figures(points, reached, entry.distributions, list(entry.importances or []), colour)
     columns, rows = _trial_table(entry)
