@@ -95,11 +95,12 @@ def test_a_study_from_start_to_end(
             encoding="latin-1",
         )
 
-    def study(*words: str) -> str:
+    def study(*words: str, remark: str = "") -> str:
         process = start(*words)
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
-        assert err == ""
+        assert err.startswith(remark), err
+        assert err.count("\n") == (remark != ""), err
         return out
 
     port = free_port()
@@ -119,4 +120,4 @@ def test_a_study_from_start_to_end(
     assert "mlp" in study("status", "--name", "tiny")
     assert "False" not in study("doctor", "--name", "tiny", "--data-dir", "digits")
     Image.fromarray(load_train("mnist").images[0].numpy()).save(folder / "né.png")
-    assert "n\\u" not in study("predict", "--name", "tiny", "né.png")
+    assert "n\\u" not in study("predict", "--name", "tiny", "né.png", remark="a set holds all classes")

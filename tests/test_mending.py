@@ -29,6 +29,7 @@ LOST = [
     "ledger.json",
     "samples.npz",
     "finalists.json",
+    "last_stage.json",
     "report.json",
     "report.html",
     "model",

@@ -14,6 +14,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import CARD, StudyFiles
 from study.records.run import is_of_last_stage, lacking
 from study.records.seal import file_sha256, is_made_from, read_openings
+from study.records.settings import load_settings
 from study.records.shifts import gains_stand, read_gains
 from study.records.trial import read_trials
 
@@ -47,7 +48,10 @@ def lost_by_retraining(files: StudyFiles) -> list[Path]:
 
 
 def lost_by_last_stage(searches: Sequence[StudyFiles]) -> list[Path]:
-    """The files of its runs that are not there, where what validation chose had a last stage."""
+    """What it came to, and the files of its runs, as far as they are not there."""
+    files = searches[0]
+    if not files.last_stage.is_file() and load_settings(files.settings).last_stage:
+        return [files.last_stage]
     stage = shipped_by(searches, [read_finalists(one.finalists) for one in searches]).stage
     runs = [] if stage is None or stage.judged is None else stage.runs
     return [] if stage is None else [path for run in runs for path in lacking(searches[stage.search].run(run))]

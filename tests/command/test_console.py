@@ -39,7 +39,7 @@ def test_every_verb_reads_the_study_that_a_run_with_the_same_flags_makes(
 
 
 def test_a_folder_whose_name_is_no_study_s_asks_for_a_name() -> None:
-    for words in (("--data-dir", "my digits"), ("--data-dir", "reference")):
+    for words in (("--data-dir", "数字"), ("--data-dir", "reference")):
         with pytest.raises(UsageError, match="choose another with --name"):
             files("status", *words)
         assert files("status", *words, "--name", "mine").name == "mine"
