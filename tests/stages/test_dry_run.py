@@ -71,6 +71,7 @@ def test_without_a_budget_the_plan_needs_no_clock_and_starts_no_worker(
         ("retrain", 1, None),
         ("search", 2, None),
         ("retrain", 2, None),
+        ("last stage", None, None),
         ("report", None, None),
     ]
 
