@@ -217,7 +217,7 @@ def record(rows: Rows, code: str, cells: list[tuple[int, int, float]], parent: P
                 driver_cost.fill(filled[size], driver_cost.make_settings(), size)
             files = StudyFiles(Path(name) / "cell")
             shutil.copytree(filled[size].root, files.root)
-            window = 60 if n_workers <= 64 else 120 if n_workers <= 256 else 200
+            window = 60 if n_workers <= 64 else 120 if n_workers <= 256 else 1000
             row = measure(files, n_workers, seconds, window)
             shutil.rmtree(files.root)
             rows.add(

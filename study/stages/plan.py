@@ -35,11 +35,13 @@ _LONGEST_STRETCH = 0.25  # of the search's wall-clock: from a trial's rung to th
 _FEWEST_EXAMPLES = 500
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
-# Of an epoch. Replayed on 100 random configurations a family (benchmarks/replay.py), a ladder to two epochs with a
-# fourth rung at a thirteenth of an epoch needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without: it ranks worse
-# (rank correlation 0.6 in place of 0.7 to 0.85), but costs next to nothing. Of the epoch of a typical configuration:
-# rungs take the same seconds for all.
-_SMALLEST_RUNG = 0.05
+# Of an epoch: of a typical configuration, where rungs take the same seconds for all. Replayed on 100 random
+# configurations a family (benchmarks/replay.py), a ladder to two epochs with a fourth rung at a thirteenth of an epoch
+# needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without. But a first rung that short lets go what learns slowly
+# and ends well: in default studies CNNs lost 0.13 points to what was given with one at an 18th of an epoch, with the
+# first at a sixth 0.05 and −0.09 (benchmarks/README.md, "Rungs of equal seconds").
+_SMALLEST_RUNG = 0.1
+_SMALLEST_TIMELESS_RUNG = 0.07  # where final runs are as short as three trials
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
@@ -239,7 +241,8 @@ def choose_ladder(
         if wall is not None:
             epochs = min(epochs, max(_FEWEST_EXAMPLES / n_train, _longest(wall * examples_per_second / n_train)))
     shares = [_SPACING ** -(_MOST_RUNGS - 1 - rung) for rung in range(_MOST_RUNGS)]
-    examples = [round(share * epochs * n_train) for share in shares if share * epochs >= _SMALLEST_RUNG or share == 1]
+    smallest = _SMALLEST_RUNG if allowance is not None else _SMALLEST_TIMELESS_RUNG
+    examples = [round(share * epochs * n_train) for share in shares if share * epochs >= smallest or share == 1]
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
 
 
