@@ -23,7 +23,7 @@ from study.statistics.logits import log_softmax, softmax
 
 Floats = NDArray[np.float64]
 
-MAX_ERROR = 0.0015  # upper bound of the error among answered validation images
+MAX_ERROR = 0.002  # upper bound of the error among answered validation images
 MAX_HANDS_ERROR = 0.015  # and among answered pictures as people deliver them, of which fewer are drawn
 MAX_UNANSWERED = 0.05  # share of clean images that abstaining may cost; the error bound gives way beyond it
 STRANGE = 0.01  # share of clean validation images that the strangeness refuses

@@ -240,10 +240,10 @@ def _why_untold(error_bound: float) -> str:
     """Why the threshold is no lower, for models whose file does not say."""
     if error_bound <= MAX_ERROR:
         return (
-            f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR, 2)}.\n"
+            f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
         )
     text = (
-        f"An error bound of {_percent(MAX_ERROR, 2)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
+        f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
     )
     return text + "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
 
@@ -267,10 +267,10 @@ def _percent(share: float, digits: int = 1) -> str:
 # Why the threshold is no lower, by what it was chosen by.
 _WHY = {
     "clean": f"""The threshold is the lowest that holds the upper 95 % bound of the error among clean images at
-{_percent(MAX_ERROR, 2)}.
+{_percent(MAX_ERROR)}.
 """,
     "hands": f"""The threshold is the lowest that holds the upper 95 % bound of the error among pictures by other pens
-and hands at {_percent(MAX_HANDS_ERROR)}; a lower one would hold that of {_percent(MAX_ERROR, 2)} among clean images.
+and hands at {_percent(MAX_HANDS_ERROR)}; a lower one would hold that of {_percent(MAX_ERROR)} among clean images.
 """,
     "floor": """The threshold is at its least: every answer to a clean image that is likelier than not is given.
 """,

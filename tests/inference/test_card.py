@@ -87,7 +87,7 @@ FITTED = {
 def test_the_threshold_is_told_with_its_cost_and_its_bound_beside_others():
     card = model_card({**META, "abstention": FITTED}, None)
     assert "under a calibrated probability of 0.9700" in card
-    assert "holds the upper 95 % bound of the error at 0.15 %" in card
+    assert "holds the upper 95 % bound of the error at 0.2 %" in card
     assert "| 0.6000 | 1.0 % | 0.410 % |\n| 0.9700 | 3.6 % | 0.095 % |\n" in card
 
 
@@ -99,7 +99,7 @@ def test_what_was_refused_is_told_by_kind():
 
 def test_a_bound_out_of_reach_is_said_plainly():
     card = model_card({**META, "abstention": {**FITTED, "answered": 0.95, "error_bound": 0.0022}}, None)
-    assert "An error bound of 0.15 % would leave more than 5.0 % of clean images open" in card
+    assert "An error bound of 0.2 % would leave more than 5.0 % of clean images open" in card
     assert "does not reach the bound" in card
 
 
@@ -125,7 +125,7 @@ def test_what_the_threshold_does_to_other_hands_is_told():
         ("hands", "the lowest that holds the upper 95 % bound of the error among pictures by other pens"),
         ("floor", "every answer to a clean image that is likelier than not is given"),
         ("cost", "A higher threshold would leave more than 5.0 % of clean images open."),
-        ("whim", "the lowest that holds the upper 95 % bound of the error at 0.15 %"),
+        ("whim", "the lowest that holds the upper 95 % bound of the error at 0.2 %"),
     ],
 )
 def test_what_the_threshold_was_chosen_by_is_said(chosen_by, said):

@@ -89,7 +89,7 @@ def finding(found: Corruptions, before: Report) -> str:
     if measured is None:
         return "Not measured: this study has no robustness.json; `study examine` adds it."
     halved = [
-        f"of {name} at {sigma:.2f} px" if sigma is not None else f"of {name} nowhere within the ladder"
+        f"of {_told(name)} at {sigma:.2f} px" if sigma is not None else f"of {_told(name)} nowhere within the ladder"
         for name, sigma in measured.half_accuracy_sigma.items()
     ]
     text = f"Gaussian blur halves the accuracy {listing(halved)}"
@@ -98,6 +98,10 @@ def finding(found: Corruptions, before: Report) -> str:
     changed = [f"{row.a} and {row.b} ({row.group})" for row in measured.order if row.order_changes]
     order = f"the order changes for {listing(changed)}" if changed else "the order of the finalists does not change"
     return f"{text}; under corruption {order}."
+
+
+def _told(reader: str) -> str:
+    return "the shipped network" if reader.endswith(", shipped") else reader
 
 
 def charts(found: Corruptions) -> list[Chart]:
