@@ -239,12 +239,8 @@ def _trade_off(fitted: Mapping[str, Any]) -> str:
 def _why_untold(error_bound: float) -> str:
     """Why the threshold is no lower, for models whose file does not say."""
     if error_bound <= MAX_ERROR:
-        return (
-            f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
-        )
-    text = (
-        f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
-    )
+        return f"The threshold is the lowest that holds the upper 95 % bound of the error at {_percent(MAX_ERROR)}.\n"
+    text = f"An error bound of {_percent(MAX_ERROR)} would leave more than {_percent(MAX_UNANSWERED)} of clean images "
     return text + "open. The threshold stops there, or\nat one half: this network does not reach the bound.\n"
 
 
