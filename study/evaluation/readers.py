@@ -10,14 +10,13 @@ from torch import nn
 from study.errors import ResultsError
 from study.evaluation.temperature import carried_temperature, pooled_temperature
 from study.evaluation.test_set import load_run, named_runs
+from study.records.examined import shipped_reader
 from study.records.finalists import read_finalists
 from study.records.last_stage import read_last_stage, shipped_by
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.records.seal import file_sha256, read_openings, weights_of
-
-_SHIPPED = ", shipped"  # after the family's name
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,8 @@ def readers_of(files: StudyFiles, device: str) -> dict[str, Reader]:
         if read_openings(files.seal)[-1].hashes.get(name) != file_sha256(source.run(ships.run).weights):
             return readers
         model, run = load_run(source.run(ships.run), device)
-        readers[ships.choice.family + _SHIPPED] = Reader(model, run, name, pooled_temperature(source, ships.basis))
+        readers[shipped_reader(ships.choice.family)] = Reader(model, run, name, pooled_temperature(source, ships.basis))
     return readers
-
-
-def is_finalist(name: str) -> bool:
-    """Whether a reader is a family's finalist."""
-    return not name.endswith(_SHIPPED)
 
 
 def sealed_weights(files: StudyFiles, names: Sequence[str]) -> dict[str, str]:

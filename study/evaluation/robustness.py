@@ -17,8 +17,9 @@ from torch import Tensor
 
 from study.data.augment import to_float
 from study.evaluation.corruptions import LADDER, Corruption, corrupted, gaussian_blur
-from study.evaluation.readers import Reader, is_finalist, readers_of, sealed_weights
+from study.evaluation.readers import Reader, readers_of, sealed_weights
 from study.evaluation.test_set import load_sealed_test, logits_of
+from study.records.examined import is_finalist
 from study.records.files import write_json, write_npz
 from study.records.paths import StudyFiles
 from study.records.predictions import read_groups

@@ -19,6 +19,17 @@ T = TypeVar("T")
 
 # -- robustness.json --------------------------------------------------------------------------------------------------
 
+_SHIPPED = ", shipped"
+
+
+def shipped_reader(family: str) -> str:
+    """Under which name the shipped network stands beside the families' finalists, where it has a last stage."""
+    return family + _SHIPPED
+
+
+def is_finalist(reader: str) -> bool:
+    return not reader.endswith(_SHIPPED)
+
 
 @dataclass(frozen=True, slots=True)
 class Corrupted(Result):

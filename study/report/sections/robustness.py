@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from study.records.examined import Answers, Corrupted, Level, Robustness
+from study.records.examined import Answers, Corrupted, Level, Robustness, is_finalist
 from study.report.charts import (
     Chart,
     Figure,
@@ -71,7 +71,7 @@ class Corruptions(Result):
     def has_shipped(self) -> bool:
         """Whether the shipped network was read beside the finalists."""
         assert self.measured is not None
-        return any(name.endswith(", shipped") for name in self.measured.runs)
+        return not all(map(is_finalist, self.measured.runs))
 
     @property
     def skipped(self) -> list[str]:
@@ -101,7 +101,7 @@ def finding(found: Corruptions, before: Report) -> str:
 
 
 def _told(reader: str) -> str:
-    return "the shipped network" if reader.endswith(", shipped") else reader
+    return reader if is_finalist(reader) else "the shipped network"
 
 
 def charts(found: Corruptions) -> list[Chart]:
