@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from study.execution.nodes import cpu_name
-from study.stages.machine import available_cores
+from study.stages.cores import available_cores
 
 RECORDED = Path(__file__).parent / "recorded"
 

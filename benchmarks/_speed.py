@@ -15,7 +15,8 @@ from study.data.datasets import load_train, pixel_statistics, stratified_split
 from study.models import parameter_count
 from study.records.run import Precision
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
+from study.training.schedule import Schedule
 
 
 @dataclass(frozen=True)

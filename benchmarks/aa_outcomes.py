@@ -45,7 +45,8 @@ from study.seeds import derive_seed
 from study.statistics.intervals import mcnemar_exact, wilson
 from study.statistics.over_seeds import compare_finalists
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, fit, predict_logits
+from study.training.loop import TrainingData, fit, predict_logits
+from study.training.schedule import Schedule
 
 N_CONFIGS, N_SEEDS = 20, 8
 FULL = 20_000  # examples of a run

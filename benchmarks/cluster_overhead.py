@@ -33,10 +33,10 @@ from _speed import program_data
 
 from study.execution.executors import Executor, ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
-from study.execution.ray_address import joined
+from study.execution.joining import joined
 from study.records.paths import StudyFiles
 from study.records.trial import read_trials
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 FAMILY = "mlp"
 LADDER = (640, 1_280, 2_560, 5_120, 10_240)  # examples: a trial of some 0.3 s

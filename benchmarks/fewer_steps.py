@@ -48,8 +48,9 @@ from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confidence_and_correct, ece
 from study.training import images, muon, optim
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, choose_precision, fit, validate
+from study.training.loop import TrainingData, choose_precision, fit, validate
 from study.training.optim import build_optimizer
+from study.training.schedule import Schedule
 
 DEFAULTS = ("default", "optimizer=muon", "images=hard", "optimizer=muon images=hard")
 PARTS = ("polynomials", "first", "head", "convs", "widest", "last", "average")

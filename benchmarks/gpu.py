@@ -35,8 +35,9 @@ from study.execution.jobs import Finished, Job
 from study.execution.sharing import shared_gpus
 from study.records.run import Precision
 from study.training import loop
-from study.training.loop import Schedule, TrainingData, choose_precision
+from study.training.loop import TrainingData, choose_precision
 from study.training.recorded import Step
+from study.training.schedule import Schedule
 
 KEY = ("family", "batch_size", "loop", "workers", "turn")
 DEVICE = torch.device("cuda")

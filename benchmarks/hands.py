@@ -34,7 +34,8 @@ from study.records.paths import StudyFiles
 from study.records.run import Run
 from study.records.settings import load_settings
 from study.training.config import training_config
-from study.training.loop import Schedule, Teacher, TrainingData, fit
+from study.training.loop import Teacher, TrainingData, fit
+from study.training.schedule import Schedule
 
 LIKE_TRAINED = ("gaussian blur", "shot noise", "impulse noise", "shear", "scale", "rotate", "translate", "dotted line")
 STRENGTH = 0.6

@@ -75,7 +75,8 @@ from study.stages.session import new_settings
 from study.stages.speed import measure_speeds
 from study.statistics.logits import accuracy
 from study.training.config import training_config
-from study.training.loop import OnRung, Schedule, TrainingData, fit, predict_logits
+from study.training.loop import OnRung, TrainingData, fit, predict_logits
+from study.training.schedule import Schedule
 
 FULL = 2.0  # epochs of one run of the baselines
 SHORT = 0.5

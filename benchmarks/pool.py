@@ -50,8 +50,9 @@ from study.records.files import write_text
 from study.seeds import derive_seed
 from study.statistics.logits import accuracy
 from study.training.config import TrainingConfig, training_config
-from study.training.loop import Schedule, TrainingData, fit, predict_logits, validate
+from study.training.loop import TrainingData, fit, predict_logits, validate
 from study.training.optim import build_optimizer, learning_rate_factor, set_learning_rate
+from study.training.schedule import Schedule
 
 FULL = 80_000  # examples
 RUNGS = tuple(round(FULL / share) for share in (27, 9, 3, 1))

@@ -28,7 +28,8 @@ from torch import nn
 
 from study.records.run import Precision
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
+from study.training.schedule import Schedule
 
 KEY = ("part", "family", "warm_start", "precision", "layout", "examples", "number")
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}

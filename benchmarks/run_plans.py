@@ -35,7 +35,8 @@ from study.records.trial import TrialRecord, read_trials
 from study.retraining.candidates import choose_candidates
 from study.stages.plan import steady_speed
 from study.training.config import training_config
-from study.training.loop import Schedule, TrainingData, choose_precision, fit
+from study.training.loop import TrainingData, choose_precision, fit
+from study.training.schedule import Schedule
 
 N_CANDIDATES = 3
 SPEED_SHARE = 0.5

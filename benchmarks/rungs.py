@@ -44,7 +44,8 @@ from study.statistics.logits import accuracy
 from study.training import loop
 from study.training.config import training_config
 from study.training.loop import OnRung as OnMark
-from study.training.loop import Schedule, TrainingData, fit, predict_logits
+from study.training.loop import TrainingData, fit, predict_logits
+from study.training.schedule import Schedule
 from study.training.tempo import Tempo
 
 KEY = ("family", "rungs", "seed", "seconds")

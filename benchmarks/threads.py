@@ -32,7 +32,7 @@ from _rows import RECORDED, Rows, machine
 from _speed import Seconds, fit_steps, program_data, timed
 
 from study.models import flops_per_image
-from study.stages.machine import available_cores
+from study.stages.cores import available_cores
 from study.training.config import build_model as build
 from study.training.loop import TrainingData
 

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from study.execution.executors import Executor, InProcessExecutor
-from study.execution.ray_address import check_address, joined
+from study.execution.joining import joined
+from study.execution.ray_address import check_address
 from study.training.loop import TrainingData
 
 # Ray leaves files and processes to the end of the process that uses it, of which Python warns.

@@ -25,7 +25,7 @@ from study.records.trial import TrialRecord
 from study.search.agreement import trial_of
 from study.search.storage import open_study, transaction
 from study.search.tables import insert_trials
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 CLASSES = [str(n) for n in range(10)]
 RANGES = {"rate": FloatDistribution(1e-3, 1.0, log=True), "kind": CategoricalDistribution(["a", "b"])}

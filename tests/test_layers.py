@@ -189,7 +189,8 @@ def test_arithmetic_and_records_need_no_torch() -> None:
 
 
 def test_the_fork_server_starts_before_torch_is_there() -> None:
-    assert loaded_by("import study.stages.request, study.execution.processes", "torch", "numpy", "optuna") == []
+    assert loaded_by("import study.stages.cluster, study.execution.processes", "torch", "numpy", "optuna") == []
+    assert loaded_by("import study.execution.host", "torch") == []  # on another machine
 
 
 def test_the_report_loads_no_torch() -> None:

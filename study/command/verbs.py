@@ -107,19 +107,18 @@ def run(args: argparse.Namespace, command: str, started: float) -> int:
 
 def _dry_run(args: argparse.Namespace, command: str, started: float) -> int:
     request = _request(args, command, started)
-    from study.command.dry_run import print_plan
-    from study.stages.all import open_stages
-    from study.stages.dry_run import dry_run
-    from study.stages.hardware import cluster_of
-    from study.stages.session import preview_session
+    from study.stages.cluster import joining_cluster
 
-    reporter = _reporter(args)
-    with (
-        cluster_of(request, reporter.say) as cluster,
-        open_stages(preview_session(request, cluster), reporter) as stages,
-    ):
-        evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
-        plan = dry_run(stages, evaluate=evaluate)
+    with joining_cluster(request, trains=False) as join:
+        from study.command.dry_run import print_plan
+        from study.stages.all import open_stages
+        from study.stages.dry_run import dry_run
+        from study.stages.session import preview_session
+
+        reporter = _reporter(args)
+        with open_stages(preview_session(request, join(reporter.say)), reporter) as stages:
+            evaluate = not (args.no_evaluate or stages.session.settings.dataset.lacks_test)
+            plan = dry_run(stages, evaluate=evaluate)
     print_plan(plan, args.format)
     return 0
 

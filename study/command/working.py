@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 def at_work(request: Request, make_reporter: Callable[[], Reporter], *, workers: bool = True) -> Iterator[Stages]:
     """The stages of the study that is asked for, created or continued, with its lock held within the block; its notes
     are said before. `workers` tells whether anything is trained."""
-    if workers and request.cluster is None:
-        start_server()  # it loads torch for the workers while the next lines load it here
-    from study.stages.all import open_stages
-    from study.stages.hardware import cluster_of
-    from study.stages.neighbours import crowding
-    from study.stages.session import open_session
+    from study.stages.cluster import joining_cluster
 
-    reporter = make_reporter()
-    with (
-        cluster_of(request, reporter.say) if workers else contextlib.nullcontext() as cluster,
-        open_session(request, cluster) as session,
-    ):
-        for warning in session.warnings:
-            reporter.say(f"note: {warning}")
-        try:
-            with open_stages(session, reporter) as stages:
-                if workers and cluster is None and (crowd := crowding(session.files, session.n_workers)):
-                    reporter.say(f"note: {crowd}")
-                reporter.say(f"families: {', '.join(session.families)}")
-                yield stages
-        finally:
-            reporter.end()
-            session.ledger.save()
+    with joining_cluster(request) if workers else contextlib.nullcontext() as join:
+        if workers and request.cluster is None:
+            start_server()  # it loads torch for the workers while the next lines load it here
+        from study.stages.all import open_stages
+        from study.stages.neighbours import crowding
+        from study.stages.session import open_session
+
+        reporter = make_reporter()
+        cluster = join(reporter.say) if join is not None else None
+        with open_session(request, cluster) as session:
+            for warning in session.warnings:
+                reporter.say(f"note: {warning}")
+            try:
+                with open_stages(session, reporter) as stages:
+                    if workers and cluster is None and (crowd := crowding(session.files, session.n_workers)):
+                        reporter.say(f"note: {crowd}")
+                    reporter.say(f"families: {', '.join(session.families)}")
+                    yield stages
+            finally:
+                reporter.end()
+                session.ledger.save()
 
 
 def run_stages(stages: Stages, *, evaluate: bool) -> None:

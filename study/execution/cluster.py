@@ -25,9 +25,9 @@ from study.execution.nodes import Node
 from study.execution.ray_address import Cluster
 from study.records.files import write_bytes
 from study.records.paths import RunFiles
-from study.records.run import Precision
+from study.records.run import Precision, newest_state
 from study.training.loop import TrainingData
-from study.training.state import StateFiles, newest_state
+from study.training.state import StateFiles
 
 _TURN_SECONDS = 0.2
 
@@ -51,11 +51,11 @@ class ClusterExecutor:
         alike: bool = False,
     ) -> None:
         installation = replace(Installation.here(torch.device("cpu")), precision=precision)
-        self._hosts = Hosts(cluster, limit, data, installation, device=device, alike=alike)
+        self._hosts = cluster.begun.pop() if cluster.begun else Hosts(cluster, limit, device)
         self._events: deque[Event] = deque()
         self._waiting: deque[Job] = deque()
         try:
-            self._hosts.start()
+            self._hosts.start(data, installation, alike=alike)
         except BaseException:
             self.close()
             raise

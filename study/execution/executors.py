@@ -1,6 +1,7 @@
 """Executors: `submit(job)`, `next_event()`, `answer(job, go)`. One over processes, and its twin inside this process.
 
-Both run the same worker loop over the same kind of pipe; they differ in how a worker is started and ended.
+Both run the same worker loop over the same kind of pipe; they differ in how a worker is started and ended. What loads
+torch is loaded where a worker is: the host of a cluster's machine has worker processes, and no torch.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from study.execution.jobs import Died, Ended, Event, Finished, Job, Reached, Report
 from study.execution.memory import SharedData
 from study.execution.nodes import Node, this_node
 from study.execution.processes import start_process
-from study.execution.worker import Work, serve, worker_process
 from study.records.run import Precision
-from study.training.loop import TrainingData
+
+if TYPE_CHECKING:
+    from study.execution.worker import Work
+    from study.training.loop import TrainingData
 
 _END_SECONDS = 3.0
 
@@ -178,7 +181,7 @@ class ProcessExecutor(PipeExecutor):
     def __init__(
         self,
         n_workers: int,
-        data: TrainingData,
+        data: TrainingData | SharedData,
         *,
         device: str = "cpu",
         precision: Precision = "fp32",
@@ -186,14 +189,15 @@ class ProcessExecutor(PipeExecutor):
         environments: Sequence[Mapping[str, str]] = ({},),
         gpus: tuple[str, ...] = (),
     ) -> None:
-        self._arguments = (SharedData(data), device, precision, threads)
+        shared = data if isinstance(data, SharedData) else SharedData.of(data)
+        self._arguments = (shared, device, precision, threads)
         self._environments = [dict(environment) for environment in environments]
         super().__init__(n_workers, self._start_process, gpus)
 
     def _start_process(self, number: int) -> PipeWorker:
         ours, theirs = multiprocessing.Pipe()
         environment = self._environments[number % len(self._environments)]
-        process = start_process(worker_process, (theirs, *self._arguments, environment), f"worker-{number}")
+        process = start_process(_worker_process, (theirs, *self._arguments, environment), f"worker-{number}")
         theirs.close()
 
         def end() -> int | None:
@@ -213,6 +217,12 @@ class ProcessExecutor(PipeExecutor):
 
         worker = PipeWorker(number, ours, end, process.sentinel)
         return worker
+
+
+def _worker_process(*words: Any) -> None:
+    from study.execution.worker import worker_process
+
+    worker_process(*words)
 
 
 class InProcessExecutor(PipeExecutor):
@@ -235,5 +245,7 @@ class InProcessExecutor(PipeExecutor):
         return PipeWorker(number, ours, end)
 
     def _serve(self, connection: Connection) -> None:
+        from study.execution.worker import serve
+
         with connection:
             serve(connection, self._work)

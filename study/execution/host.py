@@ -1,42 +1,38 @@
 """What runs on each machine of a cluster: worker processes of its own, and what they and the driver say to each other.
 
-A host trains in a folder of its own; what belongs to a run goes to the driver as bytes, which alone writes results.
+A host trains in a folder of its own; what belongs to a run goes to the driver as bytes, which alone writes results. Its
+processes load torch, once for all of them, and it loads none itself: it is there sooner, and smaller by that.
 """
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import queue
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import traceback
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from study.errors import StudyError
 from study.execution.executors import ProcessExecutor
-from study.execution.gpus import in_view, models_of, room_on
 from study.execution.guards import Guard
 from study.execution.installation import Installation
 from study.execution.jobs import Event, Finished, Job, Report
+from study.execution.memory import SharedData
 from study.execution.nodes import cpu_name
-from study.execution.processes import start_server
-from study.execution.sharing import shared_gpus
+from study.execution.processes import start_process, start_server
 from study.interrupts import FOR_THE_DRIVER
 from study.records.paths import RunFiles
-from study.records.run import Precision
-from study.training.loop import TrainingData
-from study.training.state import newest_state
+from study.records.run import Precision, newest_state
 
 _LOOK_SECONDS = 1.0  # how long a new state of a run may wait
 Files = Mapping[str, bytes]  # by name
@@ -78,9 +74,20 @@ class About:
 
 def about(device: str) -> About:
     """What this machine is; on `cuda` with the GPUs that Ray gives this process."""
+    import torch
+
+    from study.execution.gpus import models_of, room_on
+
     where = torch.device(device)
     fitting = room_on(where) if where.type == "cuda" else None
     return About(Installation.here(where), cpu_name(), os.getpid(), models_of(where), fitting)
+
+
+def _tell_about(connection: Connection, device: str) -> None:
+    try:
+        connection.send(about(device))
+    except Exception as error:  # which the driver tells
+        connection.send(error)
 
 
 Command = Submit | Answer
@@ -92,9 +99,6 @@ class Host:
 
     def __init__(self) -> None:
         _steady_signals()
-        # Else every worker would begin by running the main module of this process, which is not this program's.
-        with contextlib.suppress(AttributeError):
-            del sys.modules["__main__"].__file__
         start_server()
         self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -105,21 +109,42 @@ class Host:
         self._runs: dict[str, tuple[Job, float]] = {}  # what trains, and when the state of it was written that was sent
 
     def about(self, device: str) -> About:
-        return about(device)
+        """As a process of its own sees this machine, which leaves no trace on a GPU."""
+        ours, theirs = multiprocessing.Pipe()
+        process = start_process(_tell_about, (theirs, device), "about")
+        theirs.close()
+        try:
+            found: About | Exception = ours.recv()
+        except EOFError:
+            found = StudyError("its processes end as soon as they start")
+        process.join()
+        if isinstance(found, Exception):
+            raise found
+        self._about = replace(found, process=os.getpid())
+        return self._about
 
     def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision) -> int:
         """Start the workers on training data whose tensors are arrays; returns how many there are."""
-        where = torch.device(device)
         self._executor = ProcessExecutor(
             n_workers,
-            _with_tensors(data),
-            device=in_view(where),
+            SharedData(data),
+            device=device,
             precision=precision,
-            environments=self._services.enter_context(shared_gpus(where)),
-            gpus=models_of(where),
+            environments=self._environments(device),
+            gpus=self._about.gpus,
         )
         threading.Thread(target=self._serve, daemon=True).start()
         return n_workers
+
+    def _environments(self, device: str) -> Sequence[Mapping[str, str]]:
+        """Of its workers, each of which sees one GPU."""
+        if device == "cpu":
+            return ({},)
+        import torch
+
+        from study.execution.sharing import shared_gpus
+
+        return self._services.enter_context(shared_gpus(torch.device(device)))
 
     def tell(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -193,15 +218,6 @@ def _steady_signals() -> None:
     for signum in FOR_THE_DRIVER:
         signal.signal(signum, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _with_tensors(data: Mapping[str, Any]) -> TrainingData:
-    with warnings.catch_warnings():  # nobody writes to them before they are copied
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        found: dict[str, Any] = {
-            name: torch.from_numpy(x) if isinstance(x, np.ndarray) else x for name, x in data.items()
-        }
-    return TrainingData(**found)
 
 
 def _written(folder: Path) -> float:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import StudyError
 from study.execution.host import About, Command, Host, about
 from study.execution.installation import Installation
 from study.execution.jobs import Job
+from study.execution.memory import as_arrays
 from study.execution.nodes import Node, unlike
 from study.execution.ray_address import Cluster, Kind, Place
 from study.records.ledger import kind_of
@@ -78,29 +78,16 @@ class Hosts:
     """A host on every machine of a cluster that has free cores, with as many workers, `limit` in all at most. Where
     `device` is `cuda`, on every machine that has free GPUs, too: a host has all of them, and no more workers than fit.
 
-    What happens on them arrives in `wait` alone, so that whoever has them needs no lock. A host that was killed is
-    replaced while its machine is there. Where machines are to be `alike`, several kinds are a StudyError at first, and
-    one of another kind that joins later is left out.
+    They begin at once, and have workers after `start`. What happens on them arrives in `wait` alone, so that whoever
+    has them needs no lock. A host that was killed is replaced while its machine is there.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        limit: int | None,
-        data: TrainingData,
-        installation: Installation,
-        *,
-        device: str,
-        alike: bool,
-    ) -> None:
+    def __init__(self, cluster: Cluster, limit: int | None, device: str) -> None:
         self._cluster = cluster
         self._limit = limit
-        self._alike = alike
         self._only_kind: str | None = None
         self._kind: Kind = "GPU" if device == "cuda" else "CPU"
         self._device = device
-        self._installation = installation
-        self._data = _put(data, cluster)
         self._arrived: queue.SimpleQueue[tuple[Remote, Then, Any]] = queue.SimpleQueue()
         self._hosts: dict[str, Remote] = {}  # by Ray's names of their machines
         self._past: list[Remote] = []  # with workers that are gone
@@ -109,9 +96,11 @@ class Hosts:
         self._n_lost: dict[str, int] = {}  # hosts of a machine, since a job ended there
         self._n_numbers = 0
         self._places = cluster.places()
+        self.first_room = sum(place.room(self._kind) for place in self._places.values())
         self._closing = threading.Event()
         self._without_worker: float | None = None  # since when
         self._missing: str | None = None  # of Ray, in words
+        self._begin_hosts()
         threading.Thread(target=self._keep_looking, daemon=True).start()
 
     # --- what an executor asks ---------------------------------------------------------------------------------------
@@ -128,8 +117,12 @@ class Hosts:
         hosts = sorted([*self._past, *self._hosts.values()], key=lambda host: host.first)
         return [host.as_node() for host in hosts if host.n_workers]
 
-    def start(self) -> None:
-        """Wait for the workers of all machines that are there, or for one worker if that takes long."""
+    def start(self, data: TrainingData, installation: Installation, *, alike: bool) -> None:
+        """Wait for the workers of all machines that are there, or for one worker if that takes long. Machines whose
+        installation is another one are left out. Where they are to be `alike`, several kinds are a StudyError now, and
+        one of another kind that joins later is left out."""
+        self._installation = installation
+        self._data = _put(data, self._cluster)
         last = time.monotonic() + _START_SECONDS
         self.grow()
         while not self.n_workers or (self._n_starting and time.monotonic() < last):
@@ -137,7 +130,7 @@ class Hosts:
                 raise StudyError(f"--cluster {self._cluster.address}: {'; '.join(self._refused.values())}")
             self.grow()
             self.wait(_TURN_SECONDS)
-        if self._alike:
+        if alike:
             if (why := unlike(self.nodes())) is not None:
                 raise StudyError(f"--cluster {self._cluster.address}: {why}")
             self._only_kind = self.nodes()[0].kind
@@ -145,13 +138,16 @@ class Hosts:
     def grow(self) -> None:
         """Start a host on every machine with room that has none. StudyError where no worker came in time, or none can
         come."""
+        self._begin_hosts()
+        self._check_patience()
+
+    def _begin_hosts(self) -> None:
         for node, place in self._places.items():
             room = place.room(self._kind)
             if self._limit is not None:
                 room = min(room, self._limit - sum(host.room for host in self._hosts.values()))
             if room > 0 and node not in self._hosts and node not in self._refused:
-                self._start_host(node, place, room)
-        self._check_patience()
+                self._begin_host(node, place, room)
 
     def wait(self, seconds: float) -> None:
         """Take what one of the hosts says within `seconds`."""
@@ -204,7 +200,7 @@ class Hosts:
                 if missing is None:
                     self._places = self._cluster.places()
 
-    def _start_host(self, node: str, place: Place, room: int) -> None:
+    def _begin_host(self, node: str, place: Place, room: int) -> None:
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         gpus = min(place.n_gpus, room) if self._kind == "GPU" else 0
         actor = ray.remote(num_cpus=room, num_gpus=gpus, max_restarts=0, max_concurrency=3)(Host)
@@ -309,9 +305,8 @@ def gpu_machines(cluster: Cluster, ours: Installation) -> Sequence[About]:
 
 def _put(data: TrainingData, cluster: Cluster) -> Any:
     """Hand training data to Ray, which keeps it once per machine, as arrays that all processes there map."""
-    arrays = {name: x.contiguous().numpy() if isinstance(x, torch.Tensor) else x for name, x in vars(data).items()}
     try:
-        return ray.put(arrays)
+        return ray.put(as_arrays(data))
     except _FULL:
         raise StudyError(f"--cluster {cluster.address}, this machine: {_WHY_FULL}") from None
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from study.records.run import Precision
-from study.training.loop import choose_precision
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = ("digit-study", "torch", "torchvision", "numpy")
 
@@ -28,6 +29,8 @@ class Installation:
 
     @classmethod
     def here(cls, device: torch.device) -> Installation:
+        from study.training.loop import choose_precision  # loads torch
+
         families = {point.dist for point in entry_points(group="digit_study.families") if point.dist is not None}
         versions = {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
         return cls(versions | {dist.name: dist.version for dist in families}, _code(), choose_precision(device))

@@ -8,7 +8,7 @@ from typing import Any
 
 from study.records.run import DataPart, RunRecord
 from study.space.parameters import Config
-from study.training.loop import HeldOut, Schedule
+from study.training.schedule import HeldOut, Schedule
 
 
 @dataclass(frozen=True)

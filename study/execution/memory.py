@@ -1,39 +1,41 @@
-"""Training data in memory that worker processes share, without a copy for each."""
+"""Training data in memory that worker processes share, without a copy for each. Imports no torch before it is needed:
+the host of a cluster's machine has none."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import weakref
+from collections.abc import Mapping
 from multiprocessing.reduction import DupFd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from study.training.loop import TrainingData
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from study.training.loop import TrainingData
 
 # Memory without a name. torch's own way takes files in /dev/shm, of which a container has 64 MB: a write beyond them is
 # a bus error, and 240,000 training images are 188 MB.
 _NAMELESS = hasattr(os, "memfd_create")
 
 
-class _SharedTensor:
-    """A tensor whose bytes every process maps that it is sent to, as an argument of a process."""
+class _SharedArray:
+    """An array whose bytes every process maps that it is sent to, as an argument of a process."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._shape, self._dtype = tuple(tensor.shape), tensor.dtype
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._shape, self._dtype = array.shape, array.dtype
         self._descriptor = os.memfd_create("digit-study")
         weakref.finalize(self, os.close, self._descriptor)
-        os.truncate(self._descriptor, max(1, tensor.nbytes))
-        self.tensor = self._map(self._descriptor)
-        self.tensor.copy_(tensor)
+        os.truncate(self._descriptor, max(1, array.nbytes))
+        self.array = self._map(self._descriptor)
+        self.array[...] = array
 
-    def _map(self, descriptor: int) -> Tensor:
-        memory = mmap.mmap(descriptor, 0)
-        n = torch.Size(self._shape).numel()
-        flat = torch.frombuffer(memory, dtype=self._dtype, count=n) if n else torch.empty(0, dtype=self._dtype)
-        return flat.reshape(self._shape)
+    def _map(self, descriptor: int) -> NDArray[Any]:
+        return np.ndarray(self._shape, self._dtype, buffer=mmap.mmap(descriptor, 0))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_shape": self._shape, "_dtype": self._dtype, "sent": DupFd(self._descriptor)}
@@ -41,30 +43,52 @@ class _SharedTensor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         descriptor = state.pop("sent").detach()
         self.__dict__.update(state)
-        self.tensor = self._map(descriptor)
+        self.array = self._map(descriptor)
         os.close(descriptor)
 
 
 class SharedData:
-    """Training data as an argument of worker processes. `data` itself moves there, so that it is in memory once."""
+    """Training data as an argument of worker processes, its tensors as arrays."""
 
-    def __init__(self, data: TrainingData) -> None:
-        fields = vars(data)
-        self._tensors = {name: _move(value) for name, value in fields.items() if isinstance(value, Tensor)}
-        self._others = {name: value for name, value in fields.items() if name not in self._tensors}
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = {
+            name: _shared(value) if isinstance(value, np.ndarray) else value for name, value in fields.items()
+        }
+
+    @classmethod
+    def of(cls, data: TrainingData) -> SharedData:
+        """`data` itself moves there, so that it is in memory once."""
+        import torch
+
+        shared = cls(as_arrays(data))
+        for name, value in vars(shared.data).items():
+            if isinstance(value, torch.Tensor):
+                getattr(data, name).data = value
+        return shared
 
     @property
     def data(self) -> TrainingData:
-        tensors: dict[str, Any] = {
-            name: shared.tensor if isinstance(shared, _SharedTensor) else shared
-            for name, shared in self._tensors.items()
+        import torch
+
+        from study.training.loop import TrainingData
+
+        found: dict[str, Any] = {
+            name: torch.from_numpy(value.array) if isinstance(value, _SharedArray) else value
+            for name, value in self._fields.items()
         }
-        return TrainingData(**tensors, **self._others)
+        return TrainingData(**found)
 
 
-def _move(tensor: Tensor) -> _SharedTensor | Tensor:
-    if not _NAMELESS:
-        return tensor.share_memory_()  # type: ignore[no-untyped-call, no-any-return]  # torch leaves it untyped
-    shared = _SharedTensor(tensor)
-    tensor.data = shared.tensor
-    return shared
+def as_arrays(data: TrainingData) -> dict[str, Any]:
+    """Its fields by name, the tensors among them as arrays, which need no torch."""
+    import torch
+
+    return {name: x.contiguous().numpy() if isinstance(x, torch.Tensor) else x for name, x in vars(data).items()}
+
+
+def _shared(array: NDArray[Any]) -> _SharedArray | Tensor:
+    if _NAMELESS:
+        return _SharedArray(array)
+    import torch
+
+    return torch.tensor(array).share_memory_()  # type: ignore[no-untyped-call, no-any-return]  # torch leaves it untyped

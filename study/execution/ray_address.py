@@ -1,49 +1,29 @@
-"""Joining a cluster of Ray: one that the user runs, or one of this machine alone that ends with the command."""
+"""The address of a cluster of Ray, and the machines of the one that is joined there."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fnmatch
 import itertools
-import logging
 import os
 import secrets
-import shutil
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from study.errors import StudyError, UsageError
-from study.execution.processes import short_folder
-from study.interrupts import FOR_THE_DRIVER
+
+if TYPE_CHECKING:
+    from study.execution.hosts import Hosts
 
 LOCAL, AUTO = "local", "auto"
 _ANSWER_SECONDS = 5.0  # for a connection to an address that the user gave: Ray itself would try for a minute
-_SOCKET = len("/digit-study-xxxxxxxx/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 _LOOK_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
-_END_SECONDS = 5.0
-_STORE = 512 * 2**20  # bytes for training data on the way to a machine
-# Waits until nobody holds the other end of its pipe, which a command does that lives. Two of Ray's processes wait for
-# a minute when all others were killed: who has a file of the folder open then is ended.
-_SWEEP = """
-read -r _
-sleep 2
-for file in $(find /proc/[0-9]*/fd -lname "$1/*" 2>/dev/null); do
-    process=${file#/proc/}
-    kill -9 "${process%%/*}" 2>/dev/null
-done
-rm -rf "$1"
-"""
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 Say = Callable[[str], None]
 Kind = Literal["CPU", "GPU"]
@@ -76,6 +56,7 @@ class Cluster:
     say: Say
     door: str  # the socket of Ray's process on this machine
     machines: Sequence[str] = ()
+    begun: list[Hosts] = field(default_factory=list)  # that start, for the first who needs hosts
 
     def missing(self) -> str | None:
         """Which of Ray's two processes that a command cannot do without is gone, in words; None if neither is. Ray
@@ -108,6 +89,8 @@ class Cluster:
 
     def wait_for_room(self, kind: Kind) -> int:
         """How many workers there can be, at least one. StudyError where no machine for one came in time."""
+        if room := sum(hosts.first_room for hosts in self.begun):
+            return room
         last = time.monotonic() + self.patience
         for look in itertools.count():
             places = self.places()
@@ -164,61 +147,6 @@ def _check_answer(address: str, host: str, port: int) -> None:
         ) from None
 
 
-@contextlib.contextmanager
-def joined(address: str, cores: int, patience: float, say: Say, machines: Sequence[str] = ()) -> Iterator[Cluster]:
-    """The cluster at an address until the end of the block: `local` is a new one of this machine, with so many cores.
-
-    StudyError in one line where there is none, or none that this machine belongs to.
-    """
-    check_address(address)
-    with _local_folder() if address == LOCAL else contextlib.nullcontext() as folder:
-        import ray
-
-        options: dict[str, Any] = {"address": address}
-        if folder is not None:
-            options = {
-                "num_cpus": cores,
-                "object_store_memory": _STORE,
-                "include_dashboard": False,
-                "_temp_dir": folder,
-            }
-        with (
-            _own_signals(),
-            _temporary_files_in(folder),
-            contextlib.chdir(Path(ray.__file__).parents[1]),
-        ):  # else workers look for modules here
-            try:
-                ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-            except (RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-                raise StudyError(_not_joined(address, error)) from None
-        # A machine that dies would print a page of its log into this command's progress, whatever log_to_driver says.
-        ray._private.worker.print_to_stdstream = lambda *_, **__: None
-        try:
-            door = ray._private.worker._global_node.raylet_socket_name
-            yield Cluster(ray.get_runtime_context().gcs_address, patience, say, door, machines)
-        finally:
-            _leave()
-
-
-def _leave() -> None:
-    """Leave the cluster; where that does not end, since it is gone, without saying so."""
-    import ray
-
-    leaving = threading.Thread(target=ray.shutdown, daemon=True)
-    leaving.start()
-    leaving.join(_END_SECONDS)
-    if leaving.is_alive():
-        atexit.unregister(ray.shutdown)
-
-
-def _not_joined(address: str, error: Exception) -> str:
-    text = " ".join(str(error).split())[:300]
-    return (
-        f"--cluster {address}: {text}; this machine must have the cluster's token (RAY_AUTH_TOKEN) and belong to it: "
-        "`ray start --address=HOST:PORT --num-cpus=0` adds it without workers of its own"
-    )
-
-
 def _prepare(address: str) -> None:
     """Set what Ray reads when it is imported: nothing is told to its makers, and whoever connects needs the token."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -231,49 +159,3 @@ def _prepare(address: str) -> None:
         }
     elif any(name in os.environ for name in _TOKENS) or Path.home().joinpath(".ray", "auth_token").exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-@contextlib.contextmanager
-def _local_folder() -> Iterator[str]:
-    """A folder for a cluster that ends with the block, which goes though this process is killed."""
-    folder = tempfile.mkdtemp(prefix="digit-study-", dir=short_folder(_SOCKET))
-    sweeper = subprocess.Popen(
-        ["sh", "-c", _SWEEP, "sweep", folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the command
-    )
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        sweeper.kill()
-        sweeper.communicate()
-
-
-@contextlib.contextmanager
-def _temporary_files_in(folder: str | None) -> Iterator[None]:
-    """What is started in the block has its temporary files there, if a folder is given."""
-    before = os.environ.get("TMPDIR")
-    if folder is not None:
-        os.environ["TMPDIR"] = folder
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ["TMPDIR"] = before
-        else:
-            os.environ.pop("TMPDIR", None)
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray sets a handler of its own for SIGTERM, where it is asked in the main thread; this program's come back."""
-    is_main = threading.current_thread() is threading.main_thread()
-    signums = (*FOR_THE_DRIVER, signal.SIGTERM) if is_main else ()
-    taken = {signum: signal.getsignal(signum) for signum in signums}
-    try:
-        yield
-    finally:
-        for signum, handler in taken.items():
-            signal.signal(signum, handler)

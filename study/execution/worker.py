@@ -36,7 +36,8 @@ from study.records.trial import scaled
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import Schedule, Teacher, TrainingData, fit
+from study.training.loop import Teacher, TrainingData, fit
+from study.training.schedule import Schedule
 from study.training.state import StateFiles, TrainingState
 from study.training.tempo import Tempo
 

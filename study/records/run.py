@@ -280,3 +280,16 @@ def set_aside(files: RunFiles) -> Path:
     old = files.root.parent / "old" / f"{files.root.name}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     old.parent.mkdir(parents=True, exist_ok=True)
     return files.root.rename(old)
+
+
+def newest_state(files: RunFiles) -> dict[str, bytes]:
+    """The newest state of an unfinished run as files by name, with the one that names it; none where there is none.
+
+    A run that writes another one meanwhile may leave the two unlike, which `load` sees.
+    """
+    try:
+        naming = files.state.read_bytes()
+        name = str(json.loads(naming)["states"][0]["file"])
+        return {name: (files.root / name).read_bytes(), files.state.name: naming}
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return {}

@@ -18,7 +18,7 @@ from study.records.trial import TrialRecord, read_trials, scaled
 from study.retraining.train_all import train_all
 from study.seeds import derive_seed
 from study.statistics.intervals import upper_bound
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 
 def pruned_trials(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

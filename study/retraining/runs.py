@@ -12,7 +12,7 @@ from study.execution.jobs import Job, RunTarget, Start
 from study.records.paths import RunFiles
 from study.records.run import DataPart, Precision, RunRecord, RunRole, is_done, run_hash
 from study.records.settings import StudySettings
-from study.training.loop import HeldOut, Schedule
+from study.training.schedule import HeldOut, Schedule
 
 _MOST_REPORTS = 50  # of a run: validating 200 epochs of an MLP one by one would cost a tenth of its time
 

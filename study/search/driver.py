@@ -41,7 +41,7 @@ from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
 from study.space.sampling import sample, typical
-from study.training.loop import HeldOut, Schedule
+from study.training.schedule import HeldOut, Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
 _POLL_SECONDS = 0.25

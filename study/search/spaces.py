@@ -15,7 +15,8 @@ from study.models import family_names, family_of, flops_per_image, parameter_cou
 from study.space.parameters import SearchSpace, fail
 from study.space.sampling import branches, require_keys
 from study.training.config import TrainingConfig, build_model, known_keys, training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
+from study.training.schedule import Schedule
 
 
 def check_space(space: SearchSpace) -> None:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
 from study.errors import UsageError
 from study.execution.installation import Installation
-from study.execution.ray_address import Cluster, joined
+from study.execution.ray_address import Cluster
 from study.records.ledger import Machine
 from study.records.run import Precision
-from study.stages.machine import available_cores, choose_device, describe_machine, fitting_workers, machine_with
+from study.stages.machine import choose_device, describe_machine, fitting_workers, machine_with
 from study.stages.request import Request
 from study.training.loop import choose_precision
 
 CPU = torch.device("cpu")
-
-
-@contextlib.contextmanager
-def cluster_of(request: Request, say: Callable[[str], None]) -> Iterator[Cluster | None]:
-    """The cluster that a command asks for, joined until the end of the block; None if it asks for none."""
-    if request.cluster is None:
-        yield None
-        return
-    cores = request.workers or available_cores()
-    machines = request.cluster_machines
-    with joined(request.cluster, cores, request.cluster_patience, say, machines) as cluster:
-        yield cluster
 
 
 @dataclass(frozen=True, slots=True)

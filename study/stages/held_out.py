@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from study.data.datasets import pixel_statistics, split_sha256, stratified_split
 from study.records.settings import DatasetSettings, StudySettings
-from study.training.loop import HeldOut, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import HeldOut
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from study.errors import ResultsError
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
-from study.stages.machine import available_cores
+from study.stages.cores import available_cores
 
 
 def crowding(files: StudyFiles, n_workers: int) -> str | None:

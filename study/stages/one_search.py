@@ -20,8 +20,8 @@ from study.search.driver import Search
 from study.search.lock import StorageLock
 from study.search.opening import Opened, open_for_work
 from study.search.storage import storage_url
+from study.stages.cores import core_share
 from study.stages.goal import note_goal, set_goal
-from study.stages.machine import core_share
 from study.stages.nodes import NodeLog
 from study.stages.plan import SearchPlan, Used
 from study.stages.session import Session

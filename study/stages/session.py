@@ -47,7 +47,8 @@ from study.stages.machine import limit_threads, too_many
 from study.stages.own_pictures import dropping_copy
 from study.stages.plan import at_least, retrain_settings
 from study.stages.request import Request
-from study.training.loop import HeldOut, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import HeldOut
 
 _VERSIONED = ("digit-study", "torch", "torchvision", "optuna", "numpy", "scikit-learn", "pandas", "plotly")
 _MAJOR_MATTERS = ("torch", "optuna")

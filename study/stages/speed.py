@@ -14,7 +14,7 @@ from study.execution.jobs import Died, Finished, Job, Report
 from study.execution.nodes import node_of, not_shared
 from study.space.parameters import SearchSpace
 from study.space.sampling import typical
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 _SECONDS = 1.0
 _BATCHES = 8  # up to the first look at the clock

@@ -132,18 +132,5 @@ class StateFiles:
             path.unlink()
 
 
-def newest_state(files: RunFiles) -> dict[str, bytes]:
-    """The newest state of an unfinished run as files by name, with the one that names it; none where there is none.
-
-    A run that writes another one meanwhile may leave the two unlike, which `load` sees.
-    """
-    try:
-        naming = files.state.read_bytes()
-        name = str(json.loads(naming)["states"][0]["file"])
-        return {name: (files.root / name).read_bytes(), files.state.name: naming}
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return {}
-
-
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

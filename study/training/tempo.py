@@ -11,7 +11,8 @@ import torch
 from study.records.run import Precision
 from study.space.parameters import Config
 from study.training.config import build_model, training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
+from study.training.schedule import Schedule
 
 _TRIES = 5  # of the typical configuration, which all others are measured against
 _MOST = 8.0  # times as long or as short: no rung is one step, or a whole training

@@ -15,7 +15,7 @@ from study.execution.jobs import Finished, Job, RungMetrics, RunTarget, Validati
 from study.records.trial import TrialRecord
 from study.search.identity import KEY, Owner
 from study.search.storage import open_study
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 
 def job(name: str, role: str = "candidate", **more: Any) -> Job:

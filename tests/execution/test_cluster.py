@@ -22,9 +22,11 @@ import study
 from study.errors import StudyError
 from study.execution.installation import Installation
 from study.execution.jobs import Died, Event, Finished, Job, Report, RunTarget
-from study.execution.ray_address import Cluster, joined
+from study.execution.joining import joined
+from study.execution.ray_address import Cluster
 from study.records.paths import RunFiles
-from study.training.loop import Schedule, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 pytestmark = CLUSTER
 CONFIG = TINY_MLP

@@ -13,8 +13,9 @@ from tiny_spaces import TINY_MLP
 
 from study.execution.executors import Executor
 from study.execution.jobs import Died, Event, Finished, Job, Report
-from study.execution.ray_address import joined
-from study.training.loop import Schedule, TrainingData
+from study.execution.joining import joined
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 pytestmark = [*CLUSTER, pytest.mark.slow]
 BOUND = 60.0  # seconds: the head gives up after some nine, and this machine may be busy

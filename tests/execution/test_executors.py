@@ -34,7 +34,8 @@ from study.execution.worker import serve, train
 from study.records.files import read_json
 from study.records.paths import RunFiles
 from study.records.run import read_record
-from study.training.loop import Schedule, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 CONFIG = TINY_MLP
 SCHEDULE = Schedule((4, 4), (4, 8))
@@ -258,14 +259,15 @@ DRIVER = """
 import contextlib, signal, psutil, torch
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Job
-from study.training.loop import Schedule, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 def of_processes(data):
     return ProcessExecutor(2, data)
 
 @contextlib.contextmanager
 def over_ray(data):
-    from study.execution.ray_address import joined
+    from study.execution.joining import joined
     with joined("local", 2, 60.0, lambda text: None) as cluster:
         from study.execution.cluster import ClusterExecutor
         with ClusterExecutor(cluster, 2, data) as executor:

@@ -9,7 +9,7 @@ import torch
 from clusters import CLUSTER, PATIENCE, Machines
 
 from study.errors import StudyError
-from study.execution.ray_address import joined
+from study.execution.joining import joined
 from study.training.loop import TrainingData
 
 pytestmark = CLUSTER

@@ -39,7 +39,7 @@ def test_every_process_has_the_same_bytes(
     monkeypatch.setattr(processes, "FORKING", forking)
     data = copy_of(training_data)
     data = replace(data, validation=data.validation[:0])  # nothing is a tensor, too
-    process = processes.start_process(double, (SharedData(data),), "worker")
+    process = processes.start_process(double, (SharedData.of(data),), "worker")
     process.join(PATIENCE)
     assert process.exitcode == 0
     for name in ("images", "labels", "train"):
@@ -52,7 +52,7 @@ def test_the_data_moves_and_stays_what_it_was(
 ) -> None:
     monkeypatch.setattr(memory, "_NAMELESS", nameless and memory._NAMELESS)
     data = copy_of(training_data)
-    shared = SharedData(data).data
+    shared = SharedData.of(data).data
     for name in TENSORS:
         assert torch.equal(getattr(data, name), getattr(training_data, name))
         assert getattr(shared, name).data_ptr() == getattr(data, name).data_ptr()
@@ -70,7 +70,8 @@ TRAIN = """
 import torch
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Finished, Job, Report
-from study.training.loop import Schedule, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 if __name__ == "__main__":
     images = torch.zeros(1000, 28, 28, dtype=torch.uint8)

@@ -21,7 +21,8 @@ from study.errors import StudyError
 from study.execution import processes
 from study.execution.executors import ProcessExecutor
 from study.execution.jobs import Died, Event, Finished, Job
-from study.training.loop import Schedule, TrainingData
+from study.training.loop import TrainingData
+from study.training.schedule import Schedule
 
 pytestmark = pytest.mark.skipif(not processes.FORKING, reason="workers are spawned here")
 PATIENCE = 60.0  # seconds until an event that must come is given up

@@ -15,7 +15,7 @@ from study.execution.jobs import Event, Finished, Job
 from study.execution.nodes import Node, this_node
 from study.execution.shares import Share, Shares
 from study.interrupts import catching_signals
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 SCHEDULE = Schedule((1,), (1,))
 

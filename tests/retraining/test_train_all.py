@@ -9,7 +9,7 @@ from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Finished, Job, OnRung, Outcome, Report, RungMetrics
 from study.execution.worker import DriverLeftError
 from study.retraining.train_all import MAX_ATTEMPTS, train_all
-from study.training.loop import Schedule
+from study.training.schedule import Schedule
 
 
 def jobs(n: int) -> list[Job]:

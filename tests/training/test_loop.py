@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from study.errors import TrainingError
 from study.training import loop
 from study.training.config import TrainingConfig, build_model
-from study.training.loop import Schedule, Teacher, TrainingData, choose_precision, fit, predict_logits, validate
+from study.training.loop import Teacher, TrainingData, choose_precision, fit, predict_logits, validate
+from study.training.schedule import Schedule
 
 MLP = {"family": "mlp", "depth": 1, "width": [32], "activation": "relu", "normalisation": "none", "dropout": 0.0}
 CNN = {

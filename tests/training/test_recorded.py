@@ -14,8 +14,9 @@ from study.data import augment
 from study.data.augment import KINDS
 from study.training import loop
 from study.training.config import OptimizerName, build_model, training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
 from study.training.recorded import RecordedStep, Step
+from study.training.schedule import Schedule
 from study.training.state import TrainingState
 
 OPTIMIZERS = get_args(OptimizerName)

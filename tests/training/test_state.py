@@ -14,7 +14,8 @@ from torch import nn
 from study.records.paths import RunFiles
 from study.records.run import HistoryRow
 from study.training.config import OptimizerName, build_model, training_config
-from study.training.loop import Schedule, TrainingData, fit
+from study.training.loop import TrainingData, fit
+from study.training.schedule import Schedule
 from study.training.state import StateFiles, TrainingState
 
 SCHEDULE = Schedule((30,), (7, 14, 21, 30))
