@@ -264,12 +264,12 @@ def test_a_last_stage_that_was_cut_short_goes_on_and_what_it_ships_is_sealed_rea
     assert skipped.skipped is not None
     assert section in skipped.skipped
     assert section in study.report_html.read_text()
-    monkeypatch.setattr("study.stages.last_stage_plan._FEWEST_EXAMPLES", 1)
+    monkeypatch.setattr("study.stages.last_stage_plan._FEWEST_OF_RUN", 1)
     assert looked_ahead(words("run"), study.root.parent, capsys)[
         "is_complete"
     ]  # skipped once for this goal, it stays so
     study.last_stage.unlink()
-    monkeypatch.setattr("study.records.last_stage.Judged.ships", True)
+    monkeypatch.setattr("study.records.last_stage.LastStage.ships", True)
     ended_at("study.stages.last_stage._judged", words("run"))
     staged = [study.run(run) for run in (f"{skipped.of}-hands", f"{skipped.candidate}-hands")]
     trained = [run.weights.stat().st_mtime_ns for run in staged]
@@ -289,7 +289,7 @@ def test_a_last_stage_that_was_cut_short_goes_on_and_what_it_ships_is_sealed_rea
     assert report["reproduce"]["shipped_run"] == report["leaderboard"]["shipped"]["run"] == stage.run
     measured = report["robustness"]["measured"]
     assert measured["runs"][f"{stage.family}, shipped"] == stage.run
-    assert f"{stage.of} after a last stage" in study.report_html.read_text()
+    assert f"a longer run of {stage.of}" in study.report_html.read_text()
     assert "## Last stage" in study.model_card.read_text()
     before = contents(study)
     assert main(words("run")) == 0

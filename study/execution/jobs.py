@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from study.records.run import DataPart, RunRecord
 from study.space.parameters import Config
 from study.training.schedule import HeldOut, Schedule
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a training begins with in place of random weights: `weights` as a safetensors file holds them. The network
-    that has them stays beside it as its teacher, whose logits weigh `toward`."""
-
-    weights: bytes = field(repr=False)
-    toward: float
 
 
 @dataclass(frozen=True)
@@ -30,10 +21,9 @@ class EqualSeconds:
 
 @dataclass(frozen=True)
 class Job:
-    """One training. `run` (search trials have none) names the folder to write, its identity and what to record; `start`
-    is None for a network that learns from the beginning; `held_out` are the images that validate it, where the worker's
-    data have others. Where there are `equal_seconds` the worker makes the schedule of them, once it knows how fast the
-    configuration trains."""
+    """One training. `run` (search trials have none) names the folder to write, its identity and what to record;
+    `held_out` are the images that validate it, where the worker's data have others. Where there are `equal_seconds` the
+    worker makes the schedule of them, once it knows how fast the configuration trains."""
 
     id: str
     config: dict[str, Any]
@@ -41,7 +31,6 @@ class Job:
     schedule: Schedule
     part: DataPart = "train"
     run: RunTarget | None = None
-    start: Start | None = None
     held_out: HeldOut | None = None
     equal_seconds: EqualSeconds | None = None
 

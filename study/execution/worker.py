@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import math
 import multiprocessing
@@ -21,11 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load
-from torch import nn
 
 from study.errors import StudyError
-from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Start, Validation
+from study.execution.jobs import Ended, Job, OnRung, Outcome, Reached, RungMetrics, Validation
 from study.execution.memory import SharedData
 from study.interrupts import FOR_THE_DRIVER
 from study.models import flops_per_image, parameter_count
@@ -36,7 +33,7 @@ from study.records.trial import scaled
 from study.streams import steady_errors
 from study.training.checkpoint import save_run
 from study.training.config import build_model, training_config
-from study.training.loop import Teacher, TrainingData, fit
+from study.training.loop import TrainingData, fit
 from study.training.schedule import Schedule
 from study.training.state import StateFiles, TrainingState
 from study.training.tempo import Tempo
@@ -165,7 +162,6 @@ def train(
     torch.manual_seed(job.seed)
     model = build_model(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
     n_parameters, flops = parameter_count(model), flops_per_image(model)
-    teacher = None if job.start is None else _begin_with(model, job.start)
     course = _Course(job, len(data.part(job.part)), on_rung)
     scale = None
     try:
@@ -181,7 +177,6 @@ def train(
             precision=precision,
             resume=course.resume,
             on_state=course.save,
-            teacher=teacher,
         )
     except (DriverLeftError, torch.AcceleratorError):
         raise
@@ -214,12 +209,6 @@ def _schedule(job: Job, tempo: Tempo, n_validation: int) -> tuple[Schedule, floa
     scale = tempo.scale(job.config, equal.typical)
     many = n_validation >= _MANY_VALIDATION
     return Schedule.rungs(scaled(equal.examples, scale), job.config["batch_size"], least_read=many), scale
-
-
-def _begin_with(model: nn.Module, start: Start) -> Teacher:
-    """Give the model its first weights; the teacher is what it is then."""
-    model.load_state_dict(load(start.weights))
-    return Teacher(copy.deepcopy(model).eval(), start.toward)
 
 
 def _rung_metrics(found: dict[str, Any]) -> RungMetrics:

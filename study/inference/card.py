@@ -142,12 +142,18 @@ def _last_stage(meta: Mapping[str, Any]) -> str:
     judged = dict(dict(meta.get("last_stage") or {}).get("judged") or {})
     if not judged:
         return ""
+    examples = f"{meta['last_stage']['examples']:,} images"
+    learned = (
+        f"Its configuration was trained anew, for longer, on {examples}, three in ten of them"
+        if meta["last_stage"].get("anew")
+        else f"After its training it learned from {examples} more, three in ten of them"
+    )
     return f"""
 ## Last stage
 
-After its training it learned from {meta["last_stage"]["examples"]:,} images more, three in ten of them as other pens
-and hands would leave them. A run of the same configuration, which had not seen the validation images, read
-{_percent(judged["before"], 2)} of {judged["images"]:,} of them before and {_percent(judged["after"], 2)} after; of
+{learned}
+as other pens and hands would leave them. A run of the same configuration, which had not seen the validation images,
+read {_percent(judged["before"], 2)} of {judged["images"]:,} of them before and {_percent(judged["after"], 2)} after; of
 corrupted ones {_percent(judged["corrupted_before"])} before and {_percent(judged["corrupted_after"])} after.
 """
 

@@ -3,6 +3,7 @@ validation images, and which network is shipped."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from study.records.seal import file_sha256
 from study.statistics.result import OPTIONAL, Result
 
 MAX_LOSS = 0.0005  # of the accuracy on clean validation images: what the stage may cost
+_BY_CHANCE = 1.64  # standard errors, which two runs that are as good differ by in one of twenty studies
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,17 @@ class Judged(Result):
     corrupted_after: float
 
     @property
-    def ships(self) -> bool:
-        """The rule, which stands in the seal: clean images at most MAX_LOSS worse, corrupted ones better."""
-        return self.spoiled - self.mended <= MAX_LOSS * self.images and self.corrupted_after > self.corrupted_before
+    def chance(self) -> float:
+        """The standard error of the difference on clean images, a fraction."""
+        return math.sqrt(self.mended + self.spoiled) / self.images
 
 
 @dataclass(frozen=True, slots=True)
 class LastStage(Result):
     """Of the run `of` a `trial` in one of the study's searches, counted from 0, which had weights of this sha256; and
     of its `candidate` run, by which the stage is judged, the same one where that is shipped. `skipped` says why there
-    is none with this `budget` in seconds, `examples` how many it trained."""
+    is none with this `budget` in seconds, `examples` how many it trained: `anew`, as a longer run of the same
+    configuration, or as in older studies from the run's weights on."""
 
     search: int
     family: str
@@ -57,6 +60,7 @@ class LastStage(Result):
     skipped: str | None = field(default=None, metadata=OPTIONAL)
     judged: Judged | None = field(default=None, metadata=OPTIONAL)
     budget: float | None = field(default=None, metadata=OPTIONAL)
+    anew: bool = False
 
     @property
     def run(self) -> str:
@@ -72,8 +76,23 @@ class LastStage(Result):
         return [] if self.skipped is not None else list(dict.fromkeys([self.run, self.judged_run]))
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it was begun as stages are made now, so that it can be continued."""
+        return self.skipped is None and (self.anew or self.judged is not None)
+
+    @property
+    def most_loss(self) -> float:
+        """What clean validation images may lose, a fraction. A longer run is expected to read them better, but differs
+        from the run before by chance, too: it must not be shown to be worse."""
+        return max(MAX_LOSS, _BY_CHANCE * self.judged.chance) if self.anew and self.judged is not None else MAX_LOSS
+
+    @property
     def ships(self) -> bool:
-        return self.judged is not None and self.judged.ships
+        """The rule, which stands in the seal: clean images lose no more than they may, corrupted ones gain."""
+        seen = self.judged
+        if seen is None or seen.corrupted_after <= seen.corrupted_before:
+            return False
+        return seen.spoiled - seen.mended <= self.most_loss * seen.images
 
 
 @dataclass(frozen=True, slots=True)

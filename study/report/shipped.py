@@ -3,9 +3,9 @@ validation chose where it has a last stage."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from study.records.last_stage import MAX_LOSS, Judged
+from study.records.last_stage import Judged
 from study.report.reading import StudyRecords
 from study.report.wording import percent, point_interval, points
 from study.statistics.intervals import Interval, MeanInterval, mean_interval, share
@@ -32,13 +32,15 @@ class Shipped(Result):
 
 @dataclass(frozen=True, slots=True)
 class Stage(Result):
-    """The last stage of the run `of`: why it was `skipped`, or how validation images `judged` it and whether it
-    `ships`. Of one that ships, the test accuracy `before` and `after` it, each image read once, and their
-    difference."""
+    """The last stage of the run `of`, a longer run `anew` or, in older studies, more of the same: why it was `skipped`,
+    or how validation images `judged` it and whether it `ships`, which it does if clean ones lose at most `most_loss`.
+    Of one that ships, the test accuracy `before` and `after` it, each image read once, and their difference."""
 
     of: str
     ships: bool
     examples: int
+    anew: bool
+    most_loss: float
     skipped: str | None = field(default=None, metadata=OPTIONAL)
     judged: Judged | None = field(default=None, metadata=OPTIONAL)
     before: float | None = field(default=None, metadata=OPTIONAL)
@@ -52,10 +54,7 @@ class Stage(Result):
             return f"The shipped network has no last stage on pictures by other hands: {self.skipped}."
         if not self.ships:
             return f"A last stage on pictures by other hands was tried on {self.of} and is not shipped. {self._judged}"
-        text = (
-            f"The shipped network is {self.of} after a last stage: it saw {self.examples:,} images more, three in ten "
-            f"as other pens and hands would leave them. {self._judged}"
-        )
+        text = f"The shipped network is {self.name}: {self._made}. {self._judged}"
         if self.difference is None:
             return text
         changed = f"{points(self.difference.mean, signed=True)} (95 % interval "
@@ -66,16 +65,25 @@ class Stage(Result):
         )
 
     @property
+    def name(self) -> str:
+        """Of the network that it makes, in words."""
+        return f"a longer run of {self.of}" if self.anew else f"{self.of} after a last stage"
+
+    @property
+    def _made(self) -> str:
+        seen = f"trained anew on {self.examples:,} images" if self.anew else f"it saw {self.examples:,} images more"
+        return f"{seen}, three in ten as other pens and hands would leave them"
+
+    @property
     def _judged(self) -> str:
         seen = self.judged
         assert seen is not None  # asked before
-        chance = (seen.mended + seen.spoiled) ** 0.5 / seen.images
         return (
             f"The rule was there before the test split was opened: it ships if clean validation images lose at most "
-            f"{points(MAX_LOSS)} and corrupted ones gain. Of {seen.images:,} clean ones the same configuration read "
-            f"{percent(seen.before)} before and {percent(seen.after)} after ({seen.mended} answers mended, "
-            f"{seen.spoiled} spoiled; chance alone makes about ±{points(chance)}), of {seen.corrupted:,} corrupted "
-            f"ones {percent(seen.corrupted_before, 1)} and {percent(seen.corrupted_after, 1)}."
+            f"{points(self.most_loss)} and corrupted ones gain. Of {seen.images:,} clean ones the same configuration "
+            f"read {percent(seen.before)} before and {percent(seen.after)} after ({seen.mended} answers mended, "
+            f"{seen.spoiled} spoiled; chance alone makes about ±{points(seen.chance)}), of {seen.corrupted:,} "
+            f"corrupted ones {percent(seen.corrupted_before, 1)} and {percent(seen.corrupted_after, 1)}."
         )
 
 
@@ -115,15 +123,12 @@ def stage(study: StudyRecords) -> Stage | None:
     told = ships.stage
     of = told.of if source is study else f"{source.files.root.name}/{told.of}"
     known, labels = source.candidate_logits | source.test_logits, study.test_labels
-    found = Stage(of, told.ships, told.examples, told.skipped, told.judged)
+    found = Stage(of, told.ships, told.examples, told.anew, told.most_loss, told.skipped, told.judged)
     if not told.ships or labels is None or not {told.of, told.run} <= known.keys():
         return found
     before, after = (known[run].argmax(axis=1) == labels for run in (told.of, told.run))
-    return Stage(
-        of,
-        told.ships,
-        told.examples,
-        judged=told.judged,
+    return replace(
+        found,
         before=float(before.mean()),
         after=float(after.mean()),
         difference=mean_interval(after.astype(float) - before, groups=study.groups),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.execution.jobs import Job, RunTarget, Start
+from study.execution.jobs import Job, RunTarget
 from study.records.paths import RunFiles
 from study.records.run import DataPart, Precision, RunRecord, RunRole, is_done, run_hash
 from study.records.settings import StudySettings
@@ -43,7 +42,6 @@ def plan_run(
     seed: int,
     seed_index: int,
     part: DataPart | None = None,
-    start: Start | None = None,
 ) -> Job | None:
     """The job that trains `config` for about `examples` into the folder of `run`, on `part` of the training file: where
     none is named, a final run on the validation images, too. None if that very run is done."""
@@ -60,8 +58,6 @@ def plan_run(
         "dataset": dataset.sha256,
         "split": dataset.split_sha256,
     }
-    if start is not None:
-        identity |= {"start": hashlib.sha256(start.weights).hexdigest(), "toward": start.toward}
     digest = run_hash(identity)
     if is_done(run, digest):
         return None
@@ -83,4 +79,4 @@ def plan_run(
         on_black=dataset.on_black,
     )
     target = RunTarget(str(run.root), digest, record)
-    return Job(run.root.name, config, seed, schedule, part, target, start, engine.held_out)
+    return Job(run.root.name, config, seed, schedule, part, target, engine.held_out)

@@ -1,5 +1,5 @@
-"""The last stage of what validation chose: trained before the test split is opened, judged on validation images, and
-shipped by a rule that was there before it (`records/last_stage.py`)."""
+"""The last stage: a longer run of what validation chose, trained before the test split is opened, judged on validation
+images, and shipped by a rule that was there before it (`records/last_stage.py`)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from study.retraining.train_all import train_all
 from study.stages.held_out import part_of
 from study.stages.last_stage_plan import LEAST_BUDGET, last_stage_examples, last_stage_seconds
 from study.stages.one_search import OneSearch
+from study.stages.plan import MOST_EPOCHS
 from study.training.loop import TrainingData
 
 _PER_LEVEL = 50  # validation images at each strength of each corruption
@@ -69,7 +70,7 @@ def _begun(one: OneSearch, searches: Sequence[StudyFiles], finalists: Sequence[F
     chosen = choose(finalists)
     source = searches[chosen.search]
     known = read_last_stage(one.session.files.last_stage)
-    if known is not None and known.skipped is None and shipped_by(searches, finalists).stage == known:
+    if known is not None and known.goes_on and shipped_by(searches, finalists).stage == known:
         return known
     candidate = finalists[chosen.search].of(chosen.family).candidate(chosen.trial)
     assert candidate is not None  # validation chose it
@@ -85,6 +86,7 @@ def _begun(one: OneSearch, searches: Sequence[StudyFiles], finalists: Sequence[F
         examples=examples,
         skipped=None if examples else _why(one, source, chosen),
         budget=one.goal.budget,
+        anew=True,
     )
 
 
@@ -95,16 +97,17 @@ def _planned(one: OneSearch, searches: Sequence[StudyFiles], chosen: Choice, can
     rounds = math.ceil(n_trainings / one.session.n_at_once)
     seconds = run.metrics.training_seconds if run.metrics is not None else math.inf
     speed = run.record.examples / max(1e-3, seconds)
-    return last_stage_examples(one.goal.budget, run.record.examples, speed, rounds)
+    most = MOST_EPOCHS * one.session.settings.dataset.n_train
+    return last_stage_examples(one.goal.budget, run.record.examples, speed, rounds, most)
 
 
 def _why(one: OneSearch, source: StudyFiles, chosen: Choice) -> str:
     budget = one.goal.budget
     if budget is not None and budget < LEAST_BUDGET:
         return f"it is made from a budget of {LEAST_BUDGET:.0f} s on"
-    if last_stage_examples(None, read_run(source.run(chosen.run)).record.examples, 1.0, 1):
-        return "the budget leaves too few seconds for one at this network's speed"
-    return "the network learned for too short a time to be given one"
+    if last_stage_examples(None, read_run(source.run(chosen.run)).record.examples, 1.0, 1, math.inf):
+        return "the budget leaves too few seconds for a longer run at this network's speed"
+    return "the network learned for too short a time to say what a longer run would bring"
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -124,7 +127,7 @@ def _trained(one: OneSearch, source: StudyFiles, stage: LastStage) -> LastStage:
 
     def tell(job: Job, share: float) -> None:
         shares[job.id] = share
-        one.progress.step(f"{job.id} learns from other hands", sum(shares.values()) / len(shares))
+        one.progress.step(f"{job.id}, a longer run", sum(shares.values()) / len(shares))
 
     def report(event: Report) -> None:
         assert event.job.run is not None  # as plan_run made it

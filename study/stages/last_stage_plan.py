@@ -1,33 +1,29 @@
-"""What a budget has for the last stage of the shipped network, on digits by other hands."""
+"""What a budget has for the last stage of the shipped network: one longer run, on digits by other hands too."""
 
 from __future__ import annotations
 
-# Seconds, from which on there is one, what it may take of a budget, and how long at most. A CNN of 100,000 parameters
-# needs some 10 s of each of two cores for all its examples.
-LEAST_BUDGET = 180.0
-_SHARE = 0.055
-_MOST_SECONDS = 40.0
-_OF_TRAINING = 0.8  # of its seconds; the rest is for starting and for judging it
-# A step of it takes so many times as long as one of the run before, for its teacher, and for what it draws so many
-# seconds an example more.
-_SLOWER = 1.35
-_DRAWING_SECONDS = 4e-5
-# Found on validation images, see "Corrupted digits" in benchmarks/README.md.
-_EXAMPLES = 51_200
-_FEWEST_EXAMPLES = 25_600
-_OF_RUN = 0.6  # of the examples of the run before, at most
+# Seconds, from which on there is one: below, a family's one run is as long as the budget allows. What it may take of
+# a budget, found on validation images (benchmarks/README.md, "Corrupted digits").
+LEAST_BUDGET = 240.0
+_SHARE = 0.16
+_OF_TRAINING = 0.85  # of its seconds; the rest is for starting and for judging it
+_DRAWING_SECONDS = 2e-5  # of an example, for what other hands draw
+_LONGER = 2.0  # than the run before, where no budget limits it
+_LEAST_LONGER = 1.2  # with fewer examples it would be no better
+_FEWEST_OF_RUN = 40_000  # examples of the run before: a shorter one says little about what this would bring
 
 
 def last_stage_seconds(budget: float | None) -> float:
     """Of wall-clock; 0 where there is no last stage, and without a budget, which limits nothing."""
-    return 0.0 if budget is None or budget < LEAST_BUDGET else min(_MOST_SECONDS, _SHARE * budget)
+    return 0.0 if budget is None or budget < LEAST_BUDGET else _SHARE * budget
 
 
-def last_stage_examples(budget: float | None, of_run: int, speed: float, rounds: int) -> int:
-    """How many examples it trains after a run of so many, which saw `speed` of them a second, where its trainings take
-    so many `rounds`; 0 where they would be too few."""
-    most = min(_EXAMPLES, _OF_RUN * of_run)
+def last_stage_examples(budget: float | None, of_run: int, speed: float, rounds: int, most: float) -> int:
+    """How many examples a run of it trains, `most` at most, after one of so many, which saw `speed` of them a second,
+    where its trainings take so many `rounds`; 0 where they would be too few."""
+    affordable = _LONGER * of_run
     if budget is not None:
         seconds = _OF_TRAINING * last_stage_seconds(budget) / rounds
-        most = min(most, seconds / (_SLOWER / speed + _DRAWING_SECONDS))
-    return int(most) if most >= _FEWEST_EXAMPLES else 0
+        affordable = seconds / (1 / speed + _DRAWING_SECONDS)
+    least = _LEAST_LONGER * of_run
+    return 0 if of_run < _FEWEST_OF_RUN or affordable < least else int(min(affordable, max(least, most)))

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from study.data.augment import augment, n_plain, to_float
+from study.data.augment import augment, to_float
 from study.errors import TrainingError
 from study.records.run import DataPart, Precision
 from study.statistics.logits import accuracy, fit_temperature, nll
@@ -70,22 +70,6 @@ class TrainingData:
         )
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """A network, in evaluation mode, that the one in training is held to: on the pictures of a batch which the
-    augmentation "hands" shifts only, the mean squared distance of their logits is added to the loss, times `weight`."""
-
-    model: nn.Module
-    weight: float
-
-    def pull(self, x: Tensor, logits: Tensor) -> Tensor:
-        """Of a batch x [B, 1, 28, 28], normalised, which the network in training gave these logits [B, C]."""
-        n = n_plain(len(x))
-        with torch.no_grad():
-            known = self.model(x[:n])
-        return F.mse_loss(logits[:n].float(), known.float()) * (self.weight * n / len(x))
-
-
 OnRung = Callable[[int, dict[str, Any]], bool]
 OnState = Callable[[Callable[[], TrainingState]], None]
 
@@ -102,10 +86,8 @@ def fit(
     precision: Precision = "fp32",
     resume: TrainingState | None = None,
     on_state: OnState | None = None,
-    teacher: Teacher | None = None,
 ) -> None:
-    """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False. With
-    a `teacher` the augmentation has to be "hands".
+    """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False.
 
     `metrics` holds train_loss (mean since the last mark), learning_rate, training_seconds (since the start, without
     validation and without waiting for the answer) and, when `part` is "train", the validation figures of `validate`.
@@ -130,9 +112,8 @@ def fit(
         x = x.sub_(data.mean).mul_(1 / data.std).contiguous(memory_format=torch.channels_last)  # [B, 1, 28, 28]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(x)  # [B, C]
-            pull = 0.0 if teacher is None else teacher.pull(x, logits)
         labels = data.labels[index]
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing) + pull
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

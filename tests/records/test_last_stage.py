@@ -19,21 +19,29 @@ JUDGED = Judged(10_000, 0.994, 0.9938, 12, 14, 2600, 0.76, 0.91)
 
 
 @pytest.mark.parametrize(
-    ("mended", "spoiled", "images", "after", "ships"),
+    ("mended", "spoiled", "images", "after", "older", "anew"),
     [
-        (0, 5, 10_000, 0.91, True),
-        (0, 6, 10_000, 0.91, False),
-        (20, 24, 10_000, 0.91, True),
-        (0, 1, 1_000, 0.91, False),
-        (0, 0, 1_000, 0.91, True),
-        (9, 0, 10_000, 0.76, False),
+        (0, 5, 10_000, 0.91, True, True),
+        (0, 6, 10_000, 0.91, False, False),
+        (20, 24, 10_000, 0.91, True, True),
+        (20, 31, 10_000, 0.91, False, True),  # 11 worse, of which chance alone makes 1.64 times the root of 51
+        (20, 32, 10_000, 0.91, False, False),
+        (0, 1, 1_000, 0.91, False, True),
+        (0, 0, 1_000, 0.91, True, True),
+        (9, 0, 10_000, 0.76, False, False),
     ],
 )
 def test_the_rule_weighs_answers_on_clean_images_and_asks_for_a_gain_on_corrupted_ones(
-    mended: int, spoiled: int, images: int, after: float, ships: bool
+    mended: int, spoiled: int, images: int, after: float, older: bool, anew: bool
 ) -> None:
     judged = replace(JUDGED, mended=mended, spoiled=spoiled, images=images, corrupted_after=after)
-    assert judged.ships == ships
+    stage = LastStage(0, "cnn", 3, "cnn-final-seed0", "0" * 64, "cnn-t3-seed0", 51_200, judged=judged)
+    assert (stage.ships, replace(stage, anew=True).ships) == (older, anew)
+
+
+def test_an_older_stage_that_was_cut_short_is_not_continued(stage: LastStage) -> None:
+    begun = replace(stage, judged=None)
+    assert [one.goes_on for one in (stage, begun, replace(begun, anew=True))] == [True, False, True]
 
 
 @pytest.fixture

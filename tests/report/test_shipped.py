@@ -102,13 +102,15 @@ def test_networks_that_were_trained_again_have_no_reading_yet(tmp_path: Path) ->
     assert make(files)[leaderboard].shipped is None
 
 
-def after_last_stage(files: StudyFiles, ships: bool) -> str:
+def after_last_stage(files: StudyFiles, ships: bool, anew: bool) -> str:
     """Let the study have a last stage of the run that it ships, which mends five of its answers; the name of it."""
     opening = read_json(files.seal)["openings"][0]
     of, trial = opening["shipped_run"], read_json(files.finalists)["families"]["cnn"]["finalist"]
     candidate = f"cnn-t{trial}-seed0"
     judged = Judged(10_000, 0.994, 0.9938, 12, 14 if ships else 99, 2600, 0.76, 0.91)
-    write_last_stage(files.last_stage, LastStage(0, "cnn", trial, of, "0" * 64, candidate, 51_200, judged=judged))
+    write_last_stage(
+        files.last_stage, LastStage(0, "cnn", trial, of, "0" * 64, candidate, 51_200, judged=judged, anew=anew)
+    )
     files.run(of).weights.unlink(missing_ok=True)  # whose digest would be another one
     with np.load(files.predictions) as arrays:
         labels, logits = arrays["labels"], arrays[of].copy()
@@ -120,10 +122,10 @@ def after_last_stage(files: StudyFiles, ships: bool) -> str:
     return str(of)
 
 
-@pytest.mark.parametrize("ships", [True, False])
-def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path: Path, ships: bool) -> None:
+@pytest.mark.parametrize(("ships", "anew"), [(True, True), (True, False), (False, True)])
+def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path: Path, ships: bool, anew: bool) -> None:
     files = write_study(tmp_path / "staged", Wanted(examined=True))
-    of = after_last_stage(files, ships)
+    of = after_last_stage(files, ships, anew)
     report = make(files)
     page = render(report).replace("\u00a0", " ")
     own, stage = report[leaderboard].shipped, report[leaderboard].stage
@@ -141,4 +143,5 @@ def test_a_last_stage_is_told_and_stands_beside_the_network_without_it(tmp_path:
     assert own.accuracy == own.once == stage.after
     assert stage.difference is not None
     assert stage.difference.mean == pytest.approx(MENDED / 2000)
-    assert f"{of} after a last stage on pictures by other hands: 91 % of corrupted validation images right" in page
+    name = f"a longer run of {of}" if anew else f"{of} after a last stage"
+    assert f"{name} on pictures by other hands, too: 91 % of corrupted validation images right" in page

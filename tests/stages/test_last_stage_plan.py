@@ -10,18 +10,22 @@ from study.stages.last_stage_plan import last_stage_examples, last_stage_seconds
 from study.stages.plan import SearchPlan
 
 
-def test_short_budgets_have_none_and_long_ones_no_more_than_it_needs() -> None:
-    seconds = [last_stage_seconds(budget) for budget in (None, 60.0, 179.0, 180.0, 300.0, 36_000.0)]
-    assert seconds == pytest.approx([0, 0, 0, 9.9, 16.5, 40])
+def test_short_budgets_have_none() -> None:
+    seconds = [last_stage_seconds(budget) for budget in (None, 60.0, 239.0, 240.0, 300.0, 36_000.0)]
+    assert seconds == pytest.approx([0, 0, 0, 38.4, 48, 5760])
 
 
 def test_its_length_follows_the_run_the_budget_and_the_speed() -> None:
-    assert last_stage_examples(None, 1_000_000, 1.0, 2) == last_stage_examples(3600.0, 1_000_000, 9_000.0, 1) == 51_200
-    assert last_stage_examples(None, 60_000, 9_000.0, 1) == 36_000
-    assert last_stage_examples(None, 40_000, 9_000.0, 1) == 0  # of a run too short to be followed by one
-    assert last_stage_examples(60.0, 1_000_000, 9_000.0, 1) == last_stage_examples(300.0, 1_000_000, 500.0, 1) == 0
-    one, two = (last_stage_examples(400.0, 1_000_000, 6_000.0, rounds) for rounds in (1, 2))
-    assert (one, two) == (51_200, pytest.approx(0.8 * 22 / 2 / (1.35 / 6_000 + 4e-5), abs=1))
+    most = 10_000_000.0
+    assert last_stage_examples(None, 1_000_000, 1.0, 2, most) == 2_000_000
+    assert last_stage_examples(None, 39_999, 9_000.0, 1, most) == 0  # of a run too short to tell
+    assert last_stage_examples(None, 1_000_000, 9_000.0, 1, 1_500_000.0) == 1_500_000
+    assert last_stage_examples(None, 1_000_000, 9_000.0, 1, 1_000_000.0) == 1_200_000  # longer than the run in any case
+    assert (
+        last_stage_examples(60.0, 100_000, 9_000.0, 1, most) == last_stage_examples(300.0, 90_000, 500.0, 1, most) == 0
+    )
+    found = [last_stage_examples(400.0, 100_000, 6_000.0, rounds, most) for rounds in (1, 2)]
+    assert found == pytest.approx([0.85 * 64 / rounds / (1 / 6_000 + 2e-5) for rounds in (1, 2)], abs=1)
 
 
 def test_the_plan_keeps_its_seconds_and_the_clock_knows_of_them() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from study.errors import TrainingError
 from study.training import loop
 from study.training.config import TrainingConfig, build_model
-from study.training.loop import Teacher, TrainingData, choose_precision, fit, predict_logits, validate
+from study.training.loop import TrainingData, choose_precision, fit, predict_logits, validate
 from study.training.schedule import Schedule
 
 MLP = {"family": "mlp", "depth": 1, "width": [32], "activation": "relu", "normalisation": "none", "dropout": 0.0}
@@ -179,20 +179,6 @@ def test_a_batch_may_be_larger_than_the_part(training_data: TrainingData) -> Non
 def test_final_runs_see_no_validation_figures(training_data: TrainingData) -> None:
     rungs = train(training_data, Schedule.whole(4, 4), part="train+validation")
     assert "accuracy" not in rungs.reports[0][1]
-
-
-def test_a_teacher_holds_the_logits_and_learns_nothing(training_data: TrainingData) -> None:
-    teacher, apart = network(), []
-    before = copy.deepcopy(teacher.state_dict())
-    known = predict_logits(teacher, training_data, training_data.validation, "fp32")
-    for weight in (0.0, 10.0):
-        model = network()
-        settings = config(augmentation="hands", learning_rate=0.003)
-        held = Teacher(teacher.eval(), weight)
-        fit(model, training_data, settings, Schedule((40,), (40,)), Rungs(), seed=0, teacher=held)
-        apart.append(np.square(predict_logits(model, training_data, training_data.validation, "fp32") - known).mean())
-    assert apart[1] < apart[0] / 4
-    assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
 
 
 def test_images_are_normalised_and_data_left_as_it_was(training_data: TrainingData) -> None:

@@ -120,8 +120,8 @@ def _shipped(study: StudyRecords, before: Report) -> str | None:
 def _after_last_stage(stage: shipped.Stage | None, where: str) -> str | None:
     if stage is None or not stage.ships or stage.judged is None:
         return None
-    text = f"{stage.of} after a last stage on pictures by other hands: {percent(stage.judged.corrupted_after, 0)} of "
-    text += f"corrupted validation images right, {percent(stage.judged.corrupted_before, 0)} before"
+    text = f"{stage.name} on pictures by other hands, too: {percent(stage.judged.corrupted_after, 0)} of corrupted "
+    text += f"validation images right, {percent(stage.judged.corrupted_before, 0)} before"
     if stage.difference is None:
         return f"{text}."
     return f"{text}; {points(stage.difference.mean, signed=True)} on the test split ({where})."
