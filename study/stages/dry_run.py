@@ -25,7 +25,7 @@ from study.stages.all import Stages
 from study.stages.allowance import allowances, lent_seconds, n_owed, speeds_of
 from study.stages.last_stage_plan import last_stage_seconds
 from study.stages.repeats import seed_of_repeat
-from study.stages.run_plan import TIMELESS_RUN, planned_runs, trains_given_beside
+from study.stages.run_plan import TIMELESS_RUN, n_side_by_side, planned_runs, trains_given_beside
 from study.stages.search import new_families
 
 TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays as it was read"]
@@ -152,8 +152,9 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
         name: planner.RunCost([speeds[name]] * n[name], retrain.candidate_seeds, retrain.final_seeds)
         for name in families
     }
-    n_train = stages.session.settings.dataset.n_train
-    return {name: n[0] for name, n in planner.run_lengths(costs, seconds, stages.session.n_workers, n_train).items()}
+    n_train, at_once = stages.session.settings.dataset.n_train, n_side_by_side(one)
+    lengths = planner.run_lengths(costs, seconds * at_once, stages.session.n_workers // at_once, n_train)
+    return {name: of_runs[0] for name, of_runs in lengths.items()}
 
 
 def _plan(stages: Stages, number: int) -> planner.SearchPlan:

@@ -13,7 +13,7 @@ from study.stages import plan as planner
 from study.stages.goal import with_limits_of
 from study.stages.held import held_by, run_seconds
 from study.stages.one_search import OneSearch
-from study.stages.run_plan import planned_runs
+from study.stages.run_plan import n_side_by_side, planned_runs
 from study.statistics.comparison import MIN_SEARCHES
 
 _ROOM = 1.05
@@ -58,11 +58,10 @@ def _flag(one: OneSearch, budget: float) -> str:
 def _needed_seconds(one: OneSearch) -> float:
     """What one new candidate and, should it win, its final runs would take of this search's budget, each as long as
     those of now."""
-    retrain, session = one.session.settings.retrain, one.session
-    n_beside = planner.searches_at_once(one.n_searches, session.n_at_once, planned_runs(one), len(one.goal.families))
-    n_workers = session.n_workers // n_beside
+    retrain, session, at_once = one.session.settings.retrain, one.session, n_side_by_side(one)
+    n_workers = session.n_workers // at_once
     rounds = math.ceil(retrain.candidate_seeds / n_workers) + math.ceil(retrain.final_seeds / n_workers)
-    return rounds * min(run_seconds(session.files, held_by(session.files)).values()) / n_beside
+    return rounds * min(run_seconds(session.files, held_by(session.files)).values()) / at_once
 
 
 def _left_for_runs(one: OneSearch, budget: float) -> float:
@@ -77,7 +76,8 @@ def unused_budget(one: OneSearch, speeds: Mapping[str, float]) -> str | None:
     budget, rest, session = one.goal.share, one.plan.closing_seconds, one.session
     if budget is None or rest is None or not speeds:
         return None
-    runs = planner.longest_retraining(speeds, planned_runs(one), session.n_workers, session.settings.dataset.n_train)
+    at_once, n_train = n_side_by_side(one), session.settings.dataset.n_train
+    runs = planner.longest_retraining(speeds, planned_runs(one), session.n_workers // at_once, n_train) / at_once
     search = planner.search_seconds(budget)
     unused = budget - search - rest - runs
     if unused < _LEAST_UNUSED * budget:

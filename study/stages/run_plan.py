@@ -64,6 +64,11 @@ def planned_runs(one: OneSearch) -> RetrainSettings:
     return planner.at_least(session.settings.retrain, wanted)
 
 
+def n_side_by_side(one: OneSearch) -> int:
+    """How many of the study's searches share the workers at a time."""
+    return planner.searches_at_once(one.n_searches, one.session.n_at_once, planned_runs(one), len(one.goal.families))
+
+
 def _stored_plan(one: OneSearch, counted: Trials) -> RunPlan | None:
     plan = one.session.ledger.plan
     if plan is None or plan.goal.of_each_search() != one.goal.of_each_search():

@@ -13,9 +13,8 @@ from study.report.wording import count
 from study.retraining.finalists import Retraining
 from study.search.driver import Search
 from study.stages.one_search import OneSearch, Progress, Workers
-from study.stages.plan import searches_at_once
 from study.stages.repeats import open_repeat
-from study.stages.run_plan import planned_runs
+from study.stages.run_plan import n_side_by_side
 
 Action = Callable[[OneSearch], None]
 
@@ -36,8 +35,7 @@ class Searches:
     def each(self, action: Action) -> None:
         """Do it in every search. FamilyStoppedError, once all are done, if one gave up."""
         self._failures = []
-        first, session = self._first, self._first.session
-        at_once = searches_at_once(self.n, session.n_at_once, planned_runs(first), len(first.goal.families))
+        at_once = n_side_by_side(self._first)
         if at_once > 1:
             self._side_by_side(action, at_once)
         else:

@@ -22,14 +22,13 @@ from study.records.settings import RetrainSettings, load_settings
 from study.records.trial import read_trials
 from study.search.agreement import compare_all
 from study.search.storage import open_storage, storage_url
-from study.stages import searches
-from study.stages.plan import searches_at_once
+from study.stages import plan
 
 PATIENCE = 300.0  # seconds until something that must come is given up
 BESIDE = """\
 import sys
-from study.stages import searches
-searches.searches_at_once = lambda n, *_: n  # as on a machine of many cores
+from study.stages import plan
+plan.searches_at_once = lambda n, *_: n  # as on a machine of many cores
 from study.command.cli import main
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
@@ -44,7 +43,7 @@ def test_each_of_those_at_once_has_the_workers_that_its_runs_keep_busy(
     n_searches: int, n_workers: int, n_families: int, expected: int
 ) -> None:
     retrain = RetrainSettings(candidates=4, candidate_seeds=1, final_seeds=3)
-    assert searches_at_once(n_searches, n_workers, retrain, n_families) == expected
+    assert plan.searches_at_once(n_searches, n_workers, retrain, n_families) == expected
 
 
 def wait_for_trials(folders: list[StudyFiles], n: int, is_alive: Callable[[], bool]) -> None:
@@ -69,7 +68,7 @@ def test_searches_side_by_side_are_interrupted_killed_and_continued_and_lose_not
         wait_for_trials(folders, 3, lambda: process.poll() is None)
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    monkeypatch.setattr(searches, "searches_at_once", lambda n, *_: n)
+    monkeypatch.setattr(plan, "searches_at_once", lambda n, *_: n)
 
     def interrupt() -> None:
         wait_for_trials(folders, 6, lambda: True)
