@@ -17,9 +17,9 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from study.errors import FamilyStoppedError, Interrupted, ResultsError, StudyError
+from study.errors import FamilyStoppedError, Interrupted, ResultsError, StorageAwayError, StudyError
 from study.execution.executors import Executor
-from study.execution.jobs import Died, EqualSeconds, Event, Finished, Job, Report
+from study.execution.jobs import Died, Event, Finished, Job, Report
 from study.execution.nodes import Node, node_of
 from study.interrupts import shielded
 from study.records.collecting import uncollected
@@ -40,7 +40,7 @@ from study.search.turns import Limits, Running, next_family, seconds_so_far
 from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
-from study.space.sampling import sample, typical
+from study.space.sampling import sample
 from study.training.schedule import HeldOut, Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
@@ -99,6 +99,8 @@ class Search:
         self.limits, self._nodes = limits, executor.nodes
         try:
             self._loop(executor, observe)
+        except StorageAwayError:  # here or in a search beside: it was waited for, and the next command sweeps
+            raise
         except BaseException as error:
             reason = str(error) if isinstance(error, StudyError | Interrupted) else type(error).__name__
             with contextlib.suppress(ResultsError):  # why the search ends matters more; the next command sweeps
@@ -166,7 +168,8 @@ class Search:
         seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
         proposal = replace(proposal, parameters=dict(trial.params), draw=draw, seed=seed)
         number = self._mirror.number_of(trial)
-        flight = Flight(trial, number, proposal, identity(config), family.first_seed(config))
+        same = identity(config)
+        flight = Flight(trial, number, proposal, same, family.first_seed(same))
         for key, value in (
             ("role", proposal.role),
             ("draw", draw),
@@ -179,10 +182,8 @@ class Search:
                 trial.set_user_attr(key, value)
         job_id = f"{family.name}/{number}"
         family.flights[job_id] = flight
-        ladder = family.settings.ladder
-        equal = EqualSeconds(ladder.examples, typical(family.space)) if ladder.equal == "seconds" else None
-        schedule = Schedule.rungs(ladder.examples, config["batch_size"])
-        return Job(job_id, config, seed, schedule, held_out=self._held_out, equal_seconds=equal)
+        schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
+        return Job(job_id, config, seed, schedule, held_out=self._held_out, equal_seconds=family.equal_seconds)
 
     def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> tuple[optuna.Trial, Config]:
         """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
@@ -296,7 +297,7 @@ class Search:
         with shielded():
             self._note(flight, known)
             value = flight.rungs[-1].accuracy if state == TrialState.COMPLETE else None
-            family.study.tell(flight.trial, value, state=state)
+            self._mirror.tell(flight.trial, value, state)
             flight.held_seconds, flight.ended = event.held_seconds, state
             self._n_unwritten += 1
         if counted:

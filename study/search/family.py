@@ -6,17 +6,19 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import optuna
 from optuna.trial import TrialState
 
+from study.execution.jobs import EqualSeconds
 from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
 from study.search.history import History
 from study.search.tried import Tried
 from study.space.parameters import Config, SearchSpace
-from study.space.points import identity
+from study.space.sampling import typical
 
 MAX_FAILURES_IN_A_ROW = 5
 Kind = Literal["found", "given", "proposed"]
@@ -95,6 +97,12 @@ class FamilySearch:
         for record in self.records:
             self._sum_up(record)
 
+    @cached_property
+    def equal_seconds(self) -> EqualSeconds | None:
+        """How long its rungs take, where they take equal seconds."""
+        ladder = self.settings.ladder
+        return EqualSeconds(ladder.examples, typical(self.space)) if ladder.equal == "seconds" else None
+
     @property
     def is_given(self) -> bool:
         """Whether its configurations are given, before the search or while it runs, and none is drawn."""
@@ -133,15 +141,14 @@ class FamilySearch:
         self.tried.add(record)
         self._sum_up(record)
 
-    def first_seed(self, config: dict[str, Any]) -> int | None:
-        """Number of the trial whose configuration this is, too; None for a new configuration."""
-        key = identity(config)
+    def first_seed(self, key: str) -> int | None:
+        """Number of the trial whose configuration has this identity, too; None for a new configuration."""
         flying = (
             f.number
             for f in self.flights.values()
             if f.identity == key and f.further_seed_of is None and f.ended != TrialState.FAIL
         )
-        first = self.tried.first(config)
+        first = self.tried.first(key)
         return first if first is not None else next(flying, None)
 
     @property

@@ -13,7 +13,8 @@ from typing import Any
 
 import optuna
 from optuna.storages import InMemoryStorage, RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.study._tell import _tell_with_warning
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from study.errors import ResultsError
@@ -105,6 +106,11 @@ class Mirror:
     def number_of(self, trial: optuna.Trial) -> int:
         """The number of a trial that has not ended, in the storage."""
         return self._unfinished[trial._trial_id].number
+
+    @staticmethod
+    def tell(trial: optuna.Trial, value: float | None, state: TrialState) -> None:
+        """End a trial, as `study.tell` does: without the copy of all that it holds, which that returns."""
+        _tell_with_warning(trial.study, trial, value, state)
 
     def take_back(self, trial: optuna.Trial) -> None:
         """Undo the last `ask`, which nothing was written of: the next trial gets its number."""

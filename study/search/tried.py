@@ -38,9 +38,9 @@ class Tried:
                 first = record.further_seed_of  # it may end before the first one does
                 self._first.setdefault(key, record.number if first is None else first)
 
-    def first(self, config: Mapping[str, Any]) -> int | None:
-        """Number of the first trial of this configuration, None if there is none that ended well."""
-        return self._first.get(identity(config))
+    def first(self, key: str) -> int | None:
+        """Number of the first trial of the configuration of this identity, None if there is none that ended well."""
+        return self._first.get(key)
 
     def is_left(self, config: Mapping[str, Any], in_flight: Collection[str]) -> bool:
         """Whether a configuration of a small space is still to be tried."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -26,7 +28,7 @@ from bench import (
 )
 from clusters import machines_are_lost
 
-from study.errors import FamilyStoppedError, ResultsError, StudyError
+from study.errors import FamilyStoppedError, ResultsError, StorageAwayError, StudyError
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.nodes import Node
@@ -266,6 +268,26 @@ def test_an_interrupted_trial_is_repeated_with_everything_it_had(bench: Bench) -
             assert getattr(after, key) == getattr(before, key)
         assert after.attempt == before.attempt + 1 == 2
         assert after.number != before.number
+
+
+def test_a_database_that_stays_away_is_not_asked_once_more(bench: Bench) -> None:
+    """As a search learns that one beside it has waited for the server in vain."""
+    written: list[int] = []
+
+    def guard(action: Callable[[], Any]) -> Any:
+        written.append(len(written))
+        return action()
+
+    def away(*_: object) -> None:
+        written.clear()
+        raise StorageAwayError("away")
+
+    with InProcessExecutor(1, work) as executor, pytest.raises(StorageAwayError):
+        bench.open(guard).run(executor, Limits(n_trials=2), away)
+    assert not written
+    bench.search(Limits(n_trials=2))
+    assert Counter(record.family for record in bench.counted) == {"mlp": 2, "cnn": 2}
+    bench.check()
 
 
 def test_a_trial_left_running_by_a_killed_driver_is_swept_and_repeated(bench: Bench) -> None:
