@@ -110,27 +110,38 @@ def _logit(accuracy: float) -> float:
 
 
 class Search:
-    """One way of searching a landscape; `study` holds what was tried so far."""
+    """One way of searching a landscape; `study` holds what was tried so far. Any of those `in_flight` ends next."""
 
-    def __init__(self, landscape: Landscape, family: str, window: int | None, seed: int) -> None:
+    def __init__(self, landscape: Landscape, family: str, window: int | None, seed: int, in_flight: int = 1) -> None:
         self.study = optuna.create_study(direction="maximize")
         self.true: list[float] = []
         self.took = 0.0
         self._landscape, self._window, self._seed = landscape, window, seed
         self._space, self._history = find_space(family), History()
+        self._in_flight, self._ends = in_flight, np.random.default_rng(seed)
+        self._flights: list[optuna.Trial] = []
 
     def go_on(self, n_trials: int) -> None:
         """Up to so many trials in all."""
-        for number in range(len(self.true), n_trials):
-            self.study.sampler = make_sampler("tpe", self._seed, "", number, self._history, self._window)
-            begun = time.process_time()
-            trial = self.study.ask()
-            config = sample(self._space, trial)
-            self.took += time.process_time() - begun
-            self.true.append(self._landscape.accuracy(config))
-            noise = np.random.default_rng([self._seed, number]).normal()
-            deviation = (self.true[-1] * (1 - self.true[-1]) / N_IMAGES) ** 0.5
-            self.study.tell(trial, self.true[-1] + deviation * noise)
+        while len(self.true) < n_trials:
+            self._ask()
+            if len(self._flights) == self._in_flight:
+                self._tell(self._flights.pop(self._ends.integers(self._in_flight)))
+
+    def _ask(self) -> None:
+        self.study.sampler = make_sampler("tpe", self._seed, "", len(self.true), self._history, self._window)
+        begun = time.process_time()
+        trial = self.study.ask()
+        config = sample(self._space, trial)
+        self.took += time.process_time() - begun
+        self.true.append(self._landscape.accuracy(config))
+        self._flights.append(trial)
+
+    def _tell(self, trial: optuna.Trial) -> None:
+        true = self.true[trial.number]
+        noise = np.random.default_rng([self._seed, trial.number]).normal()
+        deviation = (true * (1 - true) / N_IMAGES) ** 0.5
+        self.study.tell(trial, true + deviation * noise)
 
     def after(self, other: Search) -> Search:
         """Go on from what another has tried."""
@@ -178,12 +189,12 @@ def table(rows: Rows) -> None:
         if window == "all" or len(seeds) < 2:
             continue
         ours = [(found[family, window, seed, trials], found[family, "all", seed, trials]) for seed in seeds]
-        cells = [_difference([100 * (one[name] - whole[name]) for one, whole in ours]) for name in FIGURES]
+        cells = [difference([100 * (one[name] - whole[name]) for one, whole in ours]) for name in FIGURES]
         ms = [statistics.mean(row["ms_a_proposal"] for row in column) for column in zip(*ours, strict=True)]
         print(f"| {family} | {trials} | {window} | {len(seeds)} | {' | '.join(cells)} | {ms[0]:.0f} / {ms[1]:.0f} |")
 
 
-def _difference(points: Sequence[float]) -> str:
+def difference(points: Sequence[float]) -> str:
     return f"{statistics.mean(points):+.3f} ± {statistics.stdev(points) / len(points) ** 0.5:.3f}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from optuna.samplers._tpe.probability_distributions import (
     _BatchedCategoricalDistributions,
     _BatchedDiscreteTruncLogNormDistributions,
@@ -26,11 +26,12 @@ _Discrete: TypeAlias = _BatchedDiscreteTruncNormDistributions | _BatchedDiscrete
 _LOG_ROOT_OF_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
-def log_density(mixture: _MixtureOfProductDistribution, x: Array) -> Array:
-    """The log of a mixture's density at points [N, parameters]: [N]."""
-    total = np.tile(np.log(mixture.weights), (len(x), 1))  # [N, kernels]; to write in place halves the time of many
+def log_density(mixture: _MixtureOfProductDistribution, x: Array, number: DTypeLike = np.float64) -> Array:
+    """The log of a mixture's density at points [N, parameters]: [N]; in float32 to four digits, in a quarter of the
+    time."""
+    total = np.tile(np.log(mixture.weights).astype(number), (len(x), 1))  # [N, kernels]; in place: half of the time
     for column, kernels in zip(x.T, mixture.distributions, strict=True):
-        total += _log_kernels(kernels, column)
+        total += _log_kernels(kernels, column, number)
     highest = total.max(axis=1)  # scipy's logsumexp takes longer to look at its arguments
     total -= highest[:, None]
     density: Array = highest + np.log(np.exp(total, out=total).sum(axis=1))
@@ -63,27 +64,29 @@ def _draws(kernels: _BatchedDistributions, chosen: NDArray[np.int_], share: Arra
     return np.clip(values, kernels.low, kernels.high)
 
 
-def _log_kernels(kernels: _BatchedDistributions, x: Array) -> Array:
+def _log_kernels(kernels: _BatchedDistributions, x: Array, number: DTypeLike) -> Array:
     """[N], one parameter's values, to [N, kernels]."""
     if isinstance(kernels, _BatchedCategoricalDistributions):
-        logs: Array = np.log(kernels.weights).T[x.astype(int)]
+        logs: Array = np.ascontiguousarray(np.log(kernels.weights).T, number)[x.astype(int)]
         return logs
     if isinstance(kernels, _BatchedTruncNormDistributions | _BatchedTruncLogNormDistributions):
-        return _continuous(kernels, x)
-    return _discrete(kernels, x)
+        return _continuous(kernels, x, number)
+    return _discrete(kernels, x, number)
 
 
-def _continuous(kernels: _Continuous, x: Array) -> Array:
+def _continuous(kernels: _Continuous, x: Array, number: DTypeLike) -> Array:
     if kernels.is_log:
         x = np.log(x)
-    logs: Array = (x[:, None] - kernels.mu) / kernels.sigma
+    mu, sigma = kernels.mu.astype(number), kernels.sigma.astype(number)
+    outside = _LOG_ROOT_OF_TWO_PI + np.log(kernels.sigma) + _log_inside(kernels, kernels.mu, kernels.sigma)
+    logs: Array = (x.astype(number)[:, None] - mu) / sigma
     logs *= logs
     logs *= -0.5
-    logs -= _LOG_ROOT_OF_TWO_PI + np.log(kernels.sigma) + _log_inside(kernels, kernels.mu, kernels.sigma)
+    logs -= outside.astype(number)
     return logs
 
 
-def _discrete(kernels: _Discrete, x: Array) -> Array:
+def _discrete(kernels: _Discrete, x: Array, number: DTypeLike) -> Array:
     """A number's share of a kernel: from half a step below it to half a step above."""
     values, of_value = np.unique(x, return_inverse=True)
     # Whole numbers are few, and so are the kernels on them.
@@ -92,7 +95,7 @@ def _discrete(kernels: _Discrete, x: Array) -> Array:
     ends = values - kernels.step / 2, values + kernels.step / 2
     low, high = np.log(ends) if kernels.is_log else ends
     mass = _log_mass((low[:, None] - mu) / sigma, (high[:, None] - mu) / sigma) - _log_inside(kernels, mu, sigma)
-    logs: Array = mass[np.ix_(of_value, of_pair)]
+    logs: Array = mass.astype(number)[np.ix_(of_value, of_pair)]
     return logs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
@@ -18,42 +18,45 @@ class AshaPruner(BasePruner):
     top 1/reduction_factor of the values recorded there so far, the best one always.
 
     Optuna's SuccessiveHalvingPruner keeps rung values in attributes that a repeated trial would inherit and that count
-    for interrupted trials too; this one reads the reports themselves and leaves uncounted trials out. Those of finished
-    trials are kept sorted, so that ten thousand of them cost a report no more than ten: a pruner is of one study.
+    for interrupted trials too; this one reads the reports themselves and leaves uncounted trials out. They are kept
+    sorted, so that ten thousand trials cost a report no more than ten: a pruner is of one study.
     """
 
     def __init__(self, reduction_factor: int) -> None:
         self._reduction_factor = reduction_factor
-        self._rungs: defaultdict[int, list[float]] = defaultdict(list)  # by step, of finished trials, rising
-        self._unfinished: set[int] = set()  # numbers of those trials seen so far that had not finished
+        self._rungs: defaultdict[int, list[float]] = defaultdict(list)  # by step, of all trials that count, rising
+        # By number, as they were last seen, and the reports that were noted then: a trial's own may become more.
+        self._unfinished: dict[int, tuple[FrozenTrial, dict[int, float]]] = {}
         self._n_seen = 0
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         step = trial.last_step
         if step is None:
             return False
-        value = trial.intermediate_values[step]
-        trials = study.get_trials(deepcopy=False)
-        self._look_at(trials)
-        finished = self._rungs[step]
-        running = [
-            other.intermediate_values[step]
-            for number in self._unfinished
-            if number != trial.number and step in (other := trials[number]).intermediate_values and _counts(other)
-        ]
-        better = len(finished) - bisect.bisect_right(finished, value) + sum(1 for other in running if other > value)
-        n_others = len(finished) + len(running)
-        return better >= max(1, (n_others + 1) // self._reduction_factor)
+        self._look_at(study.get_trials(deepcopy=False))
+        values = self._rungs[step]  # its own among them
+        better = len(values) - bisect.bisect_right(values, trial.intermediate_values[step])
+        return better >= max(1, len(values) // self._reduction_factor)
 
     def _look_at(self, trials: Sequence[FrozenTrial]) -> None:
-        """Keep the reports of the trials that have finished since the last look."""
-        self._unfinished.update(range(self._n_seen, len(trials)))
+        """Take note of what was reported since the last look. A trial that has changed is another object."""
+        changed = [number for number, (trial, _) in self._unfinished.items() if trials[number] is not trial]
+        changed += range(self._n_seen, len(trials))
         self._n_seen = len(trials)
-        for number in [number for number in self._unfinished if trials[number].state.is_finished()]:
-            self._unfinished.remove(number)
-            if _counts(trials[number]):
-                for step, value in trials[number].intermediate_values.items():
-                    bisect.insort(self._rungs[step], value)
+        for number in changed:
+            trial = trials[number]
+            _, noted = self._unfinished.pop(number, (trial, {}))
+            if not _counts(trial):
+                self._forget(noted)
+                continue
+            for step in trial.intermediate_values.keys() - noted.keys():
+                bisect.insort(self._rungs[step], trial.intermediate_values[step])
+            if not trial.state.is_finished():
+                self._unfinished[number] = trial, dict(trial.intermediate_values)
+
+    def _forget(self, reports: Mapping[int, float]) -> None:
+        for step, value in reports.items():
+            self._rungs[step].remove(value)
 
 
 def _counts(trial: FrozenTrial) -> bool:

@@ -73,7 +73,8 @@ class KeptTPE(TPESampler):
         better, worse = (self._estimator(numbers, search_space) for numbers in (self._better, self._worse))
         mixture, rng, n_candidates = better._mixture_distribution, self._rng.rng, n * self._n_ei_candidates
         x = mixture.sample(rng, n_candidates) if n == 1 else draw(mixture, rng, n_candidates)
-        gain = log_density(mixture, x) - log_density(worse._mixture_distribution, x)
+        number = np.float64 if n == 1 else np.float32
+        gain = log_density(mixture, x, number) - log_density(worse._mixture_distribution, x, number)
         best = np.arange(n) * self._n_ei_candidates + gain.reshape(n, -1).argmax(axis=1)
         return [
             {name: one.to_external_repr(value) for (name, one), value in zip(search_space.items(), row, strict=True)}

@@ -38,8 +38,11 @@ def test_the_best_so_far_always_goes_on_and_the_worst_never(study: optuna.Study)
 
 
 def test_one_in_three_goes_on(study: optuna.Study) -> None:
-    for value in (0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17):
-        report(study, value)
+    trials = [study.ask() for _ in range(8)]  # all of them run, and are seen by each other's reports
+    for trial, value in zip(trials, (0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17), strict=True):
+        trial.suggest_float("x", 0, 1)
+        trial.report(value, 100)
+        trial.should_prune()
     # Nine with the new one: the third best still goes on, the fourth best does not.
     assert report(study, 0.145)
     assert not report(study, 0.155)
