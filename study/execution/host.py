@@ -125,26 +125,29 @@ class Host:
 
     def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision) -> int:
         """Start the workers on training data whose tensors are arrays; returns how many there are."""
+        seen, environments = self._views(device)
         self._executor = ProcessExecutor(
             n_workers,
             SharedData(data),
-            device=device,
+            device=seen,
             precision=precision,
-            environments=self._environments(device),
+            environments=environments,
             gpus=self._about.gpus,
         )
         threading.Thread(target=self._serve, daemon=True).start()
         return n_workers
 
-    def _environments(self, device: str) -> Sequence[Mapping[str, str]]:
-        """Of its workers, each of which sees one GPU."""
+    def _views(self, device: str) -> tuple[str, Sequence[Mapping[str, str]]]:
+        """The device as its workers see it, each of them one GPU alone, and their environments."""
         if device == "cpu":
-            return ({},)
+            return device, ({},)
         import torch
 
+        from study.execution.gpus import in_view
         from study.execution.sharing import shared_gpus
 
-        return self._services.enter_context(shared_gpus(torch.device(device)))
+        where = torch.device(device)
+        return in_view(where), self._services.enter_context(shared_gpus(where))
 
     def tell(self, commands: Sequence[Command]) -> None:
         for command in commands:
