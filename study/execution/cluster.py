@@ -1,7 +1,7 @@
 """An executor over the machines of a Ray cluster: on each of them a host, with worker processes of its own.
 
-Ray starts the hosts, hands each the training data once, carries messages, and tells when a machine is gone. Between
-the driver and a host go batches: one call tells a host what is new and returns when something has happened there.
+Ray starts the hosts, hands each the training data once, and tells when a machine is gone. Jobs, answers and events go
+over a line of its own to each host.
 A machine that is cut from the network counts as lost once Ray says so, after a minute unless its head is told otherwise
 (RAY_health_check_period_ms and its like).
 """
@@ -55,7 +55,7 @@ class ClusterExecutor:
         self._events: deque[Event] = deque()
         self._waiting: deque[Job] = deque()
         try:
-            self._hosts.start(data, installation, alike=alike)
+            self._hosts.start(data, installation, self._hear, alike=alike)
         except BaseException:
             self.close()
             raise
@@ -71,37 +71,25 @@ class ClusterExecutor:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     def _turn(self, seconds: float) -> None:
-        """Tell the hosts what is new, and take what one of them says within `seconds`."""
+        """Take what the hosts say within `seconds`."""
         self._hosts.grow()
         self._hand_out()
-        self._flush()
         self._hosts.wait(seconds)
         now = time.monotonic()
         for host in self._hosts.take_lost():
             died = [Died(job, host.first, now - since, None, host.lost) for job, since in host.jobs.values()]
             self._events.extend(died)
 
-    def _flush(self) -> None:
-        for host in self._hosts:
-            if host.n_workers and not host.is_polled:
-                self._hosts.call(host, self._take, host.actor.poll.remote(host.outbox))
-                host.is_polled, host.outbox = True, []
-            elif host.outbox:
-                host.actor.tell.remote(host.outbox)
-                host.outbox = []
-
-    def _take(self, host: Remote, events: Sequence[HostEvent]) -> None:
-        host.is_polled = False
-        for event in events:
-            job, _ = host.jobs[event.job.id]
-            if isinstance(event, Kept):
-                _keep(job, event)
-                continue
-            if not isinstance(event, Report):
-                del host.jobs[job.id]
-            if isinstance(event, Finished):
-                self._hosts.is_well(host)
-            self._events.append(replace(event, job=job, worker=host.first + event.worker))
+    def _hear(self, host: Remote, event: HostEvent) -> None:
+        job, _ = host.jobs[event.job.id]
+        if isinstance(event, Kept):
+            _keep(job, event)
+            return
+        if not isinstance(event, Report):
+            del host.jobs[job.id]
+        if isinstance(event, Finished):
+            self._hosts.is_well(host)
+        self._events.append(replace(event, job=job, worker=host.first + event.worker))
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -113,7 +101,7 @@ class ClusterExecutor:
             job = self._waiting.popleft()
             idle.jobs[job.id] = job, time.monotonic()
             files = newest_state(RunFiles(Path(job.run.folder))) if job.run is not None else {}
-            idle.outbox.append(Submit(job, files))
+            idle.outbox.put(Submit(job, files))
 
     # --- what every executor does ------------------------------------------------------------------------------------
 
@@ -124,7 +112,8 @@ class ClusterExecutor:
     def next_event(self, timeout: float | None = None) -> Event | None:
         last = math.inf if timeout is None else time.monotonic() + timeout
         while True:
-            self._turn(0.0 if self._events else min(_TURN_SECONDS, last - time.monotonic()))
+            if not self._events:
+                self._turn(min(_TURN_SECONDS, last - time.monotonic()))
             if self._events:
                 return self._events.popleft()
             if time.monotonic() >= last:
@@ -133,7 +122,7 @@ class ClusterExecutor:
     def answer(self, job: Job, go: bool) -> None:
         for host in self._hosts:
             if job.id in host.jobs:
-                host.outbox.append(Answer(job, go))
+                host.outbox.put(Answer(job, go))
 
     def withdraw(self) -> list[Job]:
         jobs = list(self._waiting)

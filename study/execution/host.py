@@ -27,6 +27,7 @@ from study.execution.executors import ProcessExecutor
 from study.execution.guards import Guard
 from study.execution.installation import Installation
 from study.execution.jobs import Event, Finished, Job, Report
+from study.execution.line import Door
 from study.execution.memory import SharedData
 from study.execution.nodes import cpu_name
 from study.execution.processes import start_process, start_server
@@ -72,6 +73,15 @@ class About:
     fitting: int | None = None  # workers for which the memory is enough; None where nobody looked
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A host's workers are there, and it waits at a port for a driver that knows the key."""
+
+    n_workers: int
+    port: int
+    key: bytes
+
+
 def about(device: str) -> About:
     """What this machine is; on `cuda` with the GPUs that Ray gives this process."""
     import torch
@@ -95,12 +105,12 @@ HostEvent = Event | Kept
 
 
 class Host:
-    """The workers of one machine and a thread that serves them; `tell` and `poll` only touch its two queues."""
+    """The workers of one machine, and a thread that serves them: over a line to the driver commands come and events go.
+    Ray starts and ends it, and tells when it is gone."""
 
     def __init__(self) -> None:
         _steady_signals()
         start_server()
-        self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._scratch = Path(tempfile.mkdtemp(dir=get_temp_dir()))
         # The server of the workers, which removes its folder when its driver is gone, is killed with this process.
@@ -123,8 +133,8 @@ class Host:
         self._about = replace(found, process=os.getpid())
         return self._about
 
-    def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision) -> int:
-        """Start the workers on training data whose tensors are arrays; returns how many there are."""
+    def begin(self, data: Mapping[str, Any], n_workers: int, device: str, precision: Precision, address: str) -> Begun:
+        """Start the workers on training data whose tensors are arrays, and wait for the driver at this address."""
         seen, environments = self._views(device)
         self._executor = ProcessExecutor(
             n_workers,
@@ -134,8 +144,13 @@ class Host:
             environments=environments,
             gpus=self._about.gpus,
         )
-        threading.Thread(target=self._serve, daemon=True).start()
-        return n_workers
+        door = Door(address)
+        threading.Thread(target=self._serve, args=(door,), daemon=True).start()
+        return Begun(n_workers, door.port, door.key)
+
+    def stay(self) -> None:
+        """Never comes back: Ray tells the driver when it cannot any more."""
+        threading.Event().wait()
 
     def _views(self, device: str) -> tuple[str, Sequence[Mapping[str, str]]]:
         """The device as its workers see it, each of them one GPU alone, and their environments."""
@@ -149,22 +164,10 @@ class Host:
         where = torch.device(device)
         return in_view(where), self._services.enter_context(shared_gpus(where))
 
-    def tell(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            self._commands.put(command)
-        self._executor.wake()
-
-    def poll(self, commands: Sequence[Command]) -> list[HostEvent]:
-        """Tell, then wait for an event; returns all that are there."""
-        self.tell(commands)
-        events = [self._events.get()]
-        with contextlib.suppress(queue.Empty):
-            while True:
-                events.append(self._events.get_nowait())
-        return events
-
-    def _serve(self) -> None:
+    def _serve(self, door: Door) -> None:
         try:
+            self._driver = door.let_in()
+            threading.Thread(target=self._listen, daemon=True).start()
             while True:
                 self._carry_out_all()
                 event = self._executor.next_event(_LOOK_SECONDS)
@@ -175,6 +178,13 @@ class Host:
             traceback.print_exc()
         finally:
             os._exit(1)  # a machine that cannot serve: the driver sees that it is gone
+
+    def _listen(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._commands.put(self._driver.recv())
+                self._executor.wake()
+        os._exit(1)  # nobody is left to work for
 
     def _carry_out_all(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -201,10 +211,10 @@ class Host:
         if not isinstance(event, Report) and event.job.run is not None:
             folder = Path(event.job.run.folder)
             if isinstance(event, Finished) and event.reason is None:
-                self._events.put(Kept(event.job, _files(folder), is_done=True))
+                self._driver.send(Kept(event.job, _files(folder), is_done=True))
             del self._runs[event.job.id]
             shutil.rmtree(folder, ignore_errors=True)
-        self._events.put(event)
+        self._driver.send(event)
 
     def _send_states(self) -> None:
         for job_id, (job, sent) in list(self._runs.items()):
@@ -212,7 +222,7 @@ class Host:
             folder = Path(job.run.folder)
             if (written := _written(folder)) > sent and (files := newest_state(RunFiles(folder))):
                 self._runs[job_id] = job, written
-                self._events.put(Kept(job, files, is_done=False))
+                self._driver.send(Kept(job, files, is_done=False))
 
 
 def _steady_signals() -> None:

@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing import AuthenticationError
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.errors import StudyError
-from study.execution.host import About, Command, Host, about
+from study.execution.host import About, Begun, Command, Host, HostEvent, about
 from study.execution.installation import Installation
 from study.execution.jobs import Job
+from study.execution.line import connect, converse
 from study.execution.memory import as_arrays
 from study.execution.nodes import Node, unlike
 from study.execution.ray_address import Cluster, Kind, Place
@@ -49,8 +51,7 @@ class Remote:
     n_workers: int = 0
     about: About | None = None
     jobs: dict[str, tuple[Job, float]] = field(default_factory=dict)  # with the time at which each was handed out
-    outbox: list[Command] = field(default_factory=list)
-    is_polled: bool = False  # a call waits there for events
+    outbox: queue.SimpleQueue[Command | None] = field(default_factory=queue.SimpleQueue)  # None ends whoever sends it
     lost: str | None = None
 
     @property
@@ -67,11 +68,13 @@ class Remote:
         return Node(self.place.name, self.place.address, workers, self.about.cpu, self.about.gpus, self.lost)
 
     def end(self) -> None:
+        self.outbox.put(None)
         with contextlib.suppress(Exception):  # it may be gone, and the cluster with it
             ray.kill(self.actor)
 
 
 Then = Callable[[Remote, Any], None]
+Hear = Callable[[Remote, HostEvent], None]
 
 
 class Hosts:
@@ -117,12 +120,13 @@ class Hosts:
         hosts = sorted([*self._past, *self._hosts.values()], key=lambda host: host.first)
         return [host.as_node() for host in hosts if host.n_workers]
 
-    def start(self, data: TrainingData, installation: Installation, *, alike: bool) -> None:
-        """Wait for the workers of all machines that are there, or for one worker if that takes long. Machines whose
-        installation is another one are left out. Where they are to be `alike`, several kinds are a StudyError now, and
-        one of another kind that joins later is left out."""
+    def start(self, data: TrainingData, installation: Installation, hear: Hear, *, alike: bool) -> None:
+        """Wait for the workers of all machines that are there, or for one worker if that takes long; what the hosts say
+        is heard in `wait`. Machines whose installation is another one are left out. Where they are to be `alike`,
+        several kinds are a StudyError now, and one of another kind that joins later is left out."""
         self._installation = installation
         self._data = _put(data, self._cluster)
+        self._hear = hear
         last = time.monotonic() + _START_SECONDS
         self.grow()
         while not self.n_workers or (self._n_starting and time.monotonic() < last):
@@ -150,11 +154,15 @@ class Hosts:
                 self._begin_host(node, place, room)
 
     def wait(self, seconds: float) -> None:
-        """Take what one of the hosts says within `seconds`."""
+        """Take what the hosts have said, and what one of them says within `seconds` if they have said nothing."""
         with contextlib.suppress(queue.Empty):
-            host, then, result = self._arrived.get(timeout=max(0.0, seconds))
-            if self._hosts.get(host.id) is host:
-                self._lose(host, result) if isinstance(result, BaseException) else then(host, result)
+            self._take(*self._arrived.get(timeout=max(0.0, seconds)))
+            while True:
+                self._take(*self._arrived.get_nowait())
+
+    def _take(self, host: Remote, then: Then, result: Any) -> None:
+        if self._hosts.get(host.id) is host:
+            self._lose(host, result) if isinstance(result, BaseException) else then(host, result)
 
     def call(self, host: Remote, then: Then, reference: Any) -> None:
         """Let `then(host, result)` be called in `wait` after the call of a host has ended."""
@@ -224,7 +232,22 @@ class Hosts:
         if about.fitting is not None:
             host.room = max(1, min(host.room, about.fitting))
         precision = self._installation.precision
-        self.call(host, self._begin, host.actor.begin.remote(self._data, host.room, self._device, precision))
+        words = self._data, host.room, self._device, precision, host.place.address
+        self.call(host, self._connect, host.actor.begin.remote(*words))
+        self.call(host, _nothing, host.actor.stay.remote())
+
+    def _connect(self, host: Remote, begun: Begun) -> None:
+        """In a thread, since it may take long."""
+        threading.Thread(target=self._converse, args=(host, begun), daemon=True).start()
+
+    def _converse(self, host: Remote, begun: Begun) -> None:
+        try:
+            line = connect(host.place.address, begun.port, begun.key)
+        except (OSError, EOFError, AuthenticationError) as error:
+            self._arrived.put((host, _nothing, error))
+            return
+        self._arrived.put((host, self._begin, begun.n_workers))
+        converse(line, host.outbox, lambda event: self._arrived.put((host, self._hear, event)))
 
     def _begin(self, host: Remote, n_workers: int) -> None:
         host.first, host.n_workers = self._n_numbers, n_workers
@@ -301,6 +324,10 @@ def gpu_machines(cluster: Cluster, ours: Installation) -> Sequence[About]:
         raise StudyError(f"--cluster {cluster.address}: none of the machines with GPUs can use them: {why}")
     like = replace(ours, precision="fp32")
     return [one for one in found if like.difference(one.installation) is None] or found
+
+
+def _nothing(host: Remote, result: Any) -> None:
+    pass
 
 
 def _put(data: TrainingData, cluster: Cluster) -> Any:
