@@ -1,7 +1,13 @@
-"""Rungs of equal examples against rungs of equal seconds: what a search finds, in processor seconds.
+"""Ladders and proposals, one against the other: what the program's search finds, in processor seconds.
 
-    python benchmarks/rungs.py [--seconds 30] [--final 8] [--seeds 5] [--families mlp,cnn] [--rungs examples,seconds]
+    python benchmarks/rungs.py [--seconds 30] [--final 8] [--seeds 5] [--families mlp,cnn] [--ways examples,seconds]
     python benchmarks/rungs.py --table         # only prints what is recorded
+
+    program     rungs of equal seconds, the first no shorter than a third of an epoch unless only two fit; every other
+                proposal changes one choice of one of the three best trials
+    alone       the same, all proposals by TPE
+    seconds     all proposals by TPE, the first rung no shorter than a tenth of an epoch
+    examples    the same with rungs of equal examples
 
 A minute and a half for each search and its run on a quiet core. Nothing is given to the searches. Each is the
 program's own, with the ladder that it would have for so many worker-seconds, over one thread that is charged for what
@@ -12,6 +18,7 @@ trained by one cycle of `--final` seconds and read on the dev-test slice. The te
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
@@ -20,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import optuna
@@ -39,7 +47,7 @@ from study.retraining.candidates import choose_candidates
 from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
 from study.search.turns import Limits
-from study.stages.plan import choose_ladder
+from study.stages import plan
 from study.statistics.logits import accuracy
 from study.training import loop
 from study.training.config import training_config
@@ -49,6 +57,7 @@ from study.training.schedule import Schedule
 from study.training.tempo import Tempo
 
 KEY = ("family", "rungs", "seed", "seconds")
+WAYS = ("program", "alone", "seconds", "examples")
 TIMED = Schedule((60,), (10, 60))
 SPEED_SHARE = 0.5  # the program's
 
@@ -101,12 +110,16 @@ def speed_of(config: dict[str, Any], data: TrainingData) -> float:
 
 def search(task: Task, data: TrainingData, speed: float) -> Trials:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    ladder = choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": task.method})
+    smallest = 0.1 if task.method in ("seconds", "examples") else plan._SMALLEST_RUNG
+    equal = "examples" if task.method == "examples" else "seconds"
+    with mock.patch.object(plan, "_SMALLEST_RUNG", smallest):
+        ladder = plan.choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": equal})
     with tempfile.TemporaryDirectory() as folder, Charged(data) as executor:
         files = StudyFiles(Path(folder) / task.family)
         files.root.mkdir()
         storage = open_storage(storage_url(files, None))
-        found = Search(files, settings_of(task, files, data, ladder), storage, Trials())
+        settings = settings_of(task, files, data, ladder).model_copy(update={"neighbours": task.method == "program"})
+        found = Search(files, settings, storage, Trials())
         found.run(executor, Limits(task.seconds), lambda *_: None)
         storage.engine.dispose()
         return found.records.counted
@@ -145,7 +158,7 @@ def measure(task: Task, data: TrainingData, dev_test: Tensor, speed: float) -> d
 
 
 def tasks(arguments: argparse.Namespace) -> Iterator[Task]:
-    ways = arguments.rungs.split(",")
+    ways = arguments.ways.split(",")
     for seed in range(arguments.seeds):
         for family in arguments.families.split(","):
             for way in ways[:: 1 if seed % 2 == 0 else -1]:
@@ -162,21 +175,22 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             mine = [row for (its, _), row in found.items() if its == way]
             worth = [100 * row["dev_test"] for row in mine]
             trials = np.mean([row["trials"] for row in mine])
-            print(f"equal {way:<10}{np.mean(worth):8.2f} sd {np.std(worth, ddof=1):.2f}, {trials:.0f} trials")
-        seeds = sorted({seed for _, seed in found if all((way, seed) in found for way in ("examples", "seconds"))})
-        pairs = [100 * (found["seconds", s]["dev_test"] - found["examples", s]["dev_test"]) for s in seeds]
-        if len(pairs) > 1:
-            low = lower_bound(pairs)
-            print(f"seconds less examples {np.mean(pairs):+.2f}, lower bound {low:+.2f}: {np.round(pairs, 2)}")
+            print(f"{way:<10}{np.mean(worth):8.2f} sd {np.std(worth, ddof=1):.2f}, {trials:.0f} trials")
+        for better, other in itertools.combinations(WAYS, 2):
+            seeds = sorted({seed for _, seed in found if all((way, seed) in found for way in (better, other))})
+            pairs = [100 * (found[better, s]["dev_test"] - found[other, s]["dev_test"]) for s in seeds]
+            if len(pairs) > 1:
+                low = lower_bound(pairs)
+                print(f"{better} less {other} {np.mean(pairs):+.2f}, lower bound {low:+.2f}: {np.round(pairs, 2)}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Rungs of equal examples against rungs of equal seconds.")
+    parser = argparse.ArgumentParser(description="Ladders and proposals of the search, one against the other.")
     parser.add_argument("--seconds", type=float, default=30.0, help="processor seconds of one search")
     parser.add_argument("--final", type=float, default=8.0, help="processor seconds of the run that is judged")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--families", default="mlp,cnn")
-    parser.add_argument("--rungs", default="examples,seconds")
+    parser.add_argument("--ways", default="program,seconds")
     parser.add_argument("--out", type=Path, default=RECORDED / "rungs.csv")
     parser.add_argument("--table", action="store_true", help="only print what is recorded")
     arguments = parser.parse_args()

@@ -169,7 +169,8 @@ def _add_search(add: Adder) -> None:
     add(
         "--sampler",
         choices=("tpe", "random", "qmc", "grid"),
-        help="grid tries every configuration once, of spaces without continuous ranges (default: tpe)",
+        help="tpe changes one choice of one of the best trials every other time; grid tries every configuration "
+        "once, of spaces without continuous ranges (default: tpe)",
     )
     add(
         "--pruner",

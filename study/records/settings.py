@@ -170,6 +170,9 @@ class StudySettings(Frozen):
     seed: int = Field(ge=0)
     sampler: SamplerName
     sampler_window: int | None = Field(default=None, gt=0)  # None: TPE looks at all trials, as in older studies
+    neighbours: bool = (
+        False  # whether every other proposal of TPE changes one choice of a leader; in older studies none
+    )
     pruner: PrunerName
     warm_starts: int = Field(default=2, ge=0)
     # Whether given configurations are trained apart from the search, which does not see them; those of older studies
@@ -187,6 +190,11 @@ class StudySettings(Frozen):
     retrain: RetrainSettings
     families: dict[str, FamilySettings]
     versions: dict[str, str]
+
+    @property
+    def sampler_in_words(self) -> str:
+        """How configurations are proposed."""
+        return f"{self.sampler}, and near the best every other time" if self.neighbours else self.sampler
 
     def of_search(self, trials: Trials) -> Trials:
         """Those that are the search's own: what it found and, in an older study, what was given to it."""

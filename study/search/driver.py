@@ -24,7 +24,7 @@ from study.execution.nodes import Node, node_of
 from study.interrupts import shielded
 from study.records.collecting import uncollected
 from study.records.paths import StudyFiles
-from study.records.settings import StudySettings
+from study.records.settings import N_STARTUP_TRIALS, StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import record_of
 from study.search.family import End, FamilySearch, Flight, Proposal
@@ -195,12 +195,24 @@ class Search:
             return self._ask_with(make_given_sampler(self._settings.seed, family.name, draw), family, given)
         if self._settings.sampler == "grid" and not given:
             given = family.tried.next(family.in_flight)
-        trial, config = self._ask_sampler(family, given, draw)
+        neighbour = {} if given else self._neighbour(family, draw)
+        if neighbour:
+            trial, config = self._ask_with(
+                make_given_sampler(self._settings.seed, family.name, draw), family, neighbour
+            )
+        else:
+            trial, config = self._ask_sampler(family, given, draw)
         if given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight):
             return trial, config
         nearest = family.tried.next(family.in_flight, like=trial.params)
         self._mirror.take_back(trial)
         return self._ask_sampler(family, nearest, draw)
+
+    def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Any]:
+        """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
+        if not self._settings.neighbours or draw % 2 == 0 or family.counted < N_STARTUP_TRIALS:
+            return {}
+        return family.leaders.neighbour(derive_seed(self._settings.seed, family.name, draw, "neighbour"))
 
     def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
         with quiet_experimental():

@@ -16,6 +16,7 @@ from study.execution.jobs import EqualSeconds
 from study.records.settings import FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
 from study.search.history import History
+from study.search.leaders import Leaders
 from study.search.tried import Tried
 from study.space.parameters import Config, SearchSpace
 from study.space.sampling import typical
@@ -90,6 +91,7 @@ class FamilySearch:
     spent: float = field(init=False, default=0.0)
     counted: int = field(init=False, default=0)
     best: TrialRecord | None = field(init=False, default=None)
+    leaders: Leaders = field(init=False, default_factory=Leaders)
 
     def __post_init__(self) -> None:
         self.failures_in_a_row = min(failures_at_the_end(Trials(self.records)), MAX_FAILURES_IN_A_ROW - 1)
@@ -113,6 +115,7 @@ class FamilySearch:
             self.spent += record.held_seconds
         self.counted += record.counted
         self.best = Trials([record] if self.best is None else [self.best, record]).best
+        self.leaders.add(record)
 
     @property
     def stopped(self) -> bool:

@@ -35,12 +35,13 @@ _LONGEST_STRETCH = 0.25  # of the search's wall-clock: from a trial's rung to th
 _FEWEST_EXAMPLES = 500
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
-# Of an epoch: of a typical configuration, where rungs take the same seconds for all. Replayed on 100 random
-# configurations a family (benchmarks/replay.py), a ladder to two epochs with a fourth rung at a thirteenth of an epoch
-# needed 4/5 (CNN) and 2/3 (MLP) of the epochs of one without. But a first rung that short lets go what learns slowly
-# and ends well: in default studies CNNs lost 0.13 points to what was given with one at an 18th of an epoch, with the
-# first at a sixth 0.05 and −0.09 (benchmarks/README.md, "Rungs of equal seconds").
-_SMALLEST_RUNG = 0.1
+# Of an epoch: of a typical configuration, where rungs take the same seconds for all. A first rung that is shorter lets
+# go what learns slowly and ends well: MLPs with augmentation, wide ones, lag behind small ones without for a third of
+# an epoch, and win by two (benchmarks/README.md, "Neighbours of the best"). Where only two rungs fit the first may be
+# shorter: in default studies CNNs lost 0.13 points to what was given with one at an 18th of an epoch, with the first at
+# a sixth 0.05 and −0.09.
+_SMALLEST_RUNG = 0.3
+_SMALLEST_OF_TWO = 0.1
 _SMALLEST_TIMELESS_RUNG = 0.07  # where final runs are as short as three trials
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
@@ -242,7 +243,9 @@ def choose_ladder(
             epochs = min(epochs, max(_FEWEST_EXAMPLES / n_train, _longest(wall * examples_per_second / n_train)))
     shares = [_SPACING ** -(_MOST_RUNGS - 1 - rung) for rung in range(_MOST_RUNGS)]
     smallest = _SMALLEST_RUNG if allowance is not None else _SMALLEST_TIMELESS_RUNG
-    examples = [round(share * epochs * n_train) for share in shares if share * epochs >= smallest or share == 1]
+    two = len(shares) - 2 if allowance is not None and shares[-2] * epochs >= _SMALLEST_OF_TWO else len(shares) - 1
+    kept = [share for place, share in enumerate(shares) if share * epochs >= smallest or place >= two]
+    examples = [round(share * epochs * n_train) for share in kept]
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
 
 
@@ -250,7 +253,7 @@ def _longest(epochs: float) -> float:
     """Epochs of a trial, if a worker trains `epochs` during the search: all of it is one stretch where it is too short
     for a lower rung, else two thirds are."""
     stretch = _LONGEST_STRETCH * epochs
-    return stretch if stretch < _SPACING * _SMALLEST_RUNG else stretch * _SPACING / (_SPACING - 1)
+    return stretch if stretch < _SPACING * _SMALLEST_OF_TWO else stretch * _SPACING / (_SPACING - 1)
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,7 @@ def new_settings(
         seed=request.seed or 0,
         sampler=sampler,
         sampler_window=SAMPLER_WINDOW if sampler == "tpe" else None,
+        neighbours=sampler == "tpe",
         pruner=request.pruner or "asha",
         warm_starts=2 if request.warm_start and source is None else 0,
         given="apart",

@@ -35,6 +35,7 @@ from study.execution.nodes import Node
 from study.execution.worker import DriverLeftError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
+from study.records.settings import N_STARTUP_TRIALS
 from study.records.trial import Form, TrialRecord, append_trials
 from study.search import driver
 from study.search.agreement import compare_all
@@ -217,12 +218,12 @@ def search_in_pieces(bench: Bench, n_trials: int, every: int, n_workers: int = 1
     raise AssertionError
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
+@pytest.mark.parametrize(("sampler", "neighbours"), [("random", False), ("tpe", True), ("qmc", False)])
 def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
-    files: StudyFiles, make_settings: Settings, sampler: str
+    files: StudyFiles, make_settings: Settings, sampler: str, neighbours: bool
 ) -> None:
-    settings = make_settings(sampler=sampler)
-    n_trials = 11  # beyond TPE's random start
+    settings = make_settings(sampler=sampler, neighbours=neighbours)
+    n_trials = 12  # beyond TPE's random start
     whole = Bench(files, settings)
     whole.search(Limits(n_trials=n_trials))
     for every in (5, 8):
@@ -233,6 +234,19 @@ def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
         draws = Counter((record.family, record.draw) for record in pieces.counted)
         assert set(draws.values()) == {1}
         pieces.check()
+
+
+def test_every_other_draw_after_the_first_ones_changes_one_choice_of_a_leader(
+    files: StudyFiles, make_settings: Settings
+) -> None:
+    bench = Bench(files, make_settings(warm_starts=0, neighbours=True))
+    found = bench.search(Limits(n_trials=14)).families["mlp"].records
+
+    def n_changed(record: TrialRecord, leader: TrialRecord) -> int:
+        return sum(leader.parameters.get(name, value) != value for name, value in record.parameters.items())
+
+    for place, record in enumerate(found[N_STARTUP_TRIALS + 1 :], N_STARTUP_TRIALS + 1):
+        assert (min(n_changed(record, before) for before in found[:place]) <= 1) == (place % 2 == 1)
 
 
 def test_the_same_seed_finds_the_same_and_another_seed_another(files: StudyFiles, make_settings: Settings) -> None:

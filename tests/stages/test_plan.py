@@ -145,9 +145,9 @@ def test_no_family_is_an_error_of_the_caller() -> None:
 
 
 def test_a_ladder_triples_up_to_what_a_24th_of_the_allowance_buys() -> None:
-    ladder = choose_ladder(N_TRAIN, 10_000.0, 120.0)  # 50,000 examples in 5 s: an epoch
-    assert ladder.examples[-1] == N_TRAIN
-    assert len(ladder.examples) == 3  # a fourth rung would lie at a 27th of an epoch
+    ladder = choose_ladder(N_TRAIN, 10_000.0, 360.0)  # 150,000 examples in 15 s: three epochs
+    assert ladder.examples[-1] == 3 * N_TRAIN
+    assert len(ladder.examples) == 3  # a fourth rung would lie at a ninth of an epoch
     for low, high in zip(ladder.examples, ladder.examples[1:], strict=False):
         assert high / low == pytest.approx(3, rel=1e-3)
 
@@ -157,6 +157,14 @@ def test_every_ladder_is_usable(speed: float, allowance: float) -> None:
     examples = choose_ladder(N_TRAIN, speed, allowance).examples
     assert list(examples) == sorted(set(examples))
     assert examples[0] >= 0.05 * N_TRAIN or len(examples) == 1
+
+
+@pytest.mark.parametrize(("epochs", "n_rungs"), [(0.25, 1), (0.5, 2), (0.75, 2), (1, 2), (2, 2), (3, 3)])
+def test_a_first_rung_is_no_shorter_than_a_third_of_an_epoch_unless_it_is_one_of_two(
+    epochs: float, n_rungs: int
+) -> None:
+    examples = choose_ladder(N_TRAIN, 10_000.0, epochs * N_TRAIN / 10_000 * (24 if epochs > 0.5 else 12)).examples
+    assert len(examples) == n_rungs
 
 
 def test_up_to_half_an_epoch_the_top_rung_may_cost_a_twelfth() -> None:

@@ -99,7 +99,7 @@ def _search(study: StudyRecords, *, by_seconds: bool) -> Facts:
             "about seconds",
             ledger.allowance if by_seconds else None,
         ),
-        "sampler": Fact("search", "sampler", "text", settings.sampler),
+        "sampler": Fact("search", "sampler", "text", settings.sampler_in_words),
         "pruner": Fact("search", "pruner", "text", settings.pruner),
         "warm_starts": Fact("search", "warm starts of each family", "count", settings.warm_starts),
         "imported_from": Fact("search", "trials imported from", "text", settings.imported_from),

@@ -82,10 +82,11 @@ def _meaning(study: StudyRecords, given: Budget) -> str:
     settings, retrain = study.settings, study.settings.retrain
     most = "" if given.allowance is None else f", with at most {_most(given, given.allowance)}"
     each = f" in each of {study.n_searches} searches" if study.n_searches > 1 else ""
+    near = ", with one choice of one of the best trials changed every other time," if settings.neighbours else ""
     final = count(retrain.final_seeds, "final run") if retrain.final_seeds else "no further final run"
     return (
         "A family is here no more than what its search-space file describes, network and training recipe alike, as "
-        f"sampler {settings.sampler} draws from it and pruner {settings.pruner} stops it{most}{each}; then "
+        f"sampler {settings.sampler} draws from it{near} and pruner {settings.pruner} stops it{most}{each}; then "
         f"{count(retrain.candidates, 'candidate')} with {count(retrain.candidate_seeds, 'seed')} each and {final}. "
         "With another space, recipe, sampler or allowance the order may be another one."
     )
