@@ -66,7 +66,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "data": ("study data", "study data --data-dir my-digits --html my-digits.html"),
     "spaces": ("study spaces list", "study spaces show cnn", "study spaces check mine.toml"),
     "doctor": ("study doctor", "study doctor --name second --repair"),
-    "slurm": ("study slurm > study.sh && sbatch --nodes=4 study.sh --budget 3h", "study slurm --exclusive > study.sh"),
+    "slurm": (
+        "study slurm > study.sh && sbatch --nodes=4 study.sh --budget 3h",
+        "study slurm --exclusive --gpus 4 > study.sh",
+    ),
     "completion": (
         "study completion bash > ~/.local/share/bash-completion/completions/study",
         "study completion zsh > ~/.zfunc/_study",

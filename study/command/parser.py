@@ -236,6 +236,9 @@ def _slurm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclusive", action="store_true", help="for nodes that have no other job (default: nodes may be shared)"
     )
+    parser.add_argument(
+        "--gpus", type=count, metavar="N", help="train on so many GPUs of each node (default: on its cores)"
+    )
 
 
 def _completion(parser: argparse.ArgumentParser) -> None:

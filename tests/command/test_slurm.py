@@ -23,13 +23,14 @@ from study.records.trial import read_trials
 JOB_SECONDS = 400.0  # of a study of a few seconds, on a machine that is busy with others
 
 
-@pytest.mark.parametrize("words", [[], ["--exclusive"]])
+@pytest.mark.parametrize("words", [[], ["--exclusive", "--gpus", "4"]])
 def test_a_job_script_is_bash_and_runs_this_installation(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["slurm", *words]) == 0
     script = capsys.readouterr().out
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert f"export PATH={Path(sys.executable).parent}:$PATH" in script
-    assert ("#SBATCH --exclusive" in script) == bool(words)
+    for line in ("#SBATCH --exclusive\n", "#SBATCH --gpus-per-node=4\n", "study run --device cuda --cluster "):
+        assert (line in script) == bool(words)
 
 
 def test_a_job_ends_where_ray_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
