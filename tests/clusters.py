@@ -43,7 +43,9 @@ def machines_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 def over_local_cluster(data: TrainingData) -> Iterator[Executor]:
     """An executor with one worker over a new cluster."""
     skip_or_fail()
-    with joined("local", 1, PATIENCE, lambda _: None) as cluster:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as resources:
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # which is not asked for
+        cluster = resources.enter_context(joined("local", 1, PATIENCE, lambda _: None))
         from study.execution.cluster import ClusterExecutor
 
         with ClusterExecutor(cluster, 1, data) as executor:

@@ -70,7 +70,7 @@ class Joining:
         self._say: Say = lambda _: None
         self._options: dict[str, Any] = {"address": asked.address}
         if folder is not None:
-            self._options = {
+            self._options |= {
                 "num_cpus": asked.cores,
                 "object_store_memory": _STORE,
                 "include_dashboard": False,

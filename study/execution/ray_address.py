@@ -121,12 +121,14 @@ class Cluster:
 
 
 def check_address(address: str) -> None:
-    """UsageError for an address that can be none; StudyError where Ray is not installed, or nobody answers at it."""
-    host, _, port = address.rpartition(":")
-    if address not in (LOCAL, AUTO) and not (host and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise UsageError(
-            f"--cluster {address!r} is not usable: expected local, auto or HOST:PORT, such as 10.0.0.1:6379"
-        )
+    """UsageError for an address that can be none; StudyError where Ray is not installed, or nobody answers at it. What
+    RAY_ADDRESS names is the address where that is `auto`."""
+    told = os.environ.get("RAY_ADDRESS") or AUTO if address == AUTO else address
+    named = f"--cluster {address!r}" if told == address else f"RAY_ADDRESS {told!r}"
+    host, _, port = told.rpartition(":")
+    is_pair = host and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535
+    if not is_pair and (told != address or address not in (LOCAL, AUTO)):
+        raise UsageError(f"{named} is not usable: expected local, auto or HOST:PORT, such as 10.0.0.1:6379")
     if sys.modules.get("ray") is None:
         _prepare(address)
     try:
@@ -134,7 +136,7 @@ def check_address(address: str) -> None:
     except ImportError:
         raise StudyError(f"--cluster {address} needs Ray: pip install 'digit-study[cluster]'") from None
     if host:
-        _check_answer(address, host, int(port))
+        _check_answer(told, host, int(port))
 
 
 def _check_answer(address: str, host: str, port: int) -> None:

@@ -15,14 +15,17 @@ from study.execution.ray_address import check_address
 
 
 @pytest.mark.parametrize("address", ["nonsense", ":6379", "host:", "host:0", "host:70000", "host:six"])
-def test_an_address_that_can_be_none_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="is not usable: expected local, auto or HOST:PORT"):
-        check_address(address)
+def test_an_address_that_can_be_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    for given, named in ((address, "--cluster"), ("auto", "RAY_ADDRESS")):
+        with pytest.raises(UsageError, match=f"{named} '{address}' is not usable: expected local, auto or HOST:PORT"):
+            check_address(given)
 
 
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")  # restored after it was changed
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(StudyError, match=r"--cluster auto needs Ray: pip install 'digit-study\[cluster\]'"):
         check_address("auto")
 
