@@ -78,9 +78,12 @@ class Stage(Result):
     def _judged(self) -> str:
         seen = self.judged
         assert seen is not None  # asked before
+        most = points(self.most_loss)
+        if self.anew:
+            most = f"what chance alone makes in one of twenty studies, here {most},"
         return (
             f"The rule was there before the test split was opened: it ships if clean validation images lose at most "
-            f"{points(self.most_loss)} and corrupted ones gain. Of {seen.images:,} clean ones the same configuration "
+            f"{most} and corrupted ones gain. Of {seen.images:,} clean ones the same configuration "
             f"read {percent(seen.before)} before and {percent(seen.after)} after ({seen.mended} answers mended, "
             f"{seen.spoiled} spoiled; chance alone makes about ±{points(seen.chance)}), of {seen.corrupted:,} "
             f"corrupted ones {percent(seen.corrupted_before, 1)} and {percent(seen.corrupted_after, 1)}."
