@@ -6,6 +6,7 @@ from __future__ import annotations
 # a budget, found on validation images (benchmarks/README.md, "Corrupted digits").
 LEAST_BUDGET = 240.0
 _SHARE = 0.16
+_MOST_SECONDS = 1800.0  # in which a core trains a CNN of 60,000 parameters for 200 epochs
 _OF_TRAINING = 0.85  # of its seconds; the rest is for starting and for judging it
 _DRAWING_SECONDS = 2e-5  # of an example, for what other hands draw
 _LONGER = 2.0  # than the run before, where no budget limits it
@@ -15,7 +16,7 @@ _FEWEST_OF_RUN = 40_000  # examples of the run before: a shorter one says little
 
 def last_stage_seconds(budget: float | None) -> float:
     """Of wall-clock; 0 where there is no last stage, and without a budget, which limits nothing."""
-    return 0.0 if budget is None or budget < LEAST_BUDGET else _SHARE * budget
+    return 0.0 if budget is None or budget < LEAST_BUDGET else min(_MOST_SECONDS, _SHARE * budget)
 
 
 def last_stage_examples(budget: float | None, of_run: int, speed: float, rounds: int, most: float) -> int:
