@@ -40,7 +40,7 @@ from study.execution.jobs import Event, Finished, Job, Outcome, Report, RungMetr
 from study.execution.nodes import Node
 from study.records.paths import StudyFiles
 from study.records.trial import TrialRecord, read_trials
-from study.search import driver
+from study.search import driver, turns
 from study.search.driver import Limits, Search
 from study.search.storage import open_storage, storage_url
 
@@ -154,7 +154,8 @@ class Workers:
         return jobs
 
     def running(self) -> dict[str, float]:
-        return {job_id: self._clock.now - running.since for job_id, running in self._jobs.items()}
+        now = self._clock.now
+        return {job_id: now - running.since for job_id, running in self._jobs.items()}
 
     def close(self) -> None: ...
 
@@ -192,11 +193,12 @@ def measure(files: StudyFiles, n_workers: int, seconds: float, window: int) -> d
     with (
         mock.patch.object(driver, "make_sampler", make_sampler),
         mock.patch.object(driver, "time", virtual),
+        mock.patch.object(turns, "time", virtual),
         mock.patch.object(Search, "_write", writing),
     ):
         search = Search(files, driver_cost.make_settings(), storage, read_trials(files.trials_jsonl))
         with contextlib.suppress(Enough):
-            search.run(workers, Limits(n_trials=10**9), observe)
+            search.run(workers, Limits(allowance=1e9), observe)
     storage.engine.dispose()
     (n0, began, cpu0, trained0), (n1, ended, cpu1, trained1) = marks
     return {

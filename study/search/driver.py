@@ -36,7 +36,7 @@ from study.search.proposed import Proposals
 from study.search.samplers import fix_parameters, make_given_sampler, make_sampler
 from study.search.storage import fail_uncounted, quiet_experimental
 from study.search.tables import damage_explained
-from study.search.turns import Limits, Running, next_family, seconds_so_far
+from study.search.turns import MANY_WORKERS, Limits, Running, are_beyond, next_family
 from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
@@ -48,7 +48,6 @@ _POLL_SECONDS = 0.25
 _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 _TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
-_MANY_WORKERS = 16  # fewer leave the time to write each trial by itself
 
 Observer = Callable[["Search", TrialRecord | None], None]
 
@@ -118,7 +117,7 @@ class Search:
             self._handle(executor, waiting or executor.next_event(_POLL_SECONDS))
             if self.limits.are_over():
                 self._withdraw(executor)
-            waiting = executor.next_event(0.0) if self._n_unwritten and executor.n_workers > _MANY_WORKERS else None
+            waiting = executor.next_event(0.0) if self._n_unwritten and executor.n_workers > MANY_WORKERS else None
             for record in self._write_if_due(is_idle=waiting is None) or [None]:
                 observe(self, record)
 
@@ -251,17 +250,15 @@ class Search:
                 flight.rung_scale = round(event.examples / step, 3)
             flight.trial.report(seen.accuracy, step)
             if step != ladder.examples[-1]:
-                flight.stop = self._reason_to_stop(family, flight, self._running(executor))
+                flight.stop = self._reason_to_stop(executor, family, flight)
         executor.answer(event.job, flight.stop is None)
 
-    def _reason_to_stop(self, family: FamilySearch, flight: Flight, running: Running) -> End | None:
+    def _reason_to_stop(self, executor: Executor, family: FamilySearch, flight: Flight) -> End | None:
         # What is given is what draws are measured against, and a warm start that pays in long runs starts slowly.
         if flight.proposal.role == "sampled" and flight.trial.should_prune():
             return End("pruned", f"pruned at {family.settings.ladder.in_words(flight.rungs[-1].examples)}")
         half = flight.seconds_to_next_rung(family.settings.ladder) / 2
-        allowed = self.limits.seconds_of(family)
-        beyond = allowed is not None and seconds_so_far(family, running) + half >= allowed
-        if beyond or self.limits.are_over(ahead=half):
+        if self.limits.are_over(ahead=half) or are_beyond(family, self.limits, executor, half):
             return End("budget", _BEYOND_THE_BUDGET)
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ class FamilySearch:
     counted: int = field(init=False, default=0)
     best: TrialRecord | None = field(init=False, default=None)
     leaders: Leaders = field(init=False, default_factory=Leaders)
+    summed_up: tuple[float, float] = (-math.inf, 0.0)  # when last, and worker-seconds of trials that ended or run
 
     def __post_init__(self) -> None:
         self.failures_in_a_row = min(failures_at_the_end(Trials(self.records)), MAX_FAILURES_IN_A_ROW - 1)

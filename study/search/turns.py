@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from study.execution.executors import Executor
 from study.search.family import FamilySearch
+
+MANY_WORKERS = 16  # fewer leave the time to do everything for each trial by itself
 
 
 @dataclass(frozen=True)
@@ -34,39 +38,55 @@ Running = Mapping[str, float]  # seconds so far of the jobs that workers have, b
 
 def next_family(families: Iterable[FamilySearch], limits: Limits, running: Running) -> FamilySearch | None:
     """The one with the most left, what is given before what is searched; None if none may go on."""
-    open_families = [family for family in families if _may_ask(family, limits, running)]
-    open_families = [family for family in open_families if family.is_given] or open_families
-    if limits.are_over() or not open_families:
+    left = [(family, _committed(family, limits, running)) for family in families if _has_trials(family, limits)]
+    left = [(family, seconds) for family, seconds in left if seconds < _allowed(family, limits)]
+    left = [(family, seconds) for family, seconds in left if family.is_given] or left
+    if limits.are_over() or not left:
         return None
     if limits.allowance is None:
         # Without a limit of time the turn must not depend on a clock: reruns are identical.
-        return min(open_families, key=lambda family: family.counted + len(family.flights))
+        return min(left, key=lambda one: one[0].counted + len(one[0].flights))[0]
     # What a first trial costs is not known while it waits: then the family with fewer trials goes first.
-    return min(open_families, key=lambda family: (_committed(family, running), len(family.flights)))
+    return min(left, key=lambda one: (one[1], len(one[0].flights)))[0]
 
 
-def _may_ask(family: FamilySearch, limits: Limits, running: Running) -> bool:
+def _allowed(family: FamilySearch, limits: Limits) -> float:
+    seconds = limits.seconds_of(family)
+    return math.inf if seconds is None else seconds
+
+
+def _has_trials(family: FamilySearch, limits: Limits) -> bool:
+    """Whether there is something left to be tried, whatever it costs."""
     if family.is_given:
-        return bool(family.proposals) and _has_seconds(family, limits, running)
+        return bool(family.proposals)
     if family.stopped or family.is_whole:
         return False
-    if limits.n_trials is not None and family.counted + len(family.flights) >= limits.n_trials:
-        return False
-    return _has_seconds(family, limits, running)
+    return limits.n_trials is None or family.counted + len(family.flights) < limits.n_trials
 
 
-def _has_seconds(family: FamilySearch, limits: Limits, running: Running) -> bool:
-    allowed = limits.seconds_of(family)
-    return allowed is None or _committed(family, running) < allowed
-
-
-def _committed(family: FamilySearch, running: Running) -> float:
-    """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far."""
+def _committed(family: FamilySearch, limits: Limits, running: Running) -> float:
+    """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far; 0 where nothing
+    has a limit."""
+    if limits.allowance is None and limits.seconds_of(family) is None:
+        return 0.0
     typical = family.spent / len(family.records) if family.records else 0.0
     held = (running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())
     return family.spent + sum(max(seconds, typical) for seconds in held)
 
 
-def seconds_so_far(family: FamilySearch, running: Running) -> float:
+def are_beyond(family: FamilySearch, limits: Limits, executor: Executor, seconds: float) -> bool:
+    """Whether so many more are beyond what the family's trials may take. To add up at each report what a thousand
+    workers hold took half of a trial's cost: for a second their sum grows by no more than the second of each."""
+    allowed, now = limits.seconds_of(family), time.monotonic()
+    if allowed is None:
+        return False
+    (since, then), n_workers = family.summed_up, executor.n_workers
+    if n_workers > MANY_WORKERS and now - since < 1.0 and then + n_workers * (now - since) + seconds < allowed:
+        return False
+    family.summed_up = now, _seconds_so_far(family, executor.running())
+    return family.summed_up[1] + seconds >= allowed
+
+
+def _seconds_so_far(family: FamilySearch, running: Running) -> float:
     """Worker-seconds of its trials that ended and of those that workers have."""
     return family.spent + sum(running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())
