@@ -3,7 +3,7 @@
     python benchmarks/rungs.py [--seconds 30] [--final 8] [--seeds 5] [--families mlp,cnn] [--ways examples,seconds]
     python benchmarks/rungs.py --table         # only prints what is recorded
 
-    program     rungs of equal seconds, the first no shorter than a third of an epoch unless only two fit; every other
+    program     rungs of equal seconds, the first no shorter than a fifth of an epoch unless only two fit; every other
                 proposal changes one choice of one of the three best trials
     alone       the same, all proposals by TPE
     seconds     all proposals by TPE, the first rung no shorter than a tenth of an epoch

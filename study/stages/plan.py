@@ -36,11 +36,10 @@ _FEWEST_EXAMPLES = 500
 _SPACING = 3  # how many times a rung is as long as the one below
 _MOST_RUNGS = 4
 # Of an epoch: of a typical configuration, where rungs take the same seconds for all. A first rung that is shorter lets
-# go what learns slowly and ends well: MLPs with augmentation, wide ones, lag behind small ones without for a third of
-# an epoch, and win by two (benchmarks/README.md, "Neighbours of the best"). Where only two rungs fit the first may be
-# shorter: in default studies CNNs lost 0.13 points to what was given with one at an 18th of an epoch, with the first at
-# a sixth 0.05 and −0.09.
-_SMALLEST_RUNG = 0.3
+# go what learns slowly and ends well: with one at a ninth of an epoch MLP searches lost 0.3 points to those with one at
+# a third (benchmarks/README.md, "Neighbours of the best"), and CNNs, with one at an 18th, 0.13 to what was given.
+# Where only two rungs fit the first may be shorter.
+_SMALLEST_RUNG = 0.2
 _SMALLEST_OF_TWO = 0.1
 _SMALLEST_TIMELESS_RUNG = 0.07  # where final runs are as short as three trials
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
