@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import AuthenticationError
 from typing import Any
 
 import ray
@@ -243,11 +242,10 @@ class Hosts:
     def _converse(self, host: Remote, begun: Begun) -> None:
         try:
             line = connect(host.place.address, begun.port, begun.key)
-        except (OSError, EOFError, AuthenticationError) as error:
+            self._arrived.put((host, self._begin, begun.n_workers))
+            converse(line, host.outbox, lambda event: self._arrived.put((host, self._hear, event)))
+        except Exception as error:  # whatever it is, nothing can be said to this host
             self._arrived.put((host, _nothing, error))
-            return
-        self._arrived.put((host, self._begin, begun.n_workers))
-        converse(line, host.outbox, lambda event: self._arrived.put((host, self._hear, event)))
 
     def _begin(self, host: Remote, n_workers: int) -> None:
         host.first, host.n_workers = self._n_numbers, n_workers

@@ -17,6 +17,9 @@ from queue import SimpleQueue
 from typing import Any
 
 _ANSWER_SECONDS = 30.0
+# So that no firewall on the way forgets a line on which nothing is said for long, and each end notices, after two
+# minutes, that the other is out of reach.
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}  # seconds, seconds, probes; not on every system
 
 
 class Door:
@@ -65,4 +68,8 @@ def converse(line: Connection, outbox: SimpleQueue[Any], hear: Callable[[Any], N
 def _line(end: socket.socket) -> Connection:
     end.settimeout(None)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a message may wait for word of the one before
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES.items():
+        if hasattr(socket, name):
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return Connection(end.detach())
