@@ -45,6 +45,8 @@ def table(rows: Rows) -> None:
     found = {(row["family"], row["trials"], row["way"], row["seed"]): row for row in rows.all()}
     for family, trials in sorted({key[:2] for key in found}):
         seeds = [seed for *cell, seed in found if cell == [family, trials, "at once"]]
+        if len(seeds) < 2:
+            continue
         ways = [[found[family, trials, way, seed] for way in WAYS] for seed in seeds]
         cells = [difference([100 * (ours[name] - theirs[name]) for theirs, ours in ways]) for name in FIGURES]
         ms = [statistics.mean(row["ms_a_proposal"] for row in column) for column in zip(*ways, strict=True)]
