@@ -14,7 +14,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
@@ -163,14 +162,14 @@ def joined(address: str, cores: int, patience: float, say: Say) -> Iterator[Clus
 
 def _init(options: Mapping[str, Any], folder: str | None) -> None:
     import ray
+    from ray.job_config import JobConfig
 
     logging.getLogger("ray").setLevel(logging.ERROR)  # else it says that a thread cannot set a handler for SIGTERM
-    with (
-        _few_processes(),
-        _temporary_files_in(folder),
-        contextlib.chdir(Path(ray.__file__).parents[1]),  # else workers look for modules here
-    ):
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    # Else workers would look for modules in the folder that the command is called in. To go elsewhere meanwhile is no
+    # way: the main thread reads and writes there.
+    elsewhere = JobConfig(_client_job=True)
+    with _few_processes(), _temporary_files_in(folder):
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=elsewhere, **options)
     # A machine that dies would print a page of its log into this command's progress, whatever log_to_driver says.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
@@ -190,9 +189,10 @@ def _few_processes() -> Iterator[None]:
         (Node, "start_log_monitor", nothing),
         (Node, "start_monitor", nothing),
     ]
-    kept = [(where, name, getattr(where, name)) for where, name, _ in replaced]
+    known = [(where, name, instead) for where, name, instead in replaced if hasattr(where, name)]  # by this version
+    kept = [(where, name, getattr(where, name)) for where, name, _ in known]
     try:
-        for where, name, instead in replaced:
+        for where, name, instead in known:
             setattr(where, name, instead)
         yield
     finally:
