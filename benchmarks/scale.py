@@ -3,13 +3,13 @@
     python benchmarks/scale.py [--sizes 100 1000 10000] [--workers 16 64 256 1000] [--seconds 1 3 10] [--table]
 
 The real Search (TPE, asha, the bundled CNN space; SQLite and trials.jsonl) over stand-ins for workers whose trials
-report five times, better each time, and take so many seconds. The clock is virtual: it goes on by the processor time
-that the driver spends, by what a disk takes to make a write durable (`FSYNC`, three times a write), and to the next
-event where the driver would wait. Workers, pipes and other machines cost nothing here. What is shown is the steady
-state: workers start at different points of their first trial, which is drawn at random, and the window begins when a
-quarter of those has ended. Utilisation is the share of the workers' time in which they train; CPU is the driver's, a
-trial with five reports. To measure an earlier commit, put this file into its `benchmarks/`, and name its folder in
-PYTHONPATH.
+report five times, better each time, and take so many seconds. It has a budget, which does not end. The clock is
+virtual: it goes on by the processor time that the driver spends, by what a disk takes to make a write durable
+(`FSYNC`, three times a write), and to the next event where the driver would wait. Workers, pipes and other machines
+cost nothing here. What is shown is the steady state: workers start at different points of their first trial, which is
+drawn at random, and the window begins when a quarter of those has ended. Utilisation is the share of the workers' time
+in which they train; CPU is the driver's, a trial with five reports. To measure an earlier commit, put this file into
+its `benchmarks/`, and name its folder in PYTHONPATH.
 """
 
 from __future__ import annotations
