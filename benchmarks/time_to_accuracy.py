@@ -35,7 +35,8 @@ from typing import Any
 from _commands import adopt_orphans, study_command, wait_for_orphans
 from _rows import RECORDED, Rows, machine, spread
 
-from study.records.finalists import Choice, Finalists, choose, read_finalists
+from study.records.finalists import Finalists, read_finalists
+from study.records.last_stage import Shipped, shipped_by
 from study.records.ledger import read_ledger
 from study.records.paths import StudyFiles
 from study.records.predictions import read_logits, read_run_logits
@@ -176,8 +177,8 @@ def read_study(files: StudyFiles) -> dict[str, Any]:
     ledger = read_ledger(files.ledger)
     folders = [files, *files.repeats(ledger.n_searches)]
     searches = [read_finalists(one.finalists) for one in folders]
-    chosen = choose(searches)
-    found: dict[str, Any] = {"winner": chosen.winner, "shipped_test": _percent(shipped_accuracy(folders, chosen))}
+    ships = shipped_by(folders, searches)
+    found: dict[str, Any] = {"winner": ships.choice.winner, "shipped_test": _percent(shipped_accuracy(folders, ships))}
     for family in FAMILIES:
         tested = [value for one, its in zip(folders, searches, strict=True) for value in accuracies(one, its, family)]
         results = [result for its in searches if (result := its.of(family)).chosen is not None]
@@ -202,12 +203,12 @@ def accuracies(files: StudyFiles, found: Finalists, family: str) -> list[float]:
     return [accuracy(logits[run], labels) for run in found.of(family).final_runs]
 
 
-def shipped_accuracy(folders: Sequence[StudyFiles], chosen: Choice) -> float:
+def shipped_accuracy(folders: Sequence[StudyFiles], ships: Shipped) -> float:
     """Of the shipped network with the reading that it ships with."""
     own = read_shipped(folders[0].shipped_predictions)
     if own is not None:
         return accuracy(own.logits, own.labels)
-    known = read_run_logits(folders[chosen.search], chosen.run)
+    known = read_run_logits(folders[ships.choice.search], ships.run)
     assert known is not None  # the report of a study that was evaluated is there
     return accuracy(known[1], known[0])
 
