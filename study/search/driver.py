@@ -211,7 +211,8 @@ class Search:
         """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
         if not self._settings.neighbours or draw % 2 == 0 or family.counted < N_STARTUP_TRIALS:
             return {}
-        return family.leaders.neighbour(derive_seed(self._settings.seed, family.name, draw, "neighbour"))
+        seed = derive_seed(self._settings.seed, family.name, draw, "neighbour")
+        return family.leaders.neighbour(seed, len(family.flights))
 
     def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
         with quiet_experimental():

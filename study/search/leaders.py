@@ -15,11 +15,15 @@ from optuna.distributions import CategoricalDistribution, json_to_distribution
 
 from study.records.trial import Scalar, TrialRecord
 
-_N_LEADERS = 3
+_FEWEST = 3
+_MOST = 64
+_IN_FLIGHT = (
+    8  # trials for each of them: neighbours of three alone would often be the same ones with a thousand workers
+)
 
 
 class Leaders:
-    """The few trials that came furthest on the ladder, by what they reached there; each another configuration."""
+    """The trials that came furthest on the ladder, by what they reached there; each another configuration."""
 
     def __init__(self) -> None:
         self._best: list[TrialRecord] = []
@@ -29,13 +33,14 @@ class Leaders:
         is_first = record.further_seed_of is None
         if record.rungs and record.counted and record.state != "FAIL" and is_first:
             bisect.insort(self._best, record, key=lambda one: (-len(one.rungs), *one.rank, one.number))
-            del self._best[_N_LEADERS:]
+            del self._best[_MOST:]
 
-    def neighbour(self, seed: int) -> Mapping[str, Scalar]:
-        """The parameters of one of them, but for one: a choice is another one, a number is left out, to be drawn. Empty
-        where there is none, or nothing to change."""
+    def neighbour(self, seed: int, n_in_flight: int = 0) -> Mapping[str, Scalar]:
+        """The parameters of one of the best, but for one: a choice is another one, a number is left out, to be drawn.
+        Empty where there is none, or nothing to change."""
         rng = random.Random(seed)
-        parent = rng.choice(self._best) if self._best else None
+        best = self._best[: max(_FEWEST, n_in_flight // _IN_FLIGHT)]
+        parent = rng.choice(best) if best else None
         ranges = {} if parent is None else {n: json_to_distribution(text) for n, text in parent.distributions.items()}
         open_ranges = {name: its for name, its in ranges.items() if not its.single()}
         if parent is None or not open_ranges:

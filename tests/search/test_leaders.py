@@ -26,7 +26,7 @@ def record(number: int, *accuracies: float, batch_size: int = 64) -> TrialRecord
 
 @pytest.fixture
 def leaders() -> Leaders:
-    """Of trials 1 to 6, of which 4, 2 and 5 lead."""
+    """Of trials 1 to 6, of which 4, 2 and 5 lead, before 3 and 1."""
     found = Leaders()
     for one in (record(1, 0.99), record(2, 0.8, 0.9), record(3, 0.7, 0.8), record(4, 0.6, 0.95), record(5, 0.5, 0.85)):
         found.add(one)
@@ -44,6 +44,11 @@ def test_one_choice_of_one_of_those_that_came_furthest_is_changed(leaders: Leade
     assert all(one["batch_size"] == 64 for one in proposals if "depth" not in one)
     assert {one["batch_size"] for one in proposals if "depth" in one} == {128, 256}
     assert all(one["stem"] == "plain" for one in proposals)
+
+
+def test_with_many_trials_in_flight_more_of_them_have_neighbours(leaders: Leaders) -> None:
+    parents = [{leaders.neighbour(seed, n).get("depth") for seed in range(200)} for n in (31, 32, 1000)]
+    assert parents == [{None, 2, 4, 5}, {None, 2, 3, 4, 5}, {None, 1, 2, 3, 4, 5}]
 
 
 def test_without_a_trial_that_says_anything_there_is_none() -> None:
