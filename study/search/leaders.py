@@ -17,9 +17,7 @@ from study.records.trial import Scalar, TrialRecord
 
 _FEWEST = 3
 _MOST = 64
-_IN_FLIGHT = (
-    8  # trials for each of them: neighbours of three alone would often be the same ones with a thousand workers
-)
+_IN_FLIGHT = 8  # for each of them: with a thousand workers the neighbours of three would often be the same ones
 
 
 class Leaders:
