@@ -11,6 +11,7 @@ from study.records.trial import TrialRecord, Trials
 from study.space.points import identity
 
 _LEAST_ERROR: float = 1e-4  # an image of ten thousand: what no error is taken to be less than
+_LENGTH = 6.0  # times as long as a trial a run is, about: 3 to 9 in default studies, 25 in those of three minutes
 
 
 def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
@@ -18,8 +19,9 @@ def choose_candidates(trials: Trials, n: int, *, speed_share: float) -> dict[str
     best trial over all families is one. A configuration that was tried under several seeds stands for its best trial.
 
     Where trials were compared after equal examples and runs will get equal seconds, a network twice as fast sees twice
-    the examples in them: completed trials are chosen by the error that each can expect then. `speed_share` is how much
-    of the fall seen in the search is taken to go on, from 0, for runs of equal examples, to 1.
+    the examples in them, and one whose errors still fall gains more by them than one that has learned what it can:
+    completed trials are chosen by the error that each can expect then. `speed_share` is how much of the fall seen in
+    the search is taken to go on, from 0, for runs of equal examples, to 1.
     """
     best, chosen = best_trial(trials), {}
     for family in trials.families:
@@ -77,9 +79,15 @@ def _by_expected_error(trials: Trials, speed_share: float) -> Trials:
     ranked = _distinct(trials.ranked)
     if not speed_share:
         return ranked
-    slope = speed_share * error_slope(trials)
-    completed = ranked.completed
-    order = sorted(completed, key=lambda t: _error(t.last.accuracy) * max(1e-3, t.training_seconds) ** slope)
+    typical = error_slope(trials)
+
+    def expected(trial: TrialRecord) -> float:
+        slope = _slope(trial)
+        steeper = 0.0 if slope is None else min(1.0, max(0.0, slope)) - typical
+        speed = max(1e-3, trial.training_seconds) ** (speed_share * typical)
+        return float(_error(trial.last.accuracy) * speed * _LENGTH ** (-speed_share * steeper))
+
+    order = sorted(ranked.completed, key=expected)
     return Trials([*order, *ranked[len(order) :]])
 
 
@@ -94,13 +102,17 @@ def _distinct(ranked: Iterable[TrialRecord]) -> Trials:
 def error_slope(trials: Trials) -> float:
     """b in error ~ examples^-b, from 0 to 1: the median over a family's completed trials between their last two rungs;
     0 where none has two. About the first epoch it is 0.5 to 0.6 (benchmarks/recorded/pool.csv), and later less."""
-    slopes = []
-    for trial in trials.completed:
-        if len(trial.rungs) > 1:
-            before, last = trial.rungs[-2:]
-            fall = math.log(_error(before.accuracy) / _error(last.accuracy))
-            slopes.append(fall / math.log(last.examples / before.examples))
+    slopes = [slope for trial in trials.completed if (slope := _slope(trial)) is not None]
     return min(1.0, max(0.0, float(np.median(slopes)))) if slopes else 0.0
+
+
+def _slope(trial: TrialRecord) -> float | None:
+    """b of one trial."""
+    if len(trial.rungs) < 2:
+        return None
+    before, last = trial.rungs[-2:]
+    fall = math.log(_error(before.accuracy) / _error(last.accuracy))
+    return fall / math.log(last.examples / before.examples)
 
 
 def _error(accuracy: float) -> float:

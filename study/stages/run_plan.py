@@ -135,6 +135,12 @@ class _Planner:
             best = {family: Trials([*found.get(family, ()), *beside.get(family, ())]) for family in families}
         elif settings.given == "apart" and n > 1:
             best = choose_of_both(self._counted, n, speed_share=speed_share)
+        elif settings.given == "apart":
+            # One run of a family, many times as long as a trial, of which a trial says little: at 180 s MLPs that were
+            # found, 97.8 % after a second, ended at 98.1 % and the given one, 96.9 % then, ends at 99.2.
+            given = Trials(self._counted.given.completed)
+            best = choose_candidates(self._counted.found, n, speed_share=speed_share)
+            best |= choose_candidates(given, n, speed_share=speed_share)
         else:
             best = choose_candidates(self._counted, n, speed_share=speed_share)
         chosen = {
