@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
@@ -272,10 +272,14 @@ def test_while_the_first_search_retrains_the_time_left_ends_with_the_budget(make
     assert 140.0 + (retrain_seconds(one) or 0.0) + (left or 0.0) == pytest.approx(900.0)
 
 
-def test_a_budget_without_a_verdict_has_one_run_of_what_was_given_where_it_came_to_the_top_rung(make: Make) -> None:
-    for given, chosen in ((GIVEN, {"mlp": [7], "cnn": [7]}), (GIVEN[:1], {"mlp": [7], "cnn": [0]})):
-        plan = planned(given_apart(make([*FIRST, *given], budget=60.0, used=30.0, stored=ONE_RUN, reached=None)))
-        assert {family: [one.number for one in trials] for family, trials in plan.candidates.items()} == chosen
+@pytest.mark.parametrize(
+    ("given", "chosen"), [(GIVEN, {"mlp": [7], "cnn": [7]}), (GIVEN[:1], {"mlp": [7], "cnn": [0]})]
+)
+def test_a_budget_without_a_verdict_has_one_run_of_what_was_given_where_it_came_to_the_top_rung(
+    make: Make, given: Sequence[TrialRecord], chosen: Mapping[str, Sequence[int]]
+) -> None:
+    plan = planned(given_apart(make([*FIRST, *given], budget=60.0, used=30.0, stored=ONE_RUN, reached=None)))
+    assert {family: [one.number for one in trials] for family, trials in plan.candidates.items()} == chosen
 
 
 @pytest.mark.parametrize("budget", [61.0, 70.0, 85.0, 100.0, 130.0, 200.0, 250.0, 400.0, 1200.0])
