@@ -8,15 +8,12 @@ a seed begin with the same random trials. Rows are added to recorded/at_once.csv
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
-import warnings
 from unittest import mock
 
-import optuna
 from _rows import RECORDED, Rows, machine
-from window import EVERY, FIGURES, Landscape, Search, difference
+from window import EVERY, FIGURES, Landscape, Search, asked, difference
 
 from study.records.settings import SAMPLER_WINDOW
 from study.search import tpe
@@ -54,14 +51,7 @@ def table(rows: Rows) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1_500)
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--families", nargs="+", default=["cnn", "mlp"])
-    parser.add_argument("--table", action="store_true", help="print what is recorded and stop")
-    args = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # grouped TPE
+    args = asked(__doc__, 1_500, 6)
     rows = Rows(RECORDED / "at_once.csv", ("family", "way", "seed", "trials"))
     if not args.table:
         landscapes = {family: Landscape(family) for family in args.families}

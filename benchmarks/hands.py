@@ -81,11 +81,12 @@ def show(name: str, model: nn.Module, run: Run, files: StudyFiles, data: Trainin
     shipped = load_bundle(files.model)
     own = {"mean": run.record.mean, "std": run.record.std, "on_black": run.record.on_black}
     reader = Predictor(model, shipped.description.model_copy(update=own), shipped.second_reader)
-    _, hands = read_hands(reader, images.numpy(), labels.numpy(), count=1200, seed=7)
+    hands = read_hands(reader, images.numpy(), labels.numpy(), count=1200, seed=7)
+    guessed = hands.evidence.logits.argmax(axis=1) == hands.labels
     print(
         f"{name:7} clean {right(model, run, images, labels):.2f}  all kinds {mean_of(kinds, kinds):.1f}  MNIST-C style "
         f"{mean_of(kinds, style):.1f}  like trained {mean_of(kinds, LIKE_TRAINED):.1f}  never trained "
-        f"{mean_of(kinds, new):.1f}  drawn hands {100 * hands.mean():.1f}"
+        f"{mean_of(kinds, new):.1f}  drawn hands {100 * guessed.mean():.1f}"
     )
     print("        " + ", ".join(f"{kind} {value:.0f}" for kind, value in kinds.items()), flush=True)
 

@@ -198,15 +198,20 @@ def difference(points: Sequence[float]) -> str:
     return f"{statistics.mean(points):+.3f} ± {statistics.stdev(points) / len(points) ** 0.5:.3f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=2_500)
-    parser.add_argument("--seeds", type=int, default=10)
+def asked(about: str | None, n_trials: int, n_seeds: int) -> argparse.Namespace:
+    """What the command line says; Optuna is told to be quiet."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=n_trials)
+    parser.add_argument("--seeds", type=int, default=n_seeds)
     parser.add_argument("--families", nargs="+", default=["cnn", "mlp"])
     parser.add_argument("--table", action="store_true", help="print what is recorded and stop")
-    args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # grouped TPE
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = asked(__doc__, 2_500, 10)
     rows = Rows(RECORDED / "window.csv", ("family", "window", "seed", "trials"))
     if args.table:
         table(rows)

@@ -183,7 +183,7 @@ class StudySettings(Frozen):
     single_family: bool = False  # that nothing is compared was asked for
     reading: Reading = "once"  # of the shipped network; so it is in all older studies
     validation: Validation = "shared"  # so it is in all older studies
-    last_stage: bool = False  # of the shipped network, on digits by other hands; older studies have none
+    last_stage: bool = False  # a longer run of what ships, on digits by other hands too; older studies have none
     repeat_of: str | None = None  # the study of which this is a further search
     storage: str | None = None  # a database's URL without its password; None is SQLite in the study's folder
     dataset: DatasetSettings

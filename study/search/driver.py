@@ -195,17 +195,15 @@ class Search:
         if self._settings.sampler == "grid" and not given:
             given = family.tried.next(family.in_flight)
         neighbour = {} if given else self._neighbour(family, draw)
-        if neighbour:
-            trial, config = self._ask_with(
-                make_given_sampler(self._settings.seed, family.name, draw), family, neighbour
-            )
-        else:
-            trial, config = self._ask_sampler(family, given, draw)
+        sampler = (
+            make_given_sampler(self._settings.seed, family.name, draw) if neighbour else self._sampler(family, draw)
+        )
+        trial, config = self._ask_with(sampler, family, neighbour or given)
         if given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight):
             return trial, config
         nearest = family.tried.next(family.in_flight, like=trial.params)
         self._mirror.take_back(trial)
-        return self._ask_sampler(family, nearest, draw)
+        return self._ask_with(self._sampler(family, draw), family, nearest)
 
     def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Any]:
         """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
@@ -214,17 +212,12 @@ class Search:
         seed = derive_seed(self._settings.seed, family.name, draw, "neighbour")
         return family.leaders.neighbour(seed, len(family.flights))
 
-    def _ask_sampler(self, family: FamilySearch, given: Mapping[str, Any], draw: int) -> tuple[optuna.Trial, Config]:
+    def _sampler(self, family: FamilySearch, draw: int) -> BaseSampler:
+        settings = self._settings
         with quiet_experimental():
-            sampler = make_sampler(
-                self._settings.sampler,
-                self._settings.seed,
-                family.name,
-                draw,
-                family.history,
-                self._settings.sampler_window,
+            return make_sampler(
+                settings.sampler, settings.seed, family.name, draw, family.history, settings.sampler_window
             )
-        return self._ask_with(sampler, family, given)
 
     def _ask_with(
         self, sampler: BaseSampler, family: FamilySearch, given: Mapping[str, Any]
