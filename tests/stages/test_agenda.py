@@ -24,15 +24,15 @@ def test_a_command_ends_with_its_budget_whatever_stage_it_is_in() -> None:
 
 def test_what_earlier_commands_used_is_not_left() -> None:
     agenda = Agenda(Goal(budget=300.0), evaluates=True)
-    assert agenda.after_search(1, SearchPlan(agenda.goal, Used(180.0, 86.0))) == pytest.approx(80)
-    assert agenda.after_search(1, SearchPlan(agenda.goal, Used(299.0, 126.0))) == 0
+    assert agenda.after_search(1, SearchPlan(agenda.goal, Used(180.0, 86.0))) == pytest.approx(86)
+    assert agenda.after_search(1, SearchPlan(agenda.goal, Used(299.0, 120.0))) == 0
 
 
 def test_further_searches_are_counted_with_their_budgets() -> None:
     agenda = Agenda(Goal(budget=300.0, n_searches=3), evaluates=True)
     closing = planner.report_seconds(300.0) + planner.examine_seconds(300.0)
-    assert agenda.after_search(1, SearchPlan(agenda.goal)) == pytest.approx(58 + 200)
-    assert agenda.after_search(3, SearchPlan(agenda.goal)) == pytest.approx(58 + closing * 2 / 3)
+    assert agenda.after_search(1, SearchPlan(agenda.goal)) == pytest.approx(60 + 200)
+    assert agenda.after_search(3, SearchPlan(agenda.goal)) == pytest.approx(60 + closing * 2 / 3)
     assert agenda.after_retraining(2) == pytest.approx(100 + closing * 2 / 3)
     assert agenda.after_retraining(3) == pytest.approx(closing)
 
@@ -41,7 +41,7 @@ def test_what_the_first_search_takes_of_the_others_shares_is_not_counted_twice()
     agenda = Agenda(Goal(budget=300.0, n_searches=3), evaluates=True)
     closing, ahead = planner.report_seconds(300.0) + planner.examine_seconds(300.0), 20.0
     assert agenda.after_retraining(1, ahead) == pytest.approx(200 + closing / 3 - ahead)
-    assert agenda.after_search(2, SearchPlan(agenda.goal), ahead) == pytest.approx(58 + 100 + closing / 3 - ahead)
+    assert agenda.after_search(2, SearchPlan(agenda.goal), ahead) == pytest.approx(60 + 100 + closing / 3 - ahead)
     assert agenda.after_retraining(2, ahead) == pytest.approx(100 + closing * 2 / 3 - ahead / 2)
     assert agenda.after_retraining(3, ahead) == pytest.approx(closing)
     assert agenda.ahead(100 - closing / 3 + ahead) == pytest.approx(ahead)

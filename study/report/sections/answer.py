@@ -100,9 +100,10 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
 def _shipped(study: StudyRecords, before: Report) -> str | None:
     """Which network `study predict` uses, where that is none of those that are compared."""
     source, ships = study.shipping
-    staged = _after_last_stage(before[leaderboard].stage, before.section("leaderboard"))
+    read, where = before[leaderboard].shipped, before.section("leaderboard")
+    staged = _after_last_stage(before[leaderboard].stage, read, where)
     if ships is None or not ships.choice.given:
-        return staged
+        return staged or _with_shifts(read, where)
     chosen = ships.choice
     result = source.finalists.of(chosen.family)
     candidate = result.candidate(chosen.trial)
@@ -117,14 +118,28 @@ def _shipped(study: StudyRecords, before: Report) -> str | None:
     return f"{text} The shipped network is {staged}" if staged else text
 
 
-def _after_last_stage(stage: shipped.Stage | None, where: str) -> str | None:
+def _after_last_stage(stage: shipped.Stage | None, read: shipped.Shipped | None, where: str) -> str | None:
     if stage is None or not stage.ships or stage.judged is None:
         return None
-    text = f"{stage.name} on pictures by other hands, too: {percent(stage.judged.corrupted_after, 0)} of corrupted "
-    text += f"validation images right, {percent(stage.judged.corrupted_before, 0)} before"
+    text = f"{stage.name} on pictures by other hands, too. It reads "
+    if read is not None:
+        text += f"{_right(read)} of the test images right and "
+    text += f"{percent(stage.judged.corrupted_after, 0)} of corrupted validation images, "
+    text += f"{percent(stage.judged.corrupted_before, 0)} before"
     if stage.difference is None:
         return f"{text}."
-    return f"{text}; {points(stage.difference.mean, signed=True)} on the test split ({where})."
+    return f"{text}; on the test split the longer run makes {points(stage.difference.mean, signed=True)} ({where})."
+
+
+def _with_shifts(read: shipped.Shipped | None, where: str) -> str | None:
+    if read is None or read.difference is None:
+        return None
+    made = f"{points(read.difference.mean, signed=True)}, {read.passes:.1f} passes an image; {where}"
+    return f"{read.run}, which reads {_right(read)} of the test images right, unsure ones with shifts ({made})."
+
+
+def _right(read: shipped.Shipped) -> str:
+    return f"{percent(read.accuracy)} (95 % interval {interval(read.interval95)})"
 
 
 def _best_found(study: StudyRecords) -> float | None:
