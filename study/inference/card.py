@@ -14,8 +14,7 @@ license: mit
 library_name: pytorch
 pipeline_tag: image-classification
 tags:
-- digits
-- {family_yaml}
+{tag}- {family_yaml}
 datasets:
 - {dataset_yaml}
 {results_yaml}---
@@ -37,12 +36,12 @@ for row in predictor.predict(["photo.png"], coverage=0.9995):
 
 From a shell: `study predict --model model --coverage 0.9995 photo.png`. The answer is the network's. Its probability is
 calibrated on validation images; where `second_reader.safetensors` is there, a Gaussian model of stroke directions is
-heard too. `set` contains the true digit with the coverage, 0.999 by default, for pictures like the validation
-images.{alone}
+heard too. `set` contains the true {answer} with the coverage, 0.999 by default, for pictures like the
+validation images.{alone}
 
 ## Input
 
-A picture with one digit: photo, scan, screenshot or drawing, dark on bright or bright on dark. It is brought into
+A picture {pictured}: photo, scan, screenshot or drawing, dark on bright or bright on dark. It is brought into
 MNIST's form first: ground flattened, box fitted into 20 x 20, centre of mass in the middle of 28 x 28. The network
 itself takes float [B, 1, 28, 28], ink bright: (pixel / 255 - mean) / std, mean {mean}, standard deviation {std}.{light}
 {reading}{last_stage}
@@ -54,9 +53,8 @@ itself takes float [B, 1, 28, 28], ink bright: (pixel / 255 - mean) / std, mean 
 {abstention}
 ## Limits
 
-Trained on {dataset} alone. Letters that look like digits are read as digits. Strong blur and digits turned by more than
-about 15 degrees are read badly, and so are long strings of digits that touch one another. A probability is calibrated
-for pictures like the validation images, not for others.
+Trained on {dataset} alone. {limits}
+A probability is calibrated for pictures like the validation images, not for others.
 
 ## Origin
 
@@ -81,6 +79,11 @@ _LIGHT = """
 `Predictor` and an exported file show it pictures on black alone: where the middle one of the outermost pixels is
 brighter than 16 of 255, the ground is taken away first, whatever its light. Its training images are all on black."""
 
+_LIMITS_OF_DIGITS = """Letters that look like digits are read as digits. Strong blur and digits turned by more than
+about 15 degrees are read badly, and so are long strings of digits that touch one another."""
+_LIMITS = """Whatever looks like one of its classes may be read as that class. Strong blur and pictures turned by more
+than about 15 degrees are read badly."""
+
 # Where its configuration comes from; older studies do not say.
 _CHOSEN = "It was trained again under fresh seeds and chosen on validation images."
 _FOUND = {
@@ -97,7 +100,13 @@ def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> st
     name; None before it was opened. Names that begin with "validation" are left out.
     """
     dataset = dict(meta.get("dataset") or {}).get("name", "unknown")
+    classes = meta.get("classes") or ()
+    numbered = _numbered(classes)
     return _CARD.format(
+        tag="- digits\n" if numbered else "",
+        pictured="with one digit" if numbered else "of one of its classes",
+        answer="digit" if numbered else "class",
+        limits=_LIMITS_OF_DIGITS if numbered else _LIMITS,
         family_yaml=_yaml(meta.get("family", "unknown")),
         dataset_yaml=_yaml(dataset),
         results_yaml=_model_index(meta, dataset, metrics),
@@ -106,7 +115,7 @@ def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> st
         dataset=_text(dataset),
         n_classes=_text(meta.get("n_classes", "?")),
         found=_FOUND[meta.get("origin")],
-        class_names=_class_names(meta.get("classes") or ()),
+        class_names="" if numbered else _class_names(classes),
         mean=_rounded(meta.get("mean")),
         std=_rounded(meta.get("std")),
         light=_LIGHT if meta.get("on_black") else "",
@@ -114,7 +123,7 @@ def model_card(meta: Mapping[str, Any], metrics: Mapping[str, Any] | None) -> st
         last_stage=_last_stage(meta),
         alone=_alone(meta),
         results=_results(metrics),
-        abstention=_abstention(meta),
+        abstention=_abstention(meta, numbered),
         origin=_origin(meta),
     )
 
@@ -130,10 +139,12 @@ def _text(value: object) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in line)
 
 
+def _numbered(classes: Sequence[object]) -> bool:
+    """Whether the classes, in the order of the logits, are called by their numbers, as digits are."""
+    return [str(name) for name in classes] == [str(number) for number in range(len(classes))]
+
+
 def _class_names(names: Sequence[object]) -> str:
-    """A paragraph with the names in the order of the logits; none where they are the classes' numbers."""
-    if [str(name) for name in names] == [str(number) for number in range(len(names))]:
-        return ""
     return f"\nThe classes, in the order of the logits: {', '.join(map(_text, names))}.\n"
 
 
@@ -215,7 +226,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"| {' | '.join(header)} |\n|{'---|' * len(header)}\n{''.join(lines)}"
 
 
-def _abstention(meta: Mapping[str, Any]) -> str:
+def _abstention(meta: Mapping[str, Any], numbered: bool) -> str:
     fitted = dict(meta.get("abstention") or {})
     threshold = meta.get("threshold", fitted.get("threshold"))
     if threshold is None:
@@ -223,7 +234,9 @@ def _abstention(meta: Mapping[str, Any]) -> str:
     text = (
         f"The answer is left open under a calibrated probability of {threshold:.4f}, and for blank pictures, several\n"
     )
-    text += "digits, and what looks like no digit.\n"
+    text += (
+        f"{'digits, and what looks like no digit' if numbered else 'at once, and what is like none of its classes'}.\n"
+    )
     if "error_bound" in fitted and "answered" in fitted:
         text += "\n" + _trade_off(fitted) + "\n" + _refusals(fitted.get("refusals") or [])
     return text
@@ -257,7 +270,7 @@ def _hands(measured: Mapping[str, Any]) -> str:
         f"\nThe threshold was chosen on {measured['pictures']} pictures by other pens and hands, too, drawn by program "
     )
     text += (
-        f"from\nvalidation digits: it leaves {_percent(opened)} of them open and answers {_percent(wrong, 2)} wrongly; "
+        f"from\nvalidation images: it leaves {_percent(opened)} of them open and answers {_percent(wrong, 2)} wrongly; "
     )
     return text + f"the best guess\nis right in {_percent(right)}.\n"
 

@@ -109,6 +109,17 @@ def test_named_classes_are_listed_and_numbers_are_not():
     assert r"The classes, in the order of the logits: one, t\<w\>o." in card
 
 
+def test_of_other_things_than_digits_no_digit_is_spoken():
+    fitted = {"abstention": {**FITTED, "hands": {"pictures": 600, "answered": 0.94, "wrong": 0.0017, "right": 0.982}}}
+    clothes = model_card({**META, **fitted, "classes": ["coat", "bag"]}, None)
+    used = clothes[: clothes.index("## Origin")].replace("`digit-study`", "").replace("row.digit", "")
+    assert "digit" not in used.lower()
+    assert "A picture of one of its classes: photo" in clothes
+    digits = model_card({**META, **fitted, "classes": list("0123456789")}, None)
+    assert "- digits\n" in digits
+    assert "A picture with one digit: photo" in digits
+
+
 def test_what_the_threshold_does_to_other_hands_is_told():
     hands = {"pictures": 600, "answered": 0.94, "wrong": 0.0017, "right": 0.982}
     card = model_card({**META, "abstention": {**FITTED, "hands": hands}}, None)

@@ -171,7 +171,8 @@ def finding(found: Health, before: Report) -> str:
     if not found.total:
         return "No trial has run yet."
     failed = sum(states["FAIL"] for states in found.states.values())
-    share, saved = percent(found.training_share, 0), f"pruning saved {found.epochs_saved:.1f} epochs"
+    share, pruned = percent(found.training_share, 0), any(states.get("PRUNED") for states in found.states.values())
+    saved = f"pruning saved {found.epochs_saved:.1f} epochs" if pruned else "no trial was pruned"
     return (
         f"{failed} of {count(found.total, 'trial')} failed; workers spent {share} of a trial's time training; {saved}."
     )
