@@ -185,7 +185,7 @@ def _add_search(add: Adder) -> None:
     add(
         "--no-last-stage",
         action="store_true",
-        help="ship the network as it was compared: from a budget of 4m on a quarter of it goes to a longer run, "
+        help="ship the network as it was compared: from a budget of 4m on a fifth of it goes to a longer run, "
         "on pictures by other hands too, which ships unless validation images show it to be worse",
     )
 

@@ -62,13 +62,16 @@ def choose_beside(
 
 def choose_of_both(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
     """`n` candidates of each family, found or given: the best found one and what `choose_given` names are among them,
-    if need be more than `n`, so that it can be said what the search added."""
+    and the best trial over all families, if need be more than `n`, so that it can be said what the search added."""
     found = choose_candidates(trials.found, 1, speed_share=speed_share)
     given = choose_given(trials.given, speed_share=speed_share)
-    chosen = {}
+    first, chosen = best_trial(trials), {}
     for family, best in choose_candidates(trials, n, speed_share=speed_share).items():
         needed = [*found.get(family, ()), *given.get(family, ())]
         same = {identity(trial.config) for trial in needed}
+        if first is not None and first.family == family and identity(first.config) not in same:
+            needed.append(first)
+            same.add(identity(first.config))
         others = [trial for trial in best if identity(trial.config) not in same]
         chosen[family] = Trials([*needed, *others[: max(0, n - len(needed))]])
     return chosen

@@ -18,6 +18,10 @@ SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
 # candidate's and a final run, an MLP 99.36 and 99.32; at 180 s a CNN 99.50, and 99.48 with two candidates and a final
 # run, an MLP 99.41 and 99.36.
 VERDICT_BUDGET = 240.0
+# Seconds of a search's share, below which a family has two candidates, the best that was found and the best given: in
+# the same seconds, each half as long again, two end as well as three (99.48 and 99.47 %, benchmarks/run_plans.py), and
+# final runs are as much longer.
+_THREE_CANDIDATES = 600.0
 # Seconds, from which on a new study divides its budget among so many searches, for a verdict on families by what was
 # found. 300 s are too few on two cores: in one study, on a machine that others used too, three searches of 34
 # worker-seconds a family found CNNs and MLPs of 98.4 and 98.3 %; the verdict's interval reached 0.6 points each way.
@@ -159,7 +163,7 @@ def retrain_settings(budget: float | None, n_workers: int, n_families: int) -> R
         return full
     if budget is not None and budget < VERDICT_BUDGET:
         return RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
-    return full
+    return RetrainSettings(candidates=2) if budget is not None and budget < _THREE_CANDIDATES else full
 
 
 def default_searches(budget: float) -> int:

@@ -6,7 +6,7 @@ import pytest
 from trials import rungs, trial
 
 from study.records.trial import TrialRecord, Trials
-from study.retraining.candidates import best_trial, choose_candidates, error_slope
+from study.retraining.candidates import best_trial, choose_candidates, choose_of_both, error_slope
 
 
 def numbers(records: list[TrialRecord], n: int, *, speed_share: float = 0.0) -> dict[str, list[int]]:
@@ -69,6 +69,20 @@ def test_of_two_candidates_the_best_trial_is_one_however_slow() -> None:
     records = [climbing(number, 0.90 + 0.01 * number, 1.0 + 20 * (number == 3)) for number in range(4)]
     assert numbers(records, 2, speed_share=1.0) == {"mlp": [2, 3]}
     assert numbers(records, 1, speed_share=1.0) == {"mlp": [2]}  # what it reached after equal examples is no measure
+
+
+def test_of_found_and_given_the_best_of_each_is_trained_again_and_the_best_of_all() -> None:
+    given = [climbing(9, 0.91, 1.0, role="warm_start"), climbing(8, 0.90, 1.0, role="warm_start")]
+    found = [climbing(0, 0.89, 1.0), climbing(1, 0.88, 1.0), climbing(3, 0.93, 30.0)]
+
+    def chosen(n: int, records: list[TrialRecord]) -> list[int]:
+        return [one.number for one in choose_of_both(Trials(records), n, speed_share=1.0)["mlp"]]
+
+    assert chosen(2, [*given, *found[:2]]) == [0, 9]
+    assert sorted(chosen(3, [*given, *found[:2]])) == [0, 8, 9]
+    assert chosen(2, [*given, *found]) == [0, 9, 3]  # it led the search, though it is slow
+    leader = climbing(5, 0.99, 30.0, family="cnn")
+    assert chosen(2, [*given, *found, leader]) == [0, 9]
 
 
 def test_without_a_trial_that_reached_a_rung_a_family_has_no_candidate() -> None:

@@ -59,8 +59,9 @@ def test_a_trial_of_an_older_study_counts_as_a_whole() -> None:
 
 @pytest.mark.parametrize("budget", [15.0, 60.0, 180.0])
 def test_without_the_seconds_for_a_verdict_a_family_has_one_run(budget: float) -> None:
-    short, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 300.0, None))
+    short, two, full, timeless = (retrain_settings(seconds, 2, 2) for seconds in (budget, 300.0, 600.0, None))
     assert (short.candidates, short.candidate_seeds, short.final_seeds) == (1, 1, 0)
+    assert (two.candidates, two.candidate_seeds, two.final_seeds) == (2, 1, 3)
     assert (full.candidates, full.candidate_seeds, full.final_seeds) == (3, 1, 3)
     assert timeless == full
 
