@@ -93,7 +93,7 @@ def test_a_budget_is_divided_among_stages_and_searches(planned: Callable[..., di
         "mlp": 20_000,
         "cnn": 5_000,
     }
-    assert plan["retrain"] == {"candidates": 3, "candidate_seeds": 1, "final_seeds": 3}
+    assert plan["retrain"] == {"candidates": 2, "candidate_seeds": 1, "final_seeds": 3}
     assert "the test split will be opened without a verdict" not in str(plan["notes"])
 
 
