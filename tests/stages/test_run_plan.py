@@ -237,7 +237,7 @@ def test_a_repeats_runs_are_as_long_as_the_first_searches(make: Make) -> None:
     repeat = make(FIRST, had, budget=300.0, used=130.0, stored=ONE_RUN)
     repeat.first, repeat.n_searches = copy(repeat), 3
     repeat.goal = repeat.first.goal = Goal(budget=900.0, families=("cnn", "mlp"), n_searches=3)
-    assert retrain_seconds(repeat) == pytest.approx(2 * 6 * 10 / 2 / 0.97)  # two families of six runs on two workers
+    assert retrain_seconds(repeat) == pytest.approx(2 * 5 * 10 / 2 / 0.97)  # two families of five runs on two workers
     assert retrain_seconds(repeat) < (retrain_seconds(repeat.first) or 0.0)
 
 
