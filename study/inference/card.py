@@ -145,6 +145,7 @@ def _numbered(classes: Sequence[object]) -> bool:
 
 
 def _class_names(names: Sequence[object]) -> str:
+    """A paragraph with the names in the order of the logits."""
     return f"\nThe classes, in the order of the logits: {', '.join(map(_text, names))}.\n"
 
 
@@ -234,9 +235,8 @@ def _abstention(meta: Mapping[str, Any], numbered: bool) -> str:
     text = (
         f"The answer is left open under a calibrated probability of {threshold:.4f}, and for blank pictures, several\n"
     )
-    text += (
-        f"{'digits, and what looks like no digit' if numbered else 'at once, and what is like none of its classes'}.\n"
-    )
+    rest = "digits, and what looks like no digit" if numbered else "at once, and what is like none of its classes"
+    text += f"{rest}.\n"
     if "error_bound" in fitted and "answered" in fitted:
         text += "\n" + _trade_off(fitted) + "\n" + _refusals(fitted.get("refusals") or [])
     return text

@@ -18,9 +18,9 @@ SHORT_BUDGET = 60.0  # seconds; below it no baselines and no latency
 # candidate's and a final run, an MLP 99.36 and 99.32; at 180 s a CNN 99.50, and 99.48 with two candidates and a final
 # run, an MLP 99.41 and 99.36.
 VERDICT_BUDGET = 240.0
-# Seconds of a search's share, below which a family has two candidates, the best that was found and the best given: in
-# the same seconds, each half as long again, two end as well as three (99.48 and 99.47 %, benchmarks/run_plans.py), and
-# final runs are as much longer.
+# Seconds of a search's share, below which a family has two candidates. In the same seconds the better of two CNNs ends
+# at 99.48 %, the best of three, each with two thirds of the other's seconds, at 99.45, MLPs at 99.38 and 99.32
+# (benchmarks/run_plans.py), and final runs are as long as a candidate's.
 _THREE_CANDIDATES = 600.0
 # Seconds, from which on a new study divides its budget among so many searches, for a verdict on families by what was
 # found. 300 s are too few on two cores: in one study, on a machine that others used too, three searches of 34

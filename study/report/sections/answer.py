@@ -98,7 +98,8 @@ def numbers(study: StudyRecords, before: Report) -> Answer:
 
 
 def _shipped(study: StudyRecords, before: Report) -> str | None:
-    """Which network `study predict` uses, where that is none of those that are compared."""
+    """Which network `study predict` uses, and what it reads, where that is none of those that are compared or reads in
+    another way."""
     source, ships = study.shipping
     read, where = before[leaderboard].shipped, before.section("leaderboard")
     staged = _after_last_stage(before[leaderboard].stage, read, where)
@@ -128,7 +129,7 @@ def _after_last_stage(stage: shipped.Stage | None, read: shipped.Shipped | None,
     text += f"{percent(stage.judged.corrupted_before, 0)} before"
     if stage.difference is None:
         return f"{text}."
-    return f"{text}; on the test split the longer run makes {points(stage.difference.mean, signed=True)} ({where})."
+    return f"{text}; on the test split that makes {points(stage.difference.mean, signed=True)} ({where})."
 
 
 def _with_shifts(read: shipped.Shipped | None, where: str) -> str | None:
