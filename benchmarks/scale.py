@@ -184,9 +184,9 @@ def measure(files: StudyFiles, n_workers: int, seconds: float, window: int) -> d
 
     write = Search._write
 
-    def writing(search: Search) -> Any:
+    def writing(search: Search, *arguments: Any) -> Any:
         clock.wait(3 * FSYNC)
-        return write(search)
+        return write(search, *arguments)
 
     virtual = types.SimpleNamespace(monotonic=lambda: clock.now)
     storage = open_storage(storage_url(files, None))

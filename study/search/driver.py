@@ -1,7 +1,7 @@
 """The search driver: asks, hands out, records and tells. It alone touches the storage.
 
 Workers are answered from memory. A trial that ends is in the storage and in trials.jsonl before it is shown; its start
-and its reports are stored with it, or about a second after they happened.
+and its reports are stored with it, or about a second after they happened, five where workers are many.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from study.records.paths import StudyFiles
 from study.records.settings import N_STARTUP_TRIALS, StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import record_of
+from study.search.draft import Draft
 from study.search.family import End, FamilySearch, Flight, Proposal
 from study.search.given import proposal
 from study.search.lock import Guard, at_once
@@ -36,7 +37,7 @@ from study.search.proposed import Proposals
 from study.search.samplers import fix_parameters, make_given_sampler, make_sampler
 from study.search.storage import fail_uncounted, quiet_experimental
 from study.search.tables import damage_explained
-from study.search.turns import MANY_WORKERS, Limits, Running, are_beyond, next_family
+from study.search.turns import MANY_WORKERS, Limits, are_beyond, next_family
 from study.seeds import derive_seed
 from study.space.parameters import Config
 from study.space.points import identity
@@ -47,6 +48,7 @@ MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver f
 _POLL_SECONDS = 0.25
 _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
+_MANY_WRITE_SECONDS = 5.0  # the same with many workers, whose trials' rows cost a third of the driver's time by second
 _TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
 
 Observer = Callable[["Search", TrialRecord | None], None]
@@ -72,7 +74,7 @@ class Search:
         self._settings = settings
         self._held_out = held_out
         self._mirror = Mirror(storage, guard)
-        self._written = time.monotonic()
+        self._written = self._written_whole = time.monotonic()
         self._n_unwritten = 0  # trials that ended and are still to be written
         with damage_explained():
             opened = open_parts(files, settings, storage, self._mirror, records)
@@ -117,8 +119,10 @@ class Search:
             self._handle(executor, waiting or executor.next_event(_POLL_SECONDS))
             if self.limits.are_over():
                 self._withdraw(executor)
-            waiting = executor.next_event(0.0) if self._n_unwritten and executor.n_workers > MANY_WORKERS else None
-            for record in self._write_if_due(is_idle=waiting is None) or [None]:
+            are_many = executor.n_workers > MANY_WORKERS
+            waiting = executor.next_event(0.0) if self._n_unwritten and are_many else None
+            lag = _MANY_WRITE_SECONDS if are_many else _WRITE_SECONDS
+            for record in self._write_if_due(lag, is_idle=waiting is None) or [None]:
                 observe(self, record)
 
     def _handle(self, executor: Executor, event: Event | None) -> None:
@@ -129,20 +133,21 @@ class Search:
         elif isinstance(event, Died):
             self._death(event)
 
-    def _write_if_due(self, *, is_idle: bool) -> list[TrialRecord | None]:
+    def _write_if_due(self, lag: float, *, is_idle: bool) -> list[TrialRecord | None]:
         """Write what ended, at once or, where others of many workers wait for an answer, soon: a write for many trials
-        takes little longer than for one. Returns what is to be shown."""
-        age = time.monotonic() - self._written
-        if age < _WRITE_SECONDS and not (self._n_unwritten and (is_idle or age >= _TOGETHER_SECONDS)):
+        takes little longer than for one; and what else there is after `lag` seconds. Returns what is to be shown."""
+        now = time.monotonic()
+        whole = now - self._written_whole >= lag
+        if not whole and not (self._n_unwritten and (is_idle or now - self._written >= _TOGETHER_SECONDS)):
             return []
-        return [record for record in self._write() if record.ending != "withdrawn"]
+        return [record for record in self._write(whole) if record.ending != "withdrawn"]
 
     def _fill(self, executor: Executor) -> None:
         """Keep every worker busy and one proposal ready: what is given first, then from the family with the most
         left."""
         self._take_proposed()
         while sum(len(family.flights) for family in self._all) - self._n_unwritten <= executor.n_workers:
-            family = next_family(self._all, self.limits, self._running(executor))
+            family = next_family(self._all, self.limits, executor)
             if family is None:
                 return
             with shielded():
@@ -154,9 +159,6 @@ class Search:
             for name, found in self._proposals.new().items():
                 if (family := self.proposed.get(name)) is not None:
                     family.proposals.extend(proposal(one, family.space, "proposed") for one in found)
-
-    def _running(self, executor: Executor) -> Running:
-        return {} if self.limits.allowance is None and self.limits.given is None else executor.running()
 
     def _ask(self, family: FamilySearch) -> Job:
         proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
@@ -191,19 +193,20 @@ class Search:
             return self._mirror.ask(family.study), proposal.config
         given: Mapping[str, Any] = proposal.parameters
         if family.is_given:
-            return self._ask_with(make_given_sampler(self._settings.seed, family.name, draw), family, given)
+            drawn = self._drawn(make_given_sampler(self._settings.seed, family.name, draw), family, given)
+            return self._mirror.ask(family.study, drawn[0]), drawn[1]
         if self._settings.sampler == "grid" and not given:
             given = family.tried.next(family.in_flight)
         neighbour = {} if given else self._neighbour(family, draw)
         sampler = (
             make_given_sampler(self._settings.seed, family.name, draw) if neighbour else self._sampler(family, draw)
         )
-        trial, config = self._ask_with(sampler, family, neighbour or given)
-        if given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight):
-            return trial, config
-        nearest = family.tried.next(family.in_flight, like=trial.params)
-        self._mirror.take_back(trial)
-        return self._ask_with(self._sampler(family, draw), family, nearest)
+        draft, config = self._drawn(sampler, family, neighbour or given)
+        is_new = given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight)
+        if not is_new:
+            nearest = family.tried.next(family.in_flight, like=draft.parameters)
+            draft, config = self._drawn(self._sampler(family, draw), family, nearest)
+        return self._mirror.ask(family.study, draft), config
 
     def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Any]:
         """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
@@ -219,13 +222,11 @@ class Search:
                 settings.sampler, settings.seed, family.name, draw, family.history, settings.sampler_window
             )
 
-    def _ask_with(
-        self, sampler: BaseSampler, family: FamilySearch, given: Mapping[str, Any]
-    ) -> tuple[optuna.Trial, Config]:
+    @staticmethod
+    def _drawn(sampler: BaseSampler, family: FamilySearch, given: Mapping[str, Any]) -> tuple[Draft, Config]:
         with quiet_experimental():
-            family.study.sampler = fix_parameters(sampler, dict(given)) if given else sampler
-        trial = self._mirror.ask(family.study)
-        return trial, sample(family.space, trial)
+            draft = Draft(family.study, fix_parameters(sampler, dict(given)) if given else sampler)
+        return draft, sample(family.space, draft)
 
     def _family_of(self, job_id: str) -> FamilySearch:
         """The family, or what is given to it, that has a trial in flight."""
@@ -311,16 +312,19 @@ class Search:
         for key, value in written(known, self._settings.format_version).items():
             flight.trial.set_user_attr(key, value)
 
-    def _write(self) -> list[TrialRecord]:
-        """Store what is due, then add the trials that ended to trials.jsonl; returns their records."""
+    def _write(self, whole: bool = True) -> list[TrialRecord]:
+        """Store what is due, then add the trials that ended to trials.jsonl; returns their records. Unless it is the
+        `whole`, reports of trials that go on wait."""
         with shielded():
-            records = [record_of(trial, name.rpartition("/")[2]) for name, trial in self._mirror.write()]
+            written = self._mirror.write(reports=whole)
+            records = [record_of(trial, name.rpartition("/")[2]) for name, trial in written]
             if records:
                 append_trials(self._files.trials_jsonl, records, self._settings.format_version)
             for record in records:
                 self._family_of(f"{record.family}/{record.number}").add(record)
             self._n_unwritten = 0
         self._written = time.monotonic()
+        self._written_whole = self._written if whole else self._written_whole
         return records
 
     def _withdraw(self, executor: Executor) -> None:

@@ -70,6 +70,17 @@ class Flight:
         return last.training_seconds * (examples / last.examples - 1)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Worker-seconds of a family's trials when they were last added up: of those that ended or run so far, and with
+    what those in flight will take at least."""
+
+    since: float = -math.inf  # on the monotonic clock
+    n_trials: int = 0
+    so_far: float = 0.0
+    committed: float = 0.0
+
+
 @dataclass
 class FamilySearch:
     """One family's search: its Optuna study in memory and the stored one that is seen, what it has spent, and what is
@@ -93,7 +104,7 @@ class FamilySearch:
     counted: int = field(init=False, default=0)
     best: TrialRecord | None = field(init=False, default=None)
     leaders: Leaders = field(init=False, default_factory=Leaders)
-    summed_up: tuple[float, float] = (-math.inf, 0.0)  # when last, and worker-seconds of trials that ended or run
+    sums: Sums = field(init=False, default_factory=Sums)
 
     def __post_init__(self) -> None:
         self.failures_in_a_row = min(failures_at_the_end(Trials(self.records)), MAX_FAILURES_IN_A_ROW - 1)
@@ -118,6 +129,16 @@ class FamilySearch:
         self.counted += record.counted
         self.best = Trials([record] if self.best is None else [self.best, record]).best
         self.leaders.add(record)
+
+    @property
+    def n_trials(self) -> int:
+        """Those that ended and those in flight."""
+        return len(self.records) + len(self.flights)
+
+    @property
+    def typical_seconds(self) -> float:
+        """What one of its trials has cost so far."""
+        return self.spent / len(self.records) if self.records else 0.0
 
     @property
     def stopped(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +18,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 Numbers: TypeAlias = NDArray[np.int_]
 Values: TypeAlias = NDArray[np.float64]
-ParamsOf = Callable[[FrozenTrial], Mapping[str, Any]]
 _Rank: TypeAlias = tuple[int, float, float, int]  # smaller is better; the last is the trial's number
 
 
@@ -40,6 +39,9 @@ class History:
         # Of proposals to come, drawn from what is known here: how many, and their parameters by group.
         self.n_ahead = 0
         self.ahead: dict[tuple[str, ...], deque[dict[str, Any]]] = {}
+        # What was drawn jointly for a trial to come, by its number: while it runs TPE counts what its branch has not,
+        # too.
+        self.joint: dict[int, Mapping[str, Any]] = {}
 
     @property
     def n_finished(self) -> int:
@@ -55,7 +57,7 @@ class History:
         """So many proposals are to come of what is known now."""
         self.n_ahead, self.ahead = n, {}
 
-    def update(self, study: optuna.Study, n: int, params_of: ParamsOf) -> None:
+    def update(self, study: optuna.Study, n: int) -> None:
         """Take note of what has become of the study's first `n` trials."""
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         sign = 1.0 if study.direction == StudyDirection.MINIMIZE else -1.0
@@ -63,7 +65,7 @@ class History:
             if trials[number].state.is_finished():
                 self._finish(trials[number], sign)
             elif number >= self.n_rows:
-                self._begin(trials[number], params_of)
+                self._begin(trials[number])
         self.n_rows = max(self.n_rows, n)
 
     def split(self, n_better: int, window: int | None) -> tuple[Numbers, Numbers]:
@@ -91,11 +93,12 @@ class History:
                 self._groups.add_distributions(first.distributions)
         return self._groups
 
-    def _begin(self, trial: FrozenTrial, params_of: ParamsOf) -> None:
+    def _begin(self, trial: FrozenTrial) -> None:
         self._unfinished.add(trial.number)
+        joint = self.joint.pop(trial.number, {})
         if trial.state == TrialState.RUNNING:
             self._distributions |= trial.distributions
-            self._write_row(trial.number, params_of(trial))
+            self._write_row(trial.number, {**joint, **trial.params})
 
     def _finish(self, trial: FrozenTrial, sign: float) -> None:
         self._unfinished.discard(trial.number)

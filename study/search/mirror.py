@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from study.errors import ResultsError
+from study.search.draft import Draft
 from study.search.lock import Guard, at_once
 from study.search.storage import transaction
 from study.search.tables import Kept, insert_trials, update_trials
@@ -53,6 +54,13 @@ class _Memory(InMemoryStorage):
     def _set_trial(self, trial_id: int, trial: FrozenTrial) -> None:
         super()._set_trial(trial_id, trial)
         self.changed.add(trial_id)
+
+    def set_parameters(self, trial_id: int, draft: Draft) -> None:
+        """All at once: `set_trial_param` copies the trial for each."""
+        with self._lock:
+            trial = copy.copy(self._get_trial(trial_id))
+            trial.params, trial.distributions = draft.parameters, draft.distributions
+            self._set_trial(trial_id, trial)
 
 
 class Mirror:
@@ -94,13 +102,16 @@ class Mirror:
         self._beside[name] = self._studies[study.study_name]
         return beside
 
-    def ask(self, study: optuna.Study) -> optuna.Trial:
-        """A new trial, stored at the next `write`."""
+    def ask(self, study: optuna.Study, draft: Draft | None = None) -> optuna.Trial:
+        """A new trial, with what was drawn for it, stored at the next `write`."""
         trial = study.ask()
         twins = self._beside.get(study.study_name) or self._studies[study.study_name]
         self._unfinished[trial._trial_id] = _Unfinished(twins, twins.n_trials)
         twins.n_trials += 1
         self._memory.changed.add(trial._trial_id)
+        if draft is not None:
+            self._memory.set_parameters(trial._trial_id, draft)
+            trial = optuna.Trial(study, trial._trial_id)  # which sees them
         return trial
 
     def number_of(self, trial: optuna.Trial) -> int:
@@ -112,23 +123,20 @@ class Mirror:
         """End a trial, as `study.tell` does: without the copy of all that it holds, which that returns."""
         _tell_with_warning(trial.study, trial, value, state)
 
-    def take_back(self, trial: optuna.Trial) -> None:
-        """Undo the last `ask`, which nothing was written of: the next trial gets its number."""
-        self._unfinished.pop(trial._trial_id).twins.n_trials -= 1
-        self._memory.changed.remove(trial._trial_id)
-        with self._memory._lock:  # Optuna has no way to remove a trial
-            study_id, _ = self._memory._trial_id_to_study_id_and_number.pop(trial._trial_id)
-            self._memory._studies[study_id].trials.pop()
-
-    def write(self) -> list[tuple[str, FrozenTrial]]:
-        """Store the trials that changed, and with them their studies' attributes. Returns those that ended, each with
-        the name of its study.
+    def write(self, *, reports: bool = True) -> list[tuple[str, FrozenTrial]]:
+        """Store the trials that began or ended, and with `reports` the others that changed, and with them their
+        studies' attributes. Returns those that ended, each with the name of its study.
 
         ResultsError if the storage cannot be written, or has given a trial another number; nothing is stored then,
         and the next call tries again.
         """
-        due = {trial_id: self._memory.get_trial(trial_id) for trial_id in sorted(self._memory.changed)}
+        changed = {trial_id: self._memory.get_trial(trial_id) for trial_id in sorted(self._memory.changed)}
+        due = {trial_id: trial for trial_id, trial in changed.items() if reports or self._must_be_stored(trial)}
         return self._written(due, self._guard(lambda: self._store(due))) if due else []
+
+    def _must_be_stored(self, trial: FrozenTrial) -> bool:
+        """Whether it ended, or began: a later trial gets its number with those before it alone."""
+        return trial.state.is_finished() or self._unfinished[trial._trial_id].kept is None
 
     def _store(self, due: dict[int, FrozenTrial]) -> dict[int, Kept]:
         """Write what is due at once; returns what is stored of it."""
@@ -172,7 +180,7 @@ class Mirror:
 
     def _written(self, due: dict[int, FrozenTrial], kept: dict[int, Kept]) -> list[tuple[str, FrozenTrial]]:
         """Keep what was committed; returns the trials that ended."""
-        self._memory.changed.clear()
+        self._memory.changed -= due.keys()
         ended = []
         for twins in self._studies.values():
             twins.attributes = self._attributes(twins)

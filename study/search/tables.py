@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
@@ -161,28 +161,38 @@ def insert_trials(connection: Connection, study_id: int, trials: Sequence[Frozen
     heads = [{"study_id": study_id, "number": first + i, **_head(trial)} for i, trial in enumerate(trials)]
     if not heads:
         return first, []
-    row = sqlalchemy.insert(table).returning(table.c.trial_id, sort_by_parameter_order=True)
-    trial_ids = connection.execute(row, heads).scalars().all()
+    connection.execute(sqlalchemy.insert(table), heads)
+    new = sqlalchemy.and_(table.c.study_id == study_id, table.c.number >= first)
+    trial_ids = connection.execute(sqlalchemy.select(table.c.trial_id).where(new).order_by(table.c.number)).scalars()
     news = [(Kept(trial_id), trial) for trial_id, trial in zip(trial_ids, trials, strict=True)]
     return first, _write_rows(connection, news)
 
 
 def update_trials(connection: Connection, changes: Sequence[tuple[Kept, FrozenTrial]]) -> list[Kept | None]:
     """Store what has become of trials that ran when they were stored; None for one that somebody else has ended."""
-    ended = {kept.trial_id for kept, trial in changes if not _update_head(connection, kept, trial)}
+    ended = _end(connection, [(kept.trial_id, trial) for kept, trial in changes if trial.state.is_finished()])
     written = _write_rows(connection, changes)
     # Last of all, when nobody else can write any more.
     ended |= _ended(connection, [kept.trial_id for kept, trial in changes if not trial.state.is_finished()])
     return [None if kept.trial_id in ended else kept for kept in written]
 
 
-def _update_head(connection: Connection, kept: Kept, trial: FrozenTrial) -> bool:
-    """Whether the trial could be ended, if it is to be."""
-    if not trial.state.is_finished():
-        return True
-    table = models.TrialModel.__table__
-    running = sqlalchemy.and_(table.c.trial_id == kept.trial_id, table.c.state == TrialState.RUNNING)
-    return connection.execute(sqlalchemy.update(table).where(running).values(_head(trial))).rowcount == 1
+def _end(connection: Connection, trials: Sequence[tuple[int, FrozenTrial]]) -> set[int]:
+    """End trials that run; returns the ids of those that somebody else has ended."""
+    if not trials:
+        return set()
+    table, heads = models.TrialModel.__table__, {trial_id: _head(trial) for trial_id, trial in trials}
+    running = sqlalchemy.and_(
+        table.c.trial_id == sqlalchemy.bindparam("its_trial"), table.c.state == TrialState.RUNNING
+    )
+    values = [{"its_trial": trial_id, **head} for trial_id, head in heads.items()]
+    names: dict[str, Any] = {name: sqlalchemy.bindparam(name) for name in values[0] if name != "its_trial"}
+    if connection.execute(sqlalchemy.update(table).where(running).values(names), values).rowcount == len(values):
+        return set()
+    wanted = sqlalchemy.select(table.c.trial_id, table.c.state, table.c.datetime_complete)
+    found = connection.execute(wanted.where(table.c.trial_id.in_(heads))).all()
+    ours = {trial_id: (head["state"], head["datetime_complete"]) for trial_id, head in heads.items()}
+    return {trial_id for trial_id, *its in found if tuple(its) != ours[trial_id]}
 
 
 def _ended(connection: Connection, trial_ids: Sequence[int]) -> set[int]:
@@ -229,7 +239,21 @@ def _head(trial: FrozenTrial) -> dict[str, Any]:
 def _param_row(name: str, trial: FrozenTrial) -> dict[str, Any]:
     distribution = trial.distributions[name]
     number = distribution.to_internal_repr(trial.params[name])
-    return {"param_value": number, "distribution_json": distribution_to_json(distribution)}
+    return {"param_value": number, "distribution_json": _text_of(distribution)}
+
+
+_TEXTS: dict[int, tuple[BaseDistribution, str]] = {}  # by identity: the choices 0 and 1 equal False and True
+_MOST_TEXTS = 4096
+
+
+def _text_of(distribution: BaseDistribution) -> str:
+    """Thousands of trials have a few dozen distributions between them."""
+    known = _TEXTS.get(id(distribution))
+    if known is None:
+        if len(_TEXTS) >= _MOST_TEXTS:
+            _TEXTS.clear()
+        known = _TEXTS[id(distribution)] = distribution, distribution_to_json(distribution)
+    return known[1]
 
 
 def _param_rows(trial: FrozenTrial, before: Rows) -> Rows:

@@ -32,14 +32,17 @@ class KeptTPE(TPESampler):
 
     def __init__(self, seed: int, history: History, window: int | None) -> None:
         # group: spaces with branches are sampled jointly within each branch.
-        super().__init__(seed=seed, multivariate=True, group=True, n_startup_trials=N_STARTUP_TRIALS)
+        # constant_liar: what is drawn jointly would be stored for other programs; the history has it.
+        super().__init__(
+            seed=seed, multivariate=True, group=True, constant_liar=False, n_startup_trials=N_STARTUP_TRIALS
+        )
         self._history = history
         self._window = window
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         history = self._history
         if not history.n_ahead:
-            history.update(study, trial.number, lambda running: self._get_params(running, study))
+            history.update(study, trial.number)
             history.plan_ahead(max(1, history.n_running // _IN_FLIGHT))
         history.n_ahead -= 1
         self._better, self._worse = history.split(default_gamma(history.n_finished), self._window)
@@ -50,6 +53,13 @@ class KeptTPE(TPESampler):
             for name, distribution in sorted(space.items())
             if not distribution.single()
         }
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        joint = super().sample_relative(study, trial, search_space)
+        self._history.joint[trial.number] = joint
+        return joint
 
     def _sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

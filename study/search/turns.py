@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from study.execution.executors import Executor
-from study.search.family import FamilySearch
+from study.search.family import FamilySearch, Sums
 
 MANY_WORKERS = 16  # fewer leave the time to do everything for each trial by itself
 
@@ -33,12 +33,9 @@ class Limits:
         return {"found": self.allowance, "given": self.given, "proposed": self.proposed}[family.kind]
 
 
-Running = Mapping[str, float]  # seconds so far of the jobs that workers have, by job
-
-
-def next_family(families: Iterable[FamilySearch], limits: Limits, running: Running) -> FamilySearch | None:
+def next_family(families: Iterable[FamilySearch], limits: Limits, executor: Executor) -> FamilySearch | None:
     """The one with the most left, what is given before what is searched; None if none may go on."""
-    left = [(family, _committed(family, limits, running)) for family in families if _has_trials(family, limits)]
+    left = [(family, _committed(family, limits, executor)) for family in families if _has_trials(family, limits)]
     left = [(family, seconds) for family, seconds in left if seconds < _allowed(family, limits)]
     left = [(family, seconds) for family, seconds in left if family.is_given] or left
     if limits.are_over() or not left:
@@ -64,29 +61,40 @@ def _has_trials(family: FamilySearch, limits: Limits) -> bool:
     return limits.n_trials is None or family.counted + len(family.flights) < limits.n_trials
 
 
-def _committed(family: FamilySearch, limits: Limits, running: Running) -> float:
+def _committed(family: FamilySearch, limits: Limits, executor: Executor) -> float:
     """Worker-seconds spent and in flight, and for jobs just started what such a trial has cost so far; 0 where nothing
     has a limit."""
     if limits.allowance is None and limits.seconds_of(family) is None:
         return 0.0
-    typical = family.spent / len(family.records) if family.records else 0.0
-    held = (running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())
-    return family.spent + sum(max(seconds, typical) for seconds in held)
+    committed = family.sums.committed + family.typical_seconds * (family.n_trials - family.sums.n_trials)
+    if committed + _grown(family, executor) < _allowed(family, limits):
+        return committed
+    return _sum_up(family, executor).committed
 
 
 def are_beyond(family: FamilySearch, limits: Limits, executor: Executor, seconds: float) -> bool:
-    """Whether so many more are beyond what the family's trials may take. To add up at each report what a thousand
-    workers hold took half of a trial's cost: for a second their sum grows by no more than the second of each."""
-    allowed, now = limits.seconds_of(family), time.monotonic()
-    if allowed is None:
+    """Whether so many more are beyond what the family's trials may take."""
+    allowed = _allowed(family, limits)
+    if family.sums.so_far + _grown(family, executor) + seconds < allowed or allowed == math.inf:
         return False
-    (since, then), n_workers = family.summed_up, executor.n_workers
-    if n_workers > MANY_WORKERS and now - since < 1.0 and then + n_workers * (now - since) + seconds < allowed:
-        return False
-    family.summed_up = now, _seconds_so_far(family, executor.running())
-    return family.summed_up[1] + seconds >= allowed
+    return _sum_up(family, executor).so_far + seconds >= allowed
 
 
-def _seconds_so_far(family: FamilySearch, running: Running) -> float:
-    """Worker-seconds of its trials that ended and of those that workers have."""
-    return family.spent + sum(running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items())
+def _grown(family: FamilySearch, executor: Executor) -> float:
+    """By how much its sums have grown at most since they were made, endless where they are to be made anew. To add up
+    what a thousand workers hold at each report and for each proposal took half of a trial's cost: for a second their
+    sum grows by no more than the second of each."""
+    age = time.monotonic() - family.sums.since
+    return executor.n_workers * age if executor.n_workers > MANY_WORKERS and age < 1.0 else math.inf
+
+
+def _sum_up(family: FamilySearch, executor: Executor) -> Sums:
+    running, typical = executor.running(), family.typical_seconds
+    held = [running.get(job_id, flight.held_seconds) for job_id, flight in family.flights.items()]
+    family.sums = Sums(
+        since=time.monotonic(),
+        n_trials=family.n_trials,
+        so_far=family.spent + sum(held),
+        committed=family.spent + sum(max(seconds, typical) for seconds in held),
+    )
+    return family.sums

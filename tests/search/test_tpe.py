@@ -80,9 +80,9 @@ def test_with_many_in_flight_some_are_drawn_at_once_from_what_is_known_then(monk
     looked: list[int] = []
     update = History.update
 
-    def counted(history: History, study: optuna.Study, n: int, params_of: Any) -> None:
+    def counted(history: History, study: optuna.Study, n: int) -> None:
         looked.append(n)
-        update(history, study, n, params_of)
+        update(history, study, n)
 
     monkeypatch.setattr(History, "update", counted)
     drawn = draws(functools.partial(kept, History(), None), 90, 48)
@@ -116,7 +116,7 @@ def split(n: int, window: int | None) -> tuple[list[int], list[int]]:
         for k in range(n)
     )
     history = History()
-    history.update(study, n, lambda trial: trial.params)
+    history.update(study, n)
     better, worse = history.split(min(25, n // 10), window)
     return list(better), list(worse)
 
