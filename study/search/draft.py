@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -11,7 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from study.space.parameters import Scalar
+from study.search.samplers import fix_parameters
+from study.search.storage import quiet_experimental
+from study.space.parameters import Config, Scalar, SearchSpace
+from study.space.sampling import sample
 
 # The same objects for all trials: what is made of them, and sent to other processes, is then made once.
 _float = lru_cache(FloatDistribution)
@@ -22,6 +26,24 @@ _int = lru_cache(IntDistribution)
 def _categorical(choices: tuple[Scalar, ...], _: tuple[type, ...]) -> CategoricalDistribution:
     """The types tell False and True from 0 and 1."""
     return CategoricalDistribution(choices)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for the trial of this `draw`, by Optuna's names, and the configuration that it makes."""
+
+    draw: int
+    parameters: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    config: Config
+
+
+def drawn(draw: int, space: SearchSpace, study: optuna.Study, sampler: BaseSampler, given: Mapping[str, Any]) -> Drawn:
+    """What is given and, for the rest of a space, what the sampler draws as the study's next trial."""
+    with quiet_experimental():
+        draft = Draft(study, fix_parameters(sampler, dict(given)) if given else sampler)
+    config = sample(space, draft)
+    return Drawn(draw, draft.parameters, draft.distributions, config)
 
 
 class Draft:

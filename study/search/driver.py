@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -27,21 +26,22 @@ from study.records.paths import StudyFiles
 from study.records.settings import N_STARTUP_TRIALS, StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import record_of
-from study.search.draft import Draft
+from study.search.ahead import Ahead, Pace
+from study.search.draft import Drawn, drawn
+from study.search.drawing import start_drawing
 from study.search.family import End, FamilySearch, Flight, Proposal
 from study.search.given import proposal
 from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.parts import open_parts
 from study.search.proposed import Proposals
-from study.search.samplers import fix_parameters, make_given_sampler, make_sampler
+from study.search.samplers import make_given_sampler, make_sampler
 from study.search.storage import fail_uncounted, quiet_experimental
 from study.search.tables import damage_explained
 from study.search.turns import MANY_WORKERS, Limits, are_beyond, next_family
 from study.seeds import derive_seed
-from study.space.parameters import Config
+from study.space.parameters import Scalar
 from study.space.points import identity
-from study.space.sampling import sample
 from study.training.schedule import HeldOut, Schedule
 
 MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver fails by its own cause
@@ -50,6 +50,8 @@ _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay bey
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
 _MANY_WRITE_SECONDS = 5.0  # the same with many workers, whose trials' rows cost a third of the driver's time by second
 _TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
+
+_SAMPLED = Proposal({}, "sampled")
 
 Observer = Callable[["Search", TrialRecord | None], None]
 
@@ -85,6 +87,7 @@ class Search:
         self._proposals = Proposals(files, settings, self.records)
         self.limits = Limits()
         self._nodes: Callable[[], Sequence[Node]] = tuple  # of the executor that runs it
+        self._ahead: Ahead | None = None  # where the driver could not keep up
 
     @property
     def _all(self) -> list[FamilySearch]:
@@ -107,16 +110,25 @@ class Search:
             with contextlib.suppress(ResultsError):  # why the search ends matters more; the next command sweeps
                 self._abandon(executor, f"interrupted: {reason}")
             raise
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
         if failures := [failure for family in self.families.values() if (failure := family.failure) is not None]:
             raise FamilyStoppedError("; ".join(failures))
 
     def _loop(self, executor: Executor, observe: Observer) -> None:
         waiting: Event | None = None
+        pace = Pace(time.monotonic())
         while True:
             self._fill(executor)
             if not any(family.flights for family in self._all):
                 return
-            self._handle(executor, waiting or executor.next_event(_POLL_SECONDS))
+            began = time.monotonic()
+            event = waiting or executor.next_event(_POLL_SECONDS)
+            now = time.monotonic()
+            if pace.is_busy(now, now - began) and executor.n_workers > MANY_WORKERS:
+                self._draw_ahead()
+            self._handle(executor, event)
             if self.limits.are_over():
                 self._withdraw(executor)
             are_many = executor.n_workers > MANY_WORKERS
@@ -146,12 +158,20 @@ class Search:
         """Keep every worker busy and one proposal ready: what is given first, then from the family with the most
         left."""
         self._take_proposed()
+        if self._ahead is not None:
+            self._ahead.look(self.families)
         while sum(len(family.flights) for family in self._all) - self._n_unwritten <= executor.n_workers:
             family = next_family(self._all, self.limits, executor)
             if family is None:
                 return
             with shielded():
                 executor.submit(self._ask(family))
+
+    def _draw_ahead(self) -> None:
+        """Let a process beside this one draw: half of what a trial costs the driver. One that was lost stays away."""
+        if self._ahead is None and self._settings.sampler == "tpe":
+            terms = Ahead.terms(self._settings, self.families)
+            self._ahead = Ahead(start_drawing(terms), self._neighbour)
 
     def _take_proposed(self) -> None:
         """A damaged file does not end a search that runs: whoever proposes next or asks for the status is told."""
@@ -161,10 +181,15 @@ class Search:
                     family.proposals.extend(proposal(one, family.space, "proposed") for one in found)
 
     def _ask(self, family: FamilySearch) -> Job:
-        proposal = family.proposals.popleft() if family.proposals else Proposal({}, "sampled")
-        draw = proposal.draw if proposal.draw is not None else family.next_draw
+        proposal = family.proposals.popleft() if family.proposals else _SAMPLED
+        ahead = self._ahead.take(family) if self._ahead is not None and proposal == _SAMPLED else None
+        draw = ahead.draw if ahead is not None else family.next_draw if proposal.draw is None else proposal.draw
         family.next_draw = max(family.next_draw, draw + 1)
-        trial, config = self._draw(family, proposal, draw)
+        if proposal.config is not None:
+            trial, config = self._mirror.ask(family.study), proposal.config
+        else:
+            one = ahead or self._draw(family, proposal, draw)
+            trial, config = self._mirror.ask(family.study, one), one.config
         purpose = "trial" if family.kind == "found" else family.kind
         seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
         proposal = replace(proposal, parameters=dict(trial.params), draw=draw, seed=seed)
@@ -186,29 +211,26 @@ class Search:
         schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
         return Job(job_id, config, seed, schedule, held_out=self._held_out, equal_seconds=family.equal_seconds)
 
-    def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> tuple[optuna.Trial, Config]:
-        """A trial and its configuration: what is given and, for the rest, what the sampler draws. Where it draws of a
-        small space what was tried before, the nearest configuration that was not takes its place."""
-        if proposal.config is not None:
-            return self._mirror.ask(family.study), proposal.config
+    def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> Drawn:
+        """A proposal: what is given and, for the rest, what the sampler draws. Where it draws of a small space what was
+        tried before, the nearest configuration that was not takes its place."""
         given: Mapping[str, Any] = proposal.parameters
         if family.is_given:
-            drawn = self._drawn(make_given_sampler(self._settings.seed, family.name, draw), family, given)
-            return self._mirror.ask(family.study, drawn[0]), drawn[1]
+            sampler = make_given_sampler(self._settings.seed, family.name, draw)
+            return drawn(draw, family.space, family.study, sampler, given)
         if self._settings.sampler == "grid" and not given:
             given = family.tried.next(family.in_flight)
         neighbour = {} if given else self._neighbour(family, draw)
         sampler = (
             make_given_sampler(self._settings.seed, family.name, draw) if neighbour else self._sampler(family, draw)
         )
-        draft, config = self._drawn(sampler, family, neighbour or given)
-        is_new = given or family.tried.n_points is None or family.tried.is_left(config, family.in_flight)
-        if not is_new:
-            nearest = family.tried.next(family.in_flight, like=draft.parameters)
-            draft, config = self._drawn(self._sampler(family, draw), family, nearest)
-        return self._mirror.ask(family.study, draft), config
+        one = drawn(draw, family.space, family.study, sampler, neighbour or given)
+        if given or family.tried.n_points is None or family.tried.is_left(one.config, family.in_flight):
+            return one
+        nearest = family.tried.next(family.in_flight, like=one.parameters)
+        return drawn(draw, family.space, family.study, self._sampler(family, draw), nearest)
 
-    def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Any]:
+    def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Scalar]:
         """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
         if not self._settings.neighbours or draw % 2 == 0 or family.counted < N_STARTUP_TRIALS:
             return {}
@@ -221,12 +243,6 @@ class Search:
             return make_sampler(
                 settings.sampler, settings.seed, family.name, draw, family.history, settings.sampler_window
             )
-
-    @staticmethod
-    def _drawn(sampler: BaseSampler, family: FamilySearch, given: Mapping[str, Any]) -> tuple[Draft, Config]:
-        with quiet_experimental():
-            draft = Draft(family.study, fix_parameters(sampler, dict(given)) if given else sampler)
-        return draft, sample(family.space, draft)
 
     def _family_of(self, job_id: str) -> FamilySearch:
         """The family, or what is given to it, that has a trial in flight."""

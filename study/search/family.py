@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import TrialState
 
 from study.execution.jobs import EqualSeconds
-from study.records.settings import FamilySettings, Ladder
+from study.records.settings import N_STARTUP_TRIALS, FamilySettings, Ladder
 from study.records.trial import Ending, Role, Rung, TrialRecord, Trials
 from study.search.history import History
 from study.search.leaders import Leaders
@@ -139,6 +139,12 @@ class FamilySearch:
     def typical_seconds(self) -> float:
         """What one of its trials has cost so far."""
         return self.spent / len(self.records) if self.records else 0.0
+
+    @property
+    def may_be_drawn_ahead(self) -> bool:
+        """Whether a proposal depends on nothing but the trials: neither on chance alone, as the first ones, nor on
+        what is left of a small space."""
+        return self.counted >= N_STARTUP_TRIALS and self.tried.n_points is None
 
     @property
     def stopped(self) -> bool:

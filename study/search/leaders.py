@@ -10,11 +10,13 @@ from __future__ import annotations
 import bisect
 import random
 from collections.abc import Mapping
+from functools import lru_cache
 
 from optuna.distributions import CategoricalDistribution, json_to_distribution
 
 from study.records.trial import Scalar, TrialRecord
 
+_range_of = lru_cache(json_to_distribution)  # thousands of trials have a few dozen between them
 _FEWEST = 3
 _MOST = 64
 _IN_FLIGHT = 8  # for each of them: with a thousand workers the neighbours of three would often be the same ones
@@ -39,7 +41,7 @@ class Leaders:
         rng = random.Random(seed)
         best = self._best[: max(_FEWEST, n_in_flight // _IN_FLIGHT)]
         parent = rng.choice(best) if best else None
-        ranges = {} if parent is None else {n: json_to_distribution(text) for n, text in parent.distributions.items()}
+        ranges = {} if parent is None else {name: _range_of(text) for name, text in parent.distributions.items()}
         open_ranges = {name: its for name, its in ranges.items() if not its.single()}
         if parent is None or not open_ranges:
             return {}

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import Connection
 
 from study.errors import ResultsError
-from study.search.draft import Draft
+from study.search.draft import Drawn
 from study.search.lock import Guard, at_once
 from study.search.storage import transaction
 from study.search.tables import Kept, insert_trials, update_trials
@@ -55,11 +55,11 @@ class _Memory(InMemoryStorage):
         super()._set_trial(trial_id, trial)
         self.changed.add(trial_id)
 
-    def set_parameters(self, trial_id: int, draft: Draft) -> None:
+    def set_parameters(self, trial_id: int, drawn: Drawn) -> None:
         """All at once: `set_trial_param` copies the trial for each."""
         with self._lock:
             trial = copy.copy(self._get_trial(trial_id))
-            trial.params, trial.distributions = draft.parameters, draft.distributions
+            trial.params, trial.distributions = dict(drawn.parameters), dict(drawn.distributions)
             self._set_trial(trial_id, trial)
 
 
@@ -102,15 +102,15 @@ class Mirror:
         self._beside[name] = self._studies[study.study_name]
         return beside
 
-    def ask(self, study: optuna.Study, draft: Draft | None = None) -> optuna.Trial:
+    def ask(self, study: optuna.Study, drawn: Drawn | None = None) -> optuna.Trial:
         """A new trial, with what was drawn for it, stored at the next `write`."""
         trial = study.ask()
         twins = self._beside.get(study.study_name) or self._studies[study.study_name]
         self._unfinished[trial._trial_id] = _Unfinished(twins, twins.n_trials)
         twins.n_trials += 1
         self._memory.changed.add(trial._trial_id)
-        if draft is not None:
-            self._memory.set_parameters(trial._trial_id, draft)
+        if drawn is not None:
+            self._memory.set_parameters(trial._trial_id, drawn)
             trial = optuna.Trial(study, trial._trial_id)  # which sees them
         return trial
 
