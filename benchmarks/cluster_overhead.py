@@ -1,7 +1,7 @@
 """What a cluster costs a study on one machine: a trial over `--cluster local` against one of a local worker process,
 and the start of a command.
 
-    python benchmarks/cluster_overhead.py [--turns 5] [--trials 25] [--starts 5] [--table]
+    python benchmarks/cluster_overhead.py [--turns 5] [--trials 25] [--examples 10240] [--starts 5] [--table]
 
 Trials: two executors of one worker each are there at once; each trial (the first warm start of the MLP, five reports
 that are answered at once) runs on one and then on the other, the order changing from trial to trial, so that other
@@ -39,10 +39,11 @@ from study.records.trial import read_trials
 from study.training.schedule import Schedule
 
 FAMILY = "mlp"
-LADDER = (640, 1_280, 2_560, 5_120, 10_240)  # examples: a trial of some 0.3 s
+EXAMPLES = 10_240  # a trial of half a second
 WARMING = 3  # trials before those that count: torch compiles kernels, and memory grows
 AIM_SECONDS = 3.0  # more to the first trial
 NAMES = ("local", "cluster")
+KEY = ("examples", "turn", "trial", "executor")
 TINY = """\
 family = "mlp"
 depth = 1
@@ -75,11 +76,12 @@ def both() -> Iterator[dict[str, Executor]]:
             yield {"local": local, "cluster": over_cluster}
 
 
-def train(executor: Executor, name: str) -> dict[str, float]:
+def train(executor: Executor, name: str, examples: int) -> dict[str, float]:
     """One trial from its submission to its end, in milliseconds."""
     config = warm_configs(FAMILY)[0]
+    ladder = tuple(examples // share for share in (16, 8, 4, 2, 1))
     began, computed = time.perf_counter(), cpu_seconds()
-    executor.submit(Job(name, config, 0, Schedule.rungs(LADDER, config["batch_size"])))
+    executor.submit(Job(name, config, 0, Schedule.rungs(ladder, config["batch_size"])))
     while True:
         event = executor.next_event(1.0)
         if isinstance(event, Report):
@@ -109,25 +111,25 @@ def ray_seconds() -> float:
     return found
 
 
-def record_trials(rows: Rows, turns: int, n_trials: int) -> None:
-    missing = [turn for turn in range(turns) if not rows.has(turn, n_trials - 1, "cluster")]
+def record_trials(rows: Rows, turns: int, n_trials: int, examples: int) -> None:
+    missing = [turn for turn in range(turns) if not rows.has(examples, turn, n_trials - 1, "cluster")]
     if not missing:
         return
     with both() as executors:
         for number in range(WARMING):
             for name in NAMES:
-                train(executors[name], f"warm-{number}")
+                train(executors[name], f"warm-{number}", examples)
         for turn in missing:
             began, computed, held = time.perf_counter(), ray_seconds(), 0.0
             found = []
             for trial in range(n_trials):
                 for name in NAMES if trial % 2 == 0 else NAMES[::-1]:
-                    spent = train(executors[name], f"{turn}-{trial}")
+                    spent = train(executors[name], f"{turn}-{trial}", examples)
                     held += spent["held_ms"] / 1000
-                    found.append({"turn": turn, "trial": trial, "executor": name, **spent})
+                    found.append({"examples": examples, "turn": turn, "trial": trial, "executor": name, **spent})
             share = (ray_seconds() - computed) / (time.perf_counter() - began)
             for row in found:
-                if not rows.has(turn, row["trial"], row["executor"]):
+                if not rows.has(examples, turn, row["trial"], row["executor"]):
                     rows.add(row | {"ray_share": round(share, 4), "machine": machine()})
             print(f"turn {turn}: {len(found)} trials, {held:.0f} s held", flush=True)
 
@@ -171,7 +173,7 @@ def print_trials(rows: list[dict[str, Any]]) -> None:
     if not rows:
         print("no trials recorded yet")
         return
-    print(rows[-1]["machine"])
+    print(f"{rows[-1]['machine']}; trials of {rows[-1]['examples']:,} examples")
     print(f"{'ms a trial':<12}{'local':>10}{'cluster':>10}{'more, median':>14}   by turn")
     for column in ("wall_ms", "held_ms", "outside_ms", "driver_ms"):
         medians = [statistics.median(row[column] for row in rows if row["executor"] == name) for name in NAMES]
@@ -200,16 +202,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--trials", type=int, default=25, help="trials of each executor in a turn (default: 25)")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="of a trial, half a second by default")
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RECORDED / "cluster_overhead.csv")
     parser.add_argument("--out-starts", type=Path, default=RECORDED / "cluster_start.csv")
     parser.add_argument("--table", action="store_true", help="print what is recorded, measure nothing")
     options = parser.parse_args()
-    trials, starts = Rows(options.out, ("turn", "trial", "executor")), Rows(options.out_starts, ("turn", "executor"))
+    trials, starts = Rows(options.out, KEY), Rows(options.out_starts, ("turn", "executor"))
     if not options.table:
         record_starts(starts, options.starts)
-        record_trials(trials, options.turns, options.trials)
-    print_trials(trials.all())
+        record_trials(trials, options.turns, options.trials, options.examples)
+    for examples in sorted({row["examples"] for row in trials.all()}):
+        print_trials([row for row in trials.all() if row["examples"] == examples])
     print_starts(starts.all())
 
 

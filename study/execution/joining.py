@@ -73,6 +73,8 @@ class Joining:
                 "num_cpus": asked.cores,
                 "object_store_memory": _STORE,
                 "include_dashboard": False,
+                # Ray's own is 15: whatever else runs on this machine would come before the training.
+                "_system_config": {"worker_niceness": 0},
                 "_temp_dir": folder,
             }
         self._handlers = {signum: signal.getsignal(signum) for signum in _SIGNALS}

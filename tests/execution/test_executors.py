@@ -248,6 +248,12 @@ def test_a_killed_worker_is_reported_and_replaced(
     assert (end.job.id, end.reason) == ("next", None)
 
 
+@pytest.mark.parametrize("niceness", [pytest.param(psutil.Process().nice(), marks=CLUSTER)])
+def test_training_on_a_cluster_of_this_machine_is_as_urgent_as_the_command(over_ray: Executor, niceness: int) -> None:
+    """Ray would have it wait for whatever else computes."""
+    assert {psutil.Process(pid).nice() for pid in workers_on_cluster(over_ray)} == {niceness}
+
+
 DRIVER = """
 import contextlib, signal, psutil, torch
 from study.execution.executors import ProcessExecutor

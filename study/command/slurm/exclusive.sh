@@ -13,6 +13,7 @@ export PATH=@BIN@:$PATH # the same on every node
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_ON_NODE
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')
 export RAY_USAGE_STATS_ENABLED=0 RAY_TMPDIR=/tmp/ray-$SLURM_JOB_ID
+export RAY_worker_niceness=0 # by default whatever else runs on a node comes before the training
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300 # seconds until all nodes are there
 export RAY_gcs_rpc_server_reconnect_timeout_s=10  # until the others notice that the first node has ended
 

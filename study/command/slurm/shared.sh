@@ -13,6 +13,7 @@ export PATH=@BIN@:$PATH # the same on every node
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')
 export RAY_USAGE_STATS_ENABLED=0 RAY_TMPDIR=/tmp/ray-$SLURM_JOB_ID
+export RAY_worker_niceness=0 # by default whatever else runs on a node comes before the training
 log=ray-$SLURM_JOB_ID.log
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
