@@ -19,7 +19,7 @@ from study.records.trial import Origin
 
 # Where the signal comes, at which call of that function within the command, and which signal it is.
 MOMENTS = [
-    ("study.search.driver.sample", 2, signal.SIGINT),  # in the middle of an ask
+    ("study.search.draft.sample", 2, signal.SIGINT),  # in the middle of an ask
     ("study.search.driver.Search._report", 2, signal.SIGTERM),  # a rung was validated
     ("study.search.driver.append_trials", 1, signal.SIGXCPU),  # a tell, between the two writes
     ("study.records.trials_csv.write_csv", 1, signal.SIGINT),  # the end of the search
