@@ -162,6 +162,7 @@ def start_drawing(terms: Terms) -> Connection:
 def _process(connection: Connection, terms: Terms) -> None:
     for ignored in FOR_THE_DRIVER:
         signal.signal(ignored, signal.SIG_IGN)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     drawing = Drawing(terms)
     try:
         while True:

@@ -110,7 +110,9 @@ def drawing() -> list[BaseProcess]:
     return [child for child in multiprocessing.active_children() if child.name == "drawing"]
 
 
-def test_a_busy_driver_has_its_proposals_drawn_beside_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_driver_has_its_proposals_drawn_beside_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     def wait(*_: object) -> None:
         time.sleep(0.002)  # what a driver does beside
 
@@ -118,6 +120,7 @@ def test_a_busy_driver_has_its_proposals_drawn_beside_it(bench: Bench, monkeypat
     for process in drawing():  # it ends with the search
         process.join(10)
         assert process.exitcode == 0
+    assert "created in memory" not in capfd.readouterr().err
 
 
 def test_where_that_process_is_killed_the_driver_draws_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
