@@ -49,6 +49,14 @@ KEY = ("family", "name")
 WAYS = ("all", "subset")
 
 Config = dict[str, Any]
+# Of the MLP's first warm start.
+CHANGES: dict[str, Config] = {
+    "one layer of 256": {"depth": 1, "width": [256]},
+    "widths 1024 and 512": {"width": [1024, 512]},
+    "nadam at 0.004": {"optimizer": "nadam", "learning_rate": 0.004},
+    "all images": {"images": "all"},
+    "dropout 0.2": {"dropout": 0.2},
+}
 Task = tuple[str, str, Config]
 
 
@@ -66,6 +74,11 @@ def augmented(config: Config, augmentation: str) -> Config:
     return {**left, "augmentation": augmentation, **({} if augmentation == "none" else {"augmentation_strength": 0.5})}
 
 
+def changed(config: Config, changes: Config) -> Config:
+    made = {**config, **changes}
+    return made if made["images"] == "hard" else {key: it for key, it in made.items() if not key.startswith("images_")}
+
+
 def tasks(family: str, n_random: int, studies: Sequence[Path]) -> Iterator[Task]:
     warm = warm_configs(family)
     for place, config in enumerate(warm):
@@ -73,6 +86,9 @@ def tasks(family: str, n_random: int, studies: Sequence[Path]) -> Iterator[Task]
     for augmentation in ("none", "shift", "affine", "elastic"):
         if augmentation != warm[0]["augmentation"]:
             yield family, f"warm start 0, {augmentation}", augmented(warm[0], augmentation)
+    if family == "mlp":
+        for name, changes in CHANGES.items():
+            yield family, f"warm start 0, {name}", changed(warm[0], changes)
     for number, config in enumerate(random_configs(family, n_random, 0)):
         yield family, f"random {number}", config
     for folder in studies:

@@ -74,7 +74,7 @@ class Ahead:
         if not stock.drawn:
             return None
         one = stock.drawn.popleft()
-        stock.begun[len(family.study._storage.get_all_trials(family.study._study_id, deepcopy=False))] = one.draw
+        stock.begun[len(family.study.get_trials(deepcopy=False))] = one.draw
         return one
 
     def look(self, families: Mapping[str, FamilySearch]) -> None:
@@ -110,7 +110,7 @@ class Ahead:
     @staticmethod
     def _changes(family: FamilySearch, stock: _Stock) -> tuple[Change, ...]:
         """What has become of its trials since the last order."""
-        trials = family.study._storage.get_all_trials(family.study._study_id, deepcopy=False)
+        trials = family.study.get_trials(deepcopy=False)
         old = [_ended(trials[number]) for number in stock.unfinished if trials[number].state.is_finished()]
         new = [_begun(trial, stock.begun.pop(trial.number, None)) for trial in trials[stock.n_known :]]
         stock.n_known = len(trials)

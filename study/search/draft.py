@@ -48,7 +48,7 @@ def drawn(draw: int, space: SearchSpace, study: optuna.Study, sampler: BaseSampl
 
 class Draft:
     """Suggests what `optuna.Trial` would suggest as the study's next trial: jointly what the sampler draws jointly, the
-    rest one by one. Two dozen parameters cost a trial of Optuna five times as much, since it stores each by itself."""
+    rest one by one. A trial of Optuna stores each parameter by itself, and copies all that it holds each time."""
 
     def __init__(self, study: optuna.Study, sampler: BaseSampler) -> None:
         self.parameters: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Draft:
         self._study = study
         self._sampler = sampler
         self._trial = FrozenTrial(
-            number=len(study._storage.get_all_trials(study._study_id, deepcopy=False)),
+            number=len(study.get_trials(deepcopy=False)),
             trial_id=-1,
             state=TrialState.RUNNING,
             value=None,

@@ -48,7 +48,7 @@ MAX_ATTEMPTS = 3  # a trial whose worker died this often under a living driver f
 _POLL_SECONDS = 0.25
 _BEYOND_THE_BUDGET = "stopped at a rung: most of the way to the next one lay beyond the budget of the search"
 _WRITE_SECONDS = 1.0  # how far what is seen of running trials may lag behind
-_MANY_WRITE_SECONDS = 5.0  # the same with many workers, whose trials' rows cost a third of the driver's time by second
+_MANY_WRITE_SECONDS = 5.0  # the same with many workers: rows of trials that run took much of the driver's time
 _TOGETHER_SECONDS = 0.25  # how long a trial that ended may wait for others, while some of many workers wait
 
 _SAMPLED = Proposal({}, "sampled")
@@ -168,7 +168,7 @@ class Search:
                 executor.submit(self._ask(family))
 
     def _draw_ahead(self) -> None:
-        """Let a process beside this one draw: half of what a trial costs the driver. One that was lost stays away."""
+        """Let a process beside this one draw: two fifths of what a trial costs it. One that was lost stays away."""
         if self._ahead is None and self._settings.sampler == "tpe":
             terms = Ahead.terms(self._settings, self.families)
             self._ahead = Ahead(start_drawing(terms), self._neighbour)
