@@ -30,7 +30,9 @@ def _headline(plan: DryRun) -> str:
     return f"study '{plan.study}' {'would go on' if plan.exists else 'would begin'}; nothing was written"
 
 
-_IN_SECONDS = " in equal seconds"
+def _rungs(family: FamilyAhead) -> str:
+    images = "" if family.images is None else f", of {family.images:,} images"
+    return ", ".join(f"{n:,}" for n in family.rungs) + images + " in equal seconds" * (family.equal == "seconds")
 
 
 def _family_row(family: FamilyAhead, plan: DryRun) -> dict[str, object]:
@@ -40,7 +42,7 @@ def _family_row(family: FamilyAhead, plan: DryRun) -> dict[str, object]:
         "family": family.name,
         "trials so far": family.trials,
         "may spend": f"{plan.goal.n_trials} trials" if allowance is None else f"{max(allowance, 0):.0f} s of a worker",
-        "rungs (examples)": ", ".join(f"{n:,}" for n in family.rungs) + _IN_SECONDS * (family.equal == "seconds"),
+        "rungs (examples)": _rungs(family),
         "one goes on of": family.reduction_factor,
         "examples/s": "–" if speed is None else f"{speed:,.0f}",
         "examples of a run, about": "–" if run is None else f"{run:,}",

@@ -62,8 +62,10 @@ class Publisher:
 
     def _note(self, search: Search, family: FamilySearch, state: str) -> str:
         best, allowance = family.best, search.limits.allowance
-        ladder = ", ".join(f"{examples:,}" for examples in family.settings.ladder.examples)
-        in_seconds = " by a typical configuration in the same seconds" * (family.settings.ladder.equal == "seconds")
+        rungs = family.settings.ladder
+        ladder = ", ".join(f"{examples:,}" for examples in rungs.examples)
+        in_seconds = " by a typical configuration in the same seconds" * (rungs.equal == "seconds")
+        images = "" if rungs.images is None else f", learning from {rungs.images:,} of the training images"
         lines = [
             f"# Family {family.name} of study {self._files.name}: {state}",
             f"- trials: {family.counted} counted" + (f", best {_told(best)}" if best else ""),
@@ -71,7 +73,7 @@ class Publisher:
             *_given(search.proposed.get(family.name), "proposed, and not seen by the search"),
             f"- spent: {family.spent:.0f} worker-seconds" + (f" of {allowance:.0f}" if allowance else ""),
             f"- rungs, in examples seen{in_seconds}: {ladder}; a trial that did not reach the last one was pruned",
-            "- value: accuracy on the validation split; never a performance of the finalist",
+            f"- value: accuracy on the validation split{images}; never a performance of the finalist",
             f"- the best trained again: study `{self._files.name}/{RETRAIN}`",
             f"- numbers: `{self._files.trials_csv}`; report, when done: `{self._files.report_html}`",
         ]

@@ -22,8 +22,9 @@ class EqualSeconds:
 @dataclass(frozen=True)
 class Job:
     """One training. `run` (search trials have none) names the folder to write, its identity and what to record;
-    `held_out` are the images that validate it, where the worker's data have others. Where there are `equal_seconds` the
-    worker makes the schedule of them, once it knows how fast the configuration trains."""
+    `held_out` are the images that validate it, where the worker's data have others; it learns from so many `images` of
+    the training part, None for all of them. Where there are `equal_seconds` the worker makes the schedule of them, once
+    it knows how fast the configuration trains."""
 
     id: str
     config: dict[str, Any]
@@ -32,6 +33,7 @@ class Job:
     part: DataPart = "train"
     run: RunTarget | None = None
     held_out: HeldOut | None = None
+    images: int | None = None
     equal_seconds: EqualSeconds | None = None
 
 

@@ -158,7 +158,7 @@ def train(
 ) -> Outcome:
     """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
     started = time.perf_counter()
-    data = data.holding_out(job.held_out)
+    data = data.holding_out(job.held_out).learning_from(job.images)
     torch.manual_seed(job.seed)
     model = build_model(job.config, data.n_classes).to(data.images.device).to(memory_format=torch.channels_last)
     n_parameters, flops = parameter_count(model), flops_per_image(model)

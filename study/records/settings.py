@@ -109,11 +109,13 @@ class DatasetSettings(DataPlace):
 class Ladder(Frozen):
     """Rungs in examples seen since the beginning of the trial, rising; of the trials that reach a rung about one in
     `reduction_factor` goes on. Each stretch between rungs is one annealed cycle of the learning rate. They are equal in
-    examples, or in the seconds that the family's typical configuration takes for these."""
+    examples, or in the seconds that the family's typical configuration takes for these. Trials learn from so many
+    `images` of the training part, always the same ones, or from all of them where it is None."""
 
     examples: tuple[int, ...] = Field(min_length=1)
     reduction_factor: int = Field(ge=2)
     equal: Equal = "examples"
+    images: int | None = Field(default=None, ge=1)
 
     def in_words(self, examples: int) -> str:
         """Where a trial stands that has reached a rung."""

@@ -70,8 +70,9 @@ class Audit:
     def _job(self, trial: TrialRecord) -> Job:
         assert trial.seed is not None  # the driver gives every trial one
         config = dict(trial.config)
-        rungs = scaled(self._settings.families[trial.family].ladder.examples, trial.rung_scale)
-        return Job(_id(trial), config, trial.seed, Schedule.rungs(rungs, config["batch_size"]))
+        ladder = self._settings.families[trial.family].ladder
+        schedule = Schedule.rungs(scaled(ladder.examples, trial.rung_scale), config["batch_size"])
+        return Job(_id(trial), config, trial.seed, schedule, images=ladder.images)
 
     def _report(self, report: Report) -> None:
         assert report.metrics.validation is not None  # as in the search

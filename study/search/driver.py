@@ -208,8 +208,16 @@ class Search:
                 trial.set_user_attr(key, value)
         job_id = f"{family.name}/{number}"
         family.flights[job_id] = flight
-        schedule = Schedule.rungs(family.settings.ladder.examples, config["batch_size"])
-        return Job(job_id, config, seed, schedule, held_out=self._held_out, equal_seconds=family.equal_seconds)
+        ladder = family.settings.ladder
+        return Job(
+            job_id,
+            config,
+            seed,
+            Schedule.rungs(ladder.examples, config["batch_size"]),
+            held_out=self._held_out,
+            images=ladder.images,
+            equal_seconds=family.equal_seconds,
+        )
 
     def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> Drawn:
         """A proposal: what is given and, for the rest, what the sampler draws. Where it draws of a small space what was

@@ -25,7 +25,7 @@ from study.stages.all import Stages
 from study.stages.allowance import allowances, lent_seconds, n_owed, speeds_of
 from study.stages.last_stage_plan import last_stage_seconds
 from study.stages.repeats import seed_of_repeat
-from study.stages.run_plan import TIMELESS_RUN, n_side_by_side, planned_runs, trains_given_beside
+from study.stages.run_plan import n_side_by_side, planned_runs, trains_given_beside
 from study.stages.search import new_families
 
 TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays as it was read"]
@@ -33,14 +33,16 @@ TestSplit = Literal["stays closed", "is opened", "may be opened again", "stays a
 
 @dataclass(frozen=True, slots=True)
 class FamilyAhead:
-    """`rungs` in examples, or in the seconds that a typical configuration takes for these; `examples_per_second` is
-    None where nothing depends on it; `examples_per_run` of a candidate of this speed in a retraining, about."""
+    """`rungs` in examples, or in the seconds that a typical configuration takes for these; trials learn from so many
+    `images`, None for all. `examples_per_second` is None where nothing depends on it; `examples_per_run` of a candidate
+    of this speed in a retraining, about."""
 
     name: str
     is_new: bool
     trials: int
     rungs: tuple[int, ...]
     equal: Equal
+    images: int | None
     reduction_factor: int
     examples_per_second: float | None
     examples_per_run: int | None
@@ -131,6 +133,7 @@ def _families(stages: Stages) -> tuple[FamilyAhead, ...]:
             trials=len(stages.session.settings.of_search(trials.of(name)).counted),
             rungs=family.ladder.examples,
             equal=family.ladder.equal,
+            images=family.ladder.images,
             reduction_factor=family.ladder.reduction_factor,
             examples_per_second=None if name not in speeds else round(speeds[name]),
             examples_per_run=lengths.get(name),
@@ -143,7 +146,7 @@ def _run_lengths(stages: Stages, families: Mapping[str, FamilySettings], speeds:
     """Examples of a run by family, of candidates as fast as the family."""
     one, seconds = stages.first, _retrain_seconds(stages, 1)
     if seconds is None:
-        return {name: TIMELESS_RUN * family.ladder.examples[-1] for name, family in families.items()}
+        return {name: planner.TIMELESS_RUN * family.ladder.examples[-1] for name, family in families.items()}
     if families.keys() - speeds.keys():
         return {}
     retrain = planned_runs(one)

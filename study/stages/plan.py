@@ -49,6 +49,13 @@ _SMALLEST_TIMELESS_RUNG = 0.07  # where final runs are as short as three trials
 # Of the trials at a rung about one in so many goes on. In the same replay 5 needed 3/4 of the epochs of 3 for the MLP
 # and as many for the CNN; 8 was no better, 12 worse.
 _REDUCTION_FACTOR = 5
+# Of the training images, those that trials learn from. On all of them a trial of a default study sees each once or
+# twice, so that nothing is overfitted yet, and what it shows says little of a run that sees each seven times: the rank
+# correlation of MLPs' top rungs with such a run is 0.75, and 0.94 where trials see three tenths of the images as often
+# as it sees all (benchmarks/README.md, "What a short trial says of a long run").
+_LEAST_IMAGES = 0.2
+_FEWEST_IMAGES = 5000
+TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 _DEFAULT_EPOCHS = 2.0  # top rung without a budget: nothing may depend on this machine's speed
 # Of a final run: nobody has measured longer ones. On validation an MLP went from 99.41 to 99.52 % between 26 and 186
 # epochs, a CNN from 99.48 to 99.62 between 4 and 28 (benchmarks/run_length.py).
@@ -113,8 +120,21 @@ class SearchPlan:
         level = equal_allowance(spent, self.search_wall * n_workers)
         return level if most is None else min(level, most)
 
-    def ladder(self, n_train: int, examples_per_second: float | None, allowance: float | None) -> Ladder:
-        return choose_ladder(n_train, examples_per_second, allowance, self.search_wall)
+    def ladder(
+        self, n_train: int, examples_per_second: float | None, allowance: float | None, n_workers: int
+    ) -> Ladder:
+        ladder = choose_ladder(n_train, examples_per_second, allowance, self.search_wall)
+        run = self._run_seconds(n_workers)
+        times: float = TIMELESS_RUN
+        if run is not None and examples_per_second is not None:
+            times = min(run * examples_per_second, MOST_EPOCHS * n_train) / ladder.examples[-1]
+        return ladder.model_copy(update={"images": images_of_trials(n_train, times)})
+
+    def _run_seconds(self, n_workers: int) -> float | None:
+        """Of each run that follows the search, about; None without a budget."""
+        seconds = self.after_whole_search().retrain_seconds()
+        alike = dict.fromkeys(self.goal.families, 1.0)
+        return None if seconds is None else seconds / wall_of_runs(alike, self.retrain_settings(n_workers), n_workers)
 
     def retrain_settings(self, n_at_once: int) -> RetrainSettings:
         return retrain_settings(self.goal.share, n_at_once, len(self.goal.families))
@@ -250,6 +270,22 @@ def choose_ladder(
     kept = [share for place, share in enumerate(shares) if share * epochs >= smallest or place >= two]
     examples = [round(share * epochs * n_train) for share in kept]
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
+
+
+def beside(ladder: Ladder, others: Sequence[Ladder], *, in_seconds: bool) -> Ladder:
+    """A new family's ladder beside those of the others, in equal seconds where that can be: of trials of two kinds one
+    family would have the better."""
+    alike = in_seconds and all(other.equal == "seconds" for other in others)
+    images = None if any(other.images is None for other in others) else ladder.images
+    return ladder.model_copy(update={"equal": "seconds" if alike else "examples", "images": images})
+
+
+def images_of_trials(n_train: int, times: float) -> int | None:
+    """From how many images a search's trials learn whose final runs are so many `times` as long: each is seen as often
+    as in these. None for all of them."""
+    share = max(_LEAST_IMAGES, round(1 / times, 1))
+    n_images = max(_FEWEST_IMAGES, round(share * n_train))
+    return n_images if share < 1 and n_images < n_train else None
 
 
 def _longest(epochs: float) -> float:

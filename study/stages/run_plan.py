@@ -20,7 +20,6 @@ from study.stages.makespan import fits, wall_of_runs
 from study.stages.one_search import OneSearch
 from study.stages.speed import run_speeds
 
-TIMELESS_RUN = 3  # times the top rung: a final run's length when no budget says
 # Of the fall of the error in the search, what a faster network is credited with for its longer runs. At 60 s the MLP's
 # finalist had 98.54 % with none of it, 98.99 with half, 98.86 with all (validation, benchmarks/candidates.py).
 _SPEED_SHARE = 0.5
@@ -178,7 +177,7 @@ class _Planner:
         chosen = self._choose(retrain, speed_share=0.0)
         lengths = {}
         for family, trials in chosen.items():
-            top = TIMELESS_RUN * self._one.session.settings.families[family].ladder.examples[-1]
+            top = planner.TIMELESS_RUN * self._one.session.settings.families[family].ladder.examples[-1]
             held = self._held.get(family)
             had = held.examples if held else {}
             least = max(top, held.length) if held else top

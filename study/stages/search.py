@@ -25,6 +25,7 @@ from study.space.parameters import SearchSpace
 from study.stages.allowance import allowances, lent_seconds, speeds_of
 from study.stages.extension import unused_budget
 from study.stages.one_search import OneSearch
+from study.stages.plan import beside
 from study.stages.session import Session
 from study.stages.speed import measure_speeds
 from study.training.config import limits_of
@@ -182,14 +183,16 @@ def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, f
     plan, n_train = one.plan, session.settings.dataset.n_train
     theirs = {} if old is None else {space.family: old.families.get(space.family) for space in session.new_spaces}
     known = [family for family in (*session.settings.families.values(), *theirs.values()) if family is not None]
-    # All families or none: of rungs of two kinds one family would have the better.
     in_seconds = allowance is not None and session.device.type == "cpu"
-    in_seconds = in_seconds and all(family.ladder.equal == "seconds" for family in known)
     families = {}
     for space in session.new_spaces:
         before = theirs.get(space.family)
-        ladder = plan.ladder(n_train, speeds.get(space.family), allowance) if before is None else before.ladder
-        ladder = ladder.model_copy(update={"equal": "seconds" if in_seconds else "examples"})
+        ladder = (
+            plan.ladder(n_train, speeds.get(space.family), allowance, session.n_workers)
+            if before is None
+            else before.ladder
+        )
+        ladder = beside(ladder, [family.ladder for family in known], in_seconds=in_seconds)
         families[space.family] = _settings_of(space, ladder)
     return families, speeds
 

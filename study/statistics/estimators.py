@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import special
 
 from study.statistics.groups import Groups
 from study.statistics.intervals import FEW, Interval, clopper_pearson, unpaired_difference
-from study.statistics.result import Result
+from study.statistics.result import OPTIONAL, Result
 
 MIN_SEEDS_FOR_INTERVAL = 10
 _BATCH = 100
@@ -32,9 +32,10 @@ class Read:
 class Optimism(Result):
     """One finalist's way from its search score to its test accuracy; `None` where a stage was not run.
 
-    `seed_luck` is known only where the fresh seeds trained for as long as the trial did; else `length_and_luck` holds
-    what they gained: one difference cannot tell the two apart. Intervals are of each step's later accuracy minus the
-    earlier one.
+    `seed_luck` is known only where the fresh seeds trained for as long as the trial did, and on the same images; else
+    `length_and_luck` holds what they gained: one difference cannot tell the two apart. `search_images` is from how many
+    of the training images the trial learned, None of all. Intervals are of each step's later accuracy minus the earlier
+    one.
     """
 
     search: float
@@ -50,16 +51,22 @@ class Optimism(Result):
     selection_interval95: Interval | None
     more_data: float | None
     more_data_interval95: Interval | None
+    search_images: int | None = field(default=None, metadata=OPTIONAL)
 
 
 def optimism(
-    search: Read, fresh: Read, candidates: Read | None, finals: Read | None, more_data: Interval | None
+    search: Read,
+    fresh: Read,
+    candidates: Read | None,
+    finals: Read | None,
+    more_data: Interval | None,
+    search_images: int | None = None,
 ) -> Optimism:
     """Accuracies (a) of the trial in the search, (b) of its fresh seeds on validation, (c) of the same runs on test,
     (d) of the final runs on test. a − b is seed luck where both trained for as long; b − c is selection on these
     validation images plus the shift between the splits; d − c is the gain from training on validation too, whose
     interval `more_data` is of the same images, and so comes with it."""
-    alike = are_alike(search.examples, fresh.examples)
+    alike = search_images is None and are_alike(search.examples, fresh.examples)
     gained = fresh.accuracy - search.accuracy
     more = None if finals is None or candidates is None else finals.accuracy - candidates.accuracy
     return Optimism(
@@ -76,6 +83,7 @@ def optimism(
         selection_interval95=None if candidates is None else _between(candidates, fresh),
         more_data=more,
         more_data_interval95=more_data,
+        search_images=search_images,
     )
 
 

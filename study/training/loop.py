@@ -57,6 +57,14 @@ class TrainingData:
         train, validation = (torch.from_numpy(np.flatnonzero(bits == bit)).to(self.labels.device) for bit in (0, 1))
         return replace(self, train=train, validation=validation, mean=other.mean, std=other.std)
 
+    def learning_from(self, n_images: int | None) -> TrainingData:
+        """The same with so many images in the training part, drawn alike whatever is trained, or as they are. They are
+        normalised as all are."""
+        if n_images is None or n_images >= len(self.train):
+            return self
+        drawn = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))[:n_images]
+        return replace(self, train=self.train[drawn.sort().values.to(self.train.device)])
+
     def part(self, name: DataPart) -> Tensor:
         return self.train if name == "train" else torch.arange(len(self.labels), device=self.labels.device)
 

@@ -40,6 +40,20 @@ def test_both_are_in_the_stored_study_of_every_family_after_one_transaction(file
         assert "Best so far, by family" in figures["best_so_far"]
 
 
+def test_the_note_says_from_how_many_images_trials_learn_if_not_from_all(
+    files: StudyFiles, storage: RDBStorage, make_settings: Callable[..., StudySettings]
+) -> None:
+    settings = make_settings()
+    family = settings.families["mlp"]
+    part = family.model_copy(update={"ladder": family.ladder.model_copy(update={"images": 15_000})})
+    families = settings.families | {"mlp": part}
+    search = Search(files, settings.model_copy(update={"families": families}), storage, Trials())
+    Publisher(files).publish(search, "searching")
+    notes = {name: get_note(found.stored) for name, found in search.families.items()}
+    told = "accuracy on the validation split, learning from 15,000 of the training images; never"
+    assert {name for name, note in notes.items() if told in note} == {"mlp"}
+
+
 def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     now, cost, published = 1000.0, 0.1, []
 

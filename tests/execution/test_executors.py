@@ -125,6 +125,19 @@ def test_rungs_of_equal_seconds_have_as_many_examples_as_were_measured(executors
         assert report.examples == pytest.approx(examples * scale, abs=10)
 
 
+def test_a_job_may_learn_from_a_part_of_the_images(executor: Executor, training_data: TrainingData) -> None:
+    some, seen = dataclasses.replace(job(), images=60), list[RungMetrics]()
+    executor.submit(some)
+    executor.submit(job("b"))
+    events = drain(executor, 2)
+    part = training_data.learning_from(60)
+    train(job(), lambda _, metrics: seen.append(metrics) or True, data=part, precision="fp32")
+    told = {name: [e.metrics for e in events if isinstance(e, Report) and e.job.id == name] for name in ("a", "b")}
+    assert [one.train_loss for one in told["a"]] == [one.train_loss for one in seen]
+    assert [one.validation for one in told["a"]] == [one.validation for one in seen]
+    assert told["a"][1].train_loss != told["b"][1].train_loss
+
+
 def test_stop_ends_a_job_at_its_mark(executor: Executor) -> None:
     executor.submit(job())
     report = event_of(executor)

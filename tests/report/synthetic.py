@@ -72,6 +72,7 @@ class Wanted:
     cpu: str = "a processor"
     gpu: str | None = None
     imported_from: str | None = None
+    images: int | None = None  # from how many trials learn, if not from all
     repeats: int = 1  # searches; each further one is a little better or worse
 
 
@@ -192,7 +193,7 @@ def _settings(name: str, wanted: Wanted) -> StudySettings:
             family: FamilySettings(
                 space_file=f"{family}.toml",
                 space=text.replace('"cnn"', json.dumps(family)),
-                ladder=Ladder(examples=RUNGS, reduction_factor=2),
+                ladder=Ladder(examples=RUNGS, reduction_factor=2, images=wanted.images),
             )
             for family in wanted.accuracy
         },

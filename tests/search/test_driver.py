@@ -101,9 +101,10 @@ def test_only_a_trial_that_reached_the_top_rung_is_complete(bench: Bench) -> Non
 
 
 def test_rungs_of_equal_seconds_are_the_worker_s_to_make(bench: Bench) -> None:
-    """They keep the ladder's names; the record says how many examples they had."""
+    """They keep the ladder's names; the record says how many examples they had. So are the images, of which it is told
+    how many there are to be."""
     family = bench.settings.families["mlp"]
-    ladder = family.ladder.model_copy(update={"equal": "seconds"})
+    ladder = family.ladder.model_copy(update={"equal": "seconds", "images": 60})
     families = bench.settings.families | {"mlp": family.model_copy(update={"ladder": ladder})}
     bench.settings = bench.settings.model_copy(update={"families": families})
     asked: list[Job] = []
@@ -117,6 +118,7 @@ def test_rungs_of_equal_seconds_are_the_worker_s_to_make(bench: Bench) -> None:
     for job in asked:
         equal = job.equal_seconds
         assert (equal is not None) == job.id.startswith("mlp")
+        assert job.images == (None if equal is None else 60)
         assert equal is None or (equal.examples == RUNGS and equal.typical["family"] == "mlp")
     for record in bench.records:
         scale = 0.5 if record.family == "mlp" else 1.0

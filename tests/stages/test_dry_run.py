@@ -66,6 +66,7 @@ def test_without_a_budget_the_plan_needs_no_clock_and_starts_no_worker(
     assert [family["examples_per_second"] for family in plan["families"]] == [None, None]
     assert all(family["examples_per_run"] == 3 * family["rungs"][-1] for family in plan["families"])
     assert {family["equal"] for family in plan["families"]} == {"examples"}  # nothing depends on a clock
+    assert {family["images"] for family in plan["families"]} == {None}  # of a thousand images trials learn from all
     assert [(s["name"], s["search"], s["seconds"]) for s in plan["stages"]] == [
         ("search", 1, None),
         ("retrain", 1, None),

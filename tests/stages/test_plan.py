@@ -8,7 +8,7 @@ import pytest
 from trials import trial
 
 from study.records.ledger import Goal, Ledger
-from study.records.settings import RetrainSettings
+from study.records.settings import Ladder, RetrainSettings
 from study.records.trial import Rung, TrialRecord
 from study.stages.goal import asked_goal
 from study.stages.plan import (
@@ -17,9 +17,11 @@ from study.stages.plan import (
     SearchPlan,
     Used,
     at_least,
+    beside,
     choose_ladder,
     equal_allowance,
     examine_seconds,
+    images_of_trials,
     parts_of_runs,
     report_seconds,
     retrain_settings,
@@ -282,4 +284,46 @@ def test_without_a_budget_no_time_is_planned() -> None:
     plan = SearchPlan(Goal(n_trials=4, families=("mlp",)))
     found = (plan.search_wall, plan.allowance({"mlp": 1.0}, 2), plan.retrain_seconds(), plan.closing_seconds)
     assert found == (None,) * 4
-    assert plan.ladder(N_TRAIN, 10_000.0, None) == choose_ladder(N_TRAIN, None, None)
+    ladder = plan.ladder(N_TRAIN, 10_000.0, None, 2)
+    assert ladder == choose_ladder(N_TRAIN, None, None).model_copy(update={"images": 15_000})
+
+
+@pytest.mark.parametrize(
+    ("n_train", "times", "n_images"),
+    [
+        (50_000, 4.0, 10_000),
+        (50_000, 3.0, 15_000),
+        (50_000, 40.0, 10_000),
+        (50_000, 1.6, 30_000),
+        (50_000, 1.0, None),
+        (50_000, 0.5, None),
+        (12_000, 3.0, 5000),
+        (5000, 3.0, None),
+        (300, 3.0, None),
+    ],
+)
+def test_a_trial_sees_its_images_about_as_often_as_the_long_run_sees_all(
+    n_train: int, times: float, n_images: int | None
+) -> None:
+    assert images_of_trials(n_train, times) == n_images
+
+
+@pytest.mark.parametrize(("budget", "n_workers", "share"), [(300.0, 2, 0.2), (300.0, 64, 0.6), (36_000.0, 2, 0.2)])
+def test_where_runs_are_hardly_longer_than_trials_these_learn_from_more_images(
+    budget: float, n_workers: int, share: float
+) -> None:
+    plan = SearchPlan(Goal(budget=budget, families=("mlp", "cnn")))
+    allowance = plan.allowance({"mlp": 0.0, "cnn": 0.0}, n_workers)
+    ladder = plan.ladder(N_TRAIN, 10_000.0, allowance, n_workers)
+    assert ladder.images == share * N_TRAIN
+    assert ladder.model_copy(update={"images": None}) == choose_ladder(N_TRAIN, 10_000.0, allowance, plan.search_wall)
+
+
+def test_a_new_family_has_trials_of_the_kind_that_the_others_have() -> None:
+    new = Ladder(examples=(100, 300), reduction_factor=3, images=5000)
+    old = Ladder(examples=(200, 600), reduction_factor=3)
+    seconds = old.model_copy(update={"equal": "seconds", "images": 8000})
+    assert beside(new, [], in_seconds=True) == new.model_copy(update={"equal": "seconds"})
+    assert beside(new, [seconds], in_seconds=True) == new.model_copy(update={"equal": "seconds"})
+    assert beside(new, [seconds], in_seconds=False) == new
+    assert beside(new, [seconds, old], in_seconds=True) == new.model_copy(update={"images": None})

@@ -29,6 +29,12 @@ def test_length_and_luck_is_never_called_luck() -> None:
     assert (found.seed_luck, found.length_and_luck) == (None, pytest.approx(0.007))
 
 
+def test_what_other_images_make_is_not_luck_either() -> None:
+    found = estimators.optimism(read(0.985, 50_000), read(0.992, 50_000), None, None, None, 15_000)
+    assert (found.seed_luck, found.length_and_luck, found.search_images) == (None, pytest.approx(0.007), 15_000)
+    assert "search_images" not in estimators.optimism(read(0.985), read(0.992), None, None, None).to_dict()
+
+
 def test_optimism_of_a_study_whose_test_was_not_opened() -> None:
     found = estimators.optimism(read(0.9952), read(0.9941), None, None, None)
     assert (found.selection_and_shift, found.more_data, found.selection_interval95) == (None, None, None)

@@ -234,6 +234,18 @@ def test_precision_is_one_that_trains() -> None:
     assert choose_precision(torch.device("meta")) == "fp32"
 
 
+def test_a_part_of_the_training_images_is_the_same_whatever_is_trained(training_data: TrainingData) -> None:
+    some = training_data.learning_from(100)
+    assert len(some.train) == 100
+    assert set(some.train.tolist()) < set(training_data.train.tolist())
+    assert some.train.tolist() == training_data.learning_from(100).train.tolist() == sorted(set(some.train.tolist()))
+    assert (some.mean, some.std) == (training_data.mean, training_data.std)
+    assert some.validation is training_data.validation
+    assert len(some.part("train+validation")) == len(training_data.labels)
+    for n in (None, len(training_data.train), 10_000):
+        assert training_data.learning_from(n) is training_data
+
+
 def test_data_moves_whole(training_data: TrainingData) -> None:
     moved = training_data.to(torch.device("meta"))
     devices = {t.device.type for t in (moved.images, moved.labels, moved.train, moved.validation)}

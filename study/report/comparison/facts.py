@@ -35,10 +35,13 @@ class Rungs(Result):
     examples: tuple[int, ...]
     reduction_factor: int
     equal_seconds: bool | None = field(default=None, metadata=OPTIONAL)
+    images: int | None = field(default=None, metadata=OPTIONAL)
 
     def __str__(self) -> str:
         equal = ", in equal seconds" if self.equal_seconds else ""
-        return f"{', '.join(integer(rung) for rung in self.examples)} examples{equal}, factor {self.reduction_factor}"
+        images = "" if self.images is None else f", of {integer(self.images)} images"
+        rungs = ", ".join(integer(rung) for rung in self.examples)
+        return f"{rungs} examples{images}{equal}, factor {self.reduction_factor}"
 
 
 def facts_of(report: Report) -> Facts:
@@ -85,7 +88,8 @@ def _search(study: StudyRecords, *, by_seconds: bool) -> Facts:
     for name, family in settings.families.items():
         families[f"space.{name}"] = Fact("search", f"search space of {name}", "space", space_summary(family.space))
         ladder = family.ladder
-        rungs = Rungs(tuple(ladder.examples), ladder.reduction_factor, ladder.equal == "seconds" or None)
+        in_seconds = ladder.equal == "seconds" or None
+        rungs = Rungs(tuple(ladder.examples), ladder.reduction_factor, in_seconds, ladder.images)
         families[f"ladder.{name}"] = Fact("search", f"ladder of {name}", "ladder", rungs)
     return {
         "seed": Fact("search", "study seed", "count", settings.seed),

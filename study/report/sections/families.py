@@ -35,7 +35,7 @@ class GivenRow(Result):
 class FamilyRow(Result):
     """`further_seeds` counts trials of a configuration that was tried before; `searched_whole` is how many
     configurations a space has of which none is left; `n_parameters` are the smallest and the largest network. `given`
-    are the best of the `n_given` that were given, best first."""
+    are the best of the `n_given` that were given, best first. Trials learn from so many `images`, None for all."""
 
     family: str
     space_file: str
@@ -53,6 +53,7 @@ class FamilyRow(Result):
     best: TrialSummary | None
     best_sampled: TrialSummary | None
     rungs_in_seconds: bool | None = field(default=None, metadata=OPTIONAL, kw_only=True)
+    images: int | None = field(default=None, metadata=OPTIONAL, kw_only=True)
     from_files: int = field(metadata=PAGE_ONLY)
     proposed: int = field(metadata=PAGE_ONLY)
     n_given: int = field(metadata=PAGE_ONLY)
@@ -109,6 +110,7 @@ def _row(study: StudyRecords, family: str) -> FamilyRow:
         rungs=tuple(settings.ladder.examples),
         reduction_factor=settings.ladder.reduction_factor,
         rungs_in_seconds=settings.ladder.equal == "seconds" or None,
+        images=settings.ladder.images,
         states=trials.states,
         warm_starts=tuple(trial.number for trial in given if trial.role == "warm_start"),
         imported=sum(trial.role == "imported" for trial in given),

@@ -101,13 +101,14 @@ def _steps(family: str, found: Optimism) -> Iterator[Step]:
 
 
 def _what_is_fresh(found: Optimism) -> str:
-    """Where the two trained for different times, luck and training cannot be told apart."""
+    """Where the two trained for different times or on other images, luck and training cannot be told apart."""
     if found.seed_luck is not None:
         return "trained again for as long, under fresh seeds: the luck of the search's seed"
     if not (found.search_examples and found.fresh_examples):
         return "trained again, under fresh seeds"
+    images = "" if found.search_images is None else f" on all training images in place of {found.search_images:,},"
     times = found.fresh_examples / found.search_examples
-    return f"trained again for {times:.1f} times as many examples, under fresh seeds"
+    return f"trained again{images} for {times:.1f} times as many examples, under fresh seeds"
 
 
 def numbers(study: StudyRecords, before: Report) -> Pairwise:
@@ -153,6 +154,7 @@ def _optimism(study: StudyRecords, family: str) -> Optimism | None:
         None
         if candidates is None or finals is None
         else compare_finalists(finals, candidates, study.groups).interval95,
+        study.settings.families[family].ladder.images,
     )
 
 

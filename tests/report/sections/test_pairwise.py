@@ -40,6 +40,14 @@ def test_each_step_says_what_changed_and_never_calls_longer_training_luck(case_m
     assert "the luck of the search" in replace(report[pairwise], optimism={"cnn": alike}).steps[0].what
 
 
+def test_a_step_from_a_part_of_the_images_to_all_says_so(tmp_path: Path) -> None:
+    report = make(write_study(tmp_path / "part", Wanted(images=15_000, trials=12)))
+    assert report[pairwise].taken_apart["cnn"].search_images == 15_000
+    said = report[pairwise].steps[0].what
+    assert said.startswith("trained again on all training images in place of 15,000, for ")
+    assert said.endswith(" times as many examples, under fresh seeds")
+
+
 def test_networks_of_no_further_training_have_two_steps(tmp_path: Path, case_page: Callable[[str], str]) -> None:
     last = ("the same networks on the test split, the final networks", "except at the last one")
     assert all(said in case_page("clear win") for said in last)

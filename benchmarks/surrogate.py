@@ -1,0 +1,445 @@
+"""A search's ways simulated hundreds of times on what trials showed: proposals, rungs and pruning, one against another.
+
+    python benchmarks/surrogate.py --record 60 [--family mlp] [--seeds 0-5] [--sampler tpe]    # trains
+    python benchmarks/surrogate.py --fit [--family mlp]           # how well it tells what it has not seen
+    python benchmarks/surrogate.py [--family mlp] [--ways program,...] [--searches 100] [--workers 2]
+
+One search differs from the next by 0.35 points of its finalist, so that two ways of searching take some fifty real ones
+a side to be told apart by 0.2. `--record` trains the trials of searches without a pruner: each goes to the top rung, on
+the part of the images that a default study's trials learn from, in the ladder of its 116 worker-seconds. From these a
+surrogate learns log-errors at the three rungs by configuration: Gaussian processes, whose residuals in cross-validation
+are kept as what a configuration has of its own, by its identity. The program's own driver, sampler and pruner then
+search over it, with the rungs' seconds charged and none waited for. What a search hands over is judged by the
+surrogate's error at the top rung, the better of two, as the retraining tells; the trial itself reads it with the noise
+of one run and 10,000 images. The test split is not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import json
+import math
+import random
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import optuna
+import torch
+from _data import default_space, dev_data, parallel
+from _rows import RECORDED, machine
+from live import Task, settings_of
+from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from rungs import Charged
+from scipy.stats import spearmanr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.model_selection import KFold
+
+from study.execution.executors import InProcessExecutor
+from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, RungMetrics, Validation
+from study.records.paths import StudyFiles
+from study.records.settings import N_STARTUP_TRIALS, Ladder
+from study.records.trial import TrialRecord, Trials
+from study.retraining.candidates import choose_candidates
+from study.search import driver, family, leaders, tpe
+from study.search.driver import Search
+from study.search.family import FamilySearch
+from study.search.storage import open_storage, storage_url
+from study.search.turns import Limits
+from study.seeds import derive_seed
+from study.space.parameters import Parameter
+from study.space.points import identity
+from study.stages import plan
+from study.training import loop
+
+SECONDS = 116.0  # worker-seconds of a family in a default study, where a processor trains at such speeds
+SPEED = {"mlp": 24_000.0, "cnn": 9_000.0}  # examples a second
+IMAGES = 12_000  # of 40,000
+N_TRAIN = 40_000
+OVERHEAD = 0.05  # seconds of a trial beside training
+NOISE = 0.04  # standard deviation of log-error between runs of one configuration, beside what 10,000 images make
+SPEED_SHARE = 0.5  # the program's
+
+Array = NDArray[np.float64]
+Config = Mapping[str, Any]
+
+
+# --- recording -----------------------------------------------------------------------------------------------------
+
+
+def ladder_of(name: str) -> Ladder:
+    ladder = plan.choose_ladder(N_TRAIN, SPEED[name], SECONDS)
+    return ladder.model_copy(update={"equal": "seconds", "images": IMAGES})
+
+
+def row_of(record: TrialRecord, sampler: str, seed: int) -> dict[str, Any]:
+    return {
+        "family": record.family,
+        "sampler": sampler,
+        "seed": seed,
+        "number": record.number,
+        "state": record.state,
+        "scale": record.rung_scale,
+        "held": record.held_seconds,
+        "rungs": [
+            [rung.examples, round(rung.accuracy, 5), round(rung.nll_scaled, 5), rung.training_seconds]
+            for rung in record.rungs
+        ],
+        "config": dict(record.config),
+    }
+
+
+def record(name: str, n_trials: int, sampler: str, seed: int, out: Path) -> None:
+    """A search whose trials all go to the top rung."""
+    torch.set_num_threads(1)
+    loop.time = SimpleNamespace(perf_counter=time.thread_time)  # type: ignore[attr-defined]  # seconds of training
+    data, _ = dev_data()
+
+    def note(ended: TrialRecord) -> None:
+        with out.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row_of(ended, sampler, seed)) + "\n")
+        print(name, sampler, seed, ended.number, ended.value, flush=True)
+
+    with Charged(data) as executor, opened(name, ladder_of(name), seed, pruner="none", sampler=sampler) as search:
+        search.run(executor, Limits(n_trials=n_trials), lambda _, ended: None if ended is None else note(ended))
+
+
+@contextlib.contextmanager
+def opened(name: str, ladder: Ladder, seed: int, **changes: Any) -> Iterator[Search]:
+    """A search of one family in a folder of its own."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    known = SimpleNamespace(n_classes=10, train=range(N_TRAIN), validation=range(10_000), mean=0.13, std=0.31)
+    with tempfile.TemporaryDirectory() as folder:
+        files = StudyFiles(Path(folder) / name)
+        files.root.mkdir()
+        storage = open_storage(storage_url(files, None))
+        task = Task(name, "program", seed, SECONDS, 0.0)
+        settings = settings_of(task, files, known, ladder).model_copy(update=changes)  # type: ignore[arg-type]
+        yield Search(files, settings, storage, Trials())
+        storage.engine.dispose()
+
+
+_space = functools.cache(default_space)
+
+
+# --- the surrogate -------------------------------------------------------------------------------------------------
+
+
+def features(config: Config, name: str) -> list[float]:
+    """Each parameter on the scale that it is drawn on, from 0 to 1, choices one of n; a parameter that a configuration
+    does not have lies in the middle. Of one that is repeated the first, the last and the mean."""
+    found: list[float] = []
+    for one in _space(name).parameters:
+        has = one.active(config) and config.get(one.key) is not None
+        if one.kind == "categorical":
+            found += [float(has and config[one.key] == choice) for choice in one.choices]
+        elif one.repeat:
+            values = [_scaled(value, one) for value in config[one.key]]
+            found += [values[0], values[-1], sum(values) / len(values)]
+        else:
+            found.append(_scaled(config[one.key], one) if has else 0.5)
+    return found
+
+
+def _scaled(value: float, one: Parameter) -> float:
+    low, high, value = (math.log(it) if one.log else float(it) for it in (one.low, one.high, value))
+    return (value - low) / (high - low)
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """Log-errors at the rungs: `model` tells the top one and the steps between rungs, `spread` is the covariance of
+    what it does not know of a configuration."""
+
+    name: str
+    rungs: tuple[int, ...]
+    models: list[GaussianProcessRegressor]
+    spread: Array
+    known: dict[str, Array] = field(default_factory=dict)
+
+    def log_errors(self, config: Config) -> Array:
+        """At each rung, with what is the configuration's own."""
+        key = identity(dict(config))
+        if key not in self.known:
+            x = np.array([features(config, self.name)])
+            found = np.array([model.predict(x)[0] for model in self.models])
+            seed = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16)
+            own = np.random.default_rng(seed).multivariate_normal(np.zeros(len(found)), self.spread)
+            self.known[key] = np.minimum(found + own, math.log(0.9))
+        return self.known[key]
+
+
+def load(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    most = max(len(line["rungs"]) for line in lines)
+    return [line for line in lines if len(line["rungs"]) == most and line["state"] == "COMPLETE"]
+
+
+def targets(rows: Sequence[dict[str, Any]]) -> Array:
+    return np.log(1 - np.array([[rung[1] for rung in row["rungs"]] for row in rows]) + 1e-4)
+
+
+def fitted(x: Array, y: Array) -> GaussianProcessRegressor:
+    n = x.shape[1]
+    kernel = ConstantKernel(1.0) * Matern(np.full(n, 2.0), (0.2, 50.0), nu=2.5) + WhiteKernel(0.05, (1e-3, 1.0))
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # that a parameter plays no part
+        return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(x, y)
+
+
+def cross_validated(x: Array, y: Array, folds: int = 5) -> Array:
+    """Predictions of rows by a model that has not seen them."""
+    found = np.zeros_like(y)
+    for train, test in KFold(folds, shuffle=True, random_state=0).split(x):
+        for rung in range(y.shape[1]):
+            found[test, rung] = fitted(x[train], y[train, rung]).predict(x[test])
+    return found
+
+
+def surrogate_of(name: str, paths: Sequence[Path]) -> Surrogate:
+    rows = load(paths)
+    x, y = np.array([features(row["config"], name) for row in rows]), targets(rows)
+    left = y - cross_validated(x, y)
+    noise = np.diag(np.full(y.shape[1], NOISE**2))
+    spread = np.cov(left.T) - noise
+    rungs = tuple(rung[0] for rung in rows[0]["rungs"])
+    return Surrogate(name, rungs, [fitted(x, y[:, rung]) for rung in range(y.shape[1])], spread)
+
+
+def print_fit(name: str, paths: Sequence[Path]) -> None:
+    rows = load(paths)
+    x, y = np.array([features(row["config"], name) for row in rows]), targets(rows)
+    found = cross_validated(x, y)
+    good = y[:, -1] <= np.quantile(y[:, -1], 0.25)
+    print(f"{name}: {len(rows)} trials, log-errors told by a model that has not seen them")
+    for rung in range(y.shape[1]):
+        for who, some in (("all", np.full(len(y), True)), ("best quarter", good)):
+            a, b = y[some, rung], found[some, rung]
+            print(
+                f"  rung {rung + 1}, {who}: sd {a.std():.2f}, left {np.sqrt(np.mean((a - b) ** 2)):.2f}, rank "
+                f"correlation {spearmanr(a, b)[0]:.2f}; with the top rung {spearmanr(a, y[some, -1])[0]:.2f}"
+            )
+    best = np.argsort(y[:, -1])[:8]
+    for place in best:
+        print(f"  {100 * (1 - np.exp(y[place, -1])):.2f} % {json.dumps(rows[place]['config'])}")
+
+
+# --- searches ------------------------------------------------------------------------------------------------------
+
+
+class Simulated(InProcessExecutor):
+    """One worker that trains nothing: a job has what the surrogate says of its configuration, and is charged the
+    seconds of its rungs."""
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        self._surrogate, self._held = surrogate, dict[str, float]()
+        super().__init__(1, self._pretend)
+
+    def _pretend(self, job: Job, on_rung: OnRung) -> Outcome:
+        known, rng = self._surrogate.log_errors(job.config), np.random.default_rng(job.seed)
+        own = NOISE * rng.standard_normal()
+        assert job.equal_seconds is not None  # as in a study with a budget
+        rungs, seconds = job.equal_seconds.examples, 0.0
+        for place, examples in enumerate(rungs):
+            seconds = examples / SPEED[self._surrogate.name]
+            self._held[job.id] = OVERHEAD + seconds
+            error = min(0.9, math.exp(own + float(_between(examples, self._surrogate.rungs, known))))
+            n_read = 10_000 if place == len(rungs) - 1 else 1111
+            seen = rng.binomial(n_read, error) / n_read
+            validation = Validation(1 - seen, 3 * seen, 3 * seen, 1.0)
+            if not on_rung(examples, RungMetrics(seen, 0.0, seconds, validation)):
+                break
+        return Outcome(training_seconds=seconds, rung_scale=1.0)
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        event = super().next_event(timeout)
+        return replace(event, held_seconds=self._held[event.job.id]) if isinstance(event, Finished) else event
+
+    def running(self) -> dict[str, float]:
+        return {job: self._held.get(job, 0.0) for job in super().running()}
+
+
+def _between(examples: int, rungs: Sequence[int], known: Array) -> float:
+    """Log-error after so many examples; beyond the rungs as it went between the last two, half as fast above them."""
+    at, places = math.log(examples), np.log(rungs)
+    if at < places[0]:
+        return float(known[0] + (known[1] - known[0]) / (places[1] - places[0]) * (at - places[0]))
+    if at > places[-1]:
+        return float(known[-1] + 0.5 * (known[-1] - known[-2]) / (places[-1] - places[-2]) * (at - places[-1]))
+    return float(np.interp(at, places, known))
+
+
+@dataclass(frozen=True)
+class Way:
+    """What differs from the program. Of the ladder the rungs as shares of the top one, how many go on, and how many
+    times as long the top one is; so many draws at random; the share of the later ones that is near the best so many,
+    with so many choices changed and numbers moved by so much of their range, drawn anew where it is None; the share of
+    trials that TPE takes for good ones."""
+
+    shares: tuple[float, ...] | None = None
+    factor: int | None = None
+    top: float = 1.0
+    startup: int = N_STARTUP_TRIALS
+    near: float = 0.5
+    best: int = 3
+    changes: int = 1
+    moved: float | None = None
+    good: float = 0.1
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+WAYS: dict[str, Way] = {
+    "program": Way(),
+    "random": Way(settings={"sampler": "random", "neighbours": False}),
+    "TPE alone": Way(near=0.0),
+    "all near the best": Way(near=1.0),
+    "3 of 4 near": Way(near=0.75),
+    "near the best 1": Way(best=1),
+    "near the best 6": Way(best=6),
+    "near the best 12": Way(best=12),
+    "two changes": Way(changes=2),
+    "moved by a fifth": Way(moved=0.2),
+    "moved by a tenth": Way(moved=0.1),
+    "a quarter is good": Way(good=0.25),
+    "4 at random": Way(startup=4),
+    "16 at random": Way(startup=16),
+    "32 at random": Way(startup=32),
+    "no pruner": Way(settings={"pruner": "none"}),
+    "two rungs": Way(shares=(1 / 3, 1.0)),
+    "one of 3": Way(factor=3),
+    "one of 10": Way(factor=10),
+    "two rungs, one of 3": Way(shares=(1 / 3, 1.0), factor=3),
+    "half as long": Way(top=0.5),
+    "twice as long": Way(top=2.0),
+}
+
+
+def neighbour_of(way: Way, search: Search, one: FamilySearch, draw: int) -> Mapping[str, Any]:
+    """In place of the driver's."""
+    rng = random.Random(derive_seed(search._settings.seed, one.name, draw, "neighbour"))
+    if one.counted < way.startup or rng.random() >= way.near:
+        return {}
+    best = one.leaders._best[: way.best]
+    if not best:
+        return {}
+    parent = rng.choice(best)
+    ranges = {name: leaders._range_of(text) for name, text in parent.distributions.items()}
+    open_ranges = sorted(name for name, its in ranges.items() if not its.single())
+    kept = dict(parent.parameters)
+    for changed in rng.sample(open_ranges, min(way.changes, len(open_ranges))):
+        its, now = ranges[changed], kept.pop(changed)
+        if isinstance(its, CategoricalDistribution):
+            kept[changed] = rng.choice([choice for choice in its.choices if choice is not None and choice != now])
+        elif way.moved is not None:
+            kept[changed] = _moved(now, its, way.moved, rng)
+    return kept
+
+
+def _moved(now: Any, its: Any, spread: float, rng: random.Random) -> Any:
+    low, high, at = (math.log(it) if its.log else float(it) for it in (its.low, its.high, now))
+    new = min(high, max(low, rng.gauss(at, spread * (high - low))))
+    new = math.exp(new) if its.log else new
+    new = min(its.high, max(its.low, new))
+    return round(new) if isinstance(its, IntDistribution) else new
+
+
+@contextlib.contextmanager
+def patched(way: Way) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for module in (driver, family, tpe):
+            stack.enter_context(mock.patch.object(module, "N_STARTUP_TRIALS", way.startup))
+        stack.enter_context(mock.patch.object(tpe, "default_gamma", lambda n: min(math.ceil(way.good * n), 25)))
+        stack.enter_context(
+            mock.patch.object(Search, "_neighbour", lambda search, one, draw: neighbour_of(way, search, one, draw))
+        )
+        yield
+
+
+def searched(task: tuple[str, int], surrogate: Surrogate) -> tuple[str, int, float, int, int]:
+    """A way, a seed, the log-error of what is handed over, and how many trials there were and went to the top."""
+    name, seed = task
+    way, ladder = WAYS[name], ladder_of(surrogate.name)
+    top = way.top * ladder.examples[-1]
+    shares = way.shares or [examples / ladder.examples[-1] for examples in ladder.examples]
+    ladder = ladder.model_copy(
+        update={
+            "examples": tuple(round(share * top) for share in shares),
+            "reduction_factor": way.factor or ladder.reduction_factor,
+        }
+    )
+    with (
+        patched(way),
+        Simulated(surrogate) as executor,
+        opened(surrogate.name, ladder, seed, **way.settings) as search,
+    ):
+        search.run(executor, Limits(SECONDS), lambda *_: None)
+        trials = search.records.counted
+    chosen = choose_candidates(trials, 2, speed_share=SPEED_SHARE)[surrogate.name]
+    best = min(float(surrogate.log_errors(trial.config)[-1]) for trial in chosen)
+    return name, seed, best, len(trials), len(trials.completed)
+
+
+def print_table(found: Mapping[tuple[str, int], tuple[float, int, int]]) -> None:
+    ways = list(dict.fromkeys(way for way, _ in found))
+    base = {seed: 100 * math.exp(row[0]) for (way, seed), row in found.items() if way == ways[0]}
+    for way in ways:
+        rows = {seed: row for (its, seed), row in found.items() if its == way}
+        errors = np.array([100 * math.exp(row[0]) for row in rows.values()])
+        apart = np.array([100 * math.exp(row[0]) - base[seed] for seed, row in rows.items()])
+        se = apart.std(ddof=1) / math.sqrt(len(apart)) if way != ways[0] else 0.0
+        trials, complete = (np.mean([row[place] for row in rows.values()]) for place in (1, 2))
+        print(
+            f"{way:<22} accuracy at the top rung {100 - errors.mean():.2f}, sd {errors.std(ddof=1):.2f}, worst in ten "
+            f"{100 - np.quantile(errors, 0.9):.2f}; less {ways[0]} {-apart.mean():+.2f} ± {se:.2f}; "
+            f"{trials:.0f} trials, {complete:.0f} complete"
+        )
+
+
+def seeds_in(text: str) -> Sequence[int]:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A search simulated on what trials showed.")
+    parser.add_argument("--record", type=int, help="trials of each recorded search")
+    parser.add_argument("--fit", action="store_true", help="how well the surrogate tells what it has not seen")
+    parser.add_argument("--family", default="mlp")
+    parser.add_argument("--seeds", type=seeds_in, default=range(6))
+    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--searches", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, nargs="*")
+    options = parser.parse_args()
+    paths = options.out or [RECORDED / f"surrogate_{options.family}.jsonl"]
+    if options.record:
+        for seed in options.seeds:
+            record(options.family, options.record, options.sampler, seed, paths[0])
+        return
+    print(machine())
+    if options.fit:
+        print_fit(options.family, paths)
+        return
+    surrogate = surrogate_of(options.family, paths)
+    tasks = [(way, seed) for seed in range(options.searches) for way in options.ways.split(",")]
+    found = {}
+    for way, seed, *row in parallel(tasks, functools.partial(searched, surrogate=surrogate), options.workers):
+        found[way, seed] = tuple(row)
+    print_table({task: found[task] for task in tasks})  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()
