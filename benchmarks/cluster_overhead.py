@@ -5,8 +5,10 @@ and the start of a command.
 
 Trials: two executors of one worker each are there at once; each trial (the first warm start of the MLP, five reports
 that are answered at once) runs on one and then on the other, the order changing from trial to trial, so that other
-work on the machine falls on both alike. `held` is how long a worker had it, `outside` what of that was no training,
-`driver` the processor time of this process; Ray's share is the processor time of its processes, the host included.
+work on the machine falls on both alike. Each turn has processes of its own: one is some hundredths faster or slower
+than the next all its life, and five turns of the same two took that for a difference. `held` is how long a worker had
+it, `outside` what of that was no training, `driver` the processor time of this process; Ray's share is the processor
+time of its processes, the host included.
 
 Starts: `study search` of three trials of a tiny MLP, one worker; from the command to the end of its first trial, and to
 its own end. A trial takes as long with a cluster as without, so that the differences are what the cluster adds.
@@ -63,17 +65,20 @@ learning_rate = 1e-2
 
 
 @contextlib.contextmanager
-def both() -> Iterator[dict[str, Executor]]:
+def both(*, cluster_first: bool) -> Iterator[dict[str, Executor]]:
     """A worker process, and one of a new cluster's only machine."""
     data = program_data()
-    with joined("local", 1, 60.0, print) as cluster:
-        from study.execution.cluster import ClusterExecutor  # loads Ray
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Executor] = {}
+        for name in NAMES[::-1] if cluster_first else NAMES:
+            if name == "local":
+                found[name] = stack.enter_context(ProcessExecutor(1, data, precision=precision()))
+            else:
+                cluster = stack.enter_context(joined("local", 1, 60.0, print))
+                from study.execution.cluster import ClusterExecutor  # loads Ray
 
-        with (
-            ClusterExecutor(cluster, 1, data, precision=precision()) as over_cluster,
-            ProcessExecutor(1, data, precision=precision()) as local,
-        ):
-            yield {"local": local, "cluster": over_cluster}
+                found[name] = stack.enter_context(ClusterExecutor(cluster, 1, data, precision=precision()))
+        yield found
 
 
 def train(executor: Executor, name: str, examples: int) -> dict[str, float]:
@@ -115,11 +120,11 @@ def record_trials(rows: Rows, turns: int, n_trials: int, examples: int) -> None:
     missing = [turn for turn in range(turns) if not rows.has(examples, turn, n_trials - 1, "cluster")]
     if not missing:
         return
-    with both() as executors:
-        for number in range(WARMING):
-            for name in NAMES:
-                train(executors[name], f"warm-{number}", examples)
-        for turn in missing:
+    for turn in missing:
+        with both(cluster_first=turn % 2 == 0) as executors:
+            for number in range(WARMING):
+                for name in NAMES:
+                    train(executors[name], f"warm-{number}", examples)
             began, computed, held = time.perf_counter(), ray_seconds(), 0.0
             found = []
             for trial in range(n_trials):
@@ -174,7 +179,7 @@ def print_trials(rows: list[dict[str, Any]]) -> None:
         print("no trials recorded yet")
         return
     print(f"{rows[-1]['machine']}; trials of {rows[-1]['examples']:,} examples")
-    print(f"{'ms a trial':<12}{'local':>10}{'cluster':>10}{'more, median':>14}   by turn")
+    print(f"{'ms a trial':<12}{'local':>10}{'cluster':>10}{'more':>10} ± standard error, by turn")
     for column in ("wall_ms", "held_ms", "outside_ms", "driver_ms"):
         medians = [statistics.median(row[column] for row in rows if row["executor"] == name) for name in NAMES]
         pairs = differences(rows, column, ("turn", "trial"))
@@ -182,7 +187,8 @@ def print_trials(rows: list[dict[str, Any]]) -> None:
         by_turn = [statistics.median(more for (one, _), more in pairs.items() if one == turn) for turn in turns]
         cells = "".join(f"{value:>10.1f}" for value in medians)
         told = " ".join(f"{value:+.1f}" for value in by_turn)
-        print(f"{column[:-3]:<12}{cells}{statistics.median(pairs.values()):>+14.1f}   {told}")
+        error = statistics.stdev(by_turn) / len(by_turn) ** 0.5 if len(by_turn) > 1 else 0.0
+        print(f"{column[:-3]:<12}{cells}{statistics.mean(by_turn):>+10.1f} ± {error:<5.1f}{told}")
     print(f"Ray's own processes: {100 * statistics.median(row['ray_share'] for row in rows):.1f} % of a core")
 
 

@@ -1,4 +1,5 @@
-"""A worker: receives jobs over a pipe, trains, and asks at every mark whether to go on."""
+"""A worker: receives jobs over a pipe, trains, and asks at every mark whether to go on. It trains on until it is told
+not to."""
 
 from __future__ import annotations
 
@@ -38,7 +39,6 @@ from study.training.schedule import Schedule
 from study.training.state import StateFiles, TrainingState
 from study.training.tempo import Tempo
 
-Work = Callable[[Job, OnRung], Outcome]
 _MANY_VALIDATION = 9_000  # images, of which a ninth still tells trials apart
 _STATE_SHARE = 0.01  # of a run's time, at most, goes into its states after the first
 
@@ -55,6 +55,47 @@ class RunFailedError(Exception):
         self.outcome = outcome
 
 
+class Answers:
+    """The driver's answers to the reports of a job, of which one at most is still to come. Called it waits for the
+    answer, as whoever has nothing to do until then."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_due = False
+        self._go = True
+
+    def __call__(self, examples: int, metrics: RungMetrics) -> bool:
+        return self.tell(examples, metrics) and self.settle()
+
+    def tell(self, examples: int, metrics: RungMetrics) -> bool:
+        """Report, unless the answer to the report before, which is waited for, is not to go on."""
+        if not self.settle():
+            return False
+        try:
+            self._connection.send(Reached(examples, metrics))
+        except OSError:
+            raise DriverLeftError from None
+        self._is_due = True
+        return True
+
+    def goes_on(self) -> bool:
+        """Whether nothing else was answered until now."""
+        return self.settle() if self._is_due and self._connection.poll() else self._go
+
+    def settle(self) -> bool:
+        """Wait for the answer that is still to come."""
+        if self._is_due:
+            try:
+                self._go = bool(self._connection.recv())
+            except (EOFError, OSError):
+                raise DriverLeftError from None
+            self._is_due = False
+        return self._go
+
+
+Work = Callable[[Job, Answers], Outcome]
+
+
 def serve(connection: Connection, work: Work) -> None:
     """Run jobs until the driver says None or goes away. Every failure of a job becomes its reason.
 
@@ -67,8 +108,9 @@ def serve(connection: Connection, work: Work) -> None:
             return
         if job is None:
             return
+        answers = Answers(connection)
         try:
-            message = Ended(None, work(job, lambda examples, metrics: _ask(connection, Reached(examples, metrics))))
+            message = Ended(None, work(job, answers))
         except DriverLeftError:
             return
         except torch.AcceleratorError:
@@ -78,17 +120,10 @@ def serve(connection: Connection, work: Work) -> None:
         except Exception as error:
             message = Ended(_reason(error), Outcome())
         try:
+            answers.settle()  # or it would be taken for the next job
             connection.send(message)
-        except OSError:
+        except (DriverLeftError, OSError):
             return
-
-
-def _ask(connection: Connection, message: Reached) -> bool:
-    try:
-        connection.send(message)
-        return bool(connection.recv())
-    except (EOFError, OSError):
-        raise DriverLeftError from None
 
 
 def _reason(error: Exception) -> str:
@@ -154,9 +189,16 @@ class _Course:
 
 
 def train(
-    job: Job, on_rung: OnRung, *, data: TrainingData, precision: Precision, tempo: Tempo | None = None
+    job: Job,
+    on_rung: OnRung,
+    *,
+    data: TrainingData,
+    precision: Precision,
+    tempo: Tempo | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Outcome:
-    """Build and train the job's model; write the run's folder if it has one. Returns what the record needs."""
+    """Build and train the job's model; write the run's folder if it has one. Returns what the record needs. It ends
+    when `on_rung` or, asked between steps, `goes_on` says so."""
     started = time.perf_counter()
     data = data.holding_out(job.held_out).learning_from(job.images)
     torch.manual_seed(job.seed)
@@ -177,6 +219,7 @@ def train(
             precision=precision,
             resume=course.resume,
             on_state=course.save,
+            goes_on=goes_on,
         )
     except (DriverLeftError, torch.AcceleratorError):
         raise
@@ -251,7 +294,8 @@ def worker_process(
     resident = shared.data.to(torch.device(device))
     tempo = Tempo(resident, precision)
     try:
-        serve(connection, lambda job, on_rung: train(job, on_rung, data=resident, precision=precision, tempo=tempo))
+        about: dict[str, Any] = {"data": resident, "precision": precision, "tempo": tempo}
+        serve(connection, lambda job, answers: train(job, answers.tell, goes_on=answers.goes_on, **about))
     except torch.AcceleratorError as error:
         sys.exit(f"{multiprocessing.current_process().name}: {_reason(error)}")  # its job goes to another worker
 

@@ -94,8 +94,10 @@ def fit(
     precision: Precision = "fp32",
     resume: TrainingState | None = None,
     on_state: OnState | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False.
+    """Train `model` in place; at each mark call `on_rung(examples_seen, metrics)` and stop when it answers False, or
+    `goes_on` does, which is asked before each step.
 
     `metrics` holds train_loss (mean since the last mark), learning_rate, training_seconds (since the start, without
     validation and without waiting for the answer) and, when `part` is "train", the validation figures of `validate`.
@@ -131,6 +133,8 @@ def fit(
     take = RecordedStep(step, generator, config.batch_size) if device.type == "cuda" else step
     model.train()
     for position in range(resume.step if resume is not None else 0, len(factors)):
+        if not goes_on():
+            return
         set_learning_rate(optimizer, config.learning_rate * factors[position])
         take(batches[position])
         loss_steps += 1

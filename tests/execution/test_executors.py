@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,20 @@ from tiny_spaces import TINY_MLP
 
 import study.execution.executors as executors_module
 from study.execution.executors import Executor, InProcessExecutor, ProcessExecutor
-from study.execution.jobs import Died, EqualSeconds, Event, Finished, Job, Report, RungMetrics, RunTarget
-from study.execution.worker import serve, train
+from study.execution.jobs import (
+    Died,
+    Ended,
+    EqualSeconds,
+    Event,
+    Finished,
+    Job,
+    Outcome,
+    Reached,
+    Report,
+    RungMetrics,
+    RunTarget,
+)
+from study.execution.worker import Answers, serve, train
 from study.records.files import read_json
 from study.records.paths import RunFiles
 from study.records.run import read_record
@@ -136,6 +149,49 @@ def test_a_job_may_learn_from_a_part_of_the_images(executor: Executor, training_
     assert [one.train_loss for one in told["a"]] == [one.train_loss for one in seen]
     assert [one.validation for one in told["a"]] == [one.validation for one in seen]
     assert told["a"][1].train_loss != told["b"][1].train_loss
+
+
+def test_a_worker_trains_on_until_it_is_told_not_to() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        answers, seen = Answers(theirs), RungMetrics(1.0, 0.1, 0.1, None)
+        assert answers.tell(100, seen)
+        assert answers.goes_on()  # as long as nothing is said
+        assert ours.recv() == Reached(100, seen)
+        ours.send(True)
+        assert answers.tell(200, seen)  # one answer at most is to come: it has waited for the first
+        assert ours.recv() == Reached(200, seen)
+        ours.send(False)
+        assert not answers.goes_on()
+        assert not answers.tell(300, seen)
+        assert not answers.settle()
+        assert not ours.poll()  # of the third nothing was said
+
+
+def test_what_is_answered_to_a_job_that_failed_is_no_job() -> None:
+    def failing(job: Job, answers: Answers) -> Outcome:
+        assert answers.tell(100, RungMetrics(1.0, 0.1, 0.1, None))
+        raise ValueError("broken")
+
+    ours, theirs = multiprocessing.Pipe()
+    thread = threading.Thread(target=serve, args=(theirs, failing), daemon=True)
+    thread.start()
+    with ours, theirs:
+        for name in ("a", "b"):
+            ours.send(job(name))
+            assert isinstance(ours.recv(), Reached)
+            ours.send(True)
+            assert ours.recv() == Ended("ValueError: broken", Outcome())
+        ours.send(None)
+        thread.join()
+
+
+def test_a_job_that_is_stopped_does_not_train_to_its_next_mark(executor: Executor) -> None:
+    executor.submit(job(schedule=Schedule((4, 100_000), (4, 100_004))))
+    report = event_of(executor)
+    assert isinstance(report, Report)
+    executor.answer(report.job, False)
+    assert isinstance(event_of(executor), Finished)
 
 
 def test_stop_ends_a_job_at_its_mark(executor: Executor) -> None:

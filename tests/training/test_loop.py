@@ -112,6 +112,15 @@ def test_stopping_trains_no_further(training_data: TrainingData) -> None:
     assert all(torch.equal(a, b) for a, b in zip(stopped.parameters(), short.parameters(), strict=True))
 
 
+def test_training_may_be_stopped_between_marks(training_data: TrainingData) -> None:
+    stopped, short, asked = network(), network(), iter([True] * 17 + [False])
+    marks, rungs = Schedule((10, 10, 10), (10, 20, 30)), Rungs()
+    fit(stopped, training_data, config(), marks, rungs, seed=0, goes_on=lambda: next(asked))
+    fit(short, training_data, config(), Schedule(marks.cycles, (17, 20, 30)), Rungs(stop=1), seed=0)
+    assert [examples for examples, _ in rungs.reports] == [500]
+    assert all(torch.equal(a, b) for a, b in zip(stopped.parameters(), short.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("augmentation", ["none", "elastic"])
 def test_the_same_seed_gives_the_same_model_and_another_another(training_data: TrainingData, augmentation: str) -> None:
     models = [network() for _ in range(3)]
