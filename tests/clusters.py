@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -70,6 +71,7 @@ class Machines:
 
         self._small = {"object_store_memory": 10**8, "include_dashboard": False}
         self._folder = tempfile.mkdtemp(prefix="ray-")  # pytest's own has too long a name for a socket
+        Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # Ray writes an address into it, and does not make it
         head = {"num_cpus": 0, "temp_dir": self._folder, **self._small}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
