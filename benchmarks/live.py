@@ -69,7 +69,7 @@ from study.seeds import derive_seed
 from study.space.bundled import bundled_spaces
 from study.space.parameters import SearchSpace
 from study.space.sampling import sample
-from study.stages.plan import choose_ladder
+from study.stages.plan import choose_ladder, images_of_trials
 from study.stages.request import Request
 from study.stages.session import new_settings
 from study.stages.speed import measure_speeds
@@ -309,7 +309,10 @@ class Ours:
         """What the search stage does before its first trial."""
         storage = open_storage(storage_url(self.files, None))
         speed = measure_speeds(self.executor, [self.space])[self.task.family]
-        ladder = choose_ladder(len(self.data.train), speed, self.task.seconds).model_copy(update={"equal": "seconds"})
+        n_train = len(self.data.train)
+        ladder = choose_ladder(n_train, speed, self.task.seconds)
+        images = images_of_trials(n_train, self.task.final_epochs * n_train / ladder.examples[-1])
+        ladder = ladder.model_copy(update={"equal": "seconds", "images": images})
         self.ladder = ladder.examples
         return Search(self.files, settings_of(self.task, self.files, self.data, ladder), storage, Trials())
 

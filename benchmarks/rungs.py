@@ -4,8 +4,10 @@
     python benchmarks/rungs.py --table         # only prints what is recorded
 
     program     rungs of equal seconds, the first no shorter than a fifth of an epoch unless only two fit; every other
-                proposal changes one choice of one of the three best trials
-    alone       the same, all proposals by TPE
+                proposal changes one choice of one of the three best trials; on as many images as a trial sees as often
+                as the run that is judged sees all
+    all         the same on all images, as the program until 27 November
+    alone       that with all proposals by TPE
     seconds     all proposals by TPE, the first rung no shorter than a tenth of an epoch
     examples    the same with rungs of equal examples
 
@@ -57,7 +59,7 @@ from study.training.schedule import Schedule
 from study.training.tempo import Tempo
 
 KEY = ("family", "rungs", "seed", "seconds")
-WAYS = ("program", "alone", "seconds", "examples")
+WAYS = ("program", "all", "alone", "seconds", "examples")
 TIMED = Schedule((60,), (10, 60))
 SPEED_SHARE = 0.5  # the program's
 
@@ -114,11 +116,16 @@ def search(task: Task, data: TrainingData, speed: float) -> Trials:
     equal = "examples" if task.method == "examples" else "seconds"
     with mock.patch.object(plan, "_SMALLEST_RUNG", smallest):
         ladder = plan.choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": equal})
+    if task.method == "program":
+        images = plan.images_of_trials(len(data.train), task.final_epochs * speed / ladder.examples[-1])
+        ladder = ladder.model_copy(update={"images": images})
     with tempfile.TemporaryDirectory() as folder, Charged(data) as executor:
         files = StudyFiles(Path(folder) / task.family)
         files.root.mkdir()
         storage = open_storage(storage_url(files, None))
-        settings = settings_of(task, files, data, ladder).model_copy(update={"neighbours": task.method == "program"})
+        settings = settings_of(task, files, data, ladder).model_copy(
+            update={"neighbours": task.method in ("program", "all")}
+        )
         found = Search(files, settings, storage, Trials())
         found.run(executor, Limits(task.seconds), lambda *_: None)
         storage.engine.dispose()

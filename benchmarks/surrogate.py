@@ -211,9 +211,9 @@ def cross_validated(x: Array, y: Array, folds: int = 5) -> Array:
 def surrogate_of(name: str, paths: Sequence[Path]) -> Surrogate:
     rows = load(paths)
     x, y = np.array([features(row["config"], name) for row in rows]), targets(rows)
-    left = y - cross_validated(x, y)
-    noise = np.diag(np.full(y.shape[1], NOISE**2))
-    spread = np.cov(left.T) - noise
+    told = cross_validated(x, y)
+    good = told[:, -1] <= np.median(told[:, -1])  # of bad ones it knows less, and nobody needs to
+    spread = np.cov((y - told)[good].T) - np.diag(np.full(y.shape[1], NOISE**2))
     rungs = tuple(rung[0] for rung in rows[0]["rungs"])
     return Surrogate(name, rungs, [fitted(x, y[:, rung]) for rung in range(y.shape[1])], spread)
 
@@ -322,6 +322,13 @@ WAYS: dict[str, Way] = {
     "one of 10": Way(factor=10),
     "two rungs, one of 3": Way(shares=(1 / 3, 1.0), factor=3),
     "half as long": Way(top=0.5),
+    "half as long, all near the best": Way(top=0.5, near=1.0),
+    "half as long, 16 at random": Way(top=0.5, startup=16),
+    "half as long, one of 3": Way(top=0.5, factor=3),
+    "half as long, a quarter is good": Way(top=0.5, good=0.25),
+    "half as long, near the best 1": Way(top=0.5, best=1),
+    "half as long, two rungs": Way(top=0.5, shares=(1 / 3, 1.0)),
+    "a quarter as long": Way(top=0.25),
     "twice as long": Way(top=2.0),
 }
 
