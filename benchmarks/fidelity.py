@@ -2,6 +2,7 @@
 once or twice, against trials of the same seconds on so few that they see each as often as the long run does.
 
     python benchmarks/fidelity.py [--families mlp] [--random 0] [--studies FOLDER ...] [--workers 2]
+    python benchmarks/fidelity.py --shorter 2 [--families mlp]     # a ladder of so many seconds, for what is recorded
     python benchmarks/fidelity.py --table
 
 Each configuration is trained by one cycle of 14 processor seconds, and by the ladder of a default study's trial, 0.44,
@@ -45,6 +46,7 @@ FINAL = 14.0  # processor seconds
 RUNGS = (4 / 9, 4 / 3, 4.0)
 SHARE = RUNGS[-1] / FINAL
 PLACES = (0, 2, 7)
+SHORTER = (5714, 11429)  # images: as many as half a ladder sees as often as the whole one 11,429, and those
 KEY = ("family", "name")
 WAYS = ("all", "subset")
 
@@ -121,13 +123,39 @@ def measure(task: Task, data: TrainingData, dev_test: Tensor) -> dict[str, Any]:
     return {"final": "", **dict.fromkeys(columns, ""), **row, "status": status, "machine": machine()}
 
 
+def measure_shorter(row: dict[str, Any], data: TrainingData, seconds: float) -> dict[str, Any]:
+    """The configuration of a recorded row on a shorter ladder."""
+    loop.time = SimpleNamespace(perf_counter=time.thread_time)  # type: ignore[attr-defined]
+    config = json.loads(row["config"])
+    found = {"family": row["family"], "name": row["name"], "seconds": seconds, "final": row["final"]}
+    speed, size = speed_of(config, data), config["batch_size"]
+    ladder = tuple(max(size, round(share * seconds * speed)) for share in (1 / 9, 1 / 3, 1))
+    for n_images in SHORTER:
+        marks: list[dict[str, Any]] = []
+        _trained(config, Schedule.rungs(ladder, size), "half", _subset(data, n_images), marks)
+        found |= {f"{n_images}_{rung}": round(100 * seen["accuracy"], 2) for rung, seen in enumerate(marks, 1)}
+    return found | {"machine": machine()}
+
+
+def print_shorter(rows: list[dict[str, Any]]) -> None:
+    for family in dict.fromkeys(row["family"] for row in rows):
+        found = [row for row in rows if row["family"] == family]
+        final = np.array([row["final"] for row in found])
+        upper = final >= np.median(final)
+        print(f"\n{family}, {len(found)} configurations on a shorter ladder")
+        for n_images in SHORTER:
+            seen = [np.array([row[f"{n_images}_{rung}"] for row in found]) for rung in range(1, len(RUNGS) + 1)]
+            told = [f"{spearmanr(a, final)[0]:.2f} / {spearmanr(a[upper], final[upper])[0]:.2f}" for a in seen]
+            print(f"  {n_images:,} images, rung by rung: {', '.join(told)}")
+
+
 def _labels(data: TrainingData, index: Tensor) -> Any:
     return data.labels[index].numpy()
 
 
-def _subset(data: TrainingData) -> TrainingData:
+def _subset(data: TrainingData, n_images: int | None = None) -> TrainingData:
     generator = torch.Generator().manual_seed(5)
-    chosen = torch.randperm(len(data.train), generator=generator)[: round(SHARE * len(data.train))]
+    chosen = torch.randperm(len(data.train), generator=generator)[: n_images or round(SHARE * len(data.train))]
     return replace(data, train=data.train[chosen])
 
 
@@ -165,12 +193,21 @@ def main() -> None:
     parser.add_argument("--families", default="mlp")
     parser.add_argument("--random", type=int, default=0, help="random configurations of each family")
     parser.add_argument("--studies", type=Path, nargs="*", default=[], help="folders of finished studies")
+    parser.add_argument("--shorter", type=float, help="processor seconds of a shorter ladder, for what is recorded")
+    parser.add_argument("--out-shorter", type=Path, default=RECORDED / "fidelity_shorter.csv")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RECORDED / "fidelity.csv")
     parser.add_argument("--table", action="store_true", help="print what is recorded, measure nothing")
     options = parser.parse_args()
-    rows = Rows(options.out, KEY)
-    if not options.table:
+    rows, shorter = Rows(options.out, KEY), Rows(options.out_shorter, KEY)
+    if options.shorter:
+        data, _ = dev_data()
+        known = [row for row in rows.all() if row["family"] in options.families.split(",") and row["status"] == "ok"]
+        missing = [row for row in known if not shorter.has(row["family"], row["name"])]
+        measured = functools.partial(measure_shorter, data=data, seconds=options.shorter)
+        for row in parallel(missing, measured, options.workers):
+            shorter.add(row)
+    elif not options.table:
         data, dev_test = dev_data()
         wanted = [
             task
@@ -182,6 +219,7 @@ def main() -> None:
             rows.add(row)
             print(row["family"], row["name"], row["final"], row["status"], flush=True)
     print_table(rows.all())
+    print_shorter(shorter.all())
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
     python benchmarks/surrogate.py --record 60 [--family mlp] [--seeds 0-5] [--sampler tpe]    # trains
     python benchmarks/surrogate.py --fit [--family mlp]           # how well it tells what it has not seen
-    python benchmarks/surrogate.py [--family mlp] [--ways program,...] [--searches 100] [--workers 2]
+    python benchmarks/surrogate.py [--family mlp] [--ways "program,one of 3"] [--searches 24] [--workers 2]
+    python benchmarks/surrogate.py --table                        # prints what is recorded
 
 One search differs from the next by 0.35 points of its finalist, so that two ways of searching take some fifty real ones
 a side to be told apart by 0.2. `--record` trains the trials of searches without a pruner: each goes to the top rung, on
 the part of the images that a default study's trials learn from, in the ladder of its 116 worker-seconds. From these a
-surrogate learns log-errors at the three rungs by configuration: Gaussian processes, whose residuals in cross-validation
-are kept as what a configuration has of its own, by its identity. The program's own driver, sampler and pruner then
-search over it, with the rungs' seconds charged and none waited for. What a search hands over is judged by the
+surrogate learns log-errors at the three rungs by configuration: Gaussian processes (five minutes), whose residuals in
+cross-validation are what a configuration has of its own, by its identity. The program's own driver, sampler and pruner
+then search over it, with the rungs' seconds charged and none waited for. What a search hands over is judged by the
 surrogate's error at the top rung, the better of two, as the retraining tells; the trial itself reads it with the noise
 of one run and 10,000 images. The test split is not read.
 """
@@ -37,12 +38,13 @@ import numpy as np
 import optuna
 import torch
 from _data import default_space, dev_data, parallel
-from _rows import RECORDED, machine
+from _rows import RECORDED, Rows, machine
 from live import Task, settings_of
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from rungs import Charged
 from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -62,6 +64,7 @@ from study.search.turns import Limits
 from study.seeds import derive_seed
 from study.space.parameters import Parameter
 from study.space.points import identity
+from study.space.sampling import sample
 from study.stages import plan
 from study.training import loop
 
@@ -72,6 +75,7 @@ N_TRAIN = 40_000
 OVERHEAD = 0.05  # seconds of a trial beside training
 NOISE = 0.04  # standard deviation of log-error between runs of one configuration, beside what 10,000 images make
 SPEED_SHARE = 0.5  # the program's
+KEY = ("family", "way", "seed")
 
 Array = NDArray[np.float64]
 Config = Mapping[str, Any]
@@ -286,7 +290,8 @@ class Way:
     """What differs from the program. Of the ladder the rungs as shares of the top one, how many go on, and how many
     times as long the top one is; so many draws at random; the share of the later ones that is near the best so many,
     with so many choices changed and numbers moved by so much of their range, drawn anew where it is None; the share of
-    trials that TPE takes for good ones."""
+    trials that TPE takes for good ones; the share of proposals that a forest chooses, as SMAC does, by `kappa` standard
+    deviations below what it expects."""
 
     shares: tuple[float, ...] | None = None
     factor: int | None = None
@@ -297,11 +302,16 @@ class Way:
     changes: int = 1
     moved: float | None = None
     good: float = 0.1
+    forest: float = 0.0
+    kappa: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 WAYS: dict[str, Way] = {
     "program": Way(),
+    "forest": Way(forest=1.0, near=0.0),
+    "forest by mean": Way(forest=1.0, near=0.0, kappa=0.0),
+    "half forest": Way(forest=0.5, near=0.5),
     "random": Way(settings={"sampler": "random", "neighbours": False}),
     "TPE alone": Way(near=0.0),
     "all near the best": Way(near=1.0),
@@ -336,6 +346,8 @@ WAYS: dict[str, Way] = {
 def neighbour_of(way: Way, search: Search, one: FamilySearch, draw: int) -> Mapping[str, Any]:
     """In place of the driver's."""
     rng = random.Random(derive_seed(search._settings.seed, one.name, draw, "neighbour"))
+    if one.counted >= way.startup and rng.random() < way.forest:
+        return forested(way, one, rng)
     if one.counted < way.startup or rng.random() >= way.near:
         return {}
     best = one.leaders._best[: way.best]
@@ -352,6 +364,67 @@ def neighbour_of(way: Way, search: Search, one: FamilySearch, draw: int) -> Mapp
         elif way.moved is not None:
             kept[changed] = _moved(now, its, way.moved, rng)
     return kept
+
+
+class _Drawing:
+    """Answers suggestions with what is given where it can be, else at random, and keeps what was asked for."""
+
+    def __init__(self, given: Mapping[str, Any], rng: random.Random) -> None:
+        self._given, self._rng = given, rng
+        self.drawn: dict[str, Any] = {}
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> Any:
+        drawn = math.exp(self._rng.uniform(math.log(low), math.log(high))) if log else self._rng.uniform(low, high)
+        return self._take(name, drawn)
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> Any:
+        drawn = math.exp(self._rng.uniform(math.log(low), math.log(high))) if log else self._rng.uniform(low, high)
+        return self._take(name, min(high, max(low, round(drawn))))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._take(name, self._rng.choice(list(choices)))
+
+    def _take(self, name: str, drawn: Any) -> Any:
+        self.drawn[name] = self._given.get(name, drawn)
+        return self.drawn[name]
+
+
+CANDIDATES = 400
+PARENTS = 10
+
+
+def forested(way: Way, one: FamilySearch, rng: random.Random) -> Mapping[str, Any]:
+    """Of many changes of the best trials, and of draws at random, the one that a forest grown on all trials expects
+    most of at the top rung."""
+    records = [record for record in one.records if record.rungs and record.counted]
+    x, y = [], []
+    for record in records:
+        for place, rung in enumerate(record.rungs):
+            x.append([*features(record.config, one.name), place])
+            y.append(math.log(1 - rung.accuracy + 1e-4))
+    forest = ExtraTreesRegressor(30, min_samples_leaf=2, max_features=0.5, random_state=rng.randrange(2**31))
+    forest.fit(np.array(x), np.array(y))
+    top = len(one.settings.ladder.examples) - 1
+    pool = one.leaders._best[:PARENTS]
+    candidates = []
+    for number in range(CANDIDATES):
+        parent = rng.choice(pool)
+        ranges = {name: leaders._range_of(text) for name, text in parent.distributions.items()}
+        open_ranges = sorted(name for name, its in ranges.items() if not its.single())
+        kept = dict(parent.parameters)
+        for changed in rng.sample(open_ranges, min(1 + number % 3, len(open_ranges))):
+            its, now = ranges[changed], kept.pop(changed)
+            if isinstance(its, CategoricalDistribution):
+                kept[changed] = rng.choice([choice for choice in its.choices if choice is not None and choice != now])
+            else:
+                kept[changed] = _moved(now, its, 0.2 if rng.random() < 0.5 else 1.0, rng)
+        drawing = _Drawing(kept, rng)
+        config = sample(one.space, drawing)
+        candidates.append((drawing.drawn, config))
+    seen = np.array([[*features(config, one.name), top] for _, config in candidates])
+    each = np.array([tree.predict(seen) for tree in forest.estimators_])
+    score = each.mean(0) - way.kappa * each.std(0)
+    return candidates[int(np.argmin(score))][0]
 
 
 def _moved(now: Any, its: Any, spread: float, rng: random.Random) -> Any:
@@ -374,8 +447,8 @@ def patched(way: Way) -> Iterator[None]:
         yield
 
 
-def searched(task: tuple[str, int], surrogate: Surrogate) -> tuple[str, int, float, int, int]:
-    """A way, a seed, the log-error of what is handed over, and how many trials there were and went to the top."""
+def searched(task: tuple[str, int], surrogate: Surrogate) -> dict[str, Any]:
+    """A row: the error of what is handed over in %, and how many trials there were and went to the top."""
     name, seed = task
     way, ladder = WAYS[name], ladder_of(surrogate.name)
     top = way.top * ladder.examples[-1]
@@ -395,23 +468,26 @@ def searched(task: tuple[str, int], surrogate: Surrogate) -> tuple[str, int, flo
         trials = search.records.counted
     chosen = choose_candidates(trials, 2, speed_share=SPEED_SHARE)[surrogate.name]
     best = min(float(surrogate.log_errors(trial.config)[-1]) for trial in chosen)
-    return name, seed, best, len(trials), len(trials.completed)
+    found = {"error": round(100 * math.exp(best), 4), "trials": len(trials), "complete": len(trials.completed)}
+    return {"family": surrogate.name, "way": name, "seed": seed, **found}
 
 
-def print_table(found: Mapping[tuple[str, int], tuple[float, int, int]]) -> None:
-    ways = list(dict.fromkeys(way for way, _ in found))
-    base = {seed: 100 * math.exp(row[0]) for (way, seed), row in found.items() if way == ways[0]}
-    for way in ways:
-        rows = {seed: row for (its, seed), row in found.items() if its == way}
-        errors = np.array([100 * math.exp(row[0]) for row in rows.values()])
-        apart = np.array([100 * math.exp(row[0]) - base[seed] for seed, row in rows.items()])
-        se = apart.std(ddof=1) / math.sqrt(len(apart)) if way != ways[0] else 0.0
-        trials, complete = (np.mean([row[place] for row in rows.values()]) for place in (1, 2))
-        print(
-            f"{way:<22} accuracy at the top rung {100 - errors.mean():.2f}, sd {errors.std(ddof=1):.2f}, worst in ten "
-            f"{100 - np.quantile(errors, 0.9):.2f}; less {ways[0]} {-apart.mean():+.2f} ± {se:.2f}; "
-            f"{trials:.0f} trials, {complete:.0f} complete"
-        )
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    for name in dict.fromkeys(row["family"] for row in rows):
+        mine = [row for row in rows if row["family"] == name]
+        base = {row["seed"]: row["error"] for row in mine if row["way"] == "program"}
+        print(f"{name}: accuracy at the top rung of what is handed over, %")
+        for way in dict.fromkeys(row["way"] for row in mine):
+            its = [row for row in mine if row["way"] == way]
+            errors = np.array([row["error"] for row in its])
+            apart = np.array([base[row["seed"]] - row["error"] for row in its if row["seed"] in base])
+            se = apart.std(ddof=1) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+            trials, complete = (np.mean([row[key] for row in its]) for key in ("trials", "complete"))
+            print(
+                f"{way:<32} {100 - errors.mean():.2f}, sd {errors.std(ddof=1):.2f}, worst in ten "
+                f"{100 - np.quantile(errors, 0.9):.2f}; less program {apart.mean():+.2f} ± {se:.2f} "
+                f"({len(its)} searches); {trials:.0f} trials, {complete:.0f} complete"
+            )
 
 
 def seeds_in(text: str) -> Sequence[int]:
@@ -421,17 +497,19 @@ def seeds_in(text: str) -> Sequence[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A search simulated on what trials showed.")
-    parser.add_argument("--record", type=int, help="trials of each recorded search")
+    parser.add_argument("--record", type=int, help="train the trials of searches, so many each")
     parser.add_argument("--fit", action="store_true", help="how well the surrogate tells what it has not seen")
     parser.add_argument("--family", default="mlp")
-    parser.add_argument("--seeds", type=seeds_in, default=range(6))
+    parser.add_argument("--seeds", type=seeds_in, default=range(4), help="of the searches that are recorded")
     parser.add_argument("--sampler", default="tpe")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--searches", type=int, default=100)
+    parser.add_argument("--searches", type=int, default=24)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, nargs="*")
+    parser.add_argument("--trials", type=Path, nargs="*", help="files of recorded trials")
+    parser.add_argument("--out", type=Path, default=RECORDED / "surrogate.csv")
+    parser.add_argument("--table", action="store_true", help="only print what is recorded")
     options = parser.parse_args()
-    paths = options.out or [RECORDED / f"surrogate_{options.family}.jsonl"]
+    paths = options.trials or [RECORDED / f"surrogate_{options.family}.jsonl"]
     if options.record:
         for seed in options.seeds:
             record(options.family, options.record, options.sampler, seed, paths[0])
@@ -440,12 +518,14 @@ def main() -> None:
     if options.fit:
         print_fit(options.family, paths)
         return
-    surrogate = surrogate_of(options.family, paths)
-    tasks = [(way, seed) for seed in range(options.searches) for way in options.ways.split(",")]
-    found = {}
-    for way, seed, *row in parallel(tasks, functools.partial(searched, surrogate=surrogate), options.workers):
-        found[way, seed] = tuple(row)
-    print_table({task: found[task] for task in tasks})  # type: ignore[arg-type]
+    rows = Rows(options.out, KEY)
+    wanted = [(way, seed) for seed in range(options.searches) for way in options.ways.split(",")]
+    missing = [(way, seed) for way, seed in wanted if not rows.has(options.family, way, seed)]
+    if missing and not options.table:
+        surrogate = surrogate_of(options.family, paths)
+        for row in parallel(missing, functools.partial(searched, surrogate=surrogate), options.workers):
+            rows.add(row)
+    print_table(rows.all())
 
 
 if __name__ == "__main__":
