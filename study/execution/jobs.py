@@ -85,7 +85,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reached:
-    """A worker's message: its run stands at a mark, after so many examples, and waits for the answer."""
+    """A worker's message: its run stood at a mark, after so many examples. It trains on until it is told not to, at
+    most to its next mark, where it waits for the answer."""
 
     examples: int
     metrics: RungMetrics
@@ -101,7 +102,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Report:
-    """A run stands at a mark and waits for the answer."""
+    """A run stood at a mark, and is to be answered whether it goes on."""
 
     job: Job
     worker: int

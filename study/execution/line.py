@@ -1,7 +1,7 @@
 """A connection between the driver and a host, on which each says what is new. Between machines of a cluster it needs
 what Ray's own connections do: that they reach each other. Imports no torch.
 
-A call of Ray's took two milliseconds, and a worker waits for the answer to each of its reports.
+A call of Ray's took two milliseconds, and a worker trains in vain until it is told to stop.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from study.statistics.result import OPTIONAL, Result
 
 @dataclass(frozen=True, slots=True)
 class Enough(Result):
-    """Of the winner's configuration, from its accuracy `before` to that after a longer training: of its candidate run
-    to the last stage's longer run, or, where there is none, of its trial in the search to the runs that followed.
-    `doubling` is None where the two lengths do not tell, as after trials that learned from fewer images. Of several
-    searches, of the first one's finalist of the family that won over all."""
+    """Of one configuration, from its accuracy `before` to that after a longer training: of what ships, from its
+    candidate run to the last stage's longer run, or, where these do not tell, of the winner, from its trial in the
+    search to the runs that followed; of several searches then of the first one's finalist of the family that won over
+    all. `doubling` is None where no two lengths tell, as after trials that learned from fewer images."""
 
     title: str
     before: float
@@ -40,6 +40,8 @@ class Enough(Result):
             f"Was the budget enough? Trained for {times:.1f} times as many examples{hands}, the configuration of "
             f"{self.title} went from {percent(self.before)} to {percent(self.after)} on validation"
         )
+        if found.gain <= 0 and self.longer_run:
+            return f"{lead}, which one run may do by chance: what twice the budget would add is unknown."
         if found.gain <= 0:
             return f"{lead}: twice the budget is not expected to add anything; what more trials would find is unknown."
         return (
@@ -52,11 +54,12 @@ class Enough(Result):
 def numbers(study: StudyRecords, before: Report) -> Enough | None:
     """None before a network is trained again."""
     _, chosen = study.shipped
-    if (longer := _longer_run(study)) is not None:
+    longer = _longer_run(study)
+    if longer is not None and longer.doubling is not None:
         return longer
     found = before[pairwise].optimism.get(chosen.winner) if chosen and chosen.winner else None
     if chosen is None or found is None:
-        return None
+        return longer
     n = study.settings.dataset.n_validation
     search = _read(found.search, n, found.search_examples)
     fresh = _read(found.fresh_validation, n, found.fresh_examples)

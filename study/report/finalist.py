@@ -144,7 +144,9 @@ def _courses(study: StudyRecords, family: str) -> Iterator[Course]:
     trial = next((one for one in study.records.of(family) if one.number == result.finalist), None)
     if trial is not None and trial.rungs:
         rungs = list(zip(trial.seen, (rung.accuracy for rung in trial.rungs), strict=True))
-        yield Course(f"its trial, {trial.origin}", *_columns(rungs))
+        images = study.settings.families[family].ladder.images
+        part = "" if images is None else f", on {images:,} images"
+        yield Course(f"its trial, {trial.origin}{part}", *_columns(rungs))
     runs = [study.runs[name] for name in (result.chosen.runs if result.chosen else ()) if name in study.runs]
     for run in runs:
         seen = [(row.examples, row.validation_accuracy) for row in run.history if row.validation_accuracy is not None]

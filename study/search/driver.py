@@ -284,12 +284,14 @@ class Search:
     def _finish(self, event: Finished) -> None:
         family = self._family_of(event.job.id)
         flight = family.flights[event.job.id]
-        if event.reason is not None:
+        outcome = {key: value for key, value in asdict(event.outcome).items() if value is not None}
+        if flight.stop is not None:  # what its worker did until it heard of that, or failed in, is no part of it
+            state, end = TrialState.PRUNED, flight.stop
+            outcome["training_seconds"] = flight.rungs[-1].training_seconds
+        elif event.reason is not None:
             state, end = TrialState.FAIL, End("failed", event.reason)
         else:
-            state = TrialState.PRUNED if flight.stop else TrialState.COMPLETE
-            end = flight.stop or End("complete")
-        outcome = {key: value for key, value in asdict(event.outcome).items() if value is not None}
+            state, end = TrialState.COMPLETE, End("complete")
         self._tell(family, event, state, end, outcome)
 
     def _death(self, event: Died) -> None:

@@ -121,20 +121,30 @@ class SearchPlan:
         return level if most is None else min(level, most)
 
     def ladder(
-        self, n_train: int, examples_per_second: float | None, allowance: float | None, n_workers: int
+        self,
+        n_train: int,
+        examples_per_second: float | None,
+        allowance: float | None,
+        *,
+        n_workers: int,
+        n_at_once: int,
     ) -> Ladder:
         ladder = choose_ladder(n_train, examples_per_second, allowance, self.search_wall)
-        run = self._run_seconds(n_workers)
+        run = self._run_seconds(n_workers, n_at_once)
         times: float = TIMELESS_RUN
         if run is not None and examples_per_second is not None:
             times = min(run * examples_per_second, MOST_EPOCHS * n_train) / ladder.examples[-1]
         return ladder.model_copy(update={"images": images_of_trials(n_train, times)})
 
-    def _run_seconds(self, n_workers: int) -> float | None:
+    def _run_seconds(self, n_workers: int, n_at_once: int) -> float | None:
         """Of each run that follows the search, about; None without a budget."""
-        seconds = self.after_whole_search().retrain_seconds()
+        seconds, retrain = self.after_whole_search().retrain_seconds(), self.retrain_settings(n_at_once)
+        if seconds is None:
+            return None
+        # Searches side by side have their part of the workers, and as many times the seconds that each is charged.
+        beside = searches_at_once(self.goal.n_searches, n_at_once, retrain, len(self.goal.families))
         alike = dict.fromkeys(self.goal.families, 1.0)
-        return None if seconds is None else seconds / wall_of_runs(alike, self.retrain_settings(n_workers), n_workers)
+        return beside * seconds / wall_of_runs(alike, retrain, max(1, n_workers // beside))
 
     def retrain_settings(self, n_at_once: int) -> RetrainSettings:
         return retrain_settings(self.goal.share, n_at_once, len(self.goal.families))
@@ -272,17 +282,20 @@ def choose_ladder(
     return Ladder(examples=tuple(examples), reduction_factor=_REDUCTION_FACTOR)
 
 
-def beside(ladder: Ladder, others: Sequence[Ladder], *, in_seconds: bool) -> Ladder:
-    """A new family's ladder beside those of the others, in equal seconds where that can be: of trials of two kinds one
-    family would have the better."""
+def made_alike(new: Mapping[str, Ladder], others: Sequence[Ladder], *, in_seconds: bool) -> dict[str, Ladder]:
+    """The ladders of new families beside those that are there, in equal seconds where that can be, and all trials on as
+    many images: of trials of two kinds one family would have the better."""
     alike = in_seconds and all(other.equal == "seconds" for other in others)
-    images = None if any(other.images is None for other in others) else ladder.images
-    return ladder.model_copy(update={"equal": "seconds" if alike else "examples", "images": images})
+    known = [ladder.images for ladder in others or new.values()]
+    fewest = min((n for n in known if n is not None), default=None)
+    images = None if others and None in known else fewest
+    kind = {"equal": "seconds" if alike else "examples", "images": images}
+    return {family: ladder.model_copy(update=kind) for family, ladder in new.items()}
 
 
 def images_of_trials(n_train: int, times: float) -> int | None:
     """From how many images a search's trials learn whose final runs are so many `times` as long: each is seen as often
-    as in these. None for all of them."""
+    as in these, as far as the fewest allow. None for all of them."""
     share = max(_LEAST_IMAGES, round(1 / times, 1))
     n_images = max(_FEWEST_IMAGES, round(share * n_train))
     return n_images if share < 1 and n_images < n_train else None

@@ -25,7 +25,7 @@ from study.space.parameters import SearchSpace
 from study.stages.allowance import allowances, lent_seconds, speeds_of
 from study.stages.extension import unused_budget
 from study.stages.one_search import OneSearch
-from study.stages.plan import beside
+from study.stages.plan import made_alike
 from study.stages.session import Session
 from study.stages.speed import measure_speeds
 from study.training.config import limits_of
@@ -184,17 +184,15 @@ def new_families(one: OneSearch) -> tuple[dict[str, FamilySettings], dict[str, f
     theirs = {} if old is None else {space.family: old.families.get(space.family) for space in session.new_spaces}
     known = [family for family in (*session.settings.families.values(), *theirs.values()) if family is not None]
     in_seconds = allowance is not None and session.device.type == "cpu"
-    families = {}
-    for space in session.new_spaces:
-        before = theirs.get(space.family)
-        ladder = (
-            plan.ladder(n_train, speeds.get(space.family), allowance, session.n_workers)
-            if before is None
-            else before.ladder
-        )
-        ladder = beside(ladder, [family.ladder for family in known], in_seconds=in_seconds)
-        families[space.family] = _settings_of(space, ladder)
-    return families, speeds
+    workers = {"n_workers": session.n_workers, "n_at_once": session.n_at_once}
+    ladders = {
+        space.family: plan.ladder(n_train, speeds.get(space.family), allowance, **workers)
+        if (before := theirs.get(space.family)) is None
+        else before.ladder
+        for space in session.new_spaces
+    }
+    ladders = made_alike(ladders, [family.ladder for family in known], in_seconds=in_seconds)
+    return {space.family: _settings_of(space, ladders[space.family]) for space in session.new_spaces}, speeds
 
 
 def _settings_of(space: SearchSpace, ladder: Ladder) -> FamilySettings:

@@ -56,7 +56,25 @@ def test_a_longer_run_of_the_same_configuration_tells_before_the_search_does(par
         "Trained for 4.0 times as many examples, three in ten of them as other pens and hands would leave them, the "
         f"configuration of cnn #{choice.trial} went from 99.00 % to 99.50 % on validation"
     ) in found.sentence
+    worse = replace(judged, after=0.98)
+    write_last_stage(part.last_stage, LastStage(0, *about, judged=worse, anew=True))
+    assert "which one run may do by chance: what twice the budget would add is unknown" in page_of(part)
     write_last_stage(part.last_stage, LastStage(0, *about, judged=judged, anew=False))
     unknown = make(part)[enough]
     assert unknown is not None
     assert unknown.doubling is None
+
+
+def test_where_the_longer_run_is_hardly_longer_the_search_tells(tmp_path: Path) -> None:
+    files = write_study(tmp_path / "all", Wanted(trials=12))
+    before, choice = make(files)[enough], make(files).study.shipped[1]
+    assert choice is not None
+    candidate = f"cnn-t{choice.trial}-seed0"
+    examples = round(1.3 * read_run(files.run(candidate)).record.examples)
+    judged = Judged(10_000, 0.99, 0.995, 80, 30, 2600, 0.76, 0.91)
+    stage = LastStage(0, "cnn", choice.trial, choice.run, "0" * 64, candidate, examples, judged=judged, anew=True)
+    write_last_stage(files.last_stage, stage)
+    files.run(choice.run).weights.unlink(missing_ok=True)
+    assert before is not None
+    assert before.doubling is not None
+    assert make(files)[enough] == before

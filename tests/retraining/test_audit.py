@@ -45,6 +45,9 @@ def audit(
     files: StudyFiles, make_settings: Callable[..., StudySettings], training: Work, trained: list[Job]
 ) -> Auditor:
     settings = make_settings({"mlp": 'family = "mlp"'}, rungs=RUNGS)
+    family = settings.families["mlp"]
+    part = family.model_copy(update={"ladder": family.ladder.model_copy(update={"images": 60})})
+    settings = settings.model_copy(update={"families": {"mlp": part}})
 
     def noted(job: Job, on_rung: OnRung) -> Outcome:
         trained.append(job)
@@ -72,6 +75,7 @@ def test_drawn_trials_run_to_the_top_rung_with_their_own_seed(
     assert read_json(files.audit) == found
     assert {job.seed for job in trained} == {50 + row["number"] for row in found["rows"]}
     for job in trained:
+        assert job.images == 60
         assert job.schedule.marks[-1] * CONFIG["batch_size"] == RUNGS[-1] * (1 + job.seed % 2)
     assert (found["pruned"], found["drawn"], found["judged"]) == (8, 3, 3)
     for row in found["rows"]:

@@ -32,7 +32,7 @@ from study.errors import FamilyStoppedError, ResultsError, StorageAwayError, Stu
 from study.execution.executors import Executor, InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, Report
 from study.execution.nodes import Node
-from study.execution.worker import DriverLeftError
+from study.execution.worker import Answers, DriverLeftError
 from study.records.files import read_jsonl
 from study.records.paths import StudyFiles
 from study.records.settings import N_STARTUP_TRIALS
@@ -519,6 +519,22 @@ def test_a_failure_after_a_rung_keeps_its_rungs_and_has_no_value_in_the_database
         assert (record.state, record.reason, record.examples) == ("FAIL", "out of memory", 100)
     assert [trial.value for trial in bench.trials("mlp")] == [None]
     assert bench.open().families["mlp"].best is None
+
+
+def test_what_a_trial_does_until_it_hears_that_it_was_stopped_is_no_part_of_it(bench: Bench) -> None:
+    def late(job: Job, answers: Answers) -> Outcome:
+        done = work(job, answers)
+        if not answers.goes_on():
+            raise ValueError("it went on, and the loss became infinite")
+        return done
+
+    bench.search(Limits(n_trials=10), late)
+    bench.check()
+    pruned = [record for record in bench.records if record.ending == "pruned"]
+    assert pruned
+    assert {record.state for record in pruned} == {"PRUNED"}
+    assert all(record.training_seconds == record.rungs[-1].training_seconds for record in pruned)
+    assert not any(record.state == "FAIL" for record in bench.records)
 
 
 def test_a_dead_worker_s_trial_is_tried_again_uncounted(bench: Bench) -> None:

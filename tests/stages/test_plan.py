@@ -17,11 +17,11 @@ from study.stages.plan import (
     SearchPlan,
     Used,
     at_least,
-    beside,
     choose_ladder,
     equal_allowance,
     examine_seconds,
     images_of_trials,
+    made_alike,
     parts_of_runs,
     report_seconds,
     retrain_settings,
@@ -284,7 +284,7 @@ def test_without_a_budget_no_time_is_planned() -> None:
     plan = SearchPlan(Goal(n_trials=4, families=("mlp",)))
     found = (plan.search_wall, plan.allowance({"mlp": 1.0}, 2), plan.retrain_seconds(), plan.closing_seconds)
     assert found == (None,) * 4
-    ladder = plan.ladder(N_TRAIN, 10_000.0, None, 2)
+    ladder = plan.ladder(N_TRAIN, 10_000.0, None, n_workers=2, n_at_once=2)
     assert ladder == choose_ladder(N_TRAIN, None, None).model_copy(update={"images": 15_000})
 
 
@@ -308,22 +308,57 @@ def test_a_trial_sees_its_images_about_as_often_as_the_long_run_sees_all(
     assert images_of_trials(n_train, times) == n_images
 
 
-@pytest.mark.parametrize(("budget", "n_workers", "share"), [(300.0, 2, 0.2), (300.0, 64, 0.6), (36_000.0, 2, 0.2)])
+@pytest.mark.parametrize(
+    ("budget", "n_searches", "n_workers", "share"),
+    [
+        (300.0, 1, 2, 0.2),
+        (300.0, 1, 64, 0.6),
+        (36_000.0, 1, 2, 0.2),
+        (900.0, 3, 2, 0.2),
+        (900.0, 3, 16, 0.3),
+        (900.0, 3, 64, 0.2),
+    ],
+)
 def test_where_runs_are_hardly_longer_than_trials_these_learn_from_more_images(
-    budget: float, n_workers: int, share: float
+    budget: float, n_searches: int, n_workers: int, share: float
 ) -> None:
-    plan = SearchPlan(Goal(budget=budget, families=("mlp", "cnn")))
+    plan = SearchPlan(Goal(budget=budget, families=("mlp", "cnn"), n_searches=n_searches))
     allowance = plan.allowance({"mlp": 0.0, "cnn": 0.0}, n_workers)
-    ladder = plan.ladder(N_TRAIN, 10_000.0, allowance, n_workers)
+    ladder = plan.ladder(N_TRAIN, 10_000.0, allowance, n_workers=n_workers, n_at_once=n_workers)
     assert ladder.images == share * N_TRAIN
     assert ladder.model_copy(update={"images": None}) == choose_ladder(N_TRAIN, 10_000.0, allowance, plan.search_wall)
 
 
-def test_a_new_family_has_trials_of_the_kind_that_the_others_have() -> None:
-    new = Ladder(examples=(100, 300), reduction_factor=3, images=5000)
-    old = Ladder(examples=(200, 600), reduction_factor=3)
-    seconds = old.model_copy(update={"equal": "seconds", "images": 8000})
-    assert beside(new, [], in_seconds=True) == new.model_copy(update={"equal": "seconds"})
-    assert beside(new, [seconds], in_seconds=True) == new.model_copy(update={"equal": "seconds"})
-    assert beside(new, [seconds], in_seconds=False) == new
-    assert beside(new, [seconds, old], in_seconds=True) == new.model_copy(update={"images": None})
+def ladder(images: int | None, **more: Any) -> Ladder:
+    return Ladder(examples=(100, 300), reduction_factor=3, images=images, **more)
+
+
+@pytest.mark.parametrize(
+    ("new", "others", "images"),
+    [
+        ([5000], [], 5000),
+        ([8000, 5000], [], 5000),
+        ([8000, None], [], 8000),
+        ([None], [], None),
+        ([5000], [8000], 8000),
+        ([None], [8000], 8000),
+        ([5000], [8000, None], None),
+    ],
+)
+def test_all_families_learn_from_as_many_images(
+    new: list[int | None], others: list[int | None], images: int | None
+) -> None:
+    made = made_alike({str(n): ladder(n) for n in new}, [ladder(n) for n in others], in_seconds=False)
+    assert made == {str(n): ladder(images) for n in new}
+
+
+def test_rungs_take_equal_seconds_where_those_of_all_families_do() -> None:
+    examples, seconds = ladder(5000), ladder(5000, equal="seconds")
+    for others, in_seconds, made in (
+        ([], True, seconds),
+        ([], False, examples),
+        ([seconds], True, seconds),
+        ([seconds], False, examples),
+        ([seconds, examples], True, examples),
+    ):
+        assert made_alike({"new": examples}, others, in_seconds=in_seconds) == {"new": made}

@@ -81,7 +81,8 @@ def bought(budget: float | None, n_searches: int, n_workers: int) -> dict[str, A
         "after": after(budget, n_searches),
     }
     found["ladders"] = [
-        list(fresh.plan.ladder(N_TRAIN, speed, found["allowance"], n_workers).examples) for speed in SPEEDS.values()
+        list(fresh.plan.ladder(N_TRAIN, speed, found["allowance"], n_workers=n_workers, n_at_once=n_workers).examples)
+        for speed in SPEEDS.values()
     ]
     if share is None:
         return found

@@ -20,13 +20,13 @@ from study.report.sections.leaderboard import Finalist
 from study.report.sections.pairwise import FinalistPair
 from study.report.wording import count, interval, listing, percent, points
 from study.statistics.logits import accuracy
-from study.statistics.result import PAGE_ONLY, Result
+from study.statistics.result import OPTIONAL, PAGE_ONLY, Result
 
 
 @dataclass(frozen=True, slots=True)
 class BestTrial(Result):
     """The trial that led the search over all families, and what became of it: the mean of its fresh seeds, and its
-    family's finalist."""
+    family's finalist. `images` is from how many of the training part it learned, None of all."""
 
     number: int
     family: str
@@ -37,6 +37,7 @@ class BestTrial(Result):
     finalist: int | None
     finalist_accuracy: float | None
     best_sampled: TrialSummary | None
+    images: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ def _best_trial(study: StudyRecords) -> BestTrial | None:
         finalist=result.finalist,
         finalist_accuracy=chosen.mean_accuracy if chosen else None,
         best_sampled=summary(study.counted.found.best),
+        images=study.settings.families[top.family].ladder.images,
     )
 
 
@@ -183,11 +185,13 @@ _GIVEN: Mapping[Role, str] = {
 def fate(led: BestTrial, stage: Stage, search: str = "the search") -> str:
     """What became of the trial that led a search, in a study that got so far."""
     lead = f"Trial #{led.number} of {led.family} had the best score of {search}, {percent(led.accuracy)} on validation"
+    lead += "" if led.images is None else f" after learning from {led.images:,} images"
     lead += _GIVEN.get(led.role, "")
     if led.fresh_accuracy is None:
         return f"{lead}. {_not_again(led, stage)}{_best_sampled(led)}"
     seeds = f"a fresh seed{'' if led.fresh_seeds == 1 else ' each time'}"
-    fresh = f"{lead}. Trained again with {seeds} it reached {percent(led.fresh_accuracy)}"
+    on_all = "" if led.images is None else "on all images and "
+    fresh = f"{lead}. Trained again {on_all}with {seeds} it reached {percent(led.fresh_accuracy)}"
     if led.finalist == led.number:
         return f"{fresh} and became its family's finalist.{_best_sampled(led)}"
     better = f"#{led.finalist} did better ({percent(led.finalist_accuracy)}) and became the finalist"

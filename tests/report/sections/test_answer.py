@@ -39,6 +39,14 @@ def test_a_trial_that_was_trained_again_is_told_with_what_became_of_it() -> None
     assert fate(led, "evaluated") == f"{lead}. {again}; #5 did better (99.25 %) and became the finalist."
 
 
+def test_a_score_of_a_part_of_the_images_is_told_as_such() -> None:
+    led = BestTrial(3, "cnn", 0.975, "sampled", 0.99, 1, 3, 0.99, None, 15_000)
+    assert fate(led, "evaluated") == (
+        "Trial #3 of cnn had the best score of the search, 97.50 % on validation after learning from 15,000 images. "
+        "Trained again on all images and with a fresh seed it reached 99.00 % and became its family's finalist."
+    )
+
+
 def test_a_trial_that_was_not_trained_again_is_called_pending_only_while_the_search_goes_on() -> None:
     led = BestTrial(3, "cnn", 0.991, "sampled", None, 0, None, None, None)
     assert fate(led, "searching").endswith("It has not been trained again yet.")

@@ -47,7 +47,8 @@ def test_a_space_whose_text_cannot_be_read_has_no_rows(tmp_path: Path) -> None:
 def test_from_how_many_images_trials_learn_is_said_where_it_is_not_from_all(tmp_path: Path, case_made: Made) -> None:
     report = make(write_study(tmp_path / "part", Wanted(stage="searched", trials=4, images=15_000)))
     assert [row.images for row in report[families].families] == [15_000, 15_000]
-    assert "always the same ones: 15,000 for cnn, 15,000 for mlp." in render(report)
+    assert "in a search always the same ones: 15,000 for cnn, 15,000 for mlp." in render(report)
+    assert "50,000 images train (15,000 of them the search's trials)" in render(report)
     whole = case_made("clear win")
     assert "images" not in whole[families].families[0].to_dict()
     assert "always the same ones" not in render(whole)
