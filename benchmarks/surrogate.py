@@ -27,7 +27,7 @@ import random
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -289,9 +289,9 @@ def _between(examples: int, rungs: Sequence[int], known: Array) -> float:
 class Way:
     """What differs from the program. Of the ladder the rungs as shares of the top one, how many go on, and how many
     times as long the top one is; so many draws at random; the share of the later ones that is near the best so many,
-    with so many choices changed and numbers moved by so much of their range, drawn anew where it is None; the share of
-    trials that TPE takes for good ones; the share of proposals that a forest chooses, as SMAC does, by `kappa` standard
-    deviations below what it expects."""
+    with numbers moved by so much of their range, drawn anew where it is None; the share of trials that TPE takes for
+    good ones; the share of proposals that a forest chooses, as SMAC does, by `kappa` standard deviations below what it
+    expects."""
 
     shares: tuple[float, ...] | None = None
     factor: int | None = None
@@ -299,12 +299,10 @@ class Way:
     startup: int = N_STARTUP_TRIALS
     near: float = 0.5
     best: int = 3
-    changes: int = 1
     moved: float | None = None
     good: float = 0.1
     forest: float = 0.0
     kappa: float = 1.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 WAYS: dict[str, Way] = {
@@ -312,33 +310,18 @@ WAYS: dict[str, Way] = {
     "forest": Way(forest=1.0, near=0.0),
     "forest by mean": Way(forest=1.0, near=0.0, kappa=0.0),
     "half forest": Way(forest=0.5, near=0.5),
-    "random": Way(settings={"sampler": "random", "neighbours": False}),
     "TPE alone": Way(near=0.0),
     "all near the best": Way(near=1.0),
     "3 of 4 near": Way(near=0.75),
     "near the best 1": Way(best=1),
     "near the best 6": Way(best=6),
-    "near the best 12": Way(best=12),
-    "two changes": Way(changes=2),
     "moved by a fifth": Way(moved=0.2),
-    "moved by a tenth": Way(moved=0.1),
     "a quarter is good": Way(good=0.25),
-    "4 at random": Way(startup=4),
     "16 at random": Way(startup=16),
-    "32 at random": Way(startup=32),
-    "no pruner": Way(settings={"pruner": "none"}),
     "two rungs": Way(shares=(1 / 3, 1.0)),
     "one of 3": Way(factor=3),
     "one of 10": Way(factor=10),
-    "two rungs, one of 3": Way(shares=(1 / 3, 1.0), factor=3),
     "half as long": Way(top=0.5),
-    "half as long, all near the best": Way(top=0.5, near=1.0),
-    "half as long, 16 at random": Way(top=0.5, startup=16),
-    "half as long, one of 3": Way(top=0.5, factor=3),
-    "half as long, a quarter is good": Way(top=0.5, good=0.25),
-    "half as long, near the best 1": Way(top=0.5, best=1),
-    "half as long, two rungs": Way(top=0.5, shares=(1 / 3, 1.0)),
-    "a quarter as long": Way(top=0.25),
     "twice as long": Way(top=2.0),
 }
 
@@ -346,23 +329,28 @@ WAYS: dict[str, Way] = {
 def neighbour_of(way: Way, search: Search, one: FamilySearch, draw: int) -> Mapping[str, Any]:
     """In place of the driver's."""
     rng = random.Random(derive_seed(search._settings.seed, one.name, draw, "neighbour"))
-    if one.counted >= way.startup and rng.random() < way.forest:
+    if way.forest and one.counted >= way.startup and rng.random() < way.forest:
         return forested(way, one, rng)
     if one.counted < way.startup or rng.random() >= way.near:
         return {}
     best = one.leaders._best[: way.best]
     if not best:
         return {}
-    parent = rng.choice(best)
+    return changed(rng.choice(best), 1, lambda: way.moved, rng)
+
+
+def changed(parent: TrialRecord, n: int, spread: Callable[[], float | None], rng: random.Random) -> Mapping[str, Any]:
+    """The parameters of a trial with `n` of them changed: a choice is another one, a number is moved, or left out to be
+    drawn anew."""
     ranges = {name: leaders._range_of(text) for name, text in parent.distributions.items()}
     open_ranges = sorted(name for name, its in ranges.items() if not its.single())
     kept = dict(parent.parameters)
-    for changed in rng.sample(open_ranges, min(way.changes, len(open_ranges))):
-        its, now = ranges[changed], kept.pop(changed)
+    for name in rng.sample(open_ranges, min(n, len(open_ranges))):
+        its, now = ranges[name], kept.pop(name)
         if isinstance(its, CategoricalDistribution):
-            kept[changed] = rng.choice([choice for choice in its.choices if choice is not None and choice != now])
-        elif way.moved is not None:
-            kept[changed] = _moved(now, its, way.moved, rng)
+            kept[name] = rng.choice([choice for choice in its.choices if choice is not None and choice != now])
+        elif (moved := spread()) is not None:
+            kept[name] = _moved(now, its, moved, rng)
     return kept
 
 
@@ -408,16 +396,7 @@ def forested(way: Way, one: FamilySearch, rng: random.Random) -> Mapping[str, An
     pool = one.leaders._best[:PARENTS]
     candidates = []
     for number in range(CANDIDATES):
-        parent = rng.choice(pool)
-        ranges = {name: leaders._range_of(text) for name, text in parent.distributions.items()}
-        open_ranges = sorted(name for name, its in ranges.items() if not its.single())
-        kept = dict(parent.parameters)
-        for changed in rng.sample(open_ranges, min(1 + number % 3, len(open_ranges))):
-            its, now = ranges[changed], kept.pop(changed)
-            if isinstance(its, CategoricalDistribution):
-                kept[changed] = rng.choice([choice for choice in its.choices if choice is not None and choice != now])
-            else:
-                kept[changed] = _moved(now, its, 0.2 if rng.random() < 0.5 else 1.0, rng)
+        kept = changed(rng.choice(pool), 1 + number % 3, lambda: 0.2 if rng.random() < 0.5 else 1.0, rng)
         drawing = _Drawing(kept, rng)
         config = sample(one.space, drawing)
         candidates.append((drawing.drawn, config))
@@ -462,7 +441,7 @@ def searched(task: tuple[str, int], surrogate: Surrogate) -> dict[str, Any]:
     with (
         patched(way),
         Simulated(surrogate) as executor,
-        opened(surrogate.name, ladder, seed, **way.settings) as search,
+        opened(surrogate.name, ladder, seed) as search,
     ):
         search.run(executor, Limits(SECONDS), lambda *_: None)
         trials = search.records.counted
