@@ -69,7 +69,7 @@ from study.seeds import derive_seed
 from study.space.bundled import bundled_spaces
 from study.space.parameters import SearchSpace
 from study.space.sampling import sample
-from study.stages.plan import choose_ladder, images_of_trials
+from study.stages.ladder import choose_ladder, images_of_trials
 from study.stages.request import Request
 from study.stages.session import new_settings
 from study.stages.speed import measure_speeds

@@ -49,7 +49,7 @@ from study.retraining.candidates import choose_candidates
 from study.search.driver import Search
 from study.search.storage import open_storage, storage_url
 from study.search.turns import Limits
-from study.stages import plan
+from study.stages import ladder as ladders
 from study.statistics.logits import accuracy
 from study.training import loop
 from study.training.config import training_config
@@ -112,12 +112,12 @@ def speed_of(config: dict[str, Any], data: TrainingData) -> float:
 
 def search(task: Task, data: TrainingData, speed: float) -> Trials:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    smallest = 0.1 if task.method in ("seconds", "examples") else plan._SMALLEST_RUNG
+    smallest = 0.1 if task.method in ("seconds", "examples") else ladders._SMALLEST_RUNG
     equal = "examples" if task.method == "examples" else "seconds"
-    with mock.patch.object(plan, "_SMALLEST_RUNG", smallest):
-        ladder = plan.choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": equal})
+    with mock.patch.object(ladders, "_SMALLEST_RUNG", smallest):
+        ladder = ladders.choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": equal})
     if task.method == "program":
-        images = plan.images_of_trials(len(data.train), task.final_epochs * speed / ladder.examples[-1])
+        images = ladders.images_of_trials(len(data.train), task.final_epochs * speed / ladder.examples[-1])
         ladder = ladder.model_copy(update={"images": images})
     with tempfile.TemporaryDirectory() as folder, Charged(data) as executor:
         files = StudyFiles(Path(folder) / task.family)

@@ -65,7 +65,7 @@ from study.seeds import derive_seed
 from study.space.parameters import Parameter
 from study.space.points import identity
 from study.space.sampling import sample
-from study.stages import plan
+from study.stages.ladder import choose_ladder
 from study.training import loop
 
 SECONDS = 116.0  # worker-seconds of a family in a default study, where a processor trains at such speeds
@@ -85,7 +85,7 @@ Config = Mapping[str, Any]
 
 
 def ladder_of(name: str) -> Ladder:
-    ladder = plan.choose_ladder(N_TRAIN, SPEED[name], SECONDS)
+    ladder = choose_ladder(N_TRAIN, SPEED[name], SECONDS)
     return ladder.model_copy(update={"equal": "seconds", "images": IMAGES})
 
 

@@ -9,8 +9,9 @@ from statistics import median
 
 from study.records.trial import Trials, read_trials
 from study.space.grammar import parse_space
+from study.stages.ladder import full_trial_seconds
 from study.stages.one_search import OneSearch
-from study.stages.plan import full_trial_seconds, steady_speed
+from study.stages.plan import steady_speed
 
 # What is given may take so many times what is planned for it, since a configuration may be slower than the first warm
 # start; but it must leave the search most of its time, however little that is.

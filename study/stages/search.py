@@ -24,8 +24,8 @@ from study.search.turns import Limits
 from study.space.parameters import SearchSpace
 from study.stages.allowance import allowances, lent_seconds, speeds_of
 from study.stages.extension import unused_budget
+from study.stages.ladder import made_alike
 from study.stages.one_search import OneSearch
-from study.stages.plan import made_alike
 from study.stages.session import Session
 from study.stages.speed import measure_speeds
 from study.training.config import limits_of

@@ -14,7 +14,8 @@ from study.records.paths import StudyFiles
 from study.records.settings import StudySettings
 from study.records.trial import Trials, read_trials
 from study.stages.allowance import Allowances, allowances, lent_seconds
-from study.stages.plan import SearchPlan, Used, full_trial_seconds
+from study.stages.ladder import full_trial_seconds
+from study.stages.plan import SearchPlan, Used
 
 Settings = Callable[..., StudySettings]
 BUDGET = 300.0
