@@ -116,7 +116,7 @@ def _write_what_came_of_it(files: StudyFiles, storage: RDBStorage, families: Seq
     rows = {
         family: family_result(candidate(4, family=family), final_runs=(f"{family}-final-seed0",)) for family in families
     }
-    note_on_retraining(storage, files, finalists(**rows))
+    note_on_retraining(storage, files, finalists(**rows), dict.fromkeys(rows))
     write_json(files.report_json, {"findings": {"answer": "No verdict between them."}})
     files.report_html.write_text("<!doctype html><title>Report</title>The whole report", encoding="utf-8")
     files.model.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import optuna
 import plotly.graph_objects as go
@@ -115,15 +115,18 @@ def best_so_far(families: list[FamilySearch]) -> go.Figure:
     return figure
 
 
-def note_on_retraining(storage: RDBStorage, files: StudyFiles, found: Finalists) -> None:
-    """The notes of `<name>/retrain` and `<name>/final`: who was trained again and what came of it."""
+def note_on_retraining(
+    storage: RDBStorage, files: StudyFiles, found: Finalists, images: Mapping[str, int | None]
+) -> None:
+    """The notes of `<name>/retrain` and `<name>/final`: who was trained again and what came of it. `images` says from
+    how many each family's trials learned; None is all of them."""
     with quiet_experimental(), transaction(storage):
-        for part, lines in ((RETRAIN, _on_candidates(files, found)), (FINAL, _on_final_runs(files, found))):
+        for part, lines in ((RETRAIN, _on_candidates(files, found, images)), (FINAL, _on_final_runs(files, found))):
             study = optuna.load_study(study_name=f"{files.name}/{part}", storage=storage)
             _save_note(study, lines)
 
 
-def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
+def _on_candidates(files: StudyFiles, found: Finalists, images: Mapping[str, int | None]) -> Iterator[str]:
     yield f"# Candidates of study {files.name}, trained again"
     yield (
         "Value: accuracy on the validation images, under a fresh seed. The best candidate of a family by the mean of "
@@ -131,12 +134,13 @@ def _on_candidates(files: StudyFiles, found: Finalists) -> Iterator[str]:
         f"that, it is trained once more on all labelled images: study `{files.name}/{FINAL}`."
     )
     for family, row in found.families.items():
+        learned = "" if (n_images := images[family]) is None else f", learning from {n_images:,} images"
         for candidate in row.candidates:
             chosen = ", given" if candidate.given else ""
             chosen += ", the finalist" if candidate.trial == row.finalist else ""
             yield (
                 f"- {family} #{candidate.trial}{chosen}: {percent(candidate.mean_accuracy)} under fresh seeds, "
-                f"{percent(candidate.search_accuracy)} in the search"
+                f"{percent(candidate.search_accuracy)} in the search{learned}"
             )
     yield f"- winner by validation: {choose([found]).winner}"
 

@@ -56,5 +56,6 @@ def retrain_candidates(one: OneSearch) -> None:
         retraining.run(executor, observe)
         session.ledger.failed_runs = retraining.failed
         found = retraining.save(trials=digest_of_trials(session.files.trials_jsonl))
-        note_on_retraining(storage, session.files, found)
+        images = {name: family.ladder.images for name, family in session.settings.families.items()}
+        note_on_retraining(storage, session.files, found, images)
     one.mark_done("retrain")

@@ -80,9 +80,9 @@ def test_it_is_published_now_and_then(files: StudyFiles, search: Search, monkeyp
     assert all(100 <= b - a < 102 for a, b in itertools.pairwise(published))
 
 
-def notes_on(files: StudyFiles, storage: RDBStorage, row: FamilyResult) -> list[str]:
+def notes_on(files: StudyFiles, storage: RDBStorage, row: FamilyResult, images: int | None) -> list[str]:
     studies = [optuna.create_study(study_name=f"{files.name}/{part}", storage=storage) for part in ("retrain", "final")]
-    note_on_retraining(storage, files, finalists(mlp=row))
+    note_on_retraining(storage, files, finalists(mlp=row), {"mlp": images})
     return [get_note(study) for study in studies]
 
 
@@ -90,15 +90,21 @@ def test_final_runs_that_are_the_candidates_are_not_said_to_have_learned_from_th
     files: StudyFiles, storage: RDBStorage
 ) -> None:
     given = candidate(1, given=True)
-    candidates, final = notes_on(files, storage, family_result(candidate(3), given, final_runs=("mlp-t3-seed0",)))
+    row = family_result(candidate(3), given, final_runs=("mlp-t3-seed0",))
+    candidates, final = notes_on(files, storage, row, None)
     assert "mlp #3, the finalist" in candidates
     assert "mlp #1, given" in candidates
+    assert "learning from" not in candidates
     assert "No runs of its own" in final
     assert "training loss" not in final
 
 
-def test_final_runs_of_their_own_are_named(files: StudyFiles, storage: RDBStorage) -> None:
-    _, final = notes_on(files, storage, family_result(candidate(3), final_runs=("mlp-final-seed0",)))
+def test_final_runs_of_their_own_are_named_and_from_how_many_images_trials_learned(
+    files: StudyFiles, storage: RDBStorage
+) -> None:
+    row = family_result(candidate(3), final_runs=("mlp-final-seed0",))
+    candidates, final = notes_on(files, storage, row, 15_000)
+    assert "% in the search, learning from 15,000 images" in candidates
     assert "learns from the validation images, too" in final
     assert "mlp-final-seed0" in final
 
