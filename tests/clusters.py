@@ -16,13 +16,16 @@ import psutil
 import pytest
 
 from study.execution.executors import Executor, InProcessExecutor
-from study.execution.joining import joined
+from study.execution.joining import few_processes, joined
 from study.execution.ray_address import check_address
 from study.training.loop import TrainingData
 
 # Ray leaves files and processes to the end of the process that uses it, of which Python warns.
 CLUSTER = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
 PATIENCE = 60.0
+# As `--cluster local` has it; and what is on its way between machines, one of which is lost or has just come, is asked
+# for again after a second, where Ray waits for ten.
+_SYSTEM = {"worker_niceness": 0, "object_manager_pull_timeout_ms": 1000}
 
 
 def skip_or_fail() -> None:
@@ -72,14 +75,16 @@ class Machines:
         self._small = {"object_store_memory": 10**8, "include_dashboard": False}
         self._folder = tempfile.mkdtemp(prefix="ray-")  # pytest's own has too long a name for a socket
         Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # Ray writes an address into it, and does not make it
-        head = {"num_cpus": 0, "temp_dir": self._folder, **self._small}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        head = {"num_cpus": 0, "temp_dir": self._folder, "_system_config": _SYSTEM, **self._small}
+        with few_processes():
+            self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
 
     def add(self, cores: int = 1, gpus: int = 0, store: int = 10**8, **environment: str) -> Any:
         """`store` are bytes for objects on their way."""
         size = {**self._small, "object_store_memory": store}
-        return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **size)
+        with few_processes():
+            return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **size)
 
     def kill(self, machine: Any) -> None:
         """As when its power fails: all of Ray's processes there at once."""

@@ -170,14 +170,14 @@ def _init(options: Mapping[str, Any], folder: str | None) -> None:
     # Else workers would look for modules in the folder that the command is called in. To go elsewhere meanwhile is no
     # way: the main thread reads and writes there.
     elsewhere = JobConfig(_client_job=True)
-    with _few_processes(), _temporary_files_in(folder):
+    with few_processes(), _temporary_files_in(folder):
         ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=elsewhere, **options)
     # A machine that dies would print a page of its log into this command's progress, whatever log_to_driver says.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextlib.contextmanager
-def _few_processes() -> Iterator[None]:
+def few_processes() -> Iterator[None]:
     """Within this block Ray starts a cluster of this machine without its dashboard's server, its readers of logs and
     its autoscaler: nobody asks them anything, and the first one was waited for."""
     from ray._private import services
