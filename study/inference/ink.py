@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ CLEAR = 0.8  # share of the variance that two classes explain when ink lies on a
 MAX_EDGE_INK = 0.15  # share of the picture's edge that may stand out from a good ground
 COARSE = 64  # longest side at which local light is looked at; smaller pictures have no local light
 SAMPLES = 4096  # pixels that the smooth ground is fitted to
-BINS = 128  # of a histogram of tones
 
 
 def ink_of(gray: Gray, invert: Invert = "auto") -> tuple[Gray, bool]:
@@ -114,7 +113,7 @@ def _fit_surface(basis: Gray, values: Gray, rim: NDArray[np.bool_]) -> Gray:
     """Coefficients [6] of least squares over the values that lie near, seen from the last fit."""
     first = values[rim] if rim.any() else values
     coefficients = np.zeros(6, dtype=np.float32)
-    coefficients[0] = median(first)
+    coefficients[0] = _median(first)
     spread = max(0.1, 2 * _robust_deviation(first))
     # A little ridge keeps the slopes at zero where too few pixels speak for them.
     ridge = np.diag([0, 1, 1, 1, 1, 1]).astype(np.float32) * len(values) * 1e-3
@@ -131,16 +130,16 @@ def _fit_surface(basis: Gray, values: Gray, rim: NDArray[np.bool_]) -> Gray:
     return coefficients
 
 
-def _robust_deviation(values: NDArray[Any]) -> float:
-    return 1.4826 * float(median(np.abs(values - median(values)))) if values.size else 0.0
+def _robust_deviation(values: Gray) -> float:
+    return 1.4826 * _median(np.abs(values - np.float32(_median(values)))) if values.size else 0.0
 
 
-def median(values: NDArray[Any]) -> Any:
+def _median(values: Gray) -> float:
     """As `np.median` of all values, of which there is at least one and none is no number, in half its time."""
     high = values.size // 2
     low = high - 1 + values.size % 2
     parted = np.partition(values.ravel(), (low, high))
-    return (parted[low] + parted[high]) / 2
+    return float((parted[low] + parted[high]) / 2)
 
 
 def _flat_ink(gray: Gray, ground: Gray, is_dark: bool) -> Gray:
@@ -194,18 +193,12 @@ def _scaled(ink: Gray) -> Gray:
 
 
 def otsu(values: Gray) -> float:
-    """Otsu's threshold (1979): the level that parts values into two classes of least inner variance, to a 128th of
-    their range; below all of them where they are equal."""
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return low - 0.5
-    width = (high - low) / BINS
-    places = ((values - low) * (BINS / (high - low))).astype(np.intp)  # as `np.histogram`, in half its time
-    counts = np.bincount(np.minimum(places, BINS - 1, out=places).ravel(), minlength=BINS)
-    middles = low + width * (np.arange(BINS) + 0.5)
+    """Otsu's threshold (1979): the level that parts values into two classes of least inner variance."""
+    counts, edges = np.histogram(values, bins=128)
+    middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     total, mass = below[-1], np.cumsum(counts * middles)
     above = total - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = (mass[-1] * below - mass * total) ** 2 / (below * above)
-    return low + width * (int(np.nanargmax(np.where(np.isfinite(between), between, -1))) + 1)
+    return float(edges[1:][np.nanargmax(np.where(np.isfinite(between), between, -1))])

@@ -10,13 +10,13 @@ from study.records.ledger import Goal, Ledger
 from study.records.settings import RetrainSettings
 from study.records.trial import Rung, TrialRecord
 from study.stages.goal import asked_goal
+from study.stages.ladder import choose_ladder
 from study.stages.plan import (
     PartsOfRuns,
     RunCost,
     SearchPlan,
     Used,
     at_least,
-    choose_ladder,
     equal_allowance,
     examine_seconds,
     parts_of_runs,
