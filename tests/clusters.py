@@ -83,8 +83,7 @@ class Machines:
     def add(self, cores: int = 1, gpus: int = 0, store: int = 10**8, **environment: str) -> Any:
         """`store` are bytes for objects on their way."""
         size = {**self._small, "object_store_memory": store}
-        with few_processes():
-            return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **size)
+        return self._cluster.add_node(num_cpus=cores, num_gpus=gpus, env_vars=environment or None, **size)
 
     def kill(self, machine: Any) -> None:
         """As when its power fails: all of Ray's processes there at once."""

@@ -178,8 +178,8 @@ def _init(options: Mapping[str, Any], folder: str | None) -> None:
 
 @contextlib.contextmanager
 def few_processes() -> Iterator[None]:
-    """Within this block Ray starts a cluster of this machine without its dashboard's server, its readers of logs and
-    its autoscaler: nobody asks them anything, and the first one was waited for."""
+    """Within this block Ray starts a cluster's head without its dashboard's server, its readers of logs and its
+    autoscaler: nobody asks them anything, and the first one was waited for."""
     from ray._private import services
     from ray._private.node import Node
 
