@@ -7,7 +7,7 @@ from typing import Protocol
 from study.report.judged import Judged
 from study.report.wording import count, percent, points
 from study.statistics.intervals import Interval
-from study.statistics.power import FALSE_ALARMS, GAP
+from study.statistics.power import FALSE_ALARMS, GAP, LUCK
 
 
 class Precise(Judged, Protocol):
@@ -37,6 +37,16 @@ def false_alarms() -> str:
         f"{_range(known.usual)}; where one family alone had one search in five that ended half a point behind, in "
         f"{_range(known.half_behind)}, a whole point, in {_range(known.point_behind)}: few searches without such a one "
         "look better than the family is."
+    )
+
+
+def luck() -> str:
+    return (
+        "A verdict between finalists is about these configurations, not about their families. Tested at 5 %, one "
+        f"configuration that was trained under other seeds was called different in {_range(LUCK.other_seeds)} of "
+        f"comparisons, and what two searches of one family handed over in {_range(LUCK.other_search)} (20 random "
+        "configurations a family, trained for half an epoch, half of them for each search). Of what five default "
+        f"studies found, one run each, {_range(LUCK.other_study)} of the pairs within a family were called so."
     )
 
 

@@ -37,6 +37,22 @@ class FalseAlarms:
 
 # By `compare_searches` at 5 %, 2,000 studies each (benchmarks/aa_power.py).
 FALSE_ALARMS = FalseAlarms((0.01, 0.06), (0.055, 0.102), (0.118, 0.266))
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """Shares of comparisons that call two networks different at 5 %, least and most over the families: of finalists of
+    one configuration under other seeds; of finalists of two searches; and of what two default studies found in one
+    family, one run each, so that seeds count, too."""
+
+    other_seeds: Interval
+    other_search: Interval
+    other_study: Interval
+
+
+# By 2,000 comparisons of recorded networks a family, searches of nine or ten of 19 or 20 configurations
+# (benchmarks/aa_outcomes.py), and all pairs of five studies (benchmarks/verdicts.py).
+LUCK = Luck((0.078, 0.092), (0.552, 0.937), (0.6, 0.9))
 _QUANTILES = (np.arange(64) + 0.5) / 64
 
 

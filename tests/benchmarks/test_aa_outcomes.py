@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from _data import random_configs
-from aa_outcomes import DONE, FAILED, FINAL_SEEDS, Outcomes, Task
+from _rows import RECORDED
+from aa_outcomes import DONE, FAILED, FINAL_SEEDS, Outcomes, Task, other_search, same_configuration
 
+from study.statistics.power import LUCK
 from study.training.loop import TrainingData
 
 
@@ -92,3 +94,14 @@ def test_the_table_says_how_much_is_recorded(capsys: pytest.CaptureFixture[str])
     outcomes.states[2:] = aa_outcomes.MISSING
     aa_outcomes.print_table("cnn", outcomes, 5)
     assert "too few to simulate from" in capsys.readouterr().out
+
+
+def test_the_report_has_the_rates_of_the_networks_that_were_recorded() -> None:
+    recorded = [Outcomes.load(RECORDED / f"outcomes_{family}.npz").usable() for family in ("cnn", "mlp")]
+    for simulate, known, about in (
+        (same_configuration, LUCK.other_seeds, 0.03),
+        (other_search, LUCK.other_search, 0.1),
+    ):
+        found = [simulate(outcomes, "fixed", 100) for outcomes in recorded]
+        shares = [rates.alarms / rates.studies for rates in found]
+        assert (min(shares), max(shares)) == pytest.approx(known, abs=about)

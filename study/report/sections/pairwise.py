@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from study.records.finalists import Candidate
-from study.report import forest
+from study.report import forest, precision
 from study.report.charts import Chart
 from study.report.reading import Array, StudyRecords
 from study.report.section import Report
@@ -85,6 +85,10 @@ class Pairwise(Result):
     def has_more_data(self) -> bool:
         """Whether a finalist has final runs of their own, which learned from the validation images, too."""
         return any(found.more_data is not None for found in self.taken_apart.values())
+
+    @property
+    def luck(self) -> str:
+        return precision.luck()
 
     @property
     def steps(self) -> list[Step]:

@@ -79,3 +79,9 @@ def test_a_verdict_needs_three_seeds(case_made: Made) -> None:
 def test_before_retraining_nothing_is_taken_apart(case_made: Made) -> None:
     found = case_made("searching")[pairwise]
     assert (found.optimism, found.taken_apart) == ({"cnn": None, "mlp": None}, {})
+
+
+def test_beside_a_verdict_stands_what_luck_alone_does(case_page: Callable[[str], str]) -> None:
+    said = "A verdict between finalists is about these configurations, not about their families."
+    assert said in case_page("clear win")
+    assert said not in case_page("searching")
