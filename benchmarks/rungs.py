@@ -10,6 +10,7 @@
     alone       that with all proposals by TPE
     seconds     all proposals by TPE, the first rung no shorter than a tenth of an epoch
     examples    the same with rungs of equal examples
+    6250-18750  as the program with these rungs, in examples, on three tenths of the images; others likewise
 
 A minute and a half for each search and its run on a quiet core. Nothing is given to the searches. Each is the
 program's own, with the ladder that it would have for so many worker-seconds, over one thread that is charged for what
@@ -44,6 +45,7 @@ from study.execution.executors import InProcessExecutor
 from study.execution.jobs import Event, Finished, Job, OnRung, Outcome, RungMetrics
 from study.execution.worker import train
 from study.records.paths import StudyFiles
+from study.records.settings import Ladder
 from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import choose_candidates
 from study.search.driver import Search
@@ -110,21 +112,29 @@ def speed_of(config: dict[str, Any], data: TrainingData) -> float:
     return (last - first) / (ended - begun)
 
 
-def search(task: Task, data: TrainingData, speed: float) -> Trials:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+def ladder_of(task: Task, data: TrainingData, speed: float) -> Ladder:
+    n_train = len(data.train)
+    if task.method[0].isdigit():
+        examples = tuple(int(rung) for rung in task.method.split("-"))
+        return Ladder(examples=examples, reduction_factor=5, equal="seconds", images=round(0.3 * n_train))
     smallest = 0.1 if task.method in ("seconds", "examples") else ladders._SMALLEST_RUNG
     equal = "examples" if task.method == "examples" else "seconds"
     with mock.patch.object(ladders, "_SMALLEST_RUNG", smallest):
-        ladder = ladders.choose_ladder(len(data.train), speed, task.seconds).model_copy(update={"equal": equal})
+        ladder = ladders.choose_ladder(n_train, speed, task.seconds).model_copy(update={"equal": equal})
     if task.method == "program":
-        images = ladders.images_of_trials(len(data.train), task.final_epochs * speed / ladder.examples[-1])
+        images = ladders.images_of_trials(n_train, task.final_epochs * speed / ladder.examples[-1])
         ladder = ladder.model_copy(update={"images": images})
+    return ladder
+
+
+def search(task: Task, data: TrainingData, speed: float) -> Trials:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, Charged(data) as executor:
         files = StudyFiles(Path(folder) / task.family)
         files.root.mkdir()
         storage = open_storage(storage_url(files, None))
-        settings = settings_of(task, files, data, ladder).model_copy(
-            update={"neighbours": task.method in ("program", "all")}
+        settings = settings_of(task, files, data, ladder_of(task, data, speed)).model_copy(
+            update={"neighbours": task.method not in ("alone", "seconds", "examples")}
         )
         found = Search(files, settings, storage, Trials())
         found.run(executor, Limits(task.seconds), lambda *_: None)
@@ -183,7 +193,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             worth = [100 * row["dev_test"] for row in mine]
             trials = np.mean([row["trials"] for row in mine])
             print(f"{way:<10}{np.mean(worth):8.2f} sd {np.std(worth, ddof=1):.2f}, {trials:.0f} trials")
-        for better, other in itertools.combinations(WAYS, 2):
+        for better, other in itertools.combinations(dict.fromkeys([*WAYS, *(way for way, _ in found)]), 2):
             seeds = sorted({seed for _, seed in found if all((way, seed) in found for way in (better, other))})
             pairs = [100 * (found[better, s]["dev_test"] - found[other, s]["dev_test"]) for s in seeds]
             if len(pairs) > 1:
