@@ -46,11 +46,11 @@ def choose_given(given: Trials, *, speed_share: float) -> dict[str, Trials]:
 
 
 def choose_beside(
-    found: Mapping[str, Trials], drawn: Trials, given: Trials, *, speed_share: float
+    found: Mapping[str, Trials], drawn: Trials, given: Trials, *, given_share: float
 ) -> dict[str, Trials]:
     """What is trained again beside what was `found`, so that it can be said what the search added: the best that was
     given, and the first configuration that a family's search drew and trained to a rung, unless it was found."""
-    best = choose_given(given, speed_share=speed_share)
+    best = choose_given(given, speed_share=given_share)
     chosen = {}
     for family in dict.fromkeys([*drawn.families, *best]):
         same = {identity(trial.config) for trial in found.get(family, ())}
@@ -60,11 +60,12 @@ def choose_beside(
     return chosen
 
 
-def choose_of_both(trials: Trials, n: int, *, speed_share: float) -> dict[str, Trials]:
+def choose_of_both(trials: Trials, n: int, *, speed_share: float, given_share: float) -> dict[str, Trials]:
     """`n` candidates of each family, found or given: the best found one and what `choose_given` names are among them,
-    and the best trial over all families, if need be more than `n`, so that it can be said what the search added."""
+    and the best trial over all families, if need be more than `n`, so that it can be said what the search added.
+    `given_share` is the speed share of what was given."""
     found = choose_candidates(trials.found, 1, speed_share=speed_share)
-    given = choose_given(trials.given, speed_share=speed_share)
+    given = choose_given(trials.given, speed_share=given_share)
     first, chosen = best_trial(trials), {}
     for family, best in choose_candidates(trials, n, speed_share=speed_share).items():
         needed = [*found.get(family, ()), *given.get(family, ())]

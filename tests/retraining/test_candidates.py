@@ -76,7 +76,7 @@ def test_of_found_and_given_the_best_of_each_is_trained_again_and_the_best_of_al
     found = [climbing(0, 0.89, 1.0), climbing(1, 0.88, 1.0), climbing(3, 0.93, 30.0)]
 
     def chosen(n: int, records: list[TrialRecord]) -> list[int]:
-        return [one.number for one in choose_of_both(Trials(records), n, speed_share=1.0)["mlp"]]
+        return [one.number for one in choose_of_both(Trials(records), n, speed_share=1.0, given_share=1.0)["mlp"]]
 
     assert chosen(2, [*given, *found[:2]]) == [0, 9]
     assert sorted(chosen(3, [*given, *found[:2]])) == [0, 8, 9]

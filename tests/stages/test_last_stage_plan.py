@@ -18,7 +18,7 @@ def test_short_budgets_have_none_and_long_ones_no_more_than_it_needs() -> None:
 def test_its_length_follows_the_run_the_budget_and_the_speed() -> None:
     most = 10_000_000.0
     assert last_stage_examples(None, 1_000_000, 1.0, 2, most) == 2_000_000
-    assert last_stage_examples(None, 39_999, 9_000.0, 1, most) == 0  # of a run too short to tell
+    assert last_stage_examples(None, 9_999, 9_000.0, 1, most) == 0  # of a run too short to tell
     assert last_stage_examples(None, 1_000_000, 9_000.0, 1, 1_500_000.0) == 1_500_000
     assert last_stage_examples(None, 1_000_000, 9_000.0, 1, 1_000_000.0) == 1_200_000  # longer than the run in any case
     assert (

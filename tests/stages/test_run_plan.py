@@ -18,7 +18,7 @@ from study.records.ledger import Command, Goal, Ledger
 from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
-from study.records.trial import TrialRecord, read_trials
+from study.records.trial import Rung, TrialRecord, read_trials
 from study.stages.agenda import Agenda
 from study.stages.extension import settle_for_what_helps, unused_budget
 from study.stages.held import Held, held_by
@@ -160,6 +160,25 @@ def test_a_network_twice_as_fast_sees_twice_the_examples_in_runs_as_long(make: M
     trials = [*FIRST, trial("mlp", 1, 0.95, speed=2.0), trial("cnn", 1, 0.96)]
     plan = planned(make(trials, HAD, budget=120.0, used=80.0))
     assert lengths(plan)["mlp"] == {1: 400_000, 0: 200_000}
+
+
+@pytest.mark.parametrize(("equal", "chosen"), [("seconds", 0), ("examples", 1)])
+def test_of_what_was_given_the_best_trial_is_trained_after_equal_seconds_after_equal_examples_the_fastest_to_fall(
+    equal: str, chosen: int, make: Make
+) -> None:
+    slow, fast = (
+        replace(
+            trial("mlp", number, value, speed), role="warm_start", rungs=(Rung(300, 0.8, 0.5), Rung(900, value, 0.3))
+        )
+        for number, value, speed in ((0, 0.900, 0.2), (1, 0.899, 5.0))
+    )
+    one = make([slow, fast, trial("cnn", 0, 0.92)], reached=None)
+    families = {
+        name: family.model_copy(update={"ladder": family.ladder.model_copy(update={"equal": equal})})
+        for name, family in one.session.settings.families.items()
+    }
+    one.session.settings = one.session.settings.model_copy(update={"families": families, "given": "apart"})
+    assert [trial.number for trial in planned(one).candidates["mlp"]] == [chosen]
 
 
 def test_much_more_time_makes_all_runs_longer(make: Make) -> None:
