@@ -25,7 +25,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ from unittest import mock
 import numpy as np
 import optuna
 import torch
-from _data import build_model, dev_data, precision, warm_configs
+from _data import build_model, dev_data, warm_configs
 from _rows import RECORDED, Rows, machine
 from live import FINAL_ATTEMPTS, Task, lower_bound, settings_of
 from torch import Tensor
@@ -56,7 +56,7 @@ from study.statistics.logits import accuracy
 from study.training import loop
 from study.training.config import training_config
 from study.training.loop import OnRung as OnMark
-from study.training.loop import TrainingData, fit, predict_logits
+from study.training.loop import TrainingData, choose_precision, fit, predict_logits
 from study.training.schedule import Schedule
 from study.training.tempo import Tempo
 
@@ -67,23 +67,25 @@ SPEED_SHARE = 0.5  # the program's
 
 
 class Charged(InProcessExecutor):
-    """One thread, which a job holds for the seconds that it computes."""
+    """One thread, which a job holds for the seconds that it computes; on a GPU for those of the clock on the wall."""
 
     def __init__(self, data: TrainingData) -> None:
-        self._data, self._tempo, self._held = data, Tempo(data, precision()), dict[str, float]()
+        self._data, self._held = data, dict[str, float]()
+        self._precision, self._clock = choose_precision(data.images.device), clock_of(data)
+        self._tempo = Tempo(data, self._precision)
         super().__init__(1, self._charged)
 
     def _charged(self, job: Job, on_rung: OnRung) -> Outcome:
-        began = time.thread_time()
+        began = self._clock()
 
         def reached(examples: int, metrics: RungMetrics) -> bool:
-            self._held[job.id] = time.thread_time() - began
+            self._held[job.id] = self._clock() - began
             return on_rung(examples, metrics)
 
         try:
-            return train(job, reached, data=self._data, precision=precision(), tempo=self._tempo)
+            return train(job, reached, data=self._data, precision=self._precision, tempo=self._tempo)
         finally:
-            self._held[job.id] = time.thread_time() - began
+            self._held[job.id] = self._clock() - began
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         event = super().next_event(timeout)
@@ -93,9 +95,20 @@ class Charged(InProcessExecutor):
         return {job: self._held.get(job, 0.0) for job in super().running()}
 
 
+def clock_of(data: TrainingData) -> Callable[[], float]:
+    """What a search over these images is charged by: other work on the machine costs no processor seconds."""
+    return time.thread_time if data.images.device.type == "cpu" else time.perf_counter
+
+
+def count_processor_seconds() -> None:
+    """From now on the seconds of training are those that the training thread computed."""
+    loop.time = SimpleNamespace(perf_counter=time.thread_time)  # type: ignore[attr-defined]
+
+
 def trained(config: dict[str, Any], seed: int, schedule: Schedule, on_mark: OnMark, data: TrainingData) -> Any:
-    model = build_model(config, seed)
-    fit(model, data, training_config(config), schedule, on_mark, seed=seed, precision=precision())
+    device = data.images.device
+    model = build_model(config, seed).to(device)
+    fit(model, data, training_config(config), schedule, on_mark, seed=seed, precision=choose_precision(device))
     return model
 
 
@@ -118,7 +131,8 @@ def ladder_of(task: Task, data: TrainingData, speed: float) -> Ladder:
         examples = tuple(int(rung) for rung in task.method.split("-"))
         return Ladder(examples=examples, reduction_factor=5, equal="seconds", images=round(0.3 * n_train))
     smallest = 0.1 if task.method in ("seconds", "examples") else ladders._SMALLEST_RUNG
-    equal = "examples" if task.method == "examples" else "seconds"
+    on_gpu = data.images.device.type != "cpu"  # where a study's rungs are of equal examples
+    equal = "examples" if task.method == "examples" or on_gpu else "seconds"
     with mock.patch.object(ladders, "_SMALLEST_RUNG", smallest):
         ladder = ladders.choose_ladder(n_train, speed, task.seconds).model_copy(update={"equal": equal})
     if task.method == "program":
@@ -151,8 +165,8 @@ def final(trial: TrialRecord, task: Task, data: TrainingData, dev_test: Tensor) 
             model = trained(config, task.derive(attempt, "final"), Schedule((steps,), (steps,)), lambda *_: True, data)
         except TrainingError:
             continue
-        logits = predict_logits(model, data, dev_test, precision())
-        return accuracy(logits, data.labels[dev_test].numpy()), steps * config["batch_size"]
+        logits = predict_logits(model, data, dev_test, choose_precision(data.images.device))
+        return accuracy(logits, data.labels[dev_test].cpu().numpy()), steps * config["batch_size"]
     return 1 / data.n_classes, 0
 
 
@@ -214,7 +228,7 @@ def main() -> None:
     rows = Rows(arguments.out, KEY)
     if not arguments.table:
         torch.set_num_threads(1)
-        loop.time = SimpleNamespace(perf_counter=time.thread_time)  # type: ignore[attr-defined]  # seconds of training
+        count_processor_seconds()
         data, dev_test = dev_data()
         speeds = {family: speed_of(warm_configs(family)[0], data) for family in arguments.families.split(",")}
         for task in tasks(arguments):
