@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 from study.data.other_hands import with_upstroke_or_foot
 from study.inference.abstain import Hands
 from study.inference.fitting import box_of, centre, fit
-from study.inference.predictor import Predictor
+from study.inference.predictor import BATCH, Predictor
+from study.inference.side_by_side import PredictGroups, in_turn
 
 Digits = NDArray[np.uint8]  # [N, 28, 28]
 Plane = NDArray[np.float32]
@@ -104,17 +106,24 @@ def _are_digits(classes: Sequence[str]) -> bool:
 
 
 def read_hands(
-    predictor: Predictor, digits: Digits, labels: NDArray[np.int64], count: int = COUNT, seed: int = 0
+    predictor: Predictor,
+    digits: Digits,
+    labels: NDArray[np.int64],
+    count: int = COUNT,
+    seed: int = 0,
+    predict: PredictGroups = in_turn,
 ) -> Hands:
     """What is known of pictures of `digits` [M, 28, 28] that the network was not trained on; half of the 1s have
-    upstrokes or feet."""
+    upstrokes or feet. They are read by `predict`."""
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(digits), min(count, 3 * len(digits)))
     images = digits[chosen]
     one = predictor.classes.index(ONE) if _are_digits(predictor.classes) else -1
     changed = np.flatnonzero(labels[chosen] == one)[::2]
     images[changed] = ones_with_upstrokes(images[changed], seed)
-    answers = predictor.predict((drawn_by_hands(image, rng) for image in images), threshold=0.0, segment=False)
+    drawn = [drawn_by_hands(image, rng) for image in images]
+    groups = [drawn[start : start + BATCH] for start in range(0, len(drawn), BATCH)]
+    answers = list(itertools.chain.from_iterable(predict(predictor, groups, threshold=0.0, segment=False)))
     refused = np.array([answer.status != "ok" for answer in answers])
     pixels = np.stack([answer.pixels for answer in answers if answer.pixels is not None])
     return Hands(predictor.evidence(pixels), labels[chosen], refused)

@@ -13,12 +13,15 @@ from scipy import ndimage
 
 from study.inference.answer import Prediction
 from study.inference.predictor import Predictor
+from study.inference.side_by_side import PredictGroups, in_turn
 
 Picture = NDArray[np.uint8]  # [H, W]
 Rng = np.random.Generator
 Digits = NDArray[np.uint8]  # [N, 28, 28]
 
-PER_KIND = 50
+PER_KIND = 50  # of a thousand digits or more; of fewer a twentieth
+FEWEST = 20
+_IMAGES_OF_ONE = 20  # digits that there are for each picture of a kind
 SIDES = (28, 60)  # pixels, lowest and highest, of pictures whose size is free: small ones take a second in all
 BLURS = (0.5, 1.0, 1.5, 2.0, 3.0)  # standard deviations in pixels of 28 x 28
 LETTERS = "ABCDEFGHJKMNPQRTUVWXYabcdefhijkmnprtuvwxy"
@@ -114,23 +117,28 @@ def measure_refusals(
     predictor: Predictor,
     digits: Digits,
     labels: NDArray[np.int64],
-    per_kind: int = PER_KIND,
+    per_kind: int | None = None,
     sides: tuple[int, int] = SIDES,
     seed: int = 0,
+    predict: PredictGroups = in_turn,
 ) -> list[dict[str, Any]]:
     """Rows {picture, pictures, abstained, wrong}: the kind, how many, and shares; `wrong` of wrong answers that were
     given, which is any answer to a picture without a digit. `digits` [N, 28, 28] and `labels` [N] that the network was
-    not trained on."""
-    rows = []
+    not trained on. Pictures are read by `predict`."""
+    n = min(PER_KIND, max(FEWEST, len(digits) // _IMAGES_OF_ONE)) if per_kind is None else per_kind
+    pictures: dict[str, list[Picture]] = {}
     for number, (kind, draw) in enumerate(NO_DIGIT.items()):
         rng = np.random.default_rng((seed, number))
-        drawn = [draw(rng, digits, int(side)) for side in rng.integers(*sides, per_kind, endpoint=True)]
-        rows.append(_row(kind, predictor.predict(drawn), None))
-    chosen = np.random.default_rng((seed, len(NO_DIGIT))).permutation(len(digits))[:per_kind]
+        pictures[kind] = [draw(rng, digits, int(side)) for side in rng.integers(*sides, n, endpoint=True)]
+    chosen = np.random.default_rng((seed, len(NO_DIGIT))).permutation(len(digits))[:n]
     images = digits[chosen]
-    hard = {"digit, inverted": 255 - images}
-    hard |= {f"digit, blurred by {sigma} px": _blurred(images, sigma) for sigma in BLURS}
-    return rows + [_row(kind, predictor.predict(list(made)), labels[chosen]) for kind, made in hard.items()]
+    pictures["digit, inverted"] = list(255 - images)
+    pictures |= {f"digit, blurred by {sigma} px": list(_blurred(images, sigma)) for sigma in BLURS}
+    answers = predict(predictor, list(pictures.values()))
+    return [
+        _row(kind, its, None if kind in NO_DIGIT else labels[chosen])
+        for kind, its in zip(pictures, answers, strict=True)
+    ]
 
 
 def _blurred(images: Digits, sigma: float) -> Digits:

@@ -65,6 +65,7 @@ class Stages:
     def retrain(self) -> None:
         self._searches.each(self._retrain)
         self._last_stage()
+        self._workers.let_end()
         with self.session.ledger.stage("retrain"):
             self._write_model()
 
@@ -147,7 +148,7 @@ class Stages:
         if wanted.openings and not wanted.are_sealed:
             self.progress.say(f"note: {opened_again(wanted)}")
         self.progress.step("the test split is read")
-        self._workers.close()
+        self._workers.let_end()
         session = self.session
         folders, found = self.folders, self.finalists()
         ships = shipped_by(folders, found)
@@ -312,6 +313,7 @@ class Stages:
         except FamilyStoppedError as error:
             failure = error
         self._last_stage()
+        self._workers.let_end()
         with self.session.ledger.stage("retrain"):
             self._write_model()
         if evaluate:

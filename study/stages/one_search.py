@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from optuna.storages import RDBStorage
@@ -47,8 +48,11 @@ class Workers:
 
     def __init__(self, session: Session, resources: contextlib.ExitStack) -> None:
         self._session = session
-        self._running = resources.enter_context(contextlib.ExitStack())
+        self._running = contextlib.ExitStack()
         self._executor: Executor | None = None
+        self._thread = resources.enter_context(ThreadPoolExecutor(1, "workers-end"))
+        self._ends: list[Future[None]] = []
+        resources.callback(self.close)
 
     @property
     def n_workers(self) -> int:
@@ -87,10 +91,16 @@ class Workers:
             )
         )
 
+    def let_end(self) -> None:
+        """End the workers beside whatever follows: sixteen that share a GPU take seven seconds for it."""
+        self._executor = None
+        self._ends.append(self._thread.submit(self._running.pop_all().close))
+
     def close(self) -> None:
         """End the workers before stages that measure or need the cores themselves."""
-        self._running.close()
-        self._executor = None
+        self.let_end()
+        while self._ends:
+            self._ends.pop().result()
 
 
 class OneSearch:

@@ -112,6 +112,7 @@ class _Planner:
         for retrain in dict.fromkeys((planned_runs(self._one), self._one.session.settings.retrain)):
             chosen = self._choose(retrain, speed_share=_SPEED_SHARE)
             costs = self._costs(chosen, retrain)
+            seconds = retrain_seconds(self._one) or seconds  # to measure the speeds took some
             lengths = self._longer(chosen, costs, seconds) or self._as_long(chosen, costs, seconds)
             if lengths is None and not hands_over_found(self._one):
                 lengths = self._least(chosen, costs)  # whatever it takes: no other search is compared with a given one

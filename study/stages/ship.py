@@ -20,6 +20,7 @@ from study.inference.hands import other_forms, read_hands
 from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals
 from study.inference.second_reader import SecondReader, fit_second_reader
+from study.inference.side_by_side import side_by_side
 from study.models import plugin_behind
 from study.models.reading import ShiftedReading
 from study.records.finalists import Finalists, read_finalists
@@ -31,6 +32,7 @@ from study.records.seal import file_sha256, read_openings
 from study.records.settings import StudySettings
 from study.records.shifts import gains_stand, read_gains, read_shipped
 from study.records.trial import read_trials
+from study.stages.cores import available_cores
 from study.stages.held_out import part_of
 from study.stages.session import versions
 from study.stages.shifts import Readings, with_shifts
@@ -38,6 +40,8 @@ from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confusion_matrix, per_class
 from study.training.loop import TrainingData
 
+_READERS = 8  # processes that read pictures, at most
+_MANY = 1000  # validation images
 _OF_SHIFTS = ("temperature", "reading", "gains")  # what is decided and fitted where a study may ship shifts
 
 
@@ -174,9 +178,11 @@ def _abstention(
     def predictor(fitted: Mapping[str, Any]) -> Predictor:
         return Predictor(model, Description.model_validate({**content, "abstention": fitted, **own}), reader)
 
-    hands = read_hands(predictor({}), evidence.images, labels)
-    abstention = fit_abstention(evidence, labels, content["temperature"], hands)
-    abstention["refusals"] = measure_refusals(predictor(abstention), evidence.images, labels)
+    # With fewer images there is less to read, and a process would hardly be there before it is done.
+    with side_by_side(min(available_cores(), _READERS) if len(labels) >= _MANY else 1) as predict:
+        hands = read_hands(predictor({}), evidence.images, labels, predict=predict)
+        abstention = fit_abstention(evidence, labels, content["temperature"], hands)
+        abstention["refusals"] = measure_refusals(predictor(abstention), evidence.images, labels, predict=predict)
     return abstention, reader
 
 

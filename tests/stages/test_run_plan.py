@@ -19,6 +19,7 @@ from study.records.made_of import digest_of_trials
 from study.records.paths import StudyFiles
 from study.records.settings import RetrainSettings, StudySettings
 from study.records.trial import Rung, TrialRecord, read_trials
+from study.stages import run_plan
 from study.stages.agenda import Agenda
 from study.stages.extension import settle_for_what_helps, unused_budget
 from study.stages.held import Held, held_by
@@ -31,6 +32,7 @@ from study.stages.run_plan import (
     retrain_seconds,
     taken_of_others,
 )
+from study.stages.speed import Speed
 
 SPEED = {"mlp": 20_000.0, "cnn": 5_000.0}  # examples a second
 TOP_RUNG = 900
@@ -186,6 +188,28 @@ def test_much_more_time_makes_all_runs_longer(make: Make) -> None:
     found = lengths(plan)
     assert (plan.retrain.candidates, plan.retrain.final_seeds) == (3, 3)
     assert all(found[family][number] > HAD[family][0] for family in HAD for number in (0, 1))
+
+
+def test_what_measuring_the_speeds_took_is_not_planned_for_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are measured where runs leave workers idle, as on a GPU of sixteen workers."""
+    plans = []
+    for seconds in (0.0, 6.0):
+        one = make(FIRST, budget=100.0, used=58.0, reached=None)
+        one.n_workers, one.executor = 16, None
+
+        def measured(
+            _: object, configs: Sequence[Mapping[str, Any]], one: Any = one, took: float = seconds
+        ) -> list[Speed]:
+            one.session.ledger.charge(58.0 + took)
+            return [Speed(SPEED[config["family"]]) for config in configs]
+
+        monkeypatch.setattr(run_plan, "run_speeds", measured)
+        plans.append(planned(one))
+    quick, slow = plans
+    assert (quick.seconds or 0.0) - (slow.seconds or 0.0) == pytest.approx(6.0)
+    for family, rate in SPEED.items():  # a candidate's run and then a final one
+        shorter = quick.lengths[family][0] - slow.lengths[family][0]
+        assert shorter == pytest.approx(0.97 * 6.0 / 2 * rate, rel=0.05)
 
 
 ONE_RUN = RetrainSettings(candidates=1, candidate_seeds=1, final_seeds=0)
