@@ -48,7 +48,7 @@ def added_in(report: Mapping[str, Any], against: str) -> dict[str, Mapping[str, 
 
 
 def row_of(name: str, report: Mapping[str, Any]) -> list[str]:
-    shipped, answer = report["leaderboard"]["shipped"], report["answer"]
+    shipped, answer = report["leaderboard"].get("shipped"), report["answer"]
     shows = answer["winner_row"]["test"]["accuracy"]["mean"] if shipped is None else shipped["accuracy"]
     finalists = [row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"]
     accuracies = ", ".join(
