@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -131,31 +132,52 @@ def _direction(turns: Tensor) -> Tensor:
 def _strokes(x: Tensor, start: Tensor, end: Tensor, reach: Tensor) -> Tensor:
     """Ink [B, 1, H, W] within `reach` [B, S] pixels of straight lines between points [2, B, S], columns and rows."""
     height, width = x.shape[-2:]
-    rows, columns = torch.meshgrid(
-        torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij"
-    )
-    pixels = torch.stack([columns, rows]).flatten(1).view(2, 1, 1, -1)  # [2, 1, 1, H·W]
-    along, away = (end - start).unsqueeze(3), pixels - start.unsqueeze(3)
-    share = ((away * along).sum(0) / along.square().sum(0).clamp(min=1e-3)).clamp(0, 1)  # [B, S, H·W]
-    distance = (away - share * along).square().sum(0).sqrt()
-    ink = (reach.unsqueeze(2) + 0.5 - distance).clamp(0, 1).amax(dim=1)
+    columns, rows = _pixels(height, width, x.device)  # [H·W] each
+    along = end - start
+    across, down = along.unsqueeze(3)  # [B, S, 1] each
+    from_x, from_y = columns - start[0].unsqueeze(2), rows - start[1].unsqueeze(2)  # [B, S, H·W] each
+    length = along.square().sum(0).clamp(min=1e-3).unsqueeze(2)
+    share = torch.addcmul(from_x * across, from_y, down).div_(length).clamp_(0, 1)
+    from_x.addcmul_(share, across, value=-1)
+    from_y.addcmul_(share, down, value=-1)
+    distance = from_x.square_().addcmul_(from_y, from_y).sqrt_()
+    ink = (reach.unsqueeze(2) + 0.5 - distance).clamp_(0, 1).amax(dim=1)
     return ink.view(-1, 1, height, width)
+
+
+@lru_cache(maxsize=8)
+def _pixels(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Column and row of every pixel, [H·W] each."""
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device).float(), torch.arange(width, device=device).float(), indexing="ij"
+    )
+    return columns.flatten(), rows.flatten()
 
 
 # -- lights -----------------------------------------------------------------------------------------------------------
 
 
 def _blur(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Four blurs, each of a quarter of the pictures: a kernel for each picture would take as long as the network."""
-    offsets = torch.arange(-_TAPS, _TAPS + 1, device=x.device)
-    blurred = []
-    for part in torch.tensor_split(x, 4):
-        sigma = 0.4 + (MAX_BLUR - 0.4) * torch.rand((), generator=generator, device=x.device)
-        taps = torch.exp(-0.5 * (offsets / sigma).square())
-        taps = taps / taps.sum()
-        part = F.conv2d(part, taps.view(1, 1, 1, -1), padding=(0, _TAPS))
-        blurred.append(F.conv2d(part, taps.view(1, 1, -1, 1), padding=(_TAPS, 0)).clamp(0, 1))
-    return torch.cat(blurred)
+    """Each picture by a blur of its own, as products with banded matrices: convolutions by a kernel for each picture
+    would take as long as the network."""
+    sigma = _uniform(x, generator, 0.4, MAX_BLUR)
+    taps = torch.arange(-_TAPS, _TAPS + 1, device=x.device)
+    whole = _bell(taps, sigma).sum(dim=3, keepdim=True)
+    rows, columns = (_bell(_apart(size, x.device), sigma) / whole for size in x.shape[-2:])
+    with torch.autocast(x.device.type, enabled=False):
+        return (rows @ x.float() @ columns).clamp(0, 1)
+
+
+def _bell(distance: Tensor, sigma: Tensor) -> Tensor:
+    return torch.exp(-0.5 * (distance / sigma).square())
+
+
+@lru_cache(maxsize=8)
+def _apart(size: int, device: torch.device) -> Tensor:
+    """[size, size] pixels between each two of a line, infinite beyond the taps."""
+    places = torch.arange(size, device=device).float()
+    apart = (places.unsqueeze(1) - places).abs()
+    return torch.where(apart <= _TAPS, apart, math.inf)
 
 
 def _pale(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ LEAST_BUDGET = 240.0
 _SHARE = 0.2
 _MOST_SECONDS = 1800.0  # in which a core trains a CNN of 60,000 parameters for 200 epochs
 _OF_TRAINING = 0.85  # of its seconds; the rest is for starting and for judging it
-_DRAWING_SECONDS = 2e-5  # of an example, for what other hands draw
+_DRAWING_SECONDS = 1.5e-5  # of an example, for what other hands draw
 _LONGER = 2.0  # than the run before, where no budget limits it
 _LEAST_LONGER = 1.2  # with fewer examples it would be no better
 # Examples of the run before: a shorter one says little about what this would bring. On a slow processor a CNN's runs of

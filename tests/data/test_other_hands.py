@@ -1,7 +1,9 @@
 """Each pen, mark and light does what its name says, picture by picture, and leaves the batch's order and range."""
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from study.data import other_hands
@@ -51,6 +53,29 @@ def test_pens_marks_and_lights_change_ink_as_they_should(sticks):
     assert torch.allclose(ink["_blur"], plain, rtol=0.02)
     inside = other_hands._outline(sticks, generator())[:, 0, 10:18][sticks[:, 0, 10:18] == 1]
     assert float(inside.mean()) < 0.35
+
+
+def test_a_blur_is_gaussian_and_each_picture_has_its_own(sticks):
+    x = sticks + 0.1 * torch.rand(sticks.shape, generator=generator(2))
+    x = x[..., :26].clamp(0, 1)  # as wide as not high
+    sigma = 0.4 + 2.6 * torch.rand(len(x), generator=generator(1))
+    drawn = other_hands._blur(x, generator(1))
+    wanted = [
+        ndimage.gaussian_filter(a[0].numpy(), s, radius=6, mode="constant")
+        for a, s in zip(x, sigma.tolist(), strict=True)
+    ]
+    assert torch.allclose(drawn[:, 0], torch.from_numpy(np.stack(wanted)), atol=1e-5)
+
+
+def test_a_stroke_is_the_ink_near_a_straight_line():
+    start, end = torch.tensor([[[4.0, 9.0]], [[5.0, 9.0]]]), torch.tensor([[[14.0, 9.0]], [[5.0, 20.0]]])
+    ink = other_hands._strokes(torch.zeros(1, 1, 28, 24), start, end, torch.tensor([[0.8, 0.2]]))[0, 0]
+    assert ink.shape == (28, 24)
+    assert ink[5, 4:15].min() == 1  # (4, 5) to (14, 5), 0.8 wide to each side and half a pixel of shade
+    assert ink[6, 10] == pytest.approx(0.3, abs=1e-6)
+    assert ink[12, 9] == pytest.approx(0.7, abs=1e-6)  # the other one, from (9, 9) to (9, 20)
+    assert ink[5, 2] == 0
+    assert ink[3, 9] == 0
 
 
 def test_an_upstroke_hangs_down_to_the_left_from_the_topmost_ink(sticks):
