@@ -113,7 +113,7 @@ def trained(config: dict[str, Any], seed: int, schedule: Schedule, on_mark: OnMa
 
 
 def speed_of(config: dict[str, Any], data: TrainingData) -> float:
-    """Examples a processor second."""
+    """Examples a second, of those that `clock_of` shows."""
     marks: list[tuple[int, float]] = []
 
     def look(examples: int, metrics: dict[str, Any]) -> bool:

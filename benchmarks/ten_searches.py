@@ -1,12 +1,12 @@
 """Ten searches of a family with nothing given: how far apart they end, and how far from what is given to a study.
 
     python benchmarks/ten_searches.py [--searches 10] [--seconds 116] [--final 17] [--families mlp,cnn] [--runs 2]
-    python benchmarks/ten_searches.py --device cuda --at-once 20 --seconds 20,80 --final 4,12
+    python benchmarks/ten_searches.py --device cuda --at-once 20 --seconds 20,80 --final 4,8
     python benchmarks/ten_searches.py --table  # only prints what is recorded
 
-The default is what a search of a default study has, in processor seconds, two searches at a time: five minutes for a
-pair of them. With `--device cuda` as many searches as `--at-once` says share the GPU, and seconds are those of the
-clock on the wall.
+The default is what a search of a default study has, in processor seconds, two searches at a time: some three and a
+half minutes for a pair of them. With `--device cuda` as many searches as `--at-once` says share the GPU, and seconds
+are those of the clock on the wall.
 
 Each search is the program's own over one worker, with another seed and another held-out sixth of what is left of the
 training file without the dev-test slice, which is the same for all. What it hands over first, and the first warm start
@@ -30,11 +30,12 @@ import rungs
 import torch
 from _data import parallel, warm_configs
 from _rows import RECORDED, Rows, machine
-from live import Task
+from live import FINAL_ATTEMPTS, Task
 from scipy import stats
-from torch import Tensor
+from torch import Tensor, nn
 
 from study.data.datasets import load_train, pixel_statistics, stratified_split
+from study.errors import TrainingError
 from study.execution.sharing import shared_gpus
 from study.models import parameter_count
 from study.retraining.candidates import choose_candidates
@@ -42,7 +43,7 @@ from study.statistics.logits import accuracy
 from study.training.loop import TrainingData, choose_precision, predict_logits
 from study.training.schedule import Schedule
 
-KEY = ("family", "seed", "seconds", "device", "which", "run")
+KEY = ("family", "seed", "seconds", "final_s", "device", "which", "run")
 _DEV_TEST = 10_000
 _DEV_TEST_SEED = 7
 
@@ -80,20 +81,18 @@ def measure(asked: Asked) -> list[dict[str, Any]]:
     for run, (which, config) in itertools.product(
         range(asked.runs), {"found": dict(found.config), "given": given}.items()
     ):
-        steps = max(1, round(task.final_epochs * rungs.speed_of(config, data) / config["batch_size"]))
-        seed = replace(task, seed=task.seed + 1000).derive(run, which)
-        model = rungs.trained(config, seed, Schedule((steps,), (steps,)), lambda *_: True, data)
+        model, examples = trained_for(replace(task, seed=task.seed + 1000), config, f"{which} {run}", data)
         logits = predict_logits(model, data, dev_test, choose_precision(device))
-        key = (task.family, task.seed, task.seconds, asked.device, which, run)
+        key = (task.family, task.seed, task.seconds, task.final_epochs, asked.device, which, run)
         rows.append(
             {
                 **dict(zip(KEY, key, strict=True)),
-                "final_s": task.final_epochs,
                 "trials": len(trials),
                 "complete": len(trials.completed),
                 "validation": found.value if which == "found" else None,
                 "dev_test": round(accuracy(logits, data.labels[dev_test].cpu().numpy()), 5),
-                "examples": steps * config["batch_size"],
+                "examples": examples,
+                "batch_size": config["batch_size"],
                 "parameters": parameter_count(model),
                 "machine": machine(),
             }
@@ -101,12 +100,27 @@ def measure(asked: Asked) -> list[dict[str, Any]]:
     return rows
 
 
+def trained_for(task: Task, config: dict[str, Any], purpose: str, data: TrainingData) -> tuple[nn.Module, int]:
+    """A network after `final_epochs`, here seconds, and the examples it saw; a run that diverges has another seed."""
+    steps = max(1, round(task.final_epochs * rungs.speed_of(config, data) / config["batch_size"]))
+    for attempt in itertools.count():
+        try:
+            schedule = Schedule((steps,), (steps,))
+            model = rungs.trained(config, task.derive(attempt, purpose), schedule, lambda *_: True, data)
+        except TrainingError:
+            if attempt + 1 == FINAL_ATTEMPTS:
+                raise
+            continue
+        return model, steps * config["batch_size"]
+    raise AssertionError
+
+
 def tasks(arguments: argparse.Namespace, rows: Rows) -> Iterator[Asked]:
     lengths = zip(_numbers(arguments.seconds), _numbers(arguments.final), strict=True)
     for (seconds, final), seed, family in itertools.product(
         lengths, range(arguments.searches), arguments.families.split(",")
     ):
-        if not rows.has(family, seed, seconds, arguments.device, "given", arguments.runs - 1):
+        if not rows.has(family, seed, seconds, final, arguments.device, "given", arguments.runs - 1):
             yield Asked(Task(family, "program", seed, seconds, final), arguments.device, arguments.runs)
 
 
@@ -172,7 +186,8 @@ def main() -> None:
             os.environ.update(environments[0] if environments else {})
             for found in parallel(list(tasks(arguments, rows)), measure, arguments.at_once):
                 for row in found:
-                    rows.add(row)
+                    if not rows.has(*(row[name] for name in KEY)):  # as some are where this was killed between them
+                        rows.add(row)
                 print(f"{found[0]['family']} seed {found[0]['seed']}, {found[0]['seconds']:g} s", file=sys.stderr)
     print_table(rows.all())
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from study.execution.jobs import Died, Ended, Event, Finished, Job, Reached, Report
 from study.execution.memory import SharedData
 from study.execution.nodes import Node, this_node
-from study.execution.processes import start_process
+from study.execution.processes import let_go, start_process
 from study.records.run import Precision
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class ProcessExecutor(PipeExecutor):
             ours.close()
             exit_code = process.exitcode
             # A worker whose server was killed counts as dead, and lives: it ends when nobody holds this end of it.
-            process.close()
+            let_go(process)
             return exit_code
 
         worker = PipeWorker(number, ours, end, process.sentinel)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
@@ -21,6 +22,7 @@ from study.errors import StudyError
 # Forking a process that has loaded torch is safe only where system libraries allow it, and macOS's do not.
 FORKING = sys.platform == "linux"
 SOCKET_FOLDER = "DIGIT_STUDY_SOCKET_FOLDER"  # an environment variable of the server
+_CHILDREN = threading.Lock()  # to start one multiprocessing looks at all, and fails at one that is closed meanwhile
 _SERVER_SECONDS = 3.0
 _LONGEST_PATH = 107  # bytes of a socket's path, as the system has it
 _BELOW = len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # what multiprocessing adds to the folder for temporary files
@@ -50,13 +52,20 @@ def start_process(target: Callable[..., None], arguments: tuple[Any, ...], name:
     while True:
         start_server()
         try:
-            with _environment(own_modules()), _no_script():  # a worker that is spawned begins as the server does
+            # A worker that is spawned begins as the server does.
+            with _CHILDREN, _environment(own_modules()), _no_script():
                 process.start()
             return process
         except (ConnectionError, EOFError):  # it was killed just now, and the system has not yet said so
             if time.monotonic() > last:
                 raise
             time.sleep(0.01)
+
+
+def let_go(process: BaseProcess) -> None:
+    """Close what this process holds of one that has ended; a thread may, while another one starts a process."""
+    with _CHILDREN:
+        process.close()
 
 
 @contextlib.contextmanager

@@ -19,9 +19,9 @@ Picture = NDArray[np.uint8]  # [H, W]
 Rng = np.random.Generator
 Digits = NDArray[np.uint8]  # [N, 28, 28]
 
-PER_KIND = 50  # of a thousand digits or more; of fewer a twentieth
-FEWEST = 20
-_IMAGES_OF_ONE = 20  # digits that there are for each picture of a kind
+PER_KIND = 50  # pictures, of a thousand digits or more; of fewer one for each _DIGITS_A_PICTURE, and _FEWEST at least
+_FEWEST = 20
+_DIGITS_A_PICTURE = 20
 SIDES = (28, 60)  # pixels, lowest and highest, of pictures whose size is free: small ones take a second in all
 BLURS = (0.5, 1.0, 1.5, 2.0, 3.0)  # standard deviations in pixels of 28 x 28
 LETTERS = "ABCDEFGHJKMNPQRTUVWXYabcdefhijkmnprtuvwxy"
@@ -125,7 +125,7 @@ def measure_refusals(
     """Rows {picture, pictures, abstained, wrong}: the kind, how many, and shares; `wrong` of wrong answers that were
     given, which is any answer to a picture without a digit. `digits` [N, 28, 28] and `labels` [N] that the network was
     not trained on. Pictures are read by `predict`."""
-    n = min(PER_KIND, max(FEWEST, len(digits) // _IMAGES_OF_ONE)) if per_kind is None else per_kind
+    n = min(PER_KIND, max(_FEWEST, len(digits) // _DIGITS_A_PICTURE)) if per_kind is None else per_kind
     pictures: dict[str, list[Picture]] = {}
     for number, (kind, draw) in enumerate(NO_DIGIT.items()):
         rng = np.random.default_rng((seed, number))

@@ -4,8 +4,10 @@ share."""
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import pickle
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -13,9 +15,10 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from study.data.opening import Source
-from study.execution.processes import start_process
+from study.execution.processes import let_go, start_process
 from study.inference.answer import Prediction
 from study.inference.predictor import Predictor
+from study.interrupts import FOR_THE_DRIVER
 
 # One answer a picture of each group, as `Predictor.predict` gives them with these options.
 PredictGroups = Callable[..., list[list[Prediction]]]
@@ -28,8 +31,9 @@ def in_turn(predictor: Predictor, groups: Sequence[Sequence[Source]], **options:
 
 @contextlib.contextmanager
 def side_by_side(n: int) -> Iterator[PredictGroups]:
-    """Within the block what does the same as `in_turn` in `n` processes; with fewer than two, or once one of them has
-    died, in this one. They end with this process, however it ends."""
+    """Within the block what does the same as `in_turn` in `n` processes; with fewer than two, or once anything has gone
+    wrong with them, in this one: one may be killed, and a network of a user's own need not bear being sent. They end
+    with this process, however it ends."""
     with contextlib.ExitStack() as readers:
         connections = [readers.enter_context(_reader(number)) for number in range(n if n > 1 else 0)]
 
@@ -38,9 +42,9 @@ def side_by_side(n: int) -> Iterator[PredictGroups]:
                 return in_turn(predictor, groups, **options)
             try:
                 return _dealt(connections, predictor, groups, options)
-            except (EOFError, OSError):
-                connections.clear()
-                return in_turn(predictor, groups, **options)
+            except Exception:
+                connections.clear()  # there may be answers in them that nobody has read
+                return in_turn(predictor, groups, **options)  # which raises what is wrong with the pictures
 
         yield predict
 
@@ -51,10 +55,7 @@ def _dealt(
     known = pickle.dumps(predictor)
     for number, connection in enumerate(connections):
         connection.send((known, list(groups[number :: len(connections)]), options))
-    hands = [connection.recv() for connection in connections]  # of all, so that none still writes when the next is sent
-    if (error := next((hand for hand in hands if isinstance(hand, Exception)), None)) is not None:
-        raise error
-    rounds = itertools.zip_longest(*hands)
+    rounds = itertools.zip_longest(*(connection.recv() for connection in connections))
     return [answers for dealt in rounds for answers in dealt if answers is not None]
 
 
@@ -75,19 +76,18 @@ def _end(process: BaseProcess) -> None:
     if process.is_alive():
         process.kill()
         process.join()
-    process.close()
+    let_go(process)
 
 
 def _read(connection: Connection) -> None:
     """A process's work until nobody holds the other end."""
     import torch
 
+    for ignored in FOR_THE_DRIVER:
+        signal.signal(ignored, signal.SIG_IGN)
+    gc.enable()  # the fork server has it off
     torch.set_num_threads(1)
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(Exception):  # where it ends early, the other process does its work
         while True:
             known, groups, options = connection.recv()
-            try:
-                answers: list[list[Prediction]] | Exception = in_turn(pickle.loads(known), groups, **options)
-            except Exception as error:
-                answers = error
-            connection.send(answers)
+            connection.send(in_turn(pickle.loads(known), groups, **options))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from study.errors import FamilyStoppedError, ResultsError
 from study.evaluation.test_set import RunsToTest
+from study.execution.gpus import room_on
 from study.records.finalists import Finalists, read_finalists
 from study.records.last_stage import shipped_by
 from study.records.ledger import read_ledger
@@ -119,7 +121,7 @@ class Stages:
 
         files, *repeats = self.folders
         if not standing.model_stands(self.folders):
-            ship(files, self.session.settings, self.session.data, repeats)
+            ship(files, self.session.settings, self.session.data, repeats, self._workers.n_workers)
 
     # --- the test split and after ------------------------------------------------------------------------------------
 
@@ -150,6 +152,8 @@ class Stages:
         self.progress.step("the test split is read")
         self._workers.let_end()
         session = self.session
+        if session.own_device.type == "cuda" and not room_on(session.own_device):
+            self._workers.close()  # they have filled it
         folders, found = self.folders, self.finalists()
         ships = shipped_by(folders, found)
         prefix = f"{folders[ships.choice.search].root.name}/" if ships.choice.search else ""
@@ -188,7 +192,6 @@ class Stages:
         take."""
         from study.evaluation import baselines, ensemble, latency, robustness
 
-        self._workers.close()
         session, step = self.session, self.progress.step
         files, settings, device = session.files, session.settings, str(session.own_device)
         total = seconds if seconds is not None else planner.examine_seconds(None)
@@ -199,6 +202,10 @@ class Stages:
                 ensemble.run(files, settings)
             if seconds is not None and seconds <= 0:
                 return
+            began = time.monotonic()
+            self._workers.close()
+            if seconds is not None:
+                total = max(0.0, total - (time.monotonic() - began))
             if "latency" in wanted:
                 step("latency")
                 latency.run(files, settings, seconds=0.15 * total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from optuna.storages import RDBStorage
@@ -99,8 +99,10 @@ class Workers:
     def close(self) -> None:
         """End the workers before stages that measure or need the cores themselves."""
         self.let_end()
-        while self._ends:
-            self._ends.pop().result()
+        ended = [self._ends.pop() for _ in list(self._ends)]
+        wait(ended)
+        for end in ended:
+            end.result()
 
 
 class OneSearch:

@@ -40,14 +40,20 @@ from study.statistics.logits import accuracy, fit_temperature, nll
 from study.statistics.scores import confusion_matrix, per_class
 from study.training.loop import TrainingData
 
-_READERS = 8  # processes that read pictures, at most
-_MANY = 1000  # validation images
+_MOST_READERS = 8
+_MANY = 400  # validation images
 _OF_SHIFTS = ("temperature", "reading", "gains")  # what is decided and fitted where a study may ship shifts
 
 
-def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats: Sequence[StudyFiles] = ()) -> None:
+def ship(
+    files: StudyFiles,
+    settings: StudySettings,
+    data: TrainingData,
+    repeats: Sequence[StudyFiles] = (),
+    n_workers: int = 1,
+) -> None:
     """Write `model/` from the run that validation chose, which may be one of the study's repeats; rewritten after
-    evaluation, then with test results.
+    evaluation, then with test results. Pictures are read by `n_workers` processes at most.
 
     Temperature and abstention are fitted on the validation logits of the finalist configuration's candidate runs,
     which were trained without those images (where a last stage is shipped, of the one that has had it, too), and
@@ -90,7 +96,9 @@ def ship(files: StudyFiles, settings: StudySettings, data: TrainingData, repeats
         content["last_stage"] = ships.stage.to_dict()
     shifts = settings.reading == "shifts"
     before = _fitted_before(files, source, finalists[chosen.search], content, basis, shifts=shifts)
-    fitted, second_reader = before or _fit(source, finalists[chosen.search], content, basis, part.data, shifts=shifts)
+    fitted, second_reader = before or _fit(
+        source, finalists[chosen.search], content, basis, part.data, n_workers, shifts=shifts
+    )
     content |= fitted
     read = _test_logits(files, source, content)
     card = model_card(content, None if read is None else _test_metrics(*read, content["temperature"]))
@@ -126,6 +134,7 @@ def _fit(
     content: Mapping[str, Any],
     basis: tuple[str, ...],
     data: TrainingData,
+    n_workers: int,
     *,
     shifts: bool,
 ) -> tuple[dict[str, Any], SecondReader]:
@@ -142,7 +151,7 @@ def _fit(
         logits = logits if fitted["reading"] is None else read[0].shifts
     # Thousands of small steps: on one thread none of them waits for a core that something else uses.
     with one_thread():
-        abstention, second = _abstention(first, {**content, **fitted}, data, unseen, logits, labels)
+        abstention, second = _abstention(first, {**content, **fitted}, data, unseen, logits, labels, n_workers)
     return {**fitted, "threshold": abstention["threshold"], "abstention": abstention}, second
 
 
@@ -165,6 +174,7 @@ def _abstention(
     unseen: Tensor,
     logits: NDArray[Any],
     labels: NDArray[np.int64],
+    n_workers: int,
 ) -> tuple[dict[str, Any], SecondReader]:
     """The abstention of a candidate run from its `logits` [N, C] of the images `unseen` and, measured with that run,
     what it refuses."""
@@ -178,12 +188,17 @@ def _abstention(
     def predictor(fitted: Mapping[str, Any]) -> Predictor:
         return Predictor(model, Description.model_validate({**content, "abstention": fitted, **own}), reader)
 
-    # With fewer images there is less to read, and a process would hardly be there before it is done.
-    with side_by_side(min(available_cores(), _READERS) if len(labels) >= _MANY else 1) as predict:
+    with side_by_side(n_readers(len(labels), n_workers, available_cores())) as predict:
         hands = read_hands(predictor({}), evidence.images, labels, predict=predict)
         abstention = fit_abstention(evidence, labels, content["temperature"], hands)
         abstention["refusals"] = measure_refusals(predictor(abstention), evidence.images, labels, predict=predict)
     return abstention, reader
+
+
+def n_readers(n_images: int, n_workers: int, n_cores: int) -> int:
+    """By how many processes the pictures are read that are drawn from so many validation images; 1 for this one. Of few
+    images there are fewer to read, and processes would hardly be there before it is done."""
+    return min(n_workers, n_cores, _MOST_READERS) if n_images >= _MANY else 1
 
 
 Labelled = tuple[NDArray[Any], NDArray[np.int64]]  # logits [N, C] and labels [N]

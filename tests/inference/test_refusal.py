@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from study.data.opening import open_gray
+from study.inference.answer import Prediction
 from study.inference.predictor import Predictor
 from study.inference.preprocess import prepare
 from study.inference.refusal import BLURS, NO_DIGIT, measure_refusals
@@ -23,6 +24,18 @@ def test_every_kind_is_measured(make_bundle, digits):
     assert by_kind["blank"]["abstained"] == 1.0
     assert by_kind["blank"]["wrong"] == 0.0
     assert by_kind["two digits"]["abstained"] == 1.0
+
+
+@pytest.mark.parametrize(("n_digits", "pictures"), [(100, 20), (600, 30), (2000, 50)])
+def test_fewer_digits_have_fewer_pictures_of_each_kind(digits, n_digits, pictures):
+    images, labels = (np.resize(part, (n_digits, *part.shape[1:])) for part in digits)
+
+    def predict(_, groups):
+        return [[Prediction(f"input {number}", "error") for number in range(len(group))] for group in groups]
+
+    rows = measure_refusals(None, images, labels, predict=predict)
+    assert {row["pictures"] for row in rows} == {pictures}
+    assert {row["abstained"] for row in rows} == {1.0}
 
 
 def test_an_answer_to_what_is_no_digit_is_wrong_and_to_a_digit_only_a_wrong_one(make_bundle, digits):

@@ -20,6 +20,13 @@ def readers():
     return [psutil.Process(child.pid) for child in multiprocessing.active_children() if "reader" in child.name]
 
 
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def told(answers):
     """Predictions by group, in a form that compares."""
     return [[(replace(one, pixels=None), one.pixels.tobytes()) for one in group] for group in answers]
@@ -49,6 +56,13 @@ def test_an_error_is_raised_here_and_does_not_keep_the_next_ones_from_being_read
         assert told(predict(predictor, [[digits[0][0]]])) == told(in_turn(predictor, [[digits[0][0]]]))
 
 
+def test_a_network_that_cannot_be_sent_is_asked_here(make_bundle, digits):
+    predictor, groups = Predictor.load(make_bundle()), [[digits[0][0]], [digits[0][1]]]
+    predictor.reader.plugin_hook = lambda x: x
+    with side_by_side(2) as predict:
+        assert told(predict(predictor, groups)) == told(in_turn(predictor, groups))
+
+
 def test_where_one_was_killed_this_process_reads_what_it_had(make_bundle, digits):
     predictor, groups = Predictor.load(make_bundle()), [[digit] for digit in digits[0][:3]]
     with side_by_side(2) as predict:
@@ -71,6 +85,6 @@ if __name__ == "__main__":
         killed.kill()
     assert len(found) == 2
     last = time.monotonic() + 60
-    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in found):
+    while not all(has_ended(process) for process in found):
         assert time.monotonic() < last
         time.sleep(0.02)

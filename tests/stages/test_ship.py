@@ -77,3 +77,13 @@ def test_what_one_family_read_with_shifts_is_not_said_of_another_one(small_study
 def test_what_was_read_in_one_way_is_not_said_of_another_way(small_study: SmallStudy, ship: Ship) -> None:
     opened(small_study, SHIFTED)
     assert not tells(ship(won_by(small_study, "cnn"), ShiftedReading(temperature=2.0)))
+
+
+@pytest.mark.parametrize(
+    ("n_images", "n_workers", "n_cores", "readers"),
+    [(133, 2, 2, 1), (400, 2, 2, 2), (8333, 16, 16, 8), (8333, 1, 16, 1)],
+)
+def test_pictures_are_read_by_as_many_processes_as_train_unless_they_are_few(
+    n_images: int, n_workers: int, n_cores: int, readers: int
+) -> None:
+    assert shipping.n_readers(n_images, n_workers, n_cores) == readers
