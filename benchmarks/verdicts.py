@@ -4,10 +4,10 @@ often two of them differ where only seeds or searches do.
     python benchmarks/verdicts.py STUDY [STUDY ...]       # folders, as time_to_accuracy.py --keep DIR leaves them
 
 Reads report.json and the predictions that the studies keep. Test accuracy in %, differences in points with half their
-95 % interval: of the families' finalists with the verdict, of each family's best found configuration against the best
-one given, one run of each; and of the shipped network with the reading that it ships with. Then all pairs of studies,
-family by family: p < 0.05 between finalists that are the same given configuration, trained under other seeds, and
-between what their searches found, one run of each.
+95 % interval: of the families' finalists, or of their searches where there are several, with the verdict; of each
+family's best found configuration against the best one given, one run of each; and of the shipped network with the
+reading that it ships with. Then all pairs of studies, family by family: p < 0.05 between finalists that are the same
+given configuration, trained under other seeds, and between what their searches found, one run of each.
 """
 
 from __future__ import annotations
@@ -34,9 +34,14 @@ def with_interval(difference: float, interval: Sequence[float]) -> str:
     return f"{100 * difference:+.2f} ± {50 * (interval[1] - interval[0]):.2f}"
 
 
+def first_pair(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of families by their searches where there are several, else of finalists."""
+    several: list[Mapping[str, Any]] = (report["searches"] or {}).get("pairs", [])
+    return (several or report["pairwise"]["pairs"])[0]
+
+
 def verdict_of(report: Mapping[str, Any]) -> str:
-    pairs = (report["repeated"] or {}).get("pairs") or report["pairwise"]["pairs"]
-    pair = pairs[0]
+    pair = first_pair(report)
     found = pair["comparison"]
     difference = with_interval(found["difference"], found["interval95"])
     return f"{pair['a']} less {pair['b']} {difference}, p {pair['holm_p']:.1g}: {pair['verdict']['label']}"
@@ -50,15 +55,14 @@ def added_in(report: Mapping[str, Any], against: str) -> dict[str, Mapping[str, 
 def row_of(name: str, report: Mapping[str, Any]) -> list[str]:
     shipped, answer = report["leaderboard"].get("shipped"), report["answer"]
     shows = answer["winner_row"]["test"]["accuracy"]["mean"] if shipped is None else shipped["accuracy"]
-    finalists = [row for row in report["leaderboard"]["rows"] if row["kind"] == "finalist"]
-    accuracies = ", ".join(
-        f"{row['title'].split()[-2]} {100 * row['test']['accuracy']['mean']:.2f}" for row in finalists
-    )
+    pair = first_pair(report)
+    accuracies = ", ".join(f"{pair[one]} {100 * pair['comparison'][f'accuracy_{one}']:.2f}" for one in ("a", "b"))
+    seconds = (report["searches"] or answer)["seconds"]
     added = [
         f"{family} {100 * one['found']:.2f}: {with_interval(one['difference'], one['interval95'])}"
         for family, one in sorted(added_in(report, "given").items())
     ]
-    return [name, f"{100 * shows:.2f}", accuracies, verdict_of(report), "; ".join(added), f"{answer['seconds']:.0f} s"]
+    return [name, f"{100 * shows:.2f}", accuracies, verdict_of(report), "; ".join(added), f"{seconds:.0f} s"]
 
 
 Right = dict[tuple[str, str], list[NDArray[np.bool_]]]  # by family and kind: bool [S, N] of each study's test images
