@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from study.data.opening import Source
+from study.errors import StudyError
 from study.execution.processes import let_go, start_process
 from study.inference.answer import Prediction
 from study.inference.predictor import Predictor
@@ -35,7 +36,10 @@ def side_by_side(n: int) -> Iterator[PredictGroups]:
     wrong with them, in this one: one may be killed, and a network of a user's own need not bear being sent. They end
     with this process, however it ends."""
     with contextlib.ExitStack() as readers:
-        connections = [readers.enter_context(_reader(number)) for number in range(n if n > 1 else 0)]
+        connections: list[Connection] = []
+        with contextlib.suppress(EOFError, OSError, StudyError):  # fewer do where no more can be started
+            for number in range(n if n > 1 else 0):
+                connections.append(readers.enter_context(_reader(number)))
 
         def predict(predictor: Predictor, groups: Sequence[Sequence[Source]], **options: Any) -> list[list[Prediction]]:
             if not connections:

@@ -92,7 +92,7 @@ class Workers:
         )
 
     def let_end(self) -> None:
-        """End the workers beside whatever follows: sixteen that share a GPU take seven seconds for it."""
+        """End the workers beside whatever follows: sixteen that share a GPU take seconds for it."""
         self._executor = None
         self._ends.append(self._thread.submit(self._running.pop_all().close))
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from study.errors import UsageError
+from study.inference import side_by_side as reading
 from study.inference.predictor import Predictor
 from study.inference.refusal import measure_refusals, two_digits
 from study.inference.side_by_side import in_turn, side_by_side
@@ -61,6 +62,24 @@ def test_a_network_that_cannot_be_sent_is_asked_here(make_bundle, digits):
     predictor.reader.plugin_hook = lambda x: x
     with side_by_side(2) as predict:
         assert told(predict(predictor, groups)) == told(in_turn(predictor, groups))
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_where_processes_cannot_be_started_fewer_do(make_bundle, digits, monkeypatch, started):
+    predictor, groups = Predictor.load(make_bundle()), [[digit] for digit in digits[0][:3]]
+    start, left = reading.start_process, [True] * started
+
+    def refused(*words):
+        if not left:
+            raise BlockingIOError("no more processes")
+        left.pop()
+        return start(*words)
+
+    monkeypatch.setattr(reading, "start_process", refused)
+    with side_by_side(2) as predict:
+        assert len(readers()) == started
+        assert told(predict(predictor, groups)) == told(in_turn(predictor, groups))
+    assert not readers()
 
 
 def test_where_one_was_killed_this_process_reads_what_it_had(make_bundle, digits):
