@@ -3,9 +3,9 @@
     python benchmarks/rungs.py [--seconds 30] [--final 8] [--seeds 5] [--families mlp,cnn] [--ways examples,seconds]
     python benchmarks/rungs.py --table         # only prints what is recorded
 
-    program     rungs of equal seconds, the first no shorter than a fifth of an epoch unless only two fit; every other
-                proposal changes one choice of one of the three best trials; on as many images as a trial sees as often
-                as the run that is judged sees all
+    program     as the program without its surrogate: rungs of equal seconds, the first no shorter than a fifth of an
+                epoch unless only two fit; every other proposal changes one choice of one of the three best trials; on
+                as many images as a trial sees as often as the run that is judged sees all
     all         the same on all images, as the program until 27 November
     alone       that with all proposals by TPE
     seconds     all proposals by TPE, the first rung no shorter than a tenth of an epoch
@@ -148,7 +148,7 @@ def search(task: Task, data: TrainingData, speed: float) -> Trials:
         files.root.mkdir()
         storage = open_storage(storage_url(files, None))
         settings = settings_of(task, files, data, ladder_of(task, data, speed)).model_copy(
-            update={"neighbours": task.method not in ("alone", "seconds", "examples")}
+            update={"neighbours": task.method not in ("alone", "seconds", "examples"), "surrogate": False}
         )
         found = Search(files, settings, storage, Trials())
         found.run(executor, Limits(task.seconds), lambda *_: None)

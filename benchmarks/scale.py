@@ -40,7 +40,7 @@ from study.execution.jobs import Event, Finished, Job, Outcome, Report, RungMetr
 from study.execution.nodes import Node
 from study.records.paths import StudyFiles
 from study.records.trial import TrialRecord, read_trials
-from study.search import driver, turns
+from study.search import choosing, driver, turns
 from study.search.drawing import Drawing, Terms, answer
 from study.search.driver import Limits, Search
 from study.search.storage import open_storage, storage_url
@@ -213,7 +213,7 @@ def measure(files: StudyFiles, n_workers: int, seconds: float, window: int) -> d
             if len(marks) == 2:
                 raise Enough
 
-    made, asked = driver.make_sampler, itertools.count()
+    made, asked = choosing.make_sampler, itertools.count()
 
     def make_sampler(*arguments: Any) -> Any:
         return RandomSampler(seed=0) if next(asked) <= n_workers else made(*arguments)
@@ -227,7 +227,7 @@ def measure(files: StudyFiles, n_workers: int, seconds: float, window: int) -> d
     virtual = types.SimpleNamespace(monotonic=lambda: clock.now)
     storage = open_storage(storage_url(files, None))
     with (
-        mock.patch.object(driver, "make_sampler", make_sampler),
+        mock.patch.object(choosing, "make_sampler", make_sampler),
         mock.patch.object(driver, "time", virtual),
         mock.patch.object(turns, "time", virtual),
         mock.patch.object(driver, "start_drawing", lambda terms: Beside(clock, terms)),

@@ -56,7 +56,8 @@ from study.records.paths import StudyFiles
 from study.records.settings import N_STARTUP_TRIALS, Ladder
 from study.records.trial import TrialRecord, Trials
 from study.retraining.candidates import choose_candidates
-from study.search import driver, family, leaders, tpe
+from study.search import choosing, family, leaders, tpe
+from study.search.choosing import Chooser
 from study.search.driver import Search
 from study.search.family import FamilySearch
 from study.search.storage import open_storage, storage_url
@@ -117,7 +118,8 @@ def record(name: str, n_trials: int, sampler: str, seed: int, out: Path) -> None
             stream.write(json.dumps(row_of(ended, sampler, seed)) + "\n")
         print(name, sampler, seed, ended.number, ended.value, flush=True)
 
-    with Charged(data) as executor, opened(name, ladder_of(name), seed, pruner="none", sampler=sampler) as search:
+    beside = {"pruner": "none", "sampler": sampler, "surrogate": False, "neighbours": sampler == "tpe"}
+    with Charged(data) as executor, opened(name, ladder_of(name), seed, **beside) as search:
         search.run(executor, Limits(n_trials=n_trials), lambda _, ended: None if ended is None else note(ended))
 
 
@@ -287,11 +289,11 @@ def _between(examples: int, rungs: Sequence[int], known: Array) -> float:
 
 @dataclass(frozen=True)
 class Way:
-    """What differs from the program. Of the ladder the rungs as shares of the top one, how many go on, and how many
-    times as long the top one is; so many draws at random; the share of the later ones that is near the best so many,
-    with numbers moved by so much of their range, drawn anew where it is None; the share of trials that TPE takes for
-    good ones; the share of proposals that a forest chooses, as SMAC does, by `kappa` standard deviations below what it
-    expects."""
+    """What differs from the program without its surrogate; or its `own` way, with it. Of the ladder the rungs as shares
+    of the top one, how many go on, and how many times as long the top one is; so many draws at random; the share of the
+    later ones that is near the best so many, with numbers moved by so much of their range, drawn anew where it is None;
+    the share of trials that TPE takes for good ones; the share of proposals that a forest chooses, as SMAC does, by
+    `kappa` standard deviations below what it expects."""
 
     shares: tuple[float, ...] | None = None
     factor: int | None = None
@@ -303,10 +305,12 @@ class Way:
     good: float = 0.1
     forest: float = 0.0
     kappa: float = 1.0
+    own: bool = False
 
 
 WAYS: dict[str, Way] = {
-    "program": Way(),
+    "program": Way(own=True),
+    "neighbours": Way(),
     "forest": Way(forest=1.0, near=0.0),
     "forest by mean": Way(forest=1.0, near=0.0, kappa=0.0),
     "half forest": Way(forest=0.5, near=0.5),
@@ -326,9 +330,9 @@ WAYS: dict[str, Way] = {
 }
 
 
-def neighbour_of(way: Way, search: Search, one: FamilySearch, draw: int) -> Mapping[str, Any]:
-    """In place of the driver's."""
-    rng = random.Random(derive_seed(search._settings.seed, one.name, draw, "neighbour"))
+def neighbour_of(way: Way, chooser: Chooser, one: FamilySearch, draw: int) -> Mapping[str, Any]:
+    """In place of the program's."""
+    rng = random.Random(derive_seed(chooser._settings.seed, one.name, draw, "neighbour"))
     if way.forest and one.counted >= way.startup and rng.random() < way.forest:
         return forested(way, one, rng)
     if one.counted < way.startup or rng.random() >= way.near:
@@ -417,11 +421,11 @@ def _moved(now: Any, its: Any, spread: float, rng: random.Random) -> Any:
 @contextlib.contextmanager
 def patched(way: Way) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        for module in (driver, family, tpe):
+        for module in (choosing, family, tpe):
             stack.enter_context(mock.patch.object(module, "N_STARTUP_TRIALS", way.startup))
         stack.enter_context(mock.patch.object(tpe, "default_gamma", lambda n: min(math.ceil(way.good * n), 25)))
         stack.enter_context(
-            mock.patch.object(Search, "_neighbour", lambda search, one, draw: neighbour_of(way, search, one, draw))
+            mock.patch.object(Chooser, "neighbour", lambda chooser, one, draw: neighbour_of(way, chooser, one, draw))
         )
         yield
 
@@ -441,7 +445,7 @@ def searched(task: tuple[str, int], surrogate: Surrogate) -> dict[str, Any]:
     with (
         patched(way),
         Simulated(surrogate) as executor,
-        opened(surrogate.name, ladder, seed) as search,
+        opened(surrogate.name, ladder, seed, surrogate=way.own) as search,
     ):
         search.run(executor, Limits(SECONDS), lambda *_: None)
         trials = search.records.counted
@@ -454,7 +458,7 @@ def searched(task: tuple[str, int], surrogate: Surrogate) -> dict[str, Any]:
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     for name in dict.fromkeys(row["family"] for row in rows):
         mine = [row for row in rows if row["family"] == name]
-        base = {row["seed"]: row["error"] for row in mine if row["way"] == "program"}
+        base = {row["seed"]: row["error"] for row in mine if row["way"] == "neighbours"}
         print(f"{name}: accuracy at the top rung of what is handed over, %")
         for way in dict.fromkeys(row["way"] for row in mine):
             its = [row for row in mine if row["way"] == way]
@@ -464,7 +468,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
             trials, complete = (np.mean([row[key] for row in its]) for key in ("trials", "complete"))
             print(
                 f"{way:<32} {100 - errors.mean():.2f}, sd {errors.std(ddof=1):.2f}, worst in ten "
-                f"{100 - np.quantile(errors, 0.9):.2f}; less program {apart.mean():+.2f} ± {se:.2f} "
+                f"{100 - np.quantile(errors, 0.9):.2f}; less neighbours {apart.mean():+.2f} ± {se:.2f} "
                 f"({len(its)} searches); {trials:.0f} trials, {complete:.0f} complete"
             )
 

@@ -169,8 +169,9 @@ def _add_search(add: Adder) -> None:
     add(
         "--sampler",
         choices=("tpe", "random", "qmc", "grid"),
-        help="tpe changes one choice of one of the best trials every other time; grid tries every configuration "
-        "once, of spaces without continuous ranges (default: tpe)",
+        help="tpe takes turns with changes of one choice of one of the best trials and, up to 16 workers, with a "
+        "surrogate of all trials; grid tries every configuration once, of spaces without continuous ranges "
+        "(default: tpe)",
     )
     add(
         "--pruner",

@@ -172,8 +172,10 @@ class StudySettings(Frozen):
     seed: int = Field(ge=0)
     sampler: SamplerName
     sampler_window: int | None = Field(default=None, gt=0)  # None: TPE looks at all trials, as in older studies
-    neighbours: bool = (
-        False  # whether every other proposal of TPE changes one choice of a leader; in older studies none
+    # Whether every other proposal of TPE changes one choice of a leader; in older studies none.
+    neighbours: bool = False
+    surrogate: bool = (
+        False  # whether every other proposal is a surrogate's, of the rest as above; in older studies none
     )
     pruner: PrunerName
     warm_starts: int = Field(default=2, ge=0)
@@ -196,7 +198,10 @@ class StudySettings(Frozen):
     @property
     def sampler_in_words(self) -> str:
         """How configurations are proposed."""
-        return f"{self.sampler}, and near the best every other time" if self.neighbours else self.sampler
+        if not self.neighbours:
+            return self.sampler
+        near = f"{self.sampler}, and near the best every other time"
+        return f"{near}; up to 16 workers half of the time a surrogate instead" if self.surrogate else near
 
     def of_search(self, trials: Trials) -> Trials:
         """Those that are the search's own: what it found and, in an older study, what was given to it."""

@@ -30,15 +30,16 @@ class Pace:
 
     def __init__(self, now: float) -> None:
         self._since, self._waited = now, 0.0
+        self.was_busy = False  # in the last seconds that were looked at
 
     def is_busy(self, now: float, waited: float) -> bool:
         """Take note of `waited` seconds more; whether the last seconds were busy ones, where enough have gone by."""
         self._waited += waited
         if now - self._since < _BUSY_SECONDS:
             return False
-        is_busy = self._waited < _WAITED * (now - self._since)
+        self.was_busy = self._waited < _WAITED * (now - self._since)
         self._since, self._waited = now, 0.0
-        return is_busy
+        return self.was_busy
 
 
 @dataclass

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
@@ -23,11 +22,11 @@ from study.execution.nodes import Node, node_of
 from study.interrupts import shielded
 from study.records.collecting import uncollected
 from study.records.paths import StudyFiles
-from study.records.settings import N_STARTUP_TRIALS, StudySettings
+from study.records.settings import StudySettings
 from study.records.trial import Rung, TrialRecord, Trials, append_trials, written
 from study.search.agreement import record_of
 from study.search.ahead import Ahead, Pace
-from study.search.draft import Drawn, drawn
+from study.search.choosing import Chooser
 from study.search.drawing import start_drawing
 from study.search.family import End, FamilySearch, Flight, Proposal
 from study.search.given import proposal
@@ -35,12 +34,10 @@ from study.search.lock import Guard, at_once
 from study.search.mirror import Mirror
 from study.search.parts import open_parts
 from study.search.proposed import Proposals
-from study.search.samplers import make_given_sampler, make_sampler
-from study.search.storage import fail_uncounted, quiet_experimental
+from study.search.storage import fail_uncounted
 from study.search.tables import damage_explained
-from study.search.turns import MANY_WORKERS, Limits, are_beyond, next_family
+from study.search.turns import FEW_WORKERS, MANY_WORKERS, Limits, are_beyond, next_family
 from study.seeds import derive_seed
-from study.space.parameters import Scalar
 from study.space.points import identity
 from study.training.schedule import HeldOut, Schedule
 
@@ -85,6 +82,9 @@ class Search:
         self.given = {family.name: family for family in opened if family.kind == "given"}
         self.proposed = {family.name: family for family in opened if family.kind == "proposed"}
         self._proposals = Proposals(files, settings, self.records)
+        self._chooser = Chooser(settings)
+        self._pace = Pace(time.monotonic())
+        self._n_workers: Callable[[], int] = lambda: 1  # of the executor that runs it, where they come and go
         self.limits = Limits()
         self._nodes: Callable[[], Sequence[Node]] = tuple  # of the executor that runs it
         self._ahead: Ahead | None = None  # where the driver could not keep up
@@ -94,6 +94,15 @@ class Search:
         return [*self.families.values(), *self.given.values(), *self.proposed.values()]
 
     @property
+    def _are_many(self) -> bool:
+        return self._n_workers() > MANY_WORKERS
+
+    @property
+    def _in_haste(self) -> bool:
+        """Whether there is no time for what takes long; two workers have it."""
+        return self._are_many or (self._n_workers() > FEW_WORKERS and self._pace.was_busy)
+
+    @property
     def records(self) -> Trials:
         return Trials(record for family in self._all for record in family.records)
 
@@ -101,6 +110,8 @@ class Search:
         """Search until the limits are reached or no family can go on. FamilyStoppedError if one gave up, or has nothing
         but failures to show."""
         self.limits, self._nodes = limits, executor.nodes
+        self._n_workers = lambda: executor.n_workers
+        self._pace = Pace(time.monotonic())
         try:
             self._loop(executor, observe)
         except StorageAwayError:  # here or in a search beside: it was waited for, and the next command sweeps
@@ -118,7 +129,6 @@ class Search:
 
     def _loop(self, executor: Executor, observe: Observer) -> None:
         waiting: Event | None = None
-        pace = Pace(time.monotonic())
         while True:
             self._fill(executor)
             if not any(family.flights for family in self._all):
@@ -126,14 +136,13 @@ class Search:
             began = time.monotonic()
             event = waiting or executor.next_event(_POLL_SECONDS)
             now = time.monotonic()
-            if pace.is_busy(now, now - began) and executor.n_workers > MANY_WORKERS:
+            if self._pace.is_busy(now, now - began) and self._are_many:
                 self._draw_ahead()
             self._handle(executor, event)
             if self.limits.are_over():
                 self._withdraw(executor)
-            are_many = executor.n_workers > MANY_WORKERS
-            waiting = executor.next_event(0.0) if self._n_unwritten and are_many else None
-            lag = _MANY_WRITE_SECONDS if are_many else _WRITE_SECONDS
+            waiting = executor.next_event(0.0) if self._n_unwritten and self._are_many else None
+            lag = _MANY_WRITE_SECONDS if self._are_many else _WRITE_SECONDS
             for record in self._write_if_due(lag, is_idle=waiting is None) or [None]:
                 observe(self, record)
 
@@ -171,7 +180,7 @@ class Search:
         """Let a process beside this one draw: two fifths of what a trial costs it. One that was lost stays away."""
         if self._ahead is None and self._settings.sampler == "tpe":
             terms = Ahead.terms(self._settings, self.families)
-            self._ahead = Ahead(start_drawing(terms), self._neighbour)
+            self._ahead = Ahead(start_drawing(terms), self._chooser.neighbour)
 
     def _take_proposed(self) -> None:
         """A damaged file does not end a search that runs: whoever proposes next or asks for the status is told."""
@@ -188,7 +197,7 @@ class Search:
         if proposal.config is not None:
             trial, config = self._mirror.ask(family.study), proposal.config
         else:
-            one = ahead or self._draw(family, proposal, draw)
+            one = ahead or self._chooser.choose(family, proposal, draw, in_haste=self._in_haste)
             trial, config = self._mirror.ask(family.study, one), one.config
         purpose = "trial" if family.kind == "found" else family.kind
         seed = derive_seed(self._settings.seed, family.name, draw, purpose) if proposal.seed is None else proposal.seed
@@ -218,39 +227,6 @@ class Search:
             images=ladder.images,
             equal_seconds=family.equal_seconds,
         )
-
-    def _draw(self, family: FamilySearch, proposal: Proposal, draw: int) -> Drawn:
-        """A proposal: what is given and, for the rest, what the sampler draws. Where it draws of a small space what was
-        tried before, the nearest configuration that was not takes its place."""
-        given: Mapping[str, Any] = proposal.parameters
-        if family.is_given:
-            sampler = make_given_sampler(self._settings.seed, family.name, draw)
-            return drawn(draw, family.space, family.study, sampler, given)
-        if self._settings.sampler == "grid" and not given:
-            given = family.tried.next(family.in_flight)
-        neighbour = {} if given else self._neighbour(family, draw)
-        sampler = (
-            make_given_sampler(self._settings.seed, family.name, draw) if neighbour else self._sampler(family, draw)
-        )
-        one = drawn(draw, family.space, family.study, sampler, neighbour or given)
-        if given or family.tried.n_points is None or family.tried.is_left(one.config, family.in_flight):
-            return one
-        nearest = family.tried.next(family.in_flight, like=one.parameters)
-        return drawn(draw, family.space, family.study, self._sampler(family, draw), nearest)
-
-    def _neighbour(self, family: FamilySearch, draw: int) -> Mapping[str, Scalar]:
-        """What every other proposal keeps of one of the best trials, once the first ones were drawn at random."""
-        if not self._settings.neighbours or draw % 2 == 0 or family.counted < N_STARTUP_TRIALS:
-            return {}
-        seed = derive_seed(self._settings.seed, family.name, draw, "neighbour")
-        return family.leaders.neighbour(seed, len(family.flights))
-
-    def _sampler(self, family: FamilySearch, draw: int) -> BaseSampler:
-        settings = self._settings
-        with quiet_experimental():
-            return make_sampler(
-                settings.sampler, settings.seed, family.name, draw, family.history, settings.sampler_window
-            )
 
     def _family_of(self, job_id: str) -> FamilySearch:
         """The family, or what is given to it, that has a trial in flight."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from study.execution.executors import Executor
 from study.search.family import FamilySearch, Sums
 
+FEW_WORKERS = 2
 MANY_WORKERS = 16  # fewer leave the time to do everything for each trial by itself
 
 

@@ -233,6 +233,7 @@ def new_settings(
         sampler=sampler,
         sampler_window=SAMPLER_WINDOW if sampler == "tpe" else None,
         neighbours=sampler == "tpe",
+        surrogate=sampler == "tpe",
         pruner=request.pruner or "asha",
         warm_starts=2 if request.warm_start and source is None else 0,
         given="apart",

@@ -50,7 +50,8 @@ def test_what_is_drawn_ahead_is_what_the_driver_would_draw(bench: Bench, monkeyp
     monkeypatch.setattr(ahead, "_FEWEST", 1)
     bench.search(Limits(n_trials=14))
     search = bench.open()
-    beside = Ahead(Inline(Ahead.terms(search._settings, search.families)), search._neighbour)  # type: ignore[arg-type]
+    chooser = search._chooser
+    beside = Ahead(Inline(Ahead.terms(search._settings, search.families)), chooser.neighbour)  # type: ignore[arg-type]
     kinds = set()
     for turn in range(8):
         for family in search.families.values():
@@ -59,10 +60,10 @@ def test_what_is_drawn_ahead_is_what_the_driver_would_draw(bench: Bench, monkeyp
             drawn = beside.take(family)
             assert drawn is not None
             family.history.plan_ahead(0)  # the driver, too, looks again at what there is
-            by_itself = search._draw(family, Proposal({}, "sampled"), drawn.draw)
+            by_itself = chooser.choose(family, Proposal({}, "sampled"), drawn.draw, in_haste=True)
             assert (drawn.parameters, drawn.config) == (by_itself.parameters, by_itself.config)
             assert drawn.distributions == by_itself.distributions
-            kinds.add(bool(search._neighbour(family, drawn.draw)))
+            kinds.add(bool(chooser.neighbour(family, drawn.draw)))
             trial = search._mirror.ask(family.study, drawn)  # it begins, and every other one ends
             if turn % 2:
                 trial.report(0.1 * turn, 100)

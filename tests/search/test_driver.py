@@ -220,12 +220,14 @@ def search_in_pieces(bench: Bench, n_trials: int, every: int, n_workers: int = 1
     raise AssertionError
 
 
-@pytest.mark.parametrize(("sampler", "neighbours"), [("random", False), ("tpe", True), ("qmc", False)])
+@pytest.mark.parametrize(
+    ("sampler", "beside"), [("random", ()), ("tpe", ("neighbours",)), ("tpe", ("neighbours", "surrogate")), ("qmc", ())]
+)
 def test_an_interrupted_search_finds_what_an_uninterrupted_one_finds(
-    files: StudyFiles, make_settings: Settings, sampler: str, neighbours: bool
+    files: StudyFiles, make_settings: Settings, sampler: str, beside: tuple[str, ...]
 ) -> None:
-    settings = make_settings(sampler=sampler, neighbours=neighbours)
-    n_trials = 12  # beyond TPE's random start
+    settings = make_settings(sampler=sampler, **dict.fromkeys(beside, True))
+    n_trials = 14  # beyond TPE's random start
     whole = Bench(files, settings)
     whole.search(Limits(n_trials=n_trials))
     for every in (5, 8):

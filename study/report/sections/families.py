@@ -84,6 +84,8 @@ def _meaning(study: StudyRecords, given: Budget) -> str:
     most = "" if given.allowance is None else f", with at most {_most(given, given.allowance)}"
     each = f" in each of {study.n_searches} searches" if study.n_searches > 1 else ""
     near = ", with one choice of one of the best trials changed every other time," if settings.neighbours else ""
+    if settings.surrogate:
+        near += " as a surrogate of its trials proposes half of the time where workers are no more than 16,"
     final = count(retrain.final_seeds, "final run") if retrain.final_seeds else "no further final run"
     return (
         "A family is here no more than what its search-space file describes, network and training recipe alike, as "
