@@ -83,9 +83,10 @@ def _meaning(study: StudyRecords, given: Budget) -> str:
     settings, retrain = study.settings, study.settings.retrain
     most = "" if given.allowance is None else f", with at most {_most(given, given.allowance)}"
     each = f" in each of {study.n_searches} searches" if study.n_searches > 1 else ""
-    near = ", with one choice of one of the best trials changed every other time," if settings.neighbours else ""
-    if settings.surrogate:
-        near += " as a surrogate of its trials proposes half of the time where workers are no more than 16,"
+    instead = " (up to 16 workers get half of their proposals from a surrogate instead)" if settings.surrogate else ""
+    near = (
+        f", with one choice of one of the best trials changed every other time{instead}," if settings.neighbours else ""
+    )
     final = count(retrain.final_seeds, "final run") if retrain.final_seeds else "no further final run"
     return (
         "A family is here no more than what its search-space file describes, network and training recipe alike, as "
